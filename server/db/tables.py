@@ -1,0 +1,746 @@
+"""Every table, in the order of the domains that own them. This file is the truth of the schema.
+
+Migrations are generated from it; what Piccolo cannot say (partial and expression indexes, append-only triggers) is in
+`server/db/objects.py`. Columns are required unless `null=True`; foreign keys never cascade, because no row that
+explains a balance may vanish with another. Times end in `_at` and are aware UTC. Points are whole numbers, money is
+whole minor units.
+"""
+
+from typing import Any
+
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Array,
+    BigInt,
+    Boolean,
+    Bytea,
+    Date,
+    ForeignKey,
+    Integer,
+    Numeric,
+    SmallInt,
+    Text,
+    Timestamptz,
+)
+from piccolo.columns.base import OnDelete, OnUpdate
+from piccolo.constraints import Check, Unique
+from piccolo.table import Table
+
+
+def _id() -> UUID:
+    return UUID(primary_key=True, default=None)
+
+
+def _text(*, null: bool = False, unique: bool = False, index: bool = False) -> Text:
+    return Text(default=None, null=null, unique=unique, index=index)
+
+
+def _at(*, null: bool = False) -> Timestamptz:
+    return Timestamptz(default=None, null=null)
+
+
+def _count(default: int = 0) -> Integer:
+    return Integer(default=default)
+
+
+def _points(default: int | None = None) -> BigInt:
+    return BigInt(default=default)
+
+
+def _ref(table: Any, *, null: bool = False, index: bool = True) -> ForeignKey:  # noqa: ANN401 - Piccolo's own type
+    return ForeignKey(table, null=null, index=index, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+
+
+# customers ------------------------------------------------------------------------------------------------------------
+
+
+class Customer(Table, tablename="customer"):
+    """A person or business known to the shop. The id never changes; everything else may."""
+
+    id = _id()
+    kind = Text(default="person")
+    status = Text(default="active")
+    given_name = Text(default="")
+    family_name = Text(default="")
+    birth_year = SmallInt(default=None, null=True)
+    birth_month = SmallInt(default=None, null=True)
+    birth_day = SmallInt(default=None, null=True)
+    locale = Text(default="en")
+    notes = Text(default="")
+    merged_into = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    enrolled_source = _text()
+    redemption_held_until = _at(null=True)
+    redemption_held_reason = _text(null=True)
+    version = _count(1)
+    created_at = _at()
+    updated_at = _at()
+
+    customer_kind_known = Check("kind in ('person', 'business')")
+    customer_status_known = Check("status in ('stub', 'active', 'blocked', 'merged', 'erased')")
+    customer_source_known = Check("enrolled_source in ('app', 'till', 'import', 'pos', 'claim')")
+    customer_merged_has_survivor = Check("(status = 'merged') = (merged_into is not null)")
+    customer_birthday_whole = Check("(birth_month is null) = (birth_day is null)")
+
+
+class CustomerNameKey(Table, tablename="customer_name_key"):
+    """Every rotation of a customer's folded name words, so that one prefix search finds a name by any of its words."""
+
+    id = _id()
+    customer = _ref(Customer)
+    key = _text()
+
+
+class ContactPoint(Table, tablename="contact_point"):
+    """One email address or phone number of a customer, kept for ever with its status."""
+
+    id = _id()
+    customer = _ref(Customer)
+    kind = _text()
+    value = _text()
+    key = _text()
+    status = Text(default="unverified")
+    is_primary = Boolean(default=True)
+    created_at = _at()
+    verified_at = _at(null=True)
+    retired_at = _at(null=True)
+    retired_reason = _text(null=True)
+
+    contact_point_kind_known = Check("kind in ('email', 'phone')")
+    contact_point_status_known = Check("status in ('unverified', 'verified', 'bouncing', 'retired')")
+    contact_point_retired_says_when = Check("(status = 'retired') = (retired_at is not null)")
+    contact_point_retired_is_not_primary = Check("status <> 'retired' or not is_primary")
+
+
+# sessions -------------------------------------------------------------------------------------------------------------
+
+
+class Login(Table, tablename="login"):
+    """A member's credential. Its sign-in name is the customer's verified primary email address."""
+
+    id = _id()
+    customer = ForeignKey(Customer, null=False, unique=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    password_hash = _text()
+    password_version = _count(1)
+    password_changed_at = _at()
+    disabled_at = _at(null=True)
+    created_at = _at()
+
+
+class SignupIntent(Table, tablename="signup_intent"):
+    """A sign-up form waiting for proof of its address. Nothing of it counts before that."""
+
+    id = _id()
+    email = _text()
+    email_key = _text(index=True)
+    password_hash = _text()
+    given_name = _text()
+    family_name = _text()
+    phone = _text(null=True)
+    birth_year = SmallInt(default=None, null=True)
+    birth_month = SmallInt(default=None, null=True)
+    birth_day = SmallInt(default=None, null=True)
+    email_consent = Boolean(default=False)
+    sms_consent = Boolean(default=False)
+    wording_version = _text(null=True)
+    card_number = _text(null=True)
+    network = _text(null=True)
+    created_at = _at()
+    expires_at = _at()
+    confirmed_at = _at(null=True)
+
+
+class MemberSession(Table, tablename="member_session"):
+    """One signed-in device. Only hashes of its tokens are stored."""
+
+    id = _id()
+    customer = _ref(Customer)
+    access_hash = Bytea(default=None, unique=True)
+    access_expires_at = _at()
+    refresh_expires_at = _at()
+    device = Text(default="")
+    network = Text(default="")
+    created_at = _at()
+    last_used_at = _at()
+    stepped_up_at = _at()
+    ended_at = _at(null=True)
+    ended_reason = _text(null=True)
+
+
+class RefreshToken(Table, tablename="refresh_token"):
+    """Every refresh token a session ever had; a used one that comes back ends the session."""
+
+    token_hash = Bytea(primary_key=True, default=None)
+    session = _ref(MemberSession)
+    issued_at = _at()
+    used_at = _at(null=True)
+
+
+class OneTimeToken(Table, tablename="one_time_token"):
+    """A mailed link. The token itself is derived from the id and the service's secret; only its hash is stored."""
+
+    id = _id()
+    purpose = _text()
+    token_hash = Bytea(default=None, unique=True)
+    customer = _ref(Customer, null=True)
+    subject = UUID(default=None, null=True, index=True)
+    email_key = _text()
+    state = Text(default="")
+    created_at = _at()
+    expires_at = _at()
+    used_at = _at(null=True)
+    voided_at = _at(null=True)
+
+
+class ThrottleCounter(Table, tablename="throttle_counter"):
+    """Wrong tries in the current window, shared by all processes."""
+
+    key = Text(primary_key=True, default=None)
+    count = _count(0)
+    window_started_at = _at()
+    blocked_until = _at(null=True)
+
+
+class KnownNetwork(Table, tablename="known_network"):
+    """Networks a login has signed in from, so that strangers' wrong guesses do not slow the member down."""
+
+    id = _id()
+    customer = _ref(Customer, index=False)
+    network = _text()
+    last_success_at = _at()
+
+    known_network_once = Unique([customer, network])
+
+
+# staff ----------------------------------------------------------------------------------------------------------------
+
+
+class Store(Table, tablename="store"):
+    """A shop, with the time zone of its clock."""
+
+    id = _id()
+    code = _text(unique=True)
+    name = _text()
+    zone = _text()
+    created_at = _at()
+
+
+class StaffMember(Table, tablename="staff_member"):
+    """A person who works here; never the same row as a customer, at most pointing at one."""
+
+    id = _id()
+    login = _text(unique=True)
+    name = _text()
+    role = _text()
+    store = _ref(Store, null=True)
+    customer = _ref(Customer, null=True)
+    password_hash = _text(null=True)
+    status = Text(default="invited")
+    version = _count(1)
+    created_at = _at()
+
+    staff_role_known = Check("role in ('cashier', 'manager', 'marketing', 'admin', 'auditor')")
+    staff_status_known = Check("status in ('invited', 'active', 'disabled')")
+    staff_active_has_password = Check("status <> 'active' or password_hash is not null")
+
+
+class StaffSession(Table, tablename="staff_session"):
+    """A staff member at one console."""
+
+    id = _id()
+    staff_member = _ref(StaffMember)
+    token_hash = Bytea(default=None, unique=True)
+    terminal = Text(default="")
+    network = Text(default="")
+    created_at = _at()
+    last_used_at = _at()
+    expires_at = _at()
+    ended_at = _at(null=True)
+
+
+class PosConnection(Table, tablename="pos_connection"):
+    """One till system that sends us sales."""
+
+    id = _id()
+    code = _text(unique=True)
+    name = _text()
+    created_at = _at()
+
+
+class ApiKey(Table, tablename="api_key"):
+    """A till's key: scoped, expiring, shown once and stored as a hash."""
+
+    id = _id()
+    name = _text()
+    connection = _ref(PosConnection)
+    token_hash = Bytea(default=None, unique=True)
+    scopes = Array(base_column=Text(), default=list)
+    stores = Array(base_column=Text(), default=list)
+    created_at = _at()
+    expires_at = _at()
+    revoked_at = _at(null=True)
+    last_used_on = Date(default=None, null=True)
+
+
+# audit ----------------------------------------------------------------------------------------------------------------
+
+
+class AuditEntry(Table, tablename="audit_entry"):
+    """Who did what to whom, when and why. Append-only, committed with the act."""
+
+    id = _id()
+    at = _at()
+    actor_kind = _text()
+    actor_id = UUID(default=None, null=True)
+    action = _text()
+    subject_kind = _text()
+    subject_id = UUID(default=None, null=True)
+    customer_id = UUID(default=None, null=True)
+    reason = _text(null=True)
+    details = JSONB(default="{}")
+    request_id = _text(null=True)
+
+    audit_actor_known = Check("actor_kind in ('member', 'staff', 'key', 'system')")
+
+
+class IdempotencyKey(Table, tablename="idempotency_key"):
+    """A value-moving call that was carried out, with its answer; committed with the effect."""
+
+    id = _id()
+    principal = _text()
+    operation = _text()
+    key = _text()
+    body_hash = Bytea(default=None)
+    status = SmallInt(default=None)
+    reply = Bytea(default=None)
+    created_at = _at()
+
+    idempotency_key_once = Unique([principal, operation, key])
+
+
+# programmes -----------------------------------------------------------------------------------------------------------
+
+
+class Programme(Table, tablename="programme"):
+    """A points programme; its rules live in versions."""
+
+    id = _id()
+    code = _text(unique=True)
+    name = _text()
+    unit_one = Text(default="point")
+    unit_many = Text(default="points")
+    zone = _text()
+    currency = _text()
+    launch_at = _at()
+    status = Text(default="active")
+    max_sharers = _count(6)
+    is_default = Boolean(default=False)
+    created_at = _at()
+
+    programme_status_known = Check("status in ('draft', 'active', 'closed')")
+
+
+class RuleVersion(Table, tablename="rule_version"):
+    """The rules in force from one instant on. Never changed: a new rule is a new version."""
+
+    id = _id()
+    programme = _ref(Programme, index=False)
+    version = _count(1)
+    valid_from = _at()
+    body = JSONB(default=None)
+    checksum = _text()
+    created_at = _at()
+    created_by = UUID(default=None, null=True)
+
+    rule_version_once = Unique([programme, version])
+
+
+# memberships ----------------------------------------------------------------------------------------------------------
+
+
+class Membership(Table, tablename="membership"):
+    """A points account. It owns the balance; people and cards point at it.
+
+    `available`, `pending` and `deficit` are a cache of the lots as of `figures_at` and hold until `figures_until`, the
+    next instant at which a lot becomes available or lapses (null: none will).
+    """
+
+    id = _id()
+    programme = _ref(Programme)
+    status = Text(default="active")
+    successor = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    enrolled_at = _at()
+    tier = Text(default="")
+    balance = _points(0)
+    available = _points(0)
+    pending = _points(0)
+    deficit = _points(0)
+    lifetime = _points(0)
+    figures_until = _at(null=True)
+    version = _count(1)
+    created_at = _at()
+    closed_at = _at(null=True)
+
+    membership_status_known = Check("status in ('active', 'closed', 'combined', 'forfeited', 'reissued')")
+    membership_figures_not_negative = Check("available >= 0 and pending >= 0 and deficit >= 0")
+    membership_deficit_excludes_points = Check("deficit = 0 or (available = 0 and pending = 0)")
+    membership_moved_has_successor = Check("(status in ('combined', 'reissued')) = (successor is not null)")
+
+
+class MembershipPerson(Table, tablename="membership_person"):
+    """A customer in a membership, from joining to leaving."""
+
+    id = _id()
+    membership = _ref(Membership)
+    programme = _ref(Programme, index=False)
+    customer = _ref(Customer)
+    role = Text(default="owner")
+    joined_at = _at()
+    eligible_from = _at()
+    left_at = _at(null=True)
+    left_reason = _text(null=True)
+
+    membership_person_role_known = Check("role in ('owner', 'sharer')")
+
+
+class Card(Table, tablename="card"):
+    """A code that finds a membership and a customer when scanned. It identifies; it never authorises."""
+
+    id = _id()
+    code = _text(unique=True)
+    membership = _ref(Membership, null=True)
+    customer = _ref(Customer, null=True)
+    status = Text(default="active")
+    replaced_by = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    reason = _text(null=True)
+    issued_at = _at()
+    ended_at = _at(null=True)
+
+    card_status_known = Check("status in ('issued', 'active', 'replaced', 'blocked')")
+    card_active_has_membership = Check("status = 'issued' or membership is not null")
+    card_replaced_has_successor = Check("(status = 'replaced') = (replaced_by is not null)")
+
+
+# orders (declared before the ledger, whose entries name the line they are for) -----------------------------------------
+
+
+class Order(Table, tablename="orders"):
+    """A sale as the till told it, and which membership it currently counts for."""
+
+    id = _id()
+    connection = _ref(PosConnection, index=False)
+    external_id = _text()
+    number = _text()
+    store = _ref(Store, index=False)
+    completed_at = _at()
+    currency = _text()
+    net_minor = BigInt(default=None)
+    tax_minor = BigInt(default=None)
+    state = Text(default="completed")
+    content_hash = Bytea(default=None)
+    customer = _ref(Customer, null=True, index=False)
+    membership = _ref(Membership, null=True, index=False)
+    points = _points(0)
+    skipped_reason = _text(null=True)
+    rule_version = _ref(RuleVersion, null=True, index=False)
+    created_at = _at()
+
+    orders_external_once = Unique([connection, external_id])
+    orders_state_known = Check("state in ('open', 'completed', 'voided')")
+
+
+class OrderLine(Table, tablename="order_line"):
+    """One line of a sale, with the whole points it earned under the current assignment."""
+
+    id = _id()
+    order = _ref(Order, index=False)
+    position = SmallInt(default=None)
+    line_id = _text()
+    sku = Text(default="")
+    description = Text(default="")
+    category = Text(default="")
+    quantity = Numeric(digits=(12, 3), default=None)
+    net_minor = BigInt(default=None)
+    tax_minor = BigInt(default=None)
+    points = _points(0)
+    rule = Text(default="")
+
+    order_line_once = Unique([order, line_id])
+
+
+class Assignment(Table, tablename="assignment"):
+    """Which customer and membership an order belongs to; the highest version rules."""
+
+    id = _id()
+    order = _ref(Order, index=False)
+    version = _count(1)
+    customer = _ref(Customer, null=True)
+    membership = _ref(Membership, null=True)
+    reason = _text()
+    actor_kind = _text()
+    actor_id = UUID(default=None, null=True)
+    at = _at()
+
+    assignment_once = Unique([order, version])
+
+
+# ledger ---------------------------------------------------------------------------------------------------------------
+
+
+class LedgerEntry(Table, tablename="ledger_entry"):
+    """One signed movement of points. Never changed, never deleted."""
+
+    id = _id()
+    membership = _ref(Membership, index=False)
+    kind = _text()
+    points = _points()
+    occurred_at = _at()
+    posted_at = _at()
+    source_key = _text()
+    customer = _ref(Customer, null=True, index=False)
+    order = _ref(Order, null=True, index=False)
+    order_line = _ref(OrderLine, null=True, index=False)
+    related_entry = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    rule_version = _ref(RuleVersion, null=True, index=False)
+    reason_code = Text(default="")
+    note = Text(default="")
+    actor_kind = _text()
+    actor_id = UUID(default=None, null=True)
+
+    ledger_entry_source_once = Unique([membership, kind, source_key])
+    ledger_entry_not_zero = Check("points <> 0")
+    ledger_entry_sign_of_kind = Check(
+        "case when kind in ('OPENING', 'EARN', 'BONUS', 'RESTORE', 'TRANSFER_IN') then points > 0 "
+        "when kind in ('CLAWBACK', 'REDEEM', 'EXPIRE', 'FORFEIT', 'TRANSFER_OUT') then points < 0 "
+        "else kind in ('CORRECTION', 'ADJUST') end"
+    )
+
+
+class Lot(Table, tablename="lot"):
+    """What is left of a credit entry, with its own dates. `remaining` caches the allocations."""
+
+    entry = ForeignKey(
+        LedgerEntry, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    membership = _ref(Membership, index=False)
+    points = _points()
+    remaining = _points()
+    earned_at = _at()
+    available_at = _at()
+    expires_at = _at(null=True)
+
+    lot_remaining_within = Check("remaining >= 0 and remaining <= points")
+    lot_expires_after_available = Check("expires_at is null or expires_at > available_at")
+
+
+class Allocation(Table, tablename="allocation"):
+    """Which debit used how much of which lot. A credit that fills a deficit is allocated to that deficit's debit."""
+
+    id = _id()
+    membership = _ref(Membership, index=False)
+    debit_entry = _ref(LedgerEntry)
+    lot_entry = _ref(LedgerEntry)
+    points = _points()
+    posted_at = _at()
+
+    allocation_positive = Check("points > 0")
+
+
+# rewards --------------------------------------------------------------------------------------------------------------
+
+
+class Reward(Table, tablename="reward"):
+    """What points can buy."""
+
+    id = _id()
+    programme = _ref(Programme)
+    code = _text(unique=True)
+    name = _text()
+    points_cost = _points()
+    value_minor = BigInt(default=None)
+    status = Text(default="active")
+    created_at = _at()
+
+
+class Voucher(Table, tablename="voucher"):
+    """An issued reward. Its code is stored as a keyed hash and its last four characters."""
+
+    id = _id()
+    reward = _ref(Reward)
+    membership = _ref(Membership)
+    customer = _ref(Customer)
+    code_hash = Bytea(default=None, unique=True)
+    code_last4 = _text()
+    value_minor = BigInt(default=None)
+    currency = _text()
+    status = Text(default="issued")
+    replaced_by = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    void_reason = _text(null=True)
+    issued_at = _at()
+    valid_until = _at(null=True)
+    ended_at = _at(null=True)
+
+    voucher_status_known = Check("status in ('issued', 'held', 'redeemed', 'void', 'expired')")
+
+
+# consents -------------------------------------------------------------------------------------------------------------
+
+
+class ConsentWording(Table, tablename="consent_wording"):
+    """The exact words a person agreed to; never changed."""
+
+    version = Text(primary_key=True, default=None)
+    channel = _text()
+    language = Text(default="en")
+    wording = _text()
+    created_at = _at()
+
+
+class ConsentEvent(Table, tablename="consent_event"):
+    """An opt-in or opt-out of one channel at one address. Append-only; the latest rules."""
+
+    id = _id()
+    customer = _ref(Customer)
+    channel = _text()
+    address_key = _text()
+    state = _text()
+    source = _text()
+    wording_version = _text(null=True)
+    actor_kind = _text()
+    actor_id = UUID(default=None, null=True)
+    store = _ref(Store, null=True, index=False)
+    network = _text(null=True)
+    at = _at()
+
+    consent_event_channel_known = Check("channel in ('email', 'sms')")
+    consent_event_state_known = Check("state in ('opted_in', 'pending', 'opted_out')")
+
+
+# email changes --------------------------------------------------------------------------------------------------------
+
+
+class EmailChange(Table, tablename="email_change"):
+    """A member's wish to use another address, and, once carried out, all that is needed to undo it."""
+
+    id = _id()
+    customer = _ref(Customer)
+    old_email = _text()
+    old_email_key = _text()
+    new_email = _text()
+    new_email_key = _text()
+    mode = _text()
+    state = Text(default="pending")
+    requested_by_kind = _text()
+    requested_by_id = UUID(default=None, null=True)
+    requested_at = _at()
+    expires_at = _at()
+    confirmed_at = _at(null=True)
+    undo_until = _at(null=True)
+    undone_at = _at(null=True)
+    effects = JSONB(default="{}")
+
+    email_change_mode_known = Check("mode in ('keep', 'reissue')")
+    email_change_state_known = Check("state in ('pending', 'confirmed', 'superseded', 'cancelled', 'undone')")
+
+
+# audience -------------------------------------------------------------------------------------------------------------
+
+
+class AudienceContact(Table, tablename="audience_contact"):
+    """Our side of one address in the Mailchimp audience; dirty while `dirty_seq` is ahead of `pushed_seq`."""
+
+    id = _id()
+    customer = _ref(Customer)
+    email = _text()
+    email_key = _text(unique=True)
+    state = Text(default="live")
+    moved_from = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    remote_id = _text(null=True)
+    remote_status = _text(null=True)
+    dirty_seq = BigInt(default=1)
+    pushed_seq = BigInt(default=0)
+    dirty_at = _at()
+    pushed_hash = Bytea(default=None, null=True)
+    pushed_at = _at(null=True)
+    attempts = _count(0)
+    next_try_at = _at()
+    lease_until = _at(null=True)
+    parked_reason = _text(null=True)
+    parked_field = _text(null=True)
+    created_at = _at()
+
+    audience_contact_state_known = Check("state in ('live', 'closing', 'closed', 'forgotten')")
+
+
+class AudienceState(Table, tablename="audience_state"):
+    """The one row that says how the link to Mailchimp is doing."""
+
+    id = SmallInt(primary_key=True, default=1)
+    paused_reason = _text(null=True)
+    paused_at = _at(null=True)
+    retry_at = _at(null=True)
+    failures = _count(0)
+    fields_checked_at = _at(null=True)
+
+    audience_state_single = Check("id = 1")
+
+
+# messages -------------------------------------------------------------------------------------------------------------
+
+
+class Message(Table, tablename="message"):
+    """A mail to send, committed with its cause. Links are rebuilt from token ids, so no secret is stored."""
+
+    id = _id()
+    customer = _ref(Customer, null=True)
+    purpose = _text()
+    to_address = _text()
+    template = _text()
+    parameters = JSONB(default="{}")
+    state = Text(default="queued")
+    attempts = _count(0)
+    last_error = _text(null=True)
+    created_at = _at()
+    sent_at = _at(null=True)
+
+    message_state_known = Check("state in ('queued', 'sent', 'failed')")
+
+
+TABLES: tuple[type[Table], ...] = (
+    Customer,
+    CustomerNameKey,
+    ContactPoint,
+    Login,
+    SignupIntent,
+    MemberSession,
+    RefreshToken,
+    OneTimeToken,
+    ThrottleCounter,
+    KnownNetwork,
+    Store,
+    StaffMember,
+    StaffSession,
+    PosConnection,
+    ApiKey,
+    AuditEntry,
+    IdempotencyKey,
+    Programme,
+    RuleVersion,
+    Membership,
+    MembershipPerson,
+    Card,
+    Order,
+    OrderLine,
+    Assignment,
+    LedgerEntry,
+    Lot,
+    Allocation,
+    Reward,
+    Voucher,
+    ConsentWording,
+    ConsentEvent,
+    EmailChange,
+    AudienceContact,
+    AudienceState,
+    Message,
+)
