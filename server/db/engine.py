@@ -180,6 +180,11 @@ class Database(PostgresEngine):
         rows = await self.fetch(sql, *arguments)
         return rows[0][0] if rows else None
 
+    async def run_script(self, script: str) -> None:
+        """Run several statements at once; for migrations, whose SQL is fixed text."""
+        async with self.connection() as connection:
+            await connection.execute(script)
+
     async def _run_in_pool(self, query: str, args: Sequence[object] | None = None) -> list[asyncpg.Record]:
         return await self.fetch(query, *(args or ()))
 

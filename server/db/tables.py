@@ -1,7 +1,7 @@
 """Every table, in the order of the domains that own them. This file is the truth of the schema.
 
 Migrations are generated from it; what Piccolo cannot say (partial and expression indexes, append-only triggers) is in
-`server/db/objects.py`. Columns are required unless `null=True`; foreign keys never cascade, because no row that
+the migration after it. Columns are required unless `null=True`; foreign keys never cascade, because no row that
 explains a balance may vanish with another. Times end in `_at` and are aware UTC. Points are whole numbers, money is
 whole minor units.
 """

@@ -1,0 +1,92 @@
+"""Closed lists of words that both sides use."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What a staff member may do; `shared.permissions` says what each holds."""
+
+    CASHIER = "cashier"
+    MANAGER = "manager"
+    MARKETING = "marketing"
+    ADMIN = "admin"
+    AUDITOR = "auditor"
+
+
+class Permission(StrEnum):
+    """One act that staff may be allowed; every staff endpoint names exactly one."""
+
+    OWN_SESSION = "own_session"
+    CUSTOMER_SEARCH = "customer.search"
+    CUSTOMER_READ = "customer.read"
+    CUSTOMER_REGISTER = "customer.register"
+    CUSTOMER_EDIT = "customer.edit"
+    CUSTOMER_INVITE = "customer.invite"
+    EMAIL_CHANGE = "email.change"
+    EMAIL_CORRECT = "email.correct"
+    AUDIENCE_READ = "audience.read"
+    AUDIENCE_REPAIR = "audience.repair"
+    AUDIT_READ = "audit.read"
+    PROGRAMME_READ = "programme.read"
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    ORDERS = "orders"
+    LOOKUP = "lookup"
+    CUSTOMERS = "customers"
+    REFUNDS = "refunds"
+    HOLDS = "holds"
+
+
+class EntryKind(StrEnum):
+    """Kinds of ledger entries. The sign is fixed by the kind except for CORRECTION and ADJUST."""
+
+    OPENING = "OPENING"
+    EARN = "EARN"
+    BONUS = "BONUS"
+    CORRECTION = "CORRECTION"
+    CLAWBACK = "CLAWBACK"
+    REDEEM = "REDEEM"
+    RESTORE = "RESTORE"
+    EXPIRE = "EXPIRE"
+    FORFEIT = "FORFEIT"
+    TRANSFER_OUT = "TRANSFER_OUT"
+    TRANSFER_IN = "TRANSFER_IN"
+    ADJUST = "ADJUST"
+
+
+class SkippedReason(StrEnum):
+    """Why an order earned nothing."""
+
+    NO_CUSTOMER = "no_customer"
+    CUSTOMER_UNKNOWN = "customer_unknown"
+    NOT_MEMBER = "not_member"
+    BEFORE_START = "before_start"
+    PROGRAMME_INACTIVE = "programme_inactive"
+    EXCLUDED_ITEMS = "excluded_items"
+    BELOW_MINIMUM = "below_minimum"
+
+
+class EmailChangeMode(StrEnum):
+    """What becomes of the rewards account when an email address changes."""
+
+    KEEP = "keep"
+    REISSUE = "reissue"
+
+
+class ConsentChannel(StrEnum):
+    """Ways in which marketing reaches a person."""
+
+    EMAIL = "email"
+    SMS = "sms"
+
+
+class ConsentAnswer(StrEnum):
+    """Where a person stands on one channel."""
+
+    NOT_ASKED = "not_asked"
+    OPTED_IN = "opted_in"
+    PENDING = "pending"
+    OPTED_OUT = "opted_out"

@@ -1,0 +1,69 @@
+"""Numbers with their units and reasons. A literal other than 0 or 1 in a rule belongs here."""
+
+from datetime import timedelta
+
+# Text -----------------------------------------------------------------------------------------------------------------
+NAME_LENGTH_MAX = 80
+EMAIL_LENGTH_MAX = 254  # RFC 5321, 4.5.3.1.3
+PHONE_LENGTH_MAX = 32  # E.164 has 15 digits; people add spaces, dashes and brackets.
+PASSWORD_LENGTH_MAX = 256  # Code points; far above the 64 that NIST 800-63B asks to accept.
+PASSWORD_BYTES_MAX = 1024  # What is handed to Argon2 at most.
+REASON_LENGTH_MAX = 500
+SEARCH_LENGTH_MAX = 254
+DEVICE_LENGTH_MAX = 120
+
+# Requests -------------------------------------------------------------------------------------------------------------
+BODY_BYTES_MAX = 64 * 1024
+JSON_DEPTH_MAX = 32
+PAGE_SIZE = 50
+PAGE_SIZE_MAX = 200
+IDEMPOTENCY_KEY_PATTERN = r"^[A-Za-z0-9_-]{16,64}$"
+IDEMPOTENCY_KEPT = timedelta(days=30)
+
+# Orders ---------------------------------------------------------------------------------------------------------------
+ORDER_LINES_MAX = 200
+MONEY_MINOR_MAX = 1_000_000_000  # Ten million in a currency with cents: above any till receipt.
+ORDER_POINTS_MAX = 10_000_000
+ORDER_AHEAD_MAX = timedelta(minutes=10)  # Till clocks run ahead a little; a sale cannot be from tomorrow.
+
+# Sessions -------------------------------------------------------------------------------------------------------------
+ACCESS_TOKEN_LIFE = timedelta(minutes=15)
+SESSION_IDLE_MAX = timedelta(days=14)
+SESSION_LIFE_MAX = timedelta(days=30)  # NIST 800-63B-4 2.1.3 allows 30 days at its lowest level.
+REFRESH_REPLAY_WINDOW = timedelta(seconds=10)  # A lost answer may be asked for again this long.
+STEP_UP_LIFE = timedelta(minutes=10)
+STAFF_SESSION_LIFE = timedelta(hours=8)
+STAFF_SESSION_IDLE_MAX = timedelta(minutes=60)
+
+# Mailed links ---------------------------------------------------------------------------------------------------------
+SIGNUP_LINK_LIFE = timedelta(hours=24)
+PASSWORD_RESET_LINK_LIFE = timedelta(minutes=30)
+EMAIL_CHANGE_LINK_LIFE = timedelta(hours=24)
+INVITATION_LINK_LIFE = timedelta(days=7)
+NOT_ME_LINK_LIFE = timedelta(days=7)
+
+# Email changes --------------------------------------------------------------------------------------------------------
+EMAIL_CHANGES_MAX = 3
+EMAIL_CHANGES_WINDOW = timedelta(days=30)
+EMAIL_CHANGE_UNDO = timedelta(days=7)
+REDEMPTION_HOLD = timedelta(hours=24)
+CORRECTION_UNDO = timedelta(hours=24)
+
+# Wrong guesses --------------------------------------------------------------------------------------------------------
+SIGN_IN_TRIES = 10
+SIGN_IN_WINDOW = timedelta(minutes=5)
+NETWORK_TRIES = 30
+NETWORK_WINDOW = timedelta(minutes=1)
+MAILS_PER_ADDRESS = 5
+MAILS_WINDOW = timedelta(days=1)
+FORMS_PER_NETWORK = 60
+FORMS_WINDOW = timedelta(hours=1)
+
+# Search ---------------------------------------------------------------------------------------------------------------
+SEARCH_LETTERS_MIN = 2
+SEARCH_DIGITS_MIN = 3
+SEARCH_ROWS_MAX = 50
+
+# Cards ----------------------------------------------------------------------------------------------------------------
+CARD_PREFIX = "29"  # GS1 numbers 20 to 29 are for use inside a shop, so no product carries them.
+CARD_LENGTH = 14  # Prefix, eleven random digits, one check digit: a guess hits one card in 100,000 of a million.

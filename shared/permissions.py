@@ -1,0 +1,46 @@
+"""Which role holds which permission. Deny by default: what is not here is refused.
+
+Marketing, management of points and administration are kept apart, so that nobody can both make points and hide it.
+"""
+
+from shared.enums import Permission, Role
+
+_EVERYONE = frozenset({Permission.OWN_SESSION, Permission.PROGRAMME_READ})
+
+_TILL = _EVERYONE | {
+    Permission.CUSTOMER_SEARCH,
+    Permission.CUSTOMER_READ,
+    Permission.CUSTOMER_REGISTER,
+    Permission.CUSTOMER_INVITE,
+    Permission.EMAIL_CORRECT,
+}
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.CASHIER: frozenset(_TILL),
+    Role.MANAGER: frozenset(
+        _TILL
+        | {
+            Permission.CUSTOMER_EDIT,
+            Permission.EMAIL_CHANGE,
+            Permission.AUDIENCE_READ,
+            Permission.AUDIENCE_REPAIR,
+            Permission.AUDIT_READ,
+        }
+    ),
+    Role.MARKETING: frozenset(_EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR}),
+    Role.ADMIN: frozenset(_EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR, Permission.AUDIT_READ}),
+    Role.AUDITOR: frozenset(
+        _EVERYONE
+        | {
+            Permission.CUSTOMER_SEARCH,
+            Permission.CUSTOMER_READ,
+            Permission.AUDIENCE_READ,
+            Permission.AUDIT_READ,
+        }
+    ),
+}
+
+
+def may(role: Role, permission: Permission) -> bool:
+    """Return whether a role holds a permission."""
+    return permission in PERMISSIONS[role]

@@ -1,0 +1,317 @@
+"""Messages between the staff console and the service."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from shared import limits
+from shared.base import (
+    Birthday,
+    CardNumber,
+    ConsentChoices,
+    Email,
+    Hash,
+    Name,
+    OptionalName,
+    Password,
+    Phone,
+    Reason,
+    Request,
+    View,
+)
+from shared.enums import EmailChangeMode, Permission, Role
+from shared.members import Balance, Consents, MembershipView
+
+
+class StaffSignIn(Request, kw_only=True):
+    """A staff member at one terminal."""
+
+    login: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_LENGTH_MAX)]
+    password: Password
+    terminal: Annotated[str, msgspec.Meta(max_length=limits.NAME_LENGTH_MAX)] = ""
+
+
+class StaffInvitationUse(Request, kw_only=True):
+    """A set-up link's token and the password chosen with it."""
+
+    token: Annotated[str, msgspec.Meta(min_length=16, max_length=128)]
+    new_password: Password
+
+
+class StaffView(View, kw_only=True):
+    """The signed-in staff member."""
+
+    id: UUID
+    login: str
+    name: str
+    role: Role
+    store_code: str | None
+    store_name: str | None
+    permissions: tuple[Permission, ...]
+
+
+class StaffSessionTokens(View, kw_only=True):
+    """A staff session."""
+
+    access_token: str
+    expires_at: datetime
+    staff: StaffView
+    shop_name: str
+
+
+class CustomerHit(View, kw_only=True):
+    """One row of a search. Contact data is masked; opening the customer shows it and is logged."""
+
+    id: UUID
+    name: str
+    status: str
+    email_masked: str | None
+    phone_ending: str | None
+    card_ending: str | None
+    birthday: str | None
+    available: int
+    last_order_on: date | None
+    exact: bool
+
+
+class SearchResult(View, kw_only=True):
+    """Rows for exactly the text in `query`; `read_as` says how it was read (name, email, phone, card)."""
+
+    query: str
+    read_as: str
+    hint: str | None = None
+    items: tuple[CustomerHit, ...]
+    more: bool
+
+
+class ContactPointView(View, kw_only=True):
+    """An address of a customer, old ones included."""
+
+    kind: str
+    value: str
+    status: str
+    is_primary: bool
+    verified_at: datetime | None
+    retired_at: datetime | None
+    retired_reason: str | None
+
+
+class CardView(View, kw_only=True):
+    """A card and, when replaced, its successor."""
+
+    code: str
+    status: str
+    issued_at: datetime
+    ended_at: datetime | None
+    successor_code: str | None
+    membership_id: UUID | None
+
+
+class EmailChangeView(View, kw_only=True):
+    """An email change that is pending, or can still be undone."""
+
+    id: UUID
+    mode: EmailChangeMode
+    state: str
+    old_email: str
+    new_email: str
+    requested_at: datetime
+    confirmed_at: datetime | None
+    undo_until: datetime | None
+
+
+class AudienceContactView(View, kw_only=True):
+    """How one address stands with Mailchimp."""
+
+    id: UUID
+    customer_id: UUID
+    email: str
+    state: str
+    remote_status: str | None
+    waiting: bool
+    attempts: int
+    next_try_at: datetime | None
+    pushed_at: datetime | None
+    parked_reason: str | None
+    parked_field: str | None
+
+
+class CustomerDetail(View, kw_only=True):
+    """Everything the console's customer screen needs, in one answer."""
+
+    id: UUID
+    kind: str
+    status: str
+    merged_into: UUID | None
+    given_name: str
+    family_name: str
+    email: str | None
+    email_status: str | None
+    phone: str | None
+    phone_status: str | None
+    birthday: Birthday | None
+    locale: str
+    notes: str
+    has_login: bool
+    enrolled_source: str
+    created_at: datetime
+    redemption_held_until: datetime | None
+    redemption_held_reason: str | None
+    contact_points: tuple[ContactPointView, ...]
+    memberships: tuple[MembershipView, ...]
+    cards: tuple[CardView, ...]
+    consents: Consents
+    audience: tuple[AudienceContactView, ...]
+    email_changes: tuple[EmailChangeView, ...]
+    last_order_at: datetime | None
+    version: int
+
+
+class RegisterCustomer(Request, kw_only=True):
+    """A customer at the till: at least one of email, phone and card. Consent is off unless the person said yes."""
+
+    given_name: Name
+    family_name: OptionalName = ""
+    email: Email | None = None
+    phone: Phone | None = None
+    birthday: Birthday | None = None
+    card_number: CardNumber | None = None
+    consents: ConsentChoices = ConsentChoices()
+    notes: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] = ""
+    locale: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
+
+
+class CustomerRegistered(View, kw_only=True):
+    """The new customer and the card that scans."""
+
+    id: UUID
+    membership_id: UUID
+    card_number: str
+    invited_by: str | None
+
+
+class CustomerChange(Request, kw_only=True):
+    """Fields to change; absent ones stay. `version` is the one the change was made on."""
+
+    version: int
+    given_name: Name | UnsetType = UNSET
+    family_name: OptionalName | UnsetType = UNSET
+    birthday: Birthday | None | UnsetType = UNSET
+    notes: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] | UnsetType = UNSET
+
+
+class StaffEmailChange(Request, kw_only=True):
+    """An email change for a customer who stands before the staff member, who attests it and says why."""
+
+    new_email: Email
+    mode: EmailChangeMode
+    reason: Reason
+    identity_attested: bool
+    preview_hash: Hash | None = None
+
+
+class EmailCorrection(Request, kw_only=True):
+    """A typo put right in an address that was never proven."""
+
+    new_email: Email
+    reason: Reason
+    preview_hash: Hash | None = None
+
+
+class LotView(View, kw_only=True):
+    """Points with their dates, as they will be moved."""
+
+    points: int
+    available_at: datetime
+    expires_at: datetime | None
+
+
+class EmailChangePreview(View, kw_only=True):
+    """What an email change or correction will do; nothing has changed yet. `preview_hash` must come with the command."""
+
+    mode: str
+    old_email: str | None
+    new_email: str
+    blockers: tuple[str, ...]
+    warnings: tuple[str, ...]
+    effects: tuple[str, ...]
+    balance_before: Balance | None
+    balance_after: Balance | None
+    lots: tuple[LotView, ...]
+    cards_retired: tuple[str, ...]
+    sessions_ended: int
+    vouchers_reissued: int
+    preview_hash: str
+
+
+class EmailChangeApplied(View, kw_only=True):
+    """A carried-out email change or correction."""
+
+    id: UUID
+    mode: str
+    email: str
+    card_number: str | None
+    balance: Balance | None
+    undo_until: datetime | None
+    redemption_held_until: datetime | None
+
+
+class AudienceStatus(View, kw_only=True):
+    """The link to Mailchimp at a glance, with the contacts that need a person first."""
+
+    mode: str
+    paused_reason: str | None
+    waiting: int
+    parked: int
+    pushed_today: int
+    oldest_waiting_seconds: int | None
+    items: tuple[AudienceContactView, ...]
+
+
+class AuditEntryView(View, kw_only=True):
+    """One line of the audit trail."""
+
+    id: UUID
+    at: datetime
+    actor: str
+    action: str
+    subject_kind: str
+    subject_id: UUID | None
+    customer_id: UUID | None
+    reason: str | None
+    details: dict[str, object]
+
+
+class AuditPage(View, kw_only=True):
+    """Audit entries, newest first."""
+
+    items: tuple[AuditEntryView, ...]
+    next_cursor: str | None = None
+
+
+class Undo(Request, kw_only=True):
+    """A reason for taking something back."""
+
+    reason: Reason
+
+
+class ProgrammeView(View, kw_only=True):
+    """A programme and the rules in force."""
+
+    code: str
+    name: str
+    zone: str
+    currency: str
+    launch_at: datetime
+    status: str
+    rule_version: int
+    rules: dict[str, object]
+
+
+class ProgrammeList(View, kw_only=True):
+    """All programmes."""
+
+    items: tuple[ProgrammeView, ...]
