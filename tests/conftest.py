@@ -1,0 +1,128 @@
+"""The database of every test: one PostgreSQL for each pytest process, one database for each test that asks for one."""
+
+import asyncio
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import hypothesis
+import pytest
+
+from server.db.embedded import FORGETFUL, EmbeddedPostgres
+from server.db.migrate import migrate
+
+# A shared machine makes single examples slow now and then; the time limit of the whole test is the one that counts.
+hypothesis.settings.register_profile("regulars", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("regulars")
+
+
+def pytest_configure() -> None:
+    # A time limit sends SIGTERM, which would end Python at once and leave servers and folders behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="regulars-test-"))
+    # pytest's own temporary folders are closed to others, and so to the user that PostgreSQL runs as when we are root.
+    folder.chmod(0o711)
+    return folder
+
+
+def _remove(folder: Path) -> None:
+    # The server of a service that a test killed may still be putting its own files away.
+    deadline = time.monotonic() + 20
+    while folder.exists():
+        try:
+            shutil.rmtree(folder)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data folder of its own for a test that starts a whole service."""
+    folder = _new_folder()
+    yield folder
+    _remove(folder)
+
+
+@pytest.fixture(scope="session")
+def server_dsn() -> Iterator[str]:
+    """A PostgreSQL whose user may create databases."""
+    if given := os.environ.get("REGULARS_TEST_DATABASE_URL"):
+        yield given
+        return
+    folder = _new_folder()
+    try:
+        with EmbeddedPostgres(folder, options=FORGETFUL, durable=False) as server:
+            yield server.dsn
+    finally:
+        _remove(folder)
+
+
+class _Databases:
+    """Makes and drops databases over one connection that lives as long as the run."""
+
+    def __init__(self, server_dsn: str) -> None:
+        self._server_dsn = server_dsn
+        self._runner = asyncio.Runner()
+        self._connection = self._runner.run(asyncpg.connect(server_dsn))
+
+    def create(self, *, template: str = "template1") -> str:
+        name = f"test_{uuid.uuid4().hex}"
+        # Copying files takes half the time of the default, which logs every page; PostgreSQL 14 knows only this way.
+        strategy = " STRATEGY file_copy" if self._connection.get_server_version().major >= 15 else ""
+        self._run(f"CREATE DATABASE {name} TEMPLATE {template}{strategy}")
+        return name
+
+    def drop(self, name: str) -> None:
+        self._run(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def dsn(self, name: str) -> str:
+        return urlunsplit(urlsplit(self._server_dsn)._replace(path=f"/{name}"))
+
+    def close(self) -> None:
+        self._runner.run(self._connection.close())
+        self._runner.close()
+
+    def _run(self, statement: str) -> None:
+        self._runner.run(self._connection.execute(statement))
+
+
+@pytest.fixture(scope="session")
+def databases(server_dsn: str) -> Iterator[_Databases]:
+    databases = _Databases(server_dsn)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture(scope="session")
+def template_database(databases: _Databases) -> Iterator[str]:
+    """The name of a migrated database that nobody is connected to."""
+    name = databases.create()
+    asyncio.run(migrate(databases.dsn(name)))
+    yield name
+    databases.drop(name)
+
+
+@pytest.fixture
+def database_url(databases: _Databases, template_database: str) -> Iterator[str]:
+    """A migrated, empty database of the test's own."""
+    name = databases.create(template=template_database)
+    yield databases.dsn(name)
+    databases.drop(name)
