@@ -62,7 +62,6 @@ OPTIONS: Final[Mapping[str, str]] = {
 
 FORGETFUL: Final[Mapping[str, str]] = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "autovacuum": "off",
     "shared_buffers": "32MB",

@@ -1,0 +1,104 @@
+"""The composition root: everything is built and wired here, and nowhere else."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from types import ModuleType
+
+from litestar import Litestar, Request, Response
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException, MethodNotAllowedException
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from server import operations
+from server.clock import Clock, SystemClock
+from server.context import Tools
+from server.db.engine import DB
+from server.edge import Edge, Metrics
+from server.errors import NotFound, Refused, RegularsError
+from server.logs import get_logger
+from server.passwords import Passwords
+from server.problems import problem_response
+from server.settings import Settings, secret_key_bytes
+from server.tokens import Tokens
+from shared.problems import Code
+
+log = get_logger()
+
+_ROUTES: tuple[ModuleType, ...] = (operations,)
+
+
+def create_tools(settings: Settings, *, clock: Clock | None = None, tokens: Tokens | None = None) -> Tools:
+    """Build what requests, jobs and commands share.
+
+    Args:
+        clock: Source of the time; the machine's unless given.
+        tokens: Source of secrets; random and the settings' key unless given.
+    """
+    return Tools(
+        settings=settings,
+        clock=clock or SystemClock(),
+        tokens=tokens or Tokens(secret_key_bytes(settings)),
+        passwords=Passwords(
+            time_cost=settings.argon2_time_cost,
+            memory_kib=settings.argon2_memory_kib,
+            parallelism=settings.argon2_parallelism,
+            threads=settings.argon2_threads,
+        ),
+    )
+
+
+def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens | None = None) -> ASGIApp:
+    """Return the service as an ASGI app; its lifespan opens the database that `settings.database_url` names.
+
+    Args:
+        settings: Checked settings with a database address.
+        clock: Source of the time; the machine's unless given.
+        tokens: Source of secrets; random unless given.
+    """
+    tools = create_tools(settings, clock=clock, tokens=tokens)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        assert settings.database_url is not None, "the caller starts the embedded PostgreSQL and sets its address"
+        await DB.open(
+            settings.database_url, size=settings.database_pool_size, wait_seconds=settings.database_wait_seconds
+        )
+        try:
+            yield
+        finally:
+            tools.passwords.close()
+            await DB.close()
+
+    app = Litestar(
+        route_handlers=[handler for module in _ROUTES for handler in _handlers_of(module)],
+        lifespan=[lifespan],
+        state=State({"tools": tools, "metrics": metrics}),
+        exception_handlers={Exception: _to_problem},
+        openapi_config=None,
+        request_max_body_size=None,
+        debug=False,
+    )
+    return Edge(app, settings=settings, metrics=metrics)
+
+
+def _handlers_of(module: ModuleType) -> list[HTTPRouteHandler]:
+    return [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
+
+
+def _to_problem(request: Request[None, None, State], error: Exception) -> Response[bytes]:
+    request_id = str(request.scope.get("state", {}).get("request_id", ""))
+    match error:
+        case RegularsError():
+            known: Exception = error
+        case MethodNotAllowedException():
+            known = Refused(Code.METHOD_NOT_ALLOWED)
+        case HTTPException() if error.status_code == 404:
+            known = NotFound()
+        case HTTPException() if error.status_code < 500:
+            known = Refused(Code.INVALID_REQUEST)
+        case _:
+            log.error("request_failed", request_id=request_id, exc_info=error)
+            known = error
+    return problem_response(known, request_id)

@@ -1,0 +1,221 @@
+"""The frame around every operation: credential, permission, body, idempotency key, answer.
+
+A routes module declares handlers with `@operation("name")`; method, path, caller, permission and messages come from
+`shared.endpoints`, so that no route can exist without them.
+"""
+
+import re
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+import msgspec
+from litestar import Request, Response
+from litestar.handlers import HTTPRouteHandler
+
+from server import auth, idempotency
+from server.context import Context, Tools
+from server.decoding import decode, decode_query, read_body
+from server.errors import Invalid, NotPermitted, NotSignedIn, Refused
+from shared.endpoints import BY_OPERATION, Caller, Endpoint
+from shared.limits import IDEMPOTENCY_KEY_PATTERN, PAGE_SIZE, PAGE_SIZE_MAX
+from shared.permissions import may
+from shared.problems import Code, FieldProblem
+
+HttpRequest = Request[None, None, "State"]  # type: ignore[type-var]
+_Body = TypeVar("_Body", bound=msgspec.Struct)
+
+_IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
+_NO_STORE = {"Cache-Control": "no-store"}
+_REPLAYED = _NO_STORE | {"Idempotency-Replayed": "true"}
+
+
+class Call:
+    """One request as a handler sees it.
+
+    Attributes:
+        ctx: The use case's context; its actor is the caller.
+        endpoint: The row of the route table.
+        raw_body: The body as sent, empty for operations without one.
+    """
+
+    __slots__ = ("_principal", "body", "ctx", "endpoint", "raw_body", "request")
+
+    def __init__(self, request: HttpRequest, endpoint: Endpoint, ctx: Context) -> None:
+        self.request = request
+        self.endpoint = endpoint
+        self.ctx = ctx
+        self.body: msgspec.Struct | None = None
+        self.raw_body = b""
+        self._principal: auth.Member | auth.Staff | auth.Key | None = None
+
+    @property
+    def member(self) -> auth.Member:
+        """The member who calls."""
+        assert isinstance(self._principal, auth.Member)
+        return self._principal
+
+    @property
+    def staff(self) -> auth.Staff:
+        """The staff member who calls."""
+        assert isinstance(self._principal, auth.Staff)
+        return self._principal
+
+    @property
+    def key(self) -> auth.Key:
+        """The API key that calls."""
+        assert isinstance(self._principal, auth.Key)
+        return self._principal
+
+    def message(self, kind: type[_Body]) -> _Body:
+        """Return the decoded body."""
+        assert isinstance(self.body, kind)
+        return self.body
+
+    def query(self, name: str, *, default: str = "") -> str:
+        """Return a query parameter.
+
+        Raises:
+            Invalid: Given twice, or with control characters.
+        """
+        values = self.request.query_params.getall(name, [])
+        if len(values) > 1:
+            raise Invalid(FieldProblem(field=name, detail="This parameter is given twice."))
+        return decode_query({name: values[0]} if values else {}, name, default=default)
+
+    def page_size(self) -> int:
+        """Return the `limit` parameter, 1 to PAGE_SIZE_MAX.
+
+        Raises:
+            Invalid: Not a number in that range.
+        """
+        text = self.query("limit", default=str(PAGE_SIZE))
+        if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= PAGE_SIZE_MAX):
+            raise Invalid(FieldProblem(field="limit", detail=f"A number from 1 to {PAGE_SIZE_MAX}."))
+        return int(text)
+
+    def bearer_token(self) -> str:
+        """Return the token of the Authorization header.
+
+        Raises:
+            NotSignedIn: There is none, or it is of another kind.
+        """
+        scheme, _, token = self.request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token or len(token) > 200:
+            raise NotSignedIn
+        return token.strip()
+
+    def idempotent_call(self, principal: str) -> idempotency.IdempotentCall:
+        """Return the identity of this call.
+
+        Raises:
+            Refused: IDEMPOTENCY_KEY_MISSING, the header is absent or malformed.
+        """
+        key = self.request.headers.get("idempotency-key", "")
+        if not _IDEMPOTENCY_KEY.match(key):
+            raise Refused(Code.IDEMPOTENCY_KEY_MISSING)
+        return idempotency.IdempotentCall(
+            principal=principal,
+            operation=self.endpoint.operation,
+            key=key,
+            body_hash=idempotency.hash_body(self.request.url.path, self.raw_body),
+        )
+
+    async def authenticate(self) -> None:
+        """Find the caller that the endpoint demands and check the permission.
+
+        Raises:
+            NotSignedIn: No valid credential.
+            NotPermitted: The credential is good, the act is not allowed.
+        """
+        endpoint = self.endpoint
+        match endpoint.caller:
+            case Caller.ANYONE:
+                return
+            case Caller.MEMBER:
+                member = await auth.find_member(self.ctx, self.bearer_token())
+                self._principal, self.ctx = member, self.ctx.acting_as("member", member.customer_id)
+            case Caller.STAFF:
+                staff = await auth.find_staff(self.ctx, self.bearer_token())
+                if endpoint.permission is None or not may(staff.role, endpoint.permission):
+                    raise NotPermitted(f"The role '{staff.role}' may not do this.")
+                self._principal, self.ctx = staff, self.ctx.acting_as("staff", staff.staff_id)
+            case Caller.KEY:
+                assert endpoint.scope is not None
+                key = await auth.find_key(self.ctx, self.bearer_token(), endpoint.scope)
+                self._principal, self.ctx = key, self.ctx.acting_as("key", key.key_id)
+
+
+Answer = msgspec.Struct | Response[bytes] | None
+Handler = Callable[[Call], Awaitable[Answer]]
+
+
+def operation(name: str, *, checks_itself: bool = False) -> Callable[[Handler], HTTPRouteHandler]:
+    """Make a handler the route of an operation.
+
+    Args:
+        name: An operation of `shared.endpoints`.
+        checks_itself: The handler's own statement joins the credential (hot paths); it must refuse strangers.
+    """
+    endpoint = BY_OPERATION[name]
+
+    def declare(handler: Handler) -> HTTPRouteHandler:
+        async def handle(request: HttpRequest) -> Response[bytes]:
+            call = Call(request, endpoint, _context(request))
+            if not checks_itself:
+                await call.authenticate()
+            if endpoint.request is not None:
+                call.raw_body = await read_body(request)
+                call.body = decode(call.raw_body, endpoint.request)
+            if endpoint.idempotent and not checks_itself:
+                return await _answer_once(call, handler)
+            return _respond(endpoint, await handler(call))
+
+        handle.__doc__ = handler.__doc__
+        return HTTPRouteHandler(
+            _litestar_path(endpoint.path),
+            http_method=endpoint.method,  # type: ignore[arg-type]
+            status_code=endpoint.status,
+            name=endpoint.operation,
+            opt={"endpoint": endpoint},
+        )(handle)
+
+    return declare
+
+
+def reply_response(reply: idempotency.StoredReply) -> Response[bytes]:
+    """Return the HTTP answer of a stored reply; a replay says so in a header."""
+    headers = _REPLAYED if reply.replayed else _NO_STORE
+    return Response(reply.body, status_code=reply.status, media_type="application/json", headers=headers)
+
+
+async def _answer_once(call: Call, handler: Handler) -> Response[bytes]:
+    async def work() -> msgspec.Struct:
+        answer = await handler(call)
+        assert isinstance(answer, msgspec.Struct), "an idempotent operation answers with a message"
+        return answer
+
+    identity = call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
+    return reply_response(await idempotency.once(call.ctx, identity, call.endpoint.status, work))
+
+
+def _respond(endpoint: Endpoint, answer: Answer) -> Response[bytes]:
+    if isinstance(answer, Response):
+        return answer
+    body = b"" if answer is None else msgspec.json.encode(answer)
+    return Response(body, status_code=endpoint.status, media_type="application/json", headers=_NO_STORE)
+
+
+def _context(request: HttpRequest) -> Context:
+    tools: Tools = request.app.state.tools
+    scope_state = request.scope["state"]
+    return Context(
+        tools=tools,
+        now=tools.clock.now(),
+        request_id=str(scope_state["request_id"]),
+        network=str(scope_state["network"]),
+    )
+
+
+def _litestar_path(path: str) -> str:
+    # Ids are UUIDs; anything else in their place is a path that does not exist.
+    return re.sub(r"\{(\w+)\}", lambda m: "{%s:%s}" % (m[1], "uuid" if m[1].endswith("_id") else "str"), path)

@@ -1,0 +1,110 @@
+"""Refusals in words: the status and title of every code, and the problem document (RFC 9457) of an error."""
+
+from math import ceil
+
+import msgspec
+from litestar import Response
+
+from server.errors import Busy, Invalid, Refused, Throttled
+from shared.problems import Code, FieldProblem, Problem
+
+# Each code's HTTP status and its title, one sentence to the person who reads it.
+_WORDS: dict[Code, tuple[int, str]] = {
+    Code.INVALID_REQUEST: (400, "The request is not as described."),
+    Code.NOT_FOUND: (404, "There is nothing here."),
+    Code.METHOD_NOT_ALLOWED: (405, "This address does not take that method."),
+    Code.NOT_SIGNED_IN: (401, "Sign in first."),
+    Code.SIGN_IN_FAILED: (401, "The name or the password is wrong."),
+    Code.REAUTH_REQUIRED: (403, "Enter your password again for this."),
+    Code.NOT_PERMITTED: (403, "You may not do this."),
+    Code.BODY_TOO_LARGE: (413, "The request is too large."),
+    Code.UNSUPPORTED_MEDIA_TYPE: (415, "Send the body as application/json."),
+    Code.RATE_LIMITED: (429, "Too many tries. Wait a little and try again."),
+    Code.BUSY: (503, "The service is busy. Try again in a moment."),
+    Code.INTERNAL: (500, "Something went wrong on our side. Nothing was changed."),
+    Code.IDEMPOTENCY_KEY_MISSING: (400, "Send an Idempotency-Key of 16 to 64 letters, digits, - or _."),
+    Code.IDEMPOTENCY_CONFLICT: (422, "This Idempotency-Key was used for another request."),
+    Code.PREVIEW_STALE: (409, "Something changed since the preview. Look at it again."),
+    Code.VERSION_CONFLICT: (409, "Somebody changed this in the meantime."),
+    Code.PASSWORD_WEAK: (400, "Choose a password that is harder to guess."),
+    Code.TOKEN_EXPIRED: (410, "This link has been used or is no longer valid."),
+    Code.EMAIL_INVALID: (400, "This is not an email address we can write to."),
+    Code.EMAIL_SAME: (400, "This is the address already in use."),
+    Code.EMAIL_TAKEN: (409, "Another customer has proven this address."),
+    Code.EMAIL_VERIFIED: (409, "The customer has proven this address; use an email change."),
+    Code.EMAIL_CHANGE_PENDING: (409, "An email change is under way for this customer."),
+    Code.CHANGE_LIMIT: (429, "The address was changed too often lately."),
+    Code.UNDO_EXPIRED: (409, "The time to take this back is over."),
+    Code.UNDO_NOT_LAST: (409, "Something later builds on this; take that back first."),
+    Code.DUPLICATE_CONTACT: (409, "A customer with this email, phone or card exists."),
+    Code.CARD_UNKNOWN: (400, "We do not know this card."),
+    Code.CARD_TAKEN: (409, "This card belongs to another customer."),
+    Code.CONSENT_NEEDS_EMAIL: (400, "Email marketing needs an email address."),
+    Code.CONSENT_NEEDS_PHONE: (400, "Text messages need a phone number."),
+    Code.CUSTOMER_BLOCKED: (409, "This customer is blocked."),
+    Code.CUSTOMER_MERGED: (409, "This customer was merged into another."),
+    Code.CUSTOMER_ERASED: (410, "This customer's data was erased."),
+    Code.SELF_DEALING: (403, "You may not do this for yourself."),
+    Code.MEMBERSHIP_CLOSED: (409, "This membership is closed."),
+    Code.INSUFFICIENT_POINTS: (409, "There are not enough points."),
+    Code.ORDER_CONFLICT: (409, "This order was sent before with other content."),
+    Code.STORE_UNKNOWN: (400, "We do not know this store, or this key is not for it."),
+    Code.CURRENCY_MISMATCH: (400, "The programme counts another currency."),
+    Code.TIME_OUT_OF_RANGE: (400, "This time cannot be right."),
+}
+assert set(_WORDS) == set(Code), "every code needs a status and a title"
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+_BEARER = {"WWW-Authenticate": 'Bearer realm="regulars"'}
+
+
+def status_of(code: Code) -> int:
+    """Return the HTTP status of a code."""
+    return _WORDS[code][0]
+
+
+def problem_response(error: Exception, request_id: str) -> Response[bytes]:
+    """Return the answer for an error of ours; anything that is not ours is an internal error and says nothing."""
+    match error:
+        case Invalid():
+            return _response(error.code, request_id, detail=error.detail, errors=error.fields, data=error.data)
+        case Throttled():
+            return _response(error.code, request_id, retry_after_seconds=ceil(error.retry_after.total_seconds()))
+        case Refused():
+            return _response(error.code, request_id, detail=error.detail, data=error.data)
+        case Busy():
+            return _response(Code.BUSY, request_id, retry_after_seconds=ceil(error.retry_after.total_seconds()))
+        case _:
+            return _response(Code.INTERNAL, request_id)
+
+
+def _response(
+    code: Code,
+    request_id: str,
+    *,
+    detail: str | None = None,
+    errors: tuple[FieldProblem, ...] = (),
+    data: dict[str, object] | None = None,
+    retry_after_seconds: int | None = None,
+) -> Response[bytes]:
+    status, title = _WORDS[code]
+    problem = Problem(
+        type=f"urn:regulars:problem:{code.value.lower().replace('_', '-')}",
+        title=title,
+        status=status,
+        code=code,
+        detail=detail or "",
+        instance=f"urn:regulars:request:{request_id}",
+        errors=errors,
+        data=data or {},
+    )
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers |= _BEARER
+    if retry_after_seconds is not None:
+        headers["Retry-After"] = str(max(1, retry_after_seconds))
+    return Response(
+        msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_MEDIA_TYPE, headers=headers
+    )
+
+

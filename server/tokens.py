@@ -1,0 +1,60 @@
+"""Secrets that travel: session tokens, mailed links, keys. Only hashes of them are stored."""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from collections.abc import Callable
+from uuid import UUID
+
+
+def hash_token(token: str) -> bytes:
+    """Return the SHA-256 under which a token is stored; enough, as tokens carry 256 random bits."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Tokens:
+    """Makes tokens from a random source and from the service's secret.
+
+    Args:
+        secret: The service's secret key, 32 bytes or more.
+        random_bytes: Source of random bytes; tests pass their own.
+    """
+
+    def __init__(self, secret: bytes, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes) -> None:
+        self._secret = secret
+        self._random_bytes = random_bytes
+
+    def new(self) -> str:
+        """Return a fresh token of 256 random bits, 43 characters."""
+        return _text(self._random_bytes(32))
+
+    def derive(self, purpose: str, identity: UUID) -> str:
+        """Return the token that belongs to a row.
+
+        A queued mail holds only the row's id; the worker makes the link's token again when it sends, so that no
+        usable token ever lies in the database.
+        """
+        return _text(self.keyed_hash(purpose, str(identity)))
+
+    def keyed_hash(self, purpose: str, text: str) -> bytes:
+        """Return HMAC-SHA256 of a short code or an address under the service's secret, 32 bytes."""
+        return hmac.digest(self._secret, f"{purpose}\0{text}".encode(), "sha256")
+
+    def successor(self, purpose: str, token: str) -> str:
+        """Return the token that follows another; asking twice gives the same answer, without storing it."""
+        return _text(self.keyed_hash(purpose, token))
+
+    def random_digits(self, count: int) -> str:
+        """Return `count` random decimal digits."""
+        number = int.from_bytes(self._random_bytes(count), "big")
+        return str(number % 10**count).zfill(count)
+
+    def random_code(self, alphabet: str, count: int) -> str:
+        """Return `count` random characters; the alphabet's length must divide 256, so that none is likelier."""
+        assert 256 % len(alphabet) == 0
+        return "".join(alphabet[byte % len(alphabet)] for byte in self._random_bytes(count))
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
