@@ -322,7 +322,7 @@ class IdempotencyKey(Table, tablename="idempotency_key"):
 
 
 class Programme(Table, tablename="programme"):
-    """A points programme; its rules live in versions."""
+    """A points programme; its rules live in versions. `version` goes up with every change, new rules included."""
 
     id = _id()
     code = _text(unique=True)
@@ -334,6 +334,7 @@ class Programme(Table, tablename="programme"):
     launch_at = _at()
     status = Text(default="active")
     max_sharers = _count(6)
+    version = _count(1)
     is_default = Boolean(default=False)
     created_at = _at()
 
@@ -443,6 +444,8 @@ class Order(Table, tablename="orders"):
     points = _points(0)
     skipped_reason = _text(null=True)
     rule_version = _ref(RuleVersion, null=True, index=False)
+    assignment_version = _count(1)
+    assignment_reason = Text(default="none")
     created_at = _at()
 
     orders_external_once = Unique([connection, external_id])
@@ -469,13 +472,13 @@ class OrderLine(Table, tablename="order_line"):
 
 
 class Assignment(Table, tablename="assignment"):
-    """Which customer and membership an order belongs to; the highest version rules."""
+    """A former assignment of an order to a customer and membership; the current one is on the order itself."""
 
     id = _id()
     order = _ref(Order, index=False)
     version = _count(1)
-    customer = _ref(Customer, null=True)
-    membership = _ref(Membership, null=True)
+    customer = _ref(Customer, null=True, index=False)
+    membership = _ref(Membership, null=True, index=False)
     reason = _text()
     actor_kind = _text()
     actor_id = UUID(default=None, null=True)
