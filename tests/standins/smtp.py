@@ -51,9 +51,9 @@ class ReceivedMail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """Return the plain text part, decoded; empty when the mail has none."""
+        """Return the plain text part, decoded, its lines ended by a newline alone; empty when the mail has none."""
         part = self.message.get_body(preferencelist=("plain",))
-        return "" if part is None else str(part.get_content())
+        return "" if part is None else str(part.get_content()).replace("\r\n", "\n")
 
     def is_for(self, address: str) -> bool:
         return address.lower() in (recipient.lower() for recipient in self.recipients)
