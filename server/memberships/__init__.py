@@ -1,0 +1,1 @@
+"""Memberships: the points accounts, the people in them and their cards."""

@@ -1,0 +1,108 @@
+"""Use cases of memberships."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from server.context import Context
+from server.db.ids import new_id
+from server.errors import Refused
+from server.memberships import store
+from server.programmes.rules import eligible_from
+from server.programmes.service import get_default_programme
+from shared.codes import make_card_number, normalise_card_number
+from shared.limits import CARD_LENGTH, CARD_PREFIX
+from shared.members import Balance, DatedPoints, MembershipView
+from shared.problems import Code
+
+_RANDOM_DIGITS = CARD_LENGTH - len(CARD_PREFIX) - 1
+
+
+class OpenedMembership(msgspec.Struct, frozen=True, kw_only=True):
+    """A new membership and the card that scans for it."""
+
+    membership_id: UUID
+    card_number: str
+
+
+async def open_membership(
+    ctx: Context, *, customer_id: UUID, enrolled_at: datetime, card_number: str | None = None
+) -> OpenedMembership:
+    """Open a membership in the shop's programme; runs in the caller's transaction.
+
+    Args:
+        enrolled_at: When the person asked to join; sales from the start of that local day on count.
+        card_number: An issued, unregistered card in the person's hand; a new one is made without it.
+
+    Raises:
+        Refused: CARD_UNKNOWN or CARD_TAKEN.
+    """
+    programme = await get_default_programme()
+    membership_id = new_id()
+    await store.open_membership(
+        membership_id,
+        programme_id=programme.id,
+        customer_id=customer_id,
+        enrolled_at=enrolled_at,
+        eligible_from=eligible_from(enrolled_at, programme.launch_at, programme.zone),
+        now=ctx.now,
+    )
+    if card_number is None:
+        code = await issue_card(ctx, membership_id=membership_id, customer_id=customer_id)
+    else:
+        code = await adopt_card(card_number, membership_id=membership_id, customer_id=customer_id)
+    return OpenedMembership(membership_id=membership_id, card_number=code)
+
+
+async def issue_card(ctx: Context, *, membership_id: UUID, customer_id: UUID) -> str:
+    """Make a card for a customer in a membership and return its number; runs in the caller's transaction."""
+    while True:
+        code = make_card_number(ctx.tokens.random_digits(_RANDOM_DIGITS))
+        if await store.issue_card(code, membership_id=membership_id, customer_id=customer_id, now=ctx.now):
+            return code
+
+
+async def adopt_card(card_number: str, *, membership_id: UUID, customer_id: UUID) -> str:
+    """Register a printed card and return its number; runs in the caller's transaction.
+
+    Raises:
+        Refused: CARD_UNKNOWN or CARD_TAKEN.
+    """
+    code = normalise_card_number(card_number)
+    card = await store.lock_card(code)
+    if card is None:
+        raise Refused(Code.CARD_UNKNOWN)
+    if not await store.adopt_card(card["id"], membership_id=membership_id, customer_id=customer_id):
+        raise Refused(Code.CARD_TAKEN)
+    return code
+
+
+async def list_membership_views(customer_id: UUID, now: datetime) -> tuple[MembershipView, ...]:
+    """Return a customer's memberships with card and balance, oldest first."""
+    return tuple(_view(row, now) for row in await store.list_views(customer_id, now))
+
+
+def _view(row: asyncpg.Record, now: datetime) -> MembershipView:
+    return MembershipView(
+        id=row["id"],
+        programme_code=row["programme_code"],
+        programme_name=row["programme_name"],
+        unit_one=row["unit_one"],
+        unit_many=row["unit_many"],
+        status=row["status"],
+        role=row["role"],
+        tier=row["tier"],
+        enrolled_at=row["enrolled_at"],
+        card_number=row["card_number"],
+        balance=Balance(
+            available=row["available"],
+            pending=row["pending"],
+            deficit=row["deficit"],
+            lifetime=row["lifetime"],
+            maturing=tuple(DatedPoints(at=at, points=points) for at, points in row["maturing"]),
+            expiring=tuple(DatedPoints(at=at, points=points) for at, points in row["expiring"]),
+            as_of=now,
+        ),
+    )

@@ -1,0 +1,98 @@
+"""SQL of memberships, people and cards."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+
+from server.db.engine import DB
+from server.db.ids import new_id
+
+_OPEN = """
+with opened as (
+    insert into membership (id, programme, enrolled_at, created_at) values ($1, $2, $4, $6) returning id
+)
+insert into membership_person (id, membership, programme, customer, joined_at, eligible_from)
+select $7, id, $2, $3, $4, $5 from opened
+"""
+_LOCK_CARD = "select id, membership, customer, status from card where code = $1 for update"
+_ISSUE_CARD = """
+insert into card (id, code, membership, customer, status, issued_at) values ($1, $2, $3, $4, 'active', $5)
+on conflict (code) do nothing
+returning id
+"""
+_ADOPT_CARD = "update card set membership = $2, customer = $3, status = 'active' where id = $1 and status = 'issued' returning id"
+_LOCK = "select * from membership where id = any($1::uuid[]) order by id for update"
+_ACTIVE = """
+select p.membership, p.role, p.programme, p.eligible_from,
+       (select count(*) from membership_person o where o.membership = p.membership and o.left_at is null) as people
+from membership_person p join membership m on m.id = p.membership
+where p.customer = $1 and p.left_at is null and m.status = 'active'
+order by p.joined_at
+"""
+# Balance figures are cached on the membership and hold until `figures_until`; after that the live lots are summed.
+_VIEWS = """
+select m.id, m.status, m.tier, m.enrolled_at, p.role, m.deficit, m.lifetime,
+       g.code as programme_code, g.name as programme_name, g.unit_one, g.unit_many,
+       coalesce(f.available, m.available) as available, coalesce(f.pending, m.pending) as pending,
+       (select c.code from card c
+        where c.membership = m.id and c.customer = p.customer and c.status = 'active'
+        order by c.issued_at desc limit 1) as card_number,
+       (select coalesce(array_agg(x order by x.at), '{}') from (
+            select l.available_at as at, sum(l.remaining)::bigint as points from lot l
+            where l.membership = m.id and l.remaining > 0 and l.available_at > $2
+            group by l.available_at order by l.available_at limit 12) x) as maturing,
+       (select coalesce(array_agg(x order by x.at), '{}') from (
+            select l.expires_at as at, sum(l.remaining)::bigint as points from lot l
+            where l.membership = m.id and l.remaining > 0 and l.expires_at > $2
+            group by l.expires_at order by l.expires_at limit 12) x) as expiring
+from membership_person p
+join membership m on m.id = p.membership
+join programme g on g.id = m.programme
+left join lateral (
+    select coalesce(sum(l.remaining) filter (where l.available_at <= $2), 0)::bigint as available,
+           coalesce(sum(l.remaining) filter (where l.available_at > $2), 0)::bigint as pending
+    from lot l
+    where l.membership = m.id and l.remaining > 0 and (l.expires_at is null or l.expires_at > $2)
+) f on m.figures_until <= $2
+where p.customer = $1 and p.left_at is null
+order by m.enrolled_at
+"""
+
+
+async def open_membership(
+    membership_id: UUID, *, programme_id: UUID, customer_id: UUID, enrolled_at: datetime, eligible_from: datetime, now: datetime
+) -> None:
+    """Add a membership with its owner."""
+    await DB.fetch(_OPEN, membership_id, programme_id, customer_id, enrolled_at, eligible_from, now, new_id())
+
+
+async def lock_card(code: str) -> asyncpg.Record | None:
+    """Return a card and lock it."""
+    return await DB.fetch_row(_LOCK_CARD, code)
+
+
+async def issue_card(code: str, *, membership_id: UUID, customer_id: UUID, now: datetime) -> UUID | None:
+    """Add an active card; None if the code exists already."""
+    row = await DB.fetch_row(_ISSUE_CARD, new_id(), code, membership_id, customer_id, now)
+    return row["id"] if row else None
+
+
+async def adopt_card(card_id: UUID, *, membership_id: UUID, customer_id: UUID) -> bool:
+    """Give an issued, unregistered card to a membership; False if it is no longer free."""
+    return await DB.fetch_row(_ADOPT_CARD, card_id, membership_id, customer_id) is not None
+
+
+async def lock_memberships(membership_ids: list[UUID]) -> list[asyncpg.Record]:
+    """Return memberships, locked in the order of their ids."""
+    return await DB.fetch(_LOCK, membership_ids)
+
+
+async def list_active(customer_id: UUID) -> list[asyncpg.Record]:
+    """Return a customer's active memberships with role and number of people."""
+    return await DB.fetch(_ACTIVE, customer_id)
+
+
+async def list_views(customer_id: UUID, now: datetime) -> list[asyncpg.Record]:
+    """Return a customer's memberships with card and balance at an instant."""
+    return await DB.fetch(_VIEWS, customer_id, now)

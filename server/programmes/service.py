@@ -1,0 +1,105 @@
+"""The programme as orders need it, kept in memory between changes."""
+
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from server.db.engine import DB
+from server.errors import RegularsError
+from server.programmes import store
+from server.programmes.rules import EarningRules
+from shared.staff import ProgrammeList, ProgrammeView
+
+
+class NoProgramme(RegularsError):
+    """The shop has not set up a programme yet."""
+
+
+class RuleVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """Rules and the instant from which they are in force."""
+
+    id: UUID
+    version: int
+    valid_from: datetime
+    rules: EarningRules
+
+
+class Programme(msgspec.Struct, frozen=True, kw_only=True):
+    """A programme with all its rule versions, newest first. `version` goes up with every change."""
+
+    id: UUID
+    code: str
+    name: str
+    unit_one: str
+    unit_many: str
+    zone: str
+    currency: str
+    launch_at: datetime
+    status: str
+    version: int
+    rule_versions: tuple[RuleVersion, ...]
+
+    def rules_at(self, at: datetime) -> RuleVersion | None:
+        """Return the rules in force at an instant, None before the first."""
+        return next((version for version in self.rule_versions if version.valid_from <= at), None)
+
+
+_cache: dict[str, Programme] = {}
+
+
+async def get_default_programme(*, fresh: bool = False) -> Programme:
+    """Return the programme that members join.
+
+    It is kept in memory; whoever acts on it in SQL compares `version` there, and asks again with `fresh` when it has
+    changed.
+
+    Raises:
+        NoProgramme: There is none.
+    """
+    database = str(DB.config["dsn"])
+    cached = _cache.get(database)
+    if cached is None or fresh:
+        row = await store.find_default()
+        if row is None:
+            raise NoProgramme
+        cached = await _load(row)
+        _cache.clear()
+        _cache[database] = cached
+    return cached
+
+
+async def list_views(now: datetime) -> ProgrammeList:
+    """Return all programmes with the rules in force."""
+    views = []
+    for row in await store.list_programmes():
+        programme = await _load(row)
+        current = programme.rules_at(now)
+        views.append(
+            ProgrammeView(
+                code=programme.code,
+                name=programme.name,
+                zone=programme.zone,
+                currency=programme.currency,
+                launch_at=programme.launch_at,
+                status=programme.status,
+                rule_version=current.version if current else 0,
+                rules=msgspec.to_builtins(current.rules) if current else {},
+            )
+        )
+    return ProgrammeList(items=tuple(views))
+
+
+async def _load(row: asyncpg.Record) -> Programme:
+    versions = tuple(
+        RuleVersion(
+            id=version["id"],
+            version=version["version"],
+            valid_from=version["valid_from"],
+            rules=msgspec.json.decode(version["body"], type=EarningRules),
+        )
+        for version in await store.list_versions(row["id"])
+    )
+    names = ("id", "code", "name", "unit_one", "unit_many", "zone", "currency", "launch_at", "status", "version")
+    return Programme(**{name: row[name] for name in names}, rule_versions=versions)
