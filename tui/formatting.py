@@ -1,0 +1,530 @@
+"""What the service said, as rows, facts and short words. Pure: no terminal, no clock, no network.
+
+A `Cell` is text and its tone; a widget gives each tone a colour of the theme. Tones only repeat what the words say.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Literal
+
+import msgspec
+
+from shared.base import Birthday
+from shared.enums import ConsentAnswer
+from shared.members import Balance, ConsentView, EntryView, LineView, MembershipView, OrderView
+from shared.staff import (
+    AudienceContactView,
+    AuditEntryView,
+    CardView,
+    ContactPointView,
+    CustomerDetail,
+    CustomerHit,
+    EmailChangeView,
+)
+
+Tone = Literal["plain", "muted", "strong", "good", "warn", "bad"]
+NOTHING = "–"
+
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MINOR_DIGITS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "UGX": 0, "XAF": 0, "XOF": 0, "XPF": 0}
+_MINOR_DIGITS |= {"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3}
+
+
+class Cell(msgspec.Struct, frozen=True):
+    """Text in one tone."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a list. A note is a line under a row: it spans the list and cannot be chosen."""
+
+    key: str
+    cells: tuple[Cell, ...]
+    is_note: bool = False
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """A labelled value in a customer's header."""
+
+    label: str
+    value: Cell
+
+
+# Numbers, money, times --------------------------------------------------------------------------------------------
+
+
+def points(count: int) -> str:
+    """Return points with thousands marked: 3,249."""
+    return f"{count:,}"
+
+
+def signed(count: int) -> str:
+    """Return a movement of points with its sign: +50, -20."""
+    return f"{count:+,}"
+
+
+def money(minor: int, currency: str) -> str:
+    """Return an amount in minor units with its currency: 17.40 GBP."""
+    digits = _MINOR_DIGITS.get(currency, 2)
+    sign, whole = ("-", -minor) if minor < 0 else ("", minor)
+    if digits == 0:
+        return f"{sign}{whole:,} {currency}"
+    unit = 10**digits
+    return f"{sign}{whole // unit:,}.{whole % unit:0{digits}} {currency}"
+
+
+def day(on: date, *, today: date) -> str:
+    """Return a date, with its year only when it is not this year's: 3 Oct, 3 Oct 2025."""
+    words = f"{on.day} {_MONTHS[on.month - 1]}"
+    return words if on.year == today.year else f"{words} {on.year}"
+
+
+def moment(at: datetime, *, now: datetime, zone: tzinfo) -> str:
+    """Return an instant in the shop's time: 10:05 today, 28 Jan 10:05, or 28 Jan 2025."""
+    local, today = at.astimezone(zone), now.astimezone(zone).date()
+    if local.date() == today:
+        return f"{local:%H:%M} today"
+    if local.year == today.year:
+        return f"{day(local.date(), today=today)} {local:%H:%M}"
+    return day(local.date(), today=today)
+
+
+def span(duration: timedelta) -> str:
+    """Return a length of time in its largest fitting unit: 40 s, 5 min, 23 h, 7 days."""
+    seconds = max(0, int(duration.total_seconds()))
+    for unit_seconds, word in ((172_800, "days"), (7_200, "h"), (120, "min")):
+        if seconds >= unit_seconds:
+            divisor = {"days": 86_400, "h": 3_600, "min": 60}[word]
+            return f"{seconds // divisor} {word}"
+    return f"{seconds} s"
+
+
+def birthday(value: Birthday | None) -> str:
+    """Return a birthday: 2 May, 2 May 1961, or a dash."""
+    if value is None:
+        return NOTHING
+    words = f"{value.day} {_MONTHS[value.month - 1]}"
+    return words if value.year is None else f"{words} {value.year}"
+
+
+def counted(count: int, one: str, many: str) -> str:
+    """Return a count with its noun: 1 customer, 4 customers."""
+    return f"{points(count)} {one if count == 1 else many}"
+
+
+# Words for states -------------------------------------------------------------------------------------------------
+
+_CONTACT_STATES: dict[str, Cell] = {
+    "verified": Cell("proven", "good"),
+    "unverified": Cell("not proven", "warn"),
+    "bouncing": Cell("bounces", "bad"),
+    "retired": Cell("retired", "muted"),
+}
+_CARD_STATES: dict[str, Cell] = {
+    "active": Cell("active", "good"),
+    "issued": Cell("blank", "muted"),
+    "replaced": Cell("replaced", "muted"),
+    "blocked": Cell("blocked", "bad"),
+}
+_CONSENTS: dict[ConsentAnswer, Cell] = {
+    ConsentAnswer.OPTED_IN: Cell("yes", "good"),
+    ConsentAnswer.OPTED_OUT: Cell("no", "warn"),
+    ConsentAnswer.PENDING: Cell("waiting for a yes by mail", "warn"),
+    ConsentAnswer.NOT_ASKED: Cell("not asked", "muted"),
+}
+_ORDER_REASONS: dict[str, str] = {
+    "no_customer": "no customer was named",
+    "customer_unknown": "the till named a customer we do not know",
+    "not_member": "the customer was not a member",
+    "before_start": "bought before joining",
+    "programme_inactive": "the programme was not running",
+    "excluded_items": "nothing on it earns points",
+    "below_minimum": "below the smallest sale that earns",
+}
+
+
+def contact_state(status: str | None) -> Cell:
+    return _CONTACT_STATES.get(status or "", Cell(status or ""))
+
+
+def card_state(status: str) -> Cell:
+    return _CARD_STATES.get(status, Cell(status))
+
+
+def consent(view: ConsentView, *, now: datetime, zone: tzinfo) -> Cell:
+    """Return where a person stands on a channel, and since when."""
+    cell = _CONSENTS[view.state]
+    if view.since is None:
+        return cell
+    return Cell(f"{cell.text}, since {moment(view.since, now=now, zone=zone)}", cell.tone)
+
+
+def skipped(reason: str) -> str:
+    return _ORDER_REASONS.get(reason, reason.replace("_", " "))
+
+
+def audience_state(contact: AudienceContactView, *, now: datetime, zone: tzinfo) -> Cell:
+    """Return how one address stands with Mailchimp."""
+    if contact.parked_reason:
+        return Cell("needs a look", "bad")
+    if contact.waiting:
+        return Cell("waiting" if contact.attempts == 0 else "trying again", "warn")
+    if contact.state in {"closing", "closed", "forgotten"}:
+        return Cell({"closing": "closing", "closed": "retired", "forgotten": "erased"}[contact.state], "muted")
+    if contact.pushed_at is None:
+        return Cell("not sent yet", "muted")
+    return Cell(f"up to date, {moment(contact.pushed_at, now=now, zone=zone)}", "good")
+
+
+# Customers --------------------------------------------------------------------------------------------------------
+
+
+def full_name(given: str, family: str) -> str:
+    return f"{given} {family}".strip()
+
+
+def hit_row(hit: CustomerHit, *, today: date) -> Row:
+    """Return a row of the search results."""
+    last = NOTHING if hit.last_order_on is None else day(hit.last_order_on, today=today)
+    return Row(
+        key=str(hit.id),
+        cells=(
+            Cell(hit.name, "muted" if hit.status != "active" else "plain"),
+            Cell(points(hit.available)),
+            Cell(f"…{hit.phone_ending}" if hit.phone_ending else NOTHING),
+            Cell(hit.email_masked or NOTHING),
+            Cell(f"…{hit.card_ending}" if hit.card_ending else NOTHING),
+            Cell(last if hit.status == "active" else hit.status),
+        ),
+    )
+
+
+def hit_facts(hit: CustomerHit, *, today: date) -> list[Fact]:
+    """Return what the result pane says of the row under the cursor."""
+    last = "never" if hit.last_order_on is None else day(hit.last_order_on, today=today)
+    status = Cell(hit.status, "good" if hit.status == "active" else "warn")
+    return [
+        Fact(label="Points", value=Cell(points(hit.available), "strong")),
+        Fact(label="Status", value=status),
+        Fact(label="Email", value=Cell(hit.email_masked or NOTHING)),
+        Fact(label="Phone", value=Cell(f"…{hit.phone_ending}" if hit.phone_ending else NOTHING)),
+        Fact(label="Card", value=Cell(f"…{hit.card_ending}" if hit.card_ending else NOTHING)),
+        Fact(label="Birthday", value=Cell(hit.birthday or NOTHING)),
+        Fact(label="Last order", value=Cell(last)),
+    ]
+
+
+def main_membership(detail: CustomerDetail) -> MembershipView | None:
+    """Return the membership a till cares about: the active one, else the newest."""
+    active = [membership for membership in detail.memberships if membership.status == "active"]
+    return next(iter(active or detail.memberships), None)
+
+
+def balance_words(balance: Balance) -> str:
+    """Return a balance with what is still to come and what is owed: 3,249 (120 pending)."""
+    extras = []
+    if balance.pending:
+        extras.append(f"{points(balance.pending)} pending")
+    if balance.deficit:
+        extras.append(f"{points(balance.deficit)} owed")
+    return points(balance.available) + (f" ({', '.join(extras)})" if extras else "")
+
+
+def header_facts(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Fact]:
+    """Return the facts above a customer's tabs, most wanted first; two by two they make the narrow header."""
+    membership = main_membership(detail)
+    if membership is None:
+        balance = Cell("no membership", "warn")
+        since = NOTHING
+    else:
+        tone: Tone = "warn" if membership.balance.deficit else "strong"
+        balance = Cell(f"{balance_words(membership.balance)} {membership.unit_many}", tone)
+        since = f"{membership.programme_name}, {moment(membership.enrolled_at, now=now, zone=zone)}"
+    return [
+        Fact(label="Balance", value=balance),
+        Fact(label="Email", value=_contact(detail.email, detail.email_status)),
+        Fact(label="Card", value=_current_card(detail.cards)),
+        Fact(label="Phone", value=_contact(detail.phone, detail.phone_status)),
+        Fact(label="Offers", value=_consents(detail)),
+        Fact(label="Mailchimp", value=_audience(detail, now=now, zone=zone)),
+        Fact(label="Member", value=Cell(since)),
+        Fact(label="Sign-in", value=Cell("has a password" if detail.has_login else "not set up yet")),
+        Fact(label="Birthday", value=Cell(birthday(detail.birthday))),
+        Fact(label="Last order", value=_maybe_moment(detail.last_order_at, now=now, zone=zone)),
+        Fact(label="Came by", value=Cell(detail.enrolled_source.replace("_", " ") or NOTHING)),
+        Fact(label="Known since", value=Cell(moment(detail.created_at, now=now, zone=zone))),
+    ]
+
+
+def _contact(value: str | None, status: str | None) -> Cell:
+    if value is None:
+        return Cell(NOTHING, "muted")
+    state = contact_state(status)
+    return Cell(f"{value}  {state.text}", "plain" if state.tone == "good" else state.tone)
+
+
+def _current_card(cards: tuple[CardView, ...]) -> Cell:
+    active = next((card for card in cards if card.status == "active"), None)
+    if active is not None:
+        return Cell(f"{active.code} active")
+    return Cell(f"{cards[0].code} {card_state(cards[0].status).text}", "warn") if cards else Cell("none", "warn")
+
+
+def _consents(detail: CustomerDetail) -> Cell:
+    email, sms = (_CONSENTS[view.state].text for view in (detail.consents.email, detail.consents.sms))
+    return Cell(f"email {email} · text {sms}")
+
+
+def _audience(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> Cell:
+    if not detail.audience:
+        return Cell("no contact", "muted")
+    # The state that needs a person matters more than the ones that do not.
+    contacts = sorted(detail.audience, key=lambda contact: (not contact.parked_reason, not contact.waiting))
+    return audience_state(contacts[0], now=now, zone=zone)
+
+
+def _maybe_moment(at: datetime | None, *, now: datetime, zone: tzinfo) -> Cell:
+    return Cell(NOTHING) if at is None else Cell(moment(at, now=now, zone=zone))
+
+
+def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell]:
+    """Return what staff must know before they do anything with this customer, gravest first."""
+    found: list[Cell] = []
+    if detail.status == "merged":
+        found.append(Cell("Merged into another customer: read only (Enter opens that one).", "bad"))
+    elif detail.status != "active":
+        found.append(Cell(f"This customer is {detail.status}: read only.", "bad"))
+    if detail.redemption_held_until is not None and detail.redemption_held_until > now:
+        until = moment(detail.redemption_held_until, now=now, zone=zone)
+        why = f" ({detail.redemption_held_reason})" if detail.redemption_held_reason else ""
+        found.append(Cell(f"Points cannot be spent until {until}{why}. Earning goes on.", "warn"))
+    for change in detail.email_changes:
+        if change.state == "pending":
+            asked = moment(change.requested_at, now=now, zone=zone)
+            found.append(Cell(f"Email change to {change.new_email} waits for proof since {asked}.", "warn"))
+        elif can_undo(change, now=now) and change.undo_until is not None:
+            until = moment(change.undo_until, now=now, zone=zone)
+            found.append(Cell(f"Email was {change.old_email}; u takes the change back until {until}.", "muted"))
+    return found
+
+
+def can_undo(change: EmailChangeView, *, now: datetime) -> bool:
+    """Return whether the service still lets this change be taken back."""
+    return change.state == "confirmed" and change.undo_until is not None and change.undo_until > now
+
+
+# Lists ------------------------------------------------------------------------------------------------------------
+
+
+def entry_row(entry: EntryView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a ledger entry with the balance after it."""
+    tone: Tone = "good" if entry.points > 0 else "warn"
+    return Row(
+        key=str(entry.id),
+        cells=(
+            Cell(moment(entry.occurred_at, now=now, zone=zone)),
+            Cell(entry.reason),
+            Cell(signed(entry.points), tone),
+            Cell(points(entry.balance_after)),
+            Cell(entry.by_name or entry.store_name or NOTHING),
+        ),
+    )
+
+
+def entry_notes(entry: EntryView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what an opened entry says besides its row."""
+    told = [f"{entry.kind.value.replace('_', ' ').capitalize()}: {entry.reason}"]
+    if entry.order_number:
+        told.append(f"Order {entry.order_number}{f' at {entry.store_name}' if entry.store_name else ''}")
+    if entry.available_at is not None:
+        word = "Available since" if entry.available_at <= now else "Pending until"
+        told.append(f"{word} {moment(entry.available_at, now=now, zone=zone)}")
+    if entry.expires_at is not None:
+        told.append(f"Lapses {moment(entry.expires_at, now=now, zone=zone)}")
+    told.append(
+        f"Booked {moment(entry.posted_at, now=now, zone=zone)}{f' by {entry.by_name}' if entry.by_name else ''}"
+    )
+    return told
+
+
+def order_row(order: OrderView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return an order with what it earned."""
+    earned = Cell(signed(order.points), "good") if order.points else Cell("0", "muted")
+    state = Cell(order.state, "plain" if order.state == "completed" else "warn")
+    if order.skipped_reason:
+        state = Cell(skipped(order.skipped_reason), "warn")
+    return Row(
+        key=str(order.id),
+        cells=(
+            Cell(moment(order.completed_at, now=now, zone=zone)),
+            Cell(order.number),
+            Cell(order.store_name),
+            Cell(money(order.net_minor + order.tax_minor, order.currency)),
+            earned,
+            state,
+        ),
+    )
+
+
+def order_notes(order: OrderView) -> list[str]:
+    """Return an opened order's lines, each with why it earned what it earned."""
+    told = [_line(line, order.currency) for line in order.lines]
+    if order.skipped_reason:
+        told.append(f"Earned nothing: {skipped(order.skipped_reason)}.")
+    return told or ["No lines were sent with this order."]
+
+
+def _line(line: LineView, currency: str) -> str:
+    name = line.description or line.category or "(no description)"
+    amount = money(line.net_minor + line.tax_minor, currency)
+    return f"{line.quantity} × {name}  {amount}  {signed(line.points)}  {line.rule}"
+
+
+def card_row(card: CardView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a card and, when it was replaced, its successor."""
+    ended = NOTHING if card.ended_at is None else moment(card.ended_at, now=now, zone=zone)
+    return Row(
+        key=card.code,
+        cells=(
+            Cell(card.code),
+            card_state(card.status),
+            Cell(moment(card.issued_at, now=now, zone=zone)),
+            Cell(ended),
+            Cell(card.successor_code or NOTHING),
+        ),
+    )
+
+
+def consent_rows(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Row]:
+    """Return both channels with where the person stands."""
+    channels = (
+        ("email", "Offers by email", detail.consents.email, detail.email),
+        ("sms", "Offers by text message", detail.consents.sms, detail.phone),
+    )
+    return [
+        Row(
+            key=key,
+            cells=(Cell(words), consent(view, now=now, zone=zone), Cell(address or "no address", "muted")),
+        )
+        for key, words, view, address in channels
+    ]
+
+
+def contact_rows(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Row]:
+    """Return every address a customer has or had, then the notes."""
+    rows = [_contact_row(point, now=now, zone=zone) for point in detail.contact_points]
+    if detail.notes:
+        rows.append(Row(key="notes", cells=(Cell("note"), Cell(detail.notes), Cell(""), Cell(""))))
+    return rows
+
+
+def _contact_row(point: ContactPointView, *, now: datetime, zone: tzinfo) -> Row:
+    if point.retired_at is not None:
+        since = f"until {moment(point.retired_at, now=now, zone=zone)}"
+        since += f", {point.retired_reason.replace('_', ' ')}" if point.retired_reason else ""
+    elif point.verified_at is not None:
+        since = f"since {moment(point.verified_at, now=now, zone=zone)}"
+    else:
+        since = NOTHING
+    kind = f"{point.kind} (main)" if point.is_primary else point.kind
+    return Row(
+        key=f"{point.kind}:{point.value}",
+        cells=(Cell(kind), Cell(point.value), contact_state(point.status), Cell(since, "muted")),
+    )
+
+
+def audience_row(contact: AudienceContactView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return one address's place in the Mailchimp queue."""
+    upcoming = NOTHING if contact.next_try_at is None else moment(contact.next_try_at, now=now, zone=zone)
+    return Row(
+        key=str(contact.id),
+        cells=(
+            audience_state(contact, now=now, zone=zone),
+            Cell(contact.email),
+            Cell(contact.remote_status or NOTHING),
+            Cell(points(contact.attempts)),
+            Cell(upcoming),
+            Cell(audience_why(contact) or NOTHING, "warn" if contact.parked_reason else "muted"),
+        ),
+    )
+
+
+def audience_why(contact: AudienceContactView) -> str:
+    """Return why an address waits for a person; empty when it does not."""
+    if not contact.parked_reason:
+        return ""
+    return contact.parked_reason + (f" (field {contact.parked_field})" if contact.parked_field else "")
+
+
+def audit_row(entry: AuditEntryView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a line of the audit trail."""
+    return Row(
+        key=str(entry.id),
+        cells=(
+            Cell(moment(entry.at, now=now, zone=zone)),
+            Cell(entry.actor),
+            Cell(entry.action.replace("_", " ").replace(".", ": ")),
+            Cell(entry.subject_kind.replace("_", " ")),
+            Cell(entry.reason or NOTHING),
+        ),
+    )
+
+
+def audit_notes(entry: AuditEntryView) -> list[str]:
+    """Return an opened audit entry's details, one line each."""
+    told = [f"{name.replace('_', ' ')}: {_value(value)}" for name, value in entry.details.items()]
+    if entry.subject_id is not None:
+        told.append(f"id of the {entry.subject_kind.replace('_', ' ')}: {entry.subject_id}")
+    return told or ["Nothing more was written down."]
+
+
+def _value(value: object) -> str:
+    match value:
+        case None:
+            return NOTHING
+        case bool():
+            return "yes" if value else "no"
+        case dict():
+            return ", ".join(f"{name}: {_value(inner)}" for name, inner in value.items())
+        case list() | tuple():
+            return ", ".join(_value(inner) for inner in value)
+        case _:
+            return str(value)
+
+
+def rule_lines(rules: dict[str, object]) -> Iterable[tuple[str, str]]:
+    """Yield a programme's rules as (name, value) in words."""
+    for name, value in rules.items():
+        yield name.replace("_", " "), _value(value)
+
+
+# Reading what was typed -------------------------------------------------------------------------------------------
+
+
+def parse_birthday(text: str) -> Birthday | None:
+    """Read a birthday: 2.5.1961, 2/5, 2 May 1961 or 1961-05-02; day before month. Empty text is no birthday.
+
+    Raises:
+        ValueError: It is none of these, or no such day.
+    """
+    words = text.replace(".", " ").replace("/", " ").replace("-", " ").split()
+    if not words:
+        return None
+    if len(words) == 3 and len(words[0]) == 4:
+        words.reverse()
+    if len(words) not in {2, 3}:
+        raise ValueError("a birthday is day, month and perhaps year")
+    on_day, month = int(words[0]), _month(words[1])
+    year = int(words[2]) if len(words) == 3 else None
+    date(year or 2000, month, on_day)  # 2000 was a leap year, so that 29 February needs no year.
+    if year is not None and not 1900 <= year <= 2100:
+        raise ValueError("the year must have four digits")
+    return Birthday(month=month, day=on_day, year=year)
+
+
+def _month(word: str) -> int:
+    if word.isascii() and word.isdigit():
+        return int(word)
+    return [month.lower() for month in _MONTHS].index(word[:3].lower()) + 1

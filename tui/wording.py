@@ -1,0 +1,124 @@
+"""Sentences for staff: what was refused, why, and what to do next. All text of that kind is here."""
+
+from shared.enums import Permission, Role
+from shared.problems import Code, Problem
+from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Refused, SignedOut, Unreachable
+
+NOT_CONNECTED = "Not connected. Looking up and saving do not work."
+
+_SENTENCES: dict[Code, str] = {
+    Code.SIGN_IN_FAILED: "The name or the password is wrong.",
+    Code.NOT_SIGNED_IN: "Your session is over. Sign in again; what you typed is kept.",
+    Code.NOT_PERMITTED: "Your role may not do this.",
+    Code.RATE_LIMITED: "Too many tries.",
+    Code.BUSY: "The service is busy. Nothing was saved; try again in a moment.",
+    Code.INTERNAL: "Something went wrong at the service. Nothing was saved.",
+    Code.NOT_FOUND: "This is no longer there.",
+    Code.IDEMPOTENCY_CONFLICT: (
+        "An earlier try of this form may have been saved with other details. Look the customer up before trying again."
+    ),
+    Code.PREVIEW_STALE: "Something changed since the preview. It was asked for again: read it, then Ctrl+S.",
+    Code.VERSION_CONFLICT: "Somebody changed this customer in the meantime.",
+    Code.EMAIL_INVALID: "This is not an email address we can write to.",
+    Code.EMAIL_SAME: "This is the address the customer already has.",
+    Code.EMAIL_TAKEN: "Another customer has proven this address.",
+    Code.EMAIL_VERIFIED: "The customer has proven the old address, so this is no typo. Change the email instead.",
+    Code.EMAIL_CHANGE_PENDING: "An email change is already under way for this customer.",
+    Code.CHANGE_LIMIT: "This customer's address was changed too often lately.",
+    Code.UNDO_EXPIRED: "The time to take this back is over.",
+    Code.UNDO_NOT_LAST: "Something later builds on this change; take that back first.",
+    Code.DUPLICATE_CONTACT: "A customer with this address exists.",
+    Code.CARD_UNKNOWN: "This is not one of our cards.",
+    Code.CARD_TAKEN: "This card belongs to another customer.",
+    Code.CONSENT_NEEDS_EMAIL: "Offers by email need an email address.",
+    Code.CONSENT_NEEDS_PHONE: "Offers by text message need a phone number.",
+    Code.CUSTOMER_BLOCKED: "This customer is blocked.",
+    Code.CUSTOMER_MERGED: "This customer was merged into another.",
+    Code.CUSTOMER_ERASED: "This customer's data was erased.",
+    Code.SELF_DEALING: "You may not do this for yourself; ask a colleague.",
+    Code.MEMBERSHIP_CLOSED: "This membership is closed.",
+}
+
+# Which field of a form a refusal belongs to, where the code alone says it.
+_FIELDS: dict[Code, str] = {
+    Code.EMAIL_INVALID: "email",
+    Code.EMAIL_SAME: "email",
+    Code.EMAIL_TAKEN: "email",
+    Code.CARD_UNKNOWN: "card_number",
+    Code.CARD_TAKEN: "card_number",
+    Code.CONSENT_NEEDS_EMAIL: "consents.email",
+    Code.CONSENT_NEEDS_PHONE: "consents.sms",
+}
+
+WHO_MAY: dict[Permission, str] = {
+    Permission.CUSTOMER_SEARCH: "needs a cashier, manager or auditor",
+    Permission.CUSTOMER_READ: "needs a cashier, manager or auditor",
+    Permission.CUSTOMER_REGISTER: "needs a cashier or manager",
+    Permission.CUSTOMER_INVITE: "needs a cashier or manager",
+    Permission.CUSTOMER_EDIT: "needs a manager",
+    Permission.EMAIL_CHANGE: "needs a manager",
+    Permission.EMAIL_CORRECT: "needs a cashier or manager",
+    Permission.AUDIENCE_READ: "needs a manager, marketing, admin or auditor",
+    Permission.AUDIENCE_REPAIR: "needs a manager, marketing or admin",
+    Permission.AUDIT_READ: "needs a manager, admin or auditor",
+    Permission.PROGRAMME_READ: "needs any role",
+    Permission.OWN_SESSION: "needs any role",
+}
+
+ROLES: dict[Role, str] = {
+    Role.CASHIER: "cashier",
+    Role.MANAGER: "manager",
+    Role.MARKETING: "marketing",
+    Role.ADMIN: "admin",
+    Role.AUDITOR: "auditor",
+}
+
+
+def sentence(error: ConsoleError) -> str:
+    """Return what went wrong and, where there is one, the next step."""
+    match error:
+        case SignedOut():
+            return _SENTENCES[Code.NOT_SIGNED_IN]
+        case Refused():
+            return _refusal(error.problem, error.retry_after_seconds)
+        case Unreachable() | NoAnswer() | AnswerNotUnderstood() if error.maybe_done:
+            return "We do not know if this was saved. Ctrl+S asks again; it cannot be saved twice."
+        case Unreachable():
+            return NOT_CONNECTED
+        case NoAnswer():
+            return "The service did not answer in time. F5 tries again."
+        case AnswerNotUnderstood():
+            return f"The answer ({error.status}) is not one this console understands. Is it the right address?"
+        case _:
+            return "Something went wrong."
+
+
+def _refusal(problem: Problem, retry_after_seconds: int | None) -> str:
+    words = _SENTENCES.get(problem.code) or problem.detail or problem.title
+    # The service's own detail names the fact (whose card, which day) where our sentence only names the kind.
+    if problem.detail and problem.detail not in words and problem.code is not Code.SIGN_IN_FAILED:
+        words = problem.detail
+    if not problem.detail and problem.errors:
+        words = problem.errors[0].detail
+    if retry_after_seconds:
+        words += f" Wait {retry_after_seconds} s."
+    return words
+
+
+def field_errors(error: ConsoleError) -> dict[str, str]:
+    """Return the refusal by field of the request (`email`, `consents.sms`); empty when it names none."""
+    if not isinstance(error, Refused):
+        return {}
+    problem = error.problem
+    if problem.errors:
+        return {wrong.field: wrong.detail for wrong in problem.errors}
+    field = problem.data.get("field", _FIELDS.get(problem.code))
+    return {str(field): _refusal(problem, None)} if field else {}
+
+
+def existing_customer_id(error: ConsoleError) -> str | None:
+    """Return the id of the customer who stands in the way, when the service named one."""
+    if not isinstance(error, Refused):
+        return None
+    found = error.problem.data.get("customer_id")
+    return found if isinstance(found, str) else None
