@@ -27,9 +27,10 @@ def main(stamp: str) -> None:
         print("Setting up .venv ...", file=sys.stderr, flush=True)
         moved = STAMP.exists() and STAMP.read_text().rpartition(" ")[0].rpartition(" ")[0] != str(Path.cwd())
         STAMP.unlink(missing_ok=True)
-        if moved or not _is_usable():
+        if moved or not _is_usable() or not _is_installed():
             _make_venv()
-        _install()
+            if not _is_installed():
+                sys.exit("Setting up .venv failed; the reason stands above.")
         # Last, and at once: a run that was cut short begins anew.
         draft = STAMP.with_suffix(".new")
         draft.write_text(stamp)
@@ -40,38 +41,37 @@ def _is_usable() -> bool:
     if not PYTHON.exists():
         return False
     check = "import sys; sys.exit(sys.prefix == sys.base_prefix or sys.version_info < (3, 11))"
-    return subprocess.run([PYTHON, "-c", check], check=False).returncode == 0
+    return _runs(str(PYTHON), "-c", check)
 
 
 def _make_venv() -> None:
     if VENV.is_symlink():
         sys.exit(".venv is a link; remove it, so that its target is not emptied.")
-    if uv := shutil.which("uv"):
-        _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV))
+    uv = shutil.which("uv")
+    if uv and _runs(uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(VENV)):
         return
-    try:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True, stdout=subprocess.PIPE)
-    except subprocess.CalledProcessError as error:
-        sys.exit(
-            f"{error.output.decode()}\nThis Python cannot make environments. Install its venv module (Debian and Ubuntu: "
-            "apt install python3-venv), or install uv."
-        )
+    if not _runs(sys.executable, "-m", "venv", "--clear", str(VENV)):
+        sys.exit("This Python cannot make environments: install python3-venv (Debian, Ubuntu) or uv.")
 
 
-def _install() -> None:
-    uv = shutil.which("uv") or _fetched_uv()
+def _is_installed() -> bool:
+    """Install what is missing and return whether all went well; a damaged environment is then made anew."""
+    uv = shutil.which("uv") or _locked_uv()
     if uv is None:
         pip = (str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
-        _run(*pip, "--require-hashes", "-r", "requirements.lock")
-        _run(*pip, "--no-deps", "--no-build-isolation", "-e", ".")
-        return
-    _run(uv, "pip", "sync", "--quiet", "--python", str(PYTHON), "--require-hashes", "requirements.lock")
-    # The build backend is locked too, so building fetches nothing.
-    _run(uv, "pip", "install", "--quiet", "--python", str(PYTHON), "--no-deps", "--no-build-isolation", "-e", ".")
+        sync = (*pip, "--require-hashes", "-r", "requirements.lock")
+    else:
+        pip = (uv, "pip", "install", "--quiet", "--python", str(PYTHON))
+        sync = (uv, "pip", "sync", "--quiet", "--python", str(PYTHON), "--require-hashes", "requirements.lock")
+    # The build backend is locked too, so building the project fetches nothing.
+    return _runs(*sync) and _runs(*pip, "--no-deps", "--no-build-isolation", "-e", ".")
 
 
-def _fetched_uv() -> str | None:
-    """Return the locked uv, installed by pip; None where there is none for this machine."""
+def _locked_uv() -> str | None:
+    """Return the uv of the environment, fetched by pip if it is not there; None where there is none for this machine."""
+    program = str(VENV / "bin" / "uv")
+    if Path(program).exists():
+        return program
     locked = re.search(r"^uv==.*(\n +--hash.*)+", Path("requirements.lock").read_text(), re.MULTILINE)
     if locked is None:
         return None
@@ -79,17 +79,14 @@ def _fetched_uv() -> str | None:
         file.write(locked[0] + "\n")
         file.flush()
         pip = (str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:")
-        result = subprocess.run([*pip, "--require-hashes", "-r", file.name], check=False)
-    return str(VENV / "bin" / "uv") if result.returncode == 0 else None
+        return program if _runs(*pip, "--require-hashes", "-r", file.name) else None
 
 
-def _run(*command: str) -> None:
-    # What the caller's own environment says about the active one must not lead uv astray.
-    environ = {
-        name: value for name, value in os.environ.items() if name not in ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
-    }
-    if subprocess.run(command, check=False, env=environ).returncode != 0:
-        sys.exit(f"Setting up .venv failed at: {' '.join(command)}")
+def _runs(*command: str) -> bool:
+    # What the caller's own environment says about the active one must not lead the installers astray.
+    led_astray = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    environ = {name: value for name, value in os.environ.items() if name not in led_astray}
+    return subprocess.run(command, check=False, env=environ).returncode == 0
 
 
 if __name__ == "__main__":
