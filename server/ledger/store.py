@@ -1,0 +1,276 @@
+"""SQL of the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from server.context import Actor
+from server.db.engine import DB
+from server.db.ids import new_id
+from server.ledger.rules import Debt, Fill
+
+# What is spendable and pending now, and until when that holds; written after every change that is not a plain credit.
+_REFRESH = """
+update membership m
+set available = f.available, pending = f.pending, figures_until = f.until
+from (
+    select coalesce(sum(remaining) filter (where available_at <= $2 and (expires_at is null or expires_at > $2)), 0) as available,
+           coalesce(sum(remaining) filter (where available_at > $2), 0) as pending,
+           least(min(available_at) filter (where available_at > $2), min(expires_at) filter (where expires_at > $2)) as until
+    from lot where membership = $1 and remaining > 0
+) f
+where m.id = $1
+"""
+_DEBTS = """
+select e.id, -e.points - coalesce(sum(a.points), 0)::bigint as open_points
+from ledger_entry e left join allocation a on a.debit_entry = e.id
+where e.membership = $1 and e.points < 0
+group by e.id, e.points, e.posted_at
+having -e.points > coalesce(sum(a.points), 0)
+order by e.posted_at, e.id
+"""
+_CREDIT = """
+with entry as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, related_entry,
+                              reason_code, note, actor_kind, actor_id)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    on conflict (membership, kind, source_key) do nothing
+    returning id
+), lot as (
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
+    select id, $2, $4, $4 - $17::bigint, $14, $15, $16 from entry
+)
+update membership set balance = balance + $4, deficit = deficit - $17, lifetime = lifetime + $18::bigint,
+                      version = version + 1
+from entry where membership.id = $2
+returning entry.id
+"""
+_ALLOCATE = """
+insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::timestamptz[])
+"""
+# One pair of entries a live lot, in four set-based inserts and two updates; the ids are made by the program, in order.
+_MOVE_LOTS = """
+with live as (
+    select l.entry, l.remaining, l.earned_at, l.available_at, l.expires_at, e.customer,
+           row_number() over (order by l.earned_at, l.entry) as n
+    from lot l join ledger_entry e on e.id = l.entry
+    where l.membership = $1 and l.remaining > 0
+), ids as (
+    select out_id, in_id, allocation_id, n
+    from unnest($7::uuid[], $8::uuid[], $9::uuid[]) with ordinality as t(out_id, in_id, allocation_id, n)
+), pairs as (
+    select * from live join ids using (n)
+), outs as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, related_entry,
+                              reason_code, actor_kind, actor_id)
+    select out_id, $1, 'TRANSFER_OUT', -remaining, $3, $3, $4 || ':' || entry, customer, entry, $5, $6, $10::uuid from pairs
+    returning id
+), ins as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, related_entry,
+                              reason_code, actor_kind, actor_id)
+    select in_id, $2, 'TRANSFER_IN', remaining, $3, $3, $4 || ':' || entry, customer, out_id, $5, $6, $10::uuid from pairs
+    returning id
+), new_lots as (
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
+    select in_id, $2, remaining, remaining, earned_at, available_at, expires_at from pairs
+), emptied as (
+    update lot set remaining = 0 from pairs where lot.entry = pairs.entry
+), allocations as (
+    insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
+    select allocation_id, $1, out_id, entry, remaining, $3 from pairs
+)
+select count(*)::int as lots, coalesce(sum(remaining), 0)::bigint as points,
+       coalesce(sum(remaining) filter (where expires_at <= $3), 0)::bigint as lapsed
+from pairs
+"""
+_DEBT = """
+with entry as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, related_entry, reason_code,
+                              actor_kind, actor_id)
+    values ($1, $2, 'TRANSFER_OUT', -$3::bigint, $4, $4, $5, $6, $7, $8, $9)
+)
+update membership set balance = balance - $3, deficit = deficit + $3, version = version + 1 where id = $2
+"""
+_COUNT_LIVE = "select count(*)::int from lot where membership = $1 and remaining > 0"
+_SET_TOTALS = """
+update membership set balance = balance + $2::bigint, lifetime = lifetime + $3::bigint, version = version + 1 where id = $1
+"""
+_LIVE_LOTS = """
+select points, remaining, earned_at, available_at, expires_at from lot
+where membership = $1 and remaining > 0 order by expires_at nulls last, earned_at, entry limit $2
+"""
+# A page of entries with the balance after each: the balance today less all that is newer than the page.
+_ENTRIES = """
+with page as (
+    select e.* from ledger_entry e
+    where e.membership = $1 and ($2::timestamptz is null or (e.posted_at, e.id) < ($2, $3::uuid))
+    order by e.posted_at desc, e.id desc limit $4
+), newest as (
+    select posted_at, id from page order by posted_at desc, id desc limit 1
+), newer as (
+    select coalesce(sum(e.points), 0)::bigint as points from ledger_entry e, newest
+    where $2::timestamptz is not null and e.membership = $1 and (e.posted_at, e.id) > (newest.posted_at, newest.id)
+)
+select p.id, p.kind, p.points, p.occurred_at, p.posted_at, p.reason_code, p.note, p."order", o.number as order_number,
+       s.name as store_name, l.available_at, l.expires_at, c.given_name as by_name,
+       m.balance - newer.points
+         - coalesce(sum(p.points) over (order by p.posted_at desc, p.id desc rows between unbounded preceding and 1 preceding), 0)::bigint
+         as balance_after
+from page p
+cross join newer
+join membership m on m.id = $1
+left join orders o on o.id = p."order"
+left join store s on s.id = o.store
+left join lot l on l.entry = p.id
+left join customer c on c.id = p.customer
+order by p.posted_at desc, p.id desc
+"""
+_OWNS = "select 1 from membership_person where membership = $1 and customer = $2 and left_at is null"
+
+
+class Credit(msgspec.Struct, frozen=True, kw_only=True):
+    """A credit entry to write."""
+
+    entry_id: UUID
+    membership_id: UUID
+    kind: str
+    points: int
+    occurred_at: datetime
+    posted_at: datetime
+    source_key: str
+    customer_id: UUID | None
+    available_at: datetime
+    expires_at: datetime | None
+    filled: int = 0
+    lifetime: int = 0
+    related_entry_id: UUID | None = None
+    reason_code: str = ""
+    note: str = ""
+    actor: Actor
+
+
+async def insert_credit(credit: Credit) -> bool:
+    """Write a credit with its lot and raise the membership's balance; False if its source key was posted before."""
+    row = await DB.fetch_row(
+        _CREDIT,
+        credit.entry_id,
+        credit.membership_id,
+        credit.kind,
+        credit.points,
+        credit.occurred_at,
+        credit.posted_at,
+        credit.source_key,
+        credit.customer_id,
+        credit.related_entry_id,
+        credit.reason_code,
+        credit.note,
+        credit.actor.kind,
+        credit.actor.id,
+        credit.occurred_at,
+        credit.available_at,
+        credit.expires_at,
+        credit.filled,
+        credit.lifetime,
+    )
+    return row is not None
+
+
+async def list_debts(membership_id: UUID) -> list[Debt]:
+    """Return the debits that found no lot, oldest first."""
+    return [Debt(entry_id=row["id"], open_points=row["open_points"]) for row in await DB.fetch(_DEBTS, membership_id)]
+
+
+async def insert_fills(membership_id: UUID, lot_entry_id: UUID, fills: Sequence[Fill], now: datetime) -> None:
+    """Write that a new lot pays older debits."""
+    await DB.fetch(
+        _ALLOCATE,
+        [new_id() for _ in fills],
+        [membership_id] * len(fills),
+        [fill.debit_entry_id for fill in fills],
+        [lot_entry_id] * len(fills),
+        [fill.points for fill in fills],
+        [now] * len(fills),
+    )
+
+
+async def insert_debt(
+    entry_id: UUID,
+    membership_id: UUID,
+    points: int,
+    *,
+    source_key: str,
+    related_entry_id: UUID,
+    reason_code: str,
+    now: datetime,
+    actor: Actor,
+) -> None:
+    """Write a debit that no lot covers and raise the membership's deficit by it."""
+    await DB.fetch(
+        _DEBT, entry_id, membership_id, points, now, source_key, related_entry_id, reason_code, actor.kind, actor.id
+    )
+
+
+async def refresh_figures(membership_id: UUID, now: datetime) -> None:
+    """Sum the live lots into the membership's cached figures."""
+    await DB.fetch(_REFRESH, membership_id, now)
+
+
+async def count_live_lots(membership_id: UUID) -> int:
+    """Return how many lots still hold points."""
+    count = await DB.fetch_value(_COUNT_LIVE, membership_id)
+    assert isinstance(count, int)
+    return count
+
+
+async def move_lots(
+    from_membership: UUID,
+    to_membership: UUID,
+    *,
+    now: datetime,
+    operation_key: str,
+    reason_code: str,
+    actor: Actor,
+    lots_count: int,
+) -> asyncpg.Record:
+    """Move every live lot by a pair of TRANSFER entries with the same dates; return count and points."""
+    rows = await DB.fetch(
+        _MOVE_LOTS,
+        from_membership,
+        to_membership,
+        now,
+        operation_key,
+        reason_code,
+        actor.kind,
+        [new_id() for _ in range(lots_count)],
+        [new_id() for _ in range(lots_count)],
+        [new_id() for _ in range(lots_count)],
+        actor.id,
+    )
+    return rows[0]
+
+
+async def add_to_totals(membership_id: UUID, *, balance: int, lifetime: int) -> None:
+    """Add to a membership's balance and lifetime points."""
+    await DB.fetch(_SET_TOTALS, membership_id, balance, lifetime)
+
+
+async def list_live_lots(membership_id: UUID, limit: int) -> list[asyncpg.Record]:
+    """Return lots that still hold points, soonest to lapse first."""
+    return await DB.fetch(_LIVE_LOTS, membership_id, limit)
+
+
+async def list_entries(
+    membership_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int
+) -> list[asyncpg.Record]:
+    """Return entries newest first, from behind a cursor, each with the balance after it."""
+    posted_at, entry_id = before or (None, None)
+    return await DB.fetch(_ENTRIES, membership_id, posted_at, entry_id, limit)
+
+
+async def is_person_of(membership_id: UUID, customer_id: UUID) -> bool:
+    """Return whether a customer is in a membership now."""
+    return await DB.fetch_row(_OWNS, membership_id, customer_id) is not None
