@@ -56,6 +56,8 @@ def _make_venv() -> None:
 
 def _is_installed() -> bool:
     """Install what is missing and return whether all went well; a damaged environment is then made anew."""
+    sync: tuple[str, ...]
+    pip: tuple[str, ...]
     uv = shutil.which("uv") or _locked_uv()
     if uv is None:
         pip = (str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check")
