@@ -16,16 +16,26 @@ from server.context import Tools
 from server.db.engine import DB
 from server.edge import Edge, Metrics
 from server.errors import NotFound, Refused, RegularsError
+from server.ledger import routes as ledger_routes
 from server.logs import get_logger
+from server.memberships import routes as memberships_routes
+from server.orders import routes as orders_routes
 from server.passwords import Passwords
 from server.problems import problem_response
+from server.programmes import routes as programmes_routes
 from server.settings import Settings, secret_key_bytes
 from server.tokens import Tokens
 from shared.problems import Code
 
 log = get_logger()
 
-_ROUTES: tuple[ModuleType, ...] = (operations,)
+_ROUTES: tuple[ModuleType, ...] = (
+    operations,
+    programmes_routes,
+    memberships_routes,
+    ledger_routes,
+    orders_routes,
+)
 
 
 def create_tools(settings: Settings, *, clock: Clock | None = None, tokens: Tokens | None = None) -> Tools:

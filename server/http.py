@@ -163,6 +163,8 @@ def operation(name: str, *, checks_itself: bool = False) -> Callable[[Handler], 
             call = Call(request, endpoint, _context(request))
             if not checks_itself:
                 await call.authenticate()
+            elif endpoint.caller is not Caller.ANYONE:
+                call.bearer_token()
             if endpoint.request is not None:
                 call.raw_body = await read_body(request)
                 call.body = decode(call.raw_body, endpoint.request)

@@ -62,7 +62,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Members.
     Endpoint(operation="get_me", method="GET", path="/v1/me", caller=_M, response=members.Me),
     Endpoint(operation="change_me", method="PATCH", path="/v1/me", caller=_M, request=members.ProfileChange, response=members.Me),
-    Endpoint(operation="list_my_memberships", method="GET", path="/v1/me/memberships", caller=_M),
+    Endpoint(operation="list_my_memberships", method="GET", path="/v1/me/memberships", caller=_M, response=members.MembershipList),
     Endpoint(operation="list_my_entries", method="GET", path="/v1/me/memberships/{membership_id}/entries", caller=_M, response=members.EntryPage),
     Endpoint(operation="get_my_card_svg", method="GET", path="/v1/me/card.svg", caller=_M),
     Endpoint(operation="get_my_card_png", method="GET", path="/v1/me/card.png", caller=_M),

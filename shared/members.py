@@ -168,6 +168,12 @@ class MembershipView(View, kw_only=True):
     balance: Balance
 
 
+class MembershipList(View, kw_only=True):
+    """A member's memberships, oldest first."""
+
+    items: tuple[MembershipView, ...]
+
+
 class LineView(View, kw_only=True):
     """A line of a sale with what it earned, and the rule that says why."""
 

@@ -2,22 +2,21 @@
 
 import io
 
-import msgspec
 import segno
 from litestar import Response
 
 from server.errors import NotFound
 from server.http import Call, operation
 from server.memberships import service
+from shared.members import MembershipList
 
 _MODULE_PIXELS = 8  # A phone screen shows a QR of version 1 to 3 at 230 to 300 pixels, which scanners read well.
 
 
 @operation("list_my_memberships")
-async def list_my_memberships(call: Call) -> Response[bytes]:
+async def list_my_memberships(call: Call) -> MembershipList:
     """List the member's memberships with card and balance."""
-    views = await service.list_membership_views(call.member.customer_id, call.ctx.now)
-    return Response(msgspec.json.encode({"items": views}), media_type="application/json", headers={"Cache-Control": "no-store"})
+    return MembershipList(items=await service.list_membership_views(call.member.customer_id, call.ctx.now))
 
 
 @operation("get_my_card_svg")

@@ -1,0 +1,1 @@
+"""Orders: sales as the till tells them, and what they earn."""

@@ -1,0 +1,48 @@
+"""HTTP of orders: the till's push and look-up, the lists of members and staff."""
+
+from uuid import UUID
+
+from litestar import Response
+
+from server.errors import Invalid
+from server.http import Call, operation, reply_response
+from server.orders import service
+from server.tokens import hash_token
+from shared.members import OrderPage
+from shared.pos import PosCustomer, PosLookup, PosOrder
+from shared.problems import FieldProblem
+
+
+@operation("push_order", checks_itself=True)
+async def push_order(call: Call) -> Response[bytes]:
+    """Take a completed sale and answer how many points it earned and why, line by line."""
+    token = call.bearer_token()
+    reply = await service.push_order(
+        call.ctx,
+        token=token,
+        call=call.idempotent_call(f"key:{hash_token(token).hex()[:32]}"),
+        order=call.message(PosOrder),
+    )
+    return reply_response(reply)
+
+
+@operation("pos_lookup")
+async def pos_lookup(call: Call) -> PosLookup:
+    """Greet a customer by card or proven email: first name, tier, spendable points; nothing else."""
+    card, email = call.query("card"), call.query("email")
+    if bool(card) == bool(email):
+        raise Invalid(FieldProblem(field="card", detail="Give exactly one of card and email."))
+    return await service.look_up(call.ctx, PosCustomer(card_number=card or None, email=email or None))
+
+
+@operation("list_my_orders")
+async def list_my_orders(call: Call) -> OrderPage:
+    """List the member's own orders, newest first, with what each line earned."""
+    return await service.list_orders(call.member.customer_id, cursor=call.query("cursor"), limit=call.page_size())
+
+
+@operation("list_customer_orders")
+async def list_customer_orders(call: Call) -> OrderPage:
+    """List a customer's orders, for staff."""
+    customer_id: UUID = call.request.path_params["customer_id"]
+    return await service.list_orders(customer_id, cursor=call.query("cursor"), limit=call.page_size())

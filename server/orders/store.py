@@ -1,0 +1,303 @@
+"""SQL of orders.
+
+Posting a sale is the hottest write there is, so everything it does is one statement: two forms of it share their text.
+`_POST_BY_CARD` also checks the key, finds the member by card and stores the answer; it acts only in the plain case and
+returns no row in every other, which the service then takes step by step and finishes with `_RECORD`.
+"""
+
+from datetime import date, datetime
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from server.context import Actor
+from server.db.engine import DB
+from server.db.ids import new_id
+
+# $1 order id, $2 now, $3 external id, $4 number, $5 store code, $6-$8 the target's, $9 completed at, $10 currency,
+# $11 net, $12 tax, $13 content hash, $14 points, $15 skipped reason, $16 rule version, $17 assignment reason,
+# $18 lines as JSON, $19 entry id, $20 available at, $21 expires at, $22 points that a deficit takes, $23 request id,
+# $24 audit id, $25 actor.
+_RECORD_PARTS = """
+, new_order as (
+    insert into orders (id, connection, external_id, number, store, completed_at, currency, net_minor, tax_minor,
+                        content_hash, customer, membership, points, skipped_reason, rule_version, assignment_reason,
+                        created_at)
+    select $1, t.connection, $3, $4, t.store, $9, $10, $11, $12, $13, t.customer, t.membership, $14, $15, $16, $17, $2
+    from target t
+    on conflict (connection, external_id) do nothing
+    returning id, customer, membership
+), new_lines as (
+    insert into order_line (id, "order", position, line_id, sku, description, category, quantity, net_minor, tax_minor,
+                            points, rule)
+    select l.id, o.id, l.position, l.line_id, l.sku, l.description, l.category, l.quantity, l.net_minor, l.tax_minor,
+           l.points, l.rule
+    from new_order o, jsonb_to_recordset($18::jsonb) as l(
+        id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
+        net_minor int8, tax_minor int8, points int8, rule text)
+), entry as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order",
+                              rule_version, actor_kind, actor_id)
+    select $19, o.membership, 'EARN', $14, $9, $2, 'order:' || o.id || ':1', o.customer, o.id, $16, 'key', $25
+    from new_order o where o.membership is not null and $14 > 0
+    returning id
+), new_lot as (
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
+    select e.id, o.membership, $14, $14 - $22::bigint, $9, $20, $21 from entry e, new_order o
+), raised as (
+    update membership m
+    set balance = balance + $14, lifetime = lifetime + $14, deficit = deficit - $22,
+        available = available + case when $20 <= $2 and coalesce($21 > $2, true) then $14 - $22 else 0 end,
+        pending = pending + case when $20 > $2 then $14 - $22 else 0 end,
+        figures_until = least(figures_until, case when $20 > $2 then $20 end, case when $21 > $2 then $21 end),
+        version = version + 1
+    from entry e, new_order o where m.id = o.membership
+), marked as (
+    update audience_contact a set dirty_seq = dirty_seq + 1, dirty_at = $2
+    from new_order o join membership_person p on p.membership = o.membership and p.left_at is null
+    where a.customer = p.customer and a.state = 'live'
+    returning a.id
+), woken as (
+    insert into pgqueuer (priority, entrypoint, dedupe_key, status, execute_after)
+    select 0, 'audience.push', 'audience.push:' || floor(extract(epoch from now())), 'queued',
+           to_timestamp(floor(extract(epoch from now())) + 2)
+    from marked limit 1
+    on conflict (dedupe_key) where status in ('queued', 'picked') and dedupe_key is not null do nothing
+), audited as (
+    insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id, request_id)
+    select $24, $2, 'key', $25, 'order.posted', 'order', o.id, o.customer, $23 from new_order o
+)
+"""
+_POST_BY_CARD = (
+    """
+with key as (
+    select k.id, k.connection, s.id as store
+    from api_key k join store s on s.code = $5
+    where k.token_hash = $8 and k.revoked_at is null and k.expires_at > $2 and 'orders' = any(k.scopes)
+      and (k.stores = '{}' or $5 = any(k.stores))
+), target as (
+    select k.connection, k.store, p.customer, m.id as membership
+    from key k
+    join card c on c.code = $6 and c.status = 'active'
+    join membership_person p on p.membership = c.membership and p.customer = c.customer and p.left_at is null
+    join customer u on u.id = p.customer and u.status in ('active', 'stub')
+    join membership m on m.id = c.membership
+    join programme g on g.id = m.programme
+    where m.status = 'active' and m.deficit = 0 and (m.figures_until is null or m.figures_until > $2)
+      and g.version = $7::int and p.eligible_from <= $9
+    for no key update of m
+)"""
+    + _RECORD_PARTS.replace("$25", "(select id from key)")
+    + """, touched as (
+    update api_key k set last_used_on = $2::timestamptz::date from key where k.id = key.id and k.last_used_on is distinct from $2::timestamptz::date
+), remembered as (
+    insert into idempotency_key (id, principal, operation, key, body_hash, status, reply, created_at)
+    select $25, $26, 'push_order', $27, $28, 201, $29, $2 from new_order
+)
+select id from new_order
+"""
+)
+_RECORD = (
+    "with target as (select $6::uuid as connection, (select id from store where code = $5) as store, $7::uuid as customer, "
+    "$8::uuid as membership)" + _RECORD_PARTS + "select id from new_order"
+)
+_FIND_STORE = "select id from store where code = $1"
+_FIND_EXTERNAL = "select id, content_hash, points, skipped_reason from orders where connection = $1 and external_id = $2"
+_LINE_POINTS = 'select line_id, points, rule from order_line where "order" = $1 order by position'
+_RESOLVE_CARD = """
+select c.membership, c.customer, c.status, u.status as customer_status
+from card c left join customer u on u.id = c.customer where c.code = $1
+"""
+_RESOLVE_EMAIL = """
+select p.customer, (select m.membership from membership_person m join membership s on s.id = m.membership and s.status = 'active'
+                    where m.customer = p.customer and m.left_at is null order by m.joined_at limit 1) as membership
+from contact_point p join customer u on u.id = p.customer and u.status in ('active', 'stub')
+where p.kind = 'email' and p.key = $1 and p.status = 'verified'
+"""
+_LOCK_TARGET = """
+select m.id, m.status, m.deficit, p.eligible_from
+from membership m left join membership_person p on p.membership = m.id and p.customer = $2 and p.left_at is null
+where m.id = $1 for no key update of m
+"""
+_ORDERS = """
+select o.*, s.name as store_name from orders o join store s on s.id = o.store
+where o.customer = $1 and ($2::timestamptz is null or (o.completed_at, o.id) < ($2, $3::uuid))
+order by o.completed_at desc, o.id desc limit $4
+"""
+_LINES = 'select * from order_line where "order" = any($1::uuid[]) order by "order", position'
+_LOOKUP = """
+select u.id, u.given_name, coalesce(m.tier, '') as tier,
+       coalesce((select sum(l.remaining)::bigint from lot l where l.membership = m.id and l.remaining > 0
+                 and l.available_at <= $2 and (l.expires_at is null or l.expires_at > $2)), 0) as available
+from customer u
+left join membership_person p on p.customer = u.id and p.left_at is null
+left join membership m on m.id = p.membership and m.status = 'active'
+where u.id = $1 and u.status in ('active', 'stub')
+order by p.joined_at limit 1
+"""
+_TOUCH_KEY = "update api_key set last_used_on = $2 where id = $1 and last_used_on is distinct from $2"
+
+
+class LineRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A line to write, as the statement reads it from JSON; the quantity is decimal text."""
+
+    id: UUID
+    position: int
+    line_id: str
+    sku: str
+    description: str
+    category: str
+    quantity: str
+    net_minor: int
+    tax_minor: int
+    points: int
+    rule: str
+
+
+class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A sale to write, with what it earns. Money in minor units; `points` is 0 when it was skipped."""
+
+    id: UUID
+    external_id: str
+    number: str
+    store_code: str
+    completed_at: datetime
+    currency: str
+    net_minor: int
+    tax_minor: int
+    content_hash: bytes
+    points: int
+    skipped_reason: str | None
+    rule_version_id: UUID | None
+    assignment_reason: str
+    lines: tuple[LineRecord, ...]
+    entry_id: UUID
+    available_at: datetime
+    expires_at: datetime | None
+    filled: int = 0
+
+
+class CardSale(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plain case needs beside the sale itself: who sends it, whose card, and the answer to keep."""
+
+    token_hash: bytes
+    card_code: str
+    programme_version: int
+    principal: str
+    idempotency_key: str
+    body_hash: bytes
+    reply: bytes
+
+
+async def post_by_card(order: OrderRecord, sale: CardSale, *, now: datetime, request_id: str | None) -> bool:
+    """Do all that posting a plain sale by card means; False if anything about it was not plain, and nothing happened.
+
+    Raises:
+        asyncpg.UniqueViolationError: The Idempotency-Key was used before, or by another call just now.
+    """
+    rows = await DB.fetch(
+        _POST_BY_CARD,
+        *_arguments(order, (sale.card_code, sale.programme_version, sale.token_hash), now=now, request_id=request_id),
+        new_id(),
+        sale.principal,
+        sale.idempotency_key,
+        sale.body_hash,
+        sale.reply,
+    )
+    return bool(rows)
+
+
+async def record(
+    order: OrderRecord,
+    *,
+    connection_id: UUID,
+    customer_id: UUID | None,
+    membership_id: UUID | None,
+    now: datetime,
+    request_id: str | None,
+    actor: Actor,
+) -> bool:
+    """Write a sale whose customer and membership are decided; False if its external id exists."""
+    target = (connection_id, customer_id, membership_id)
+    return bool(await DB.fetch(_RECORD, *_arguments(order, target, now=now, request_id=request_id), actor.id))
+
+
+def _arguments(
+    order: OrderRecord, target: tuple[object, object, object], *, now: datetime, request_id: str | None
+) -> tuple[object, ...]:
+    return (
+        order.id,
+        now,
+        order.external_id,
+        order.number,
+        order.store_code,
+        *target,
+        order.completed_at,
+        order.currency,
+        order.net_minor,
+        order.tax_minor,
+        order.content_hash,
+        order.points,
+        order.skipped_reason,
+        order.rule_version_id,
+        order.assignment_reason,
+        msgspec.json.encode(order.lines).decode(),
+        order.entry_id,
+        order.available_at,
+        order.expires_at,
+        order.filled,
+        request_id,
+        new_id(),
+    )
+
+
+async def store_exists(code: str) -> bool:
+    """Return whether there is a store of this code."""
+    return await DB.fetch_row(_FIND_STORE, code) is not None
+
+
+async def find_by_external_id(connection_id: UUID, external_id: str) -> asyncpg.Record | None:
+    """Return an order that this till system sent before."""
+    return await DB.fetch_row(_FIND_EXTERNAL, connection_id, external_id)
+
+
+async def list_line_points(order_id: UUID) -> list[asyncpg.Record]:
+    """Return what each line of an order earned."""
+    return await DB.fetch(_LINE_POINTS, order_id)
+
+
+async def resolve_card(code: str) -> asyncpg.Record | None:
+    """Return the customer and membership of a card."""
+    return await DB.fetch_row(_RESOLVE_CARD, code)
+
+
+async def resolve_email(key: str) -> asyncpg.Record | None:
+    """Return the customer who proved an address, and their membership."""
+    return await DB.fetch_row(_RESOLVE_EMAIL, key)
+
+
+async def lock_target(membership_id: UUID, customer_id: UUID) -> asyncpg.Record | None:
+    """Lock a membership and return its state and the person's start date in it."""
+    return await DB.fetch_row(_LOCK_TARGET, membership_id, customer_id)
+
+
+async def list_orders(customer_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> list[asyncpg.Record]:
+    """Return a customer's orders, newest first, from behind a cursor."""
+    completed_at, order_id = before or (None, None)
+    return await DB.fetch(_ORDERS, customer_id, completed_at, order_id, limit)
+
+
+async def list_lines(order_ids: list[UUID]) -> list[asyncpg.Record]:
+    """Return the lines of several orders."""
+    return await DB.fetch(_LINES, order_ids)
+
+
+async def look_up(customer_id: UUID, now: datetime) -> asyncpg.Record | None:
+    """Return what a till may know of a customer."""
+    return await DB.fetch_row(_LOOKUP, customer_id, now)
+
+
+async def touch_key(key_id: UUID, today: date) -> None:
+    """Note the day on which a key was last used."""
+    await DB.fetch(_TOUCH_KEY, key_id, today)
