@@ -19,7 +19,21 @@ from server.settings import Settings
 REDACTED = "[redacted]"
 
 _SENSITIVE_WORDS = frozenset(
-    ["authorization", "birthday", "card", "cookie", "dsn", "email", "otp", "password", "phone", "pin", "secret", "seed", "token"]
+    [
+        "authorization",
+        "birthday",
+        "card",
+        "cookie",
+        "dsn",
+        "email",
+        "otp",
+        "password",
+        "phone",
+        "pin",
+        "secret",
+        "seed",
+        "token",
+    ]
 )
 _SENSITIVE_NAMES = frozenset(
     ("api_key", "claim_code", "database_url", "family_name", "full_name", "given_name", "secret_key", "voucher_code")
