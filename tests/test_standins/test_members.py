@@ -395,14 +395,20 @@ def test_a_listing_holds_what_changed_within_a_window(client: Client, clock: Clo
     for address in ("a@shop.test", "b@shop.test", "c@shop.test"):
         put(client, address)
         clock.advance(seconds=60)
-    # Nothing in it changes, so this is no change.
-    put(client, "a@shop.test")
     answer = client.lists.get_list_members_info(
         LIST_ID,
         since_last_changed="2026-11-20T09:00:00+00:00",
         before_last_changed="2026-11-20T09:02:00+00:00",
     )
     assert [one["email_address"] for one in answer["members"]] == ["b@shop.test"]
+
+
+def test_a_write_that_changes_nothing_is_no_change(client: Client, clock: Clock) -> None:
+    put(client, ANA, merge_fields={"FNAME": "Ana"})
+    clock.advance(seconds=60)
+    put(client, ANA, merge_fields={"FNAME": "Ana"})
+    answer = client.lists.get_list_members_info(LIST_ID, since_last_changed="2026-11-20T09:00:00Z")
+    assert answer["total_items"] == 0
 
 
 def test_a_listing_is_sorted_as_asked(client: Client, clock: Clock) -> None:
@@ -434,6 +440,8 @@ def test_fields_and_exclude_fields_cut_the_answer(client: Client) -> None:
         LIST_ID, fields=["members.email_address", "members.merge_fields.FNAME", "total_items"]
     )
     assert answer == {"members": [{"email_address": ANA, "merge_fields": {"FNAME": "Ana"}}], "total_items": 1}
+    answer = client.lists.get_list_member(LIST_ID, md5(ANA), fields=["merge_fields", "status"])
+    assert (set(answer), answer["merge_fields"]["FNAME"]) == ({"merge_fields", "status"}, "Ana")
     answer = client.lists.get_list_member(LIST_ID, md5(ANA), exclude_fields=["merge_fields.FNAME", "tags"])
     assert "FNAME" not in answer["merge_fields"]
     assert "tags" not in answer

@@ -47,7 +47,7 @@ def test_the_list_of_fields_has_ten_unless_told_otherwise(client: Client) -> Non
 @pytest.mark.parametrize(
     ("field", "change"),
     [
-        ("tag", {"tag": "REWARDSLASTSEEN"}),
+        ("tag", {"tag": "LASTSEENDAY"}),
         ("tag", {"tag": "points"}),
         ("tag", {"tag": "FNAME"}),
         ("tag", {"tag": "EMAIL"}),

@@ -144,7 +144,7 @@ class MailchimpHttpServer(ThreadingHTTPServer):
 
     def start(self) -> None:
         # The poll interval is how long `stop` may take.
-        self._thread = threading.Thread(target=self.serve_forever, args=(0.05,), name="mailchimp-standin", daemon=True)
+        self._thread = threading.Thread(target=self.serve_forever, args=(0.02,), name="mailchimp-standin", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:

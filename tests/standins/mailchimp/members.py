@@ -167,7 +167,7 @@ def change_contact(audience: Audience, contact: Contact, write: Write) -> Contac
     Raises:
         Problem: Something in the request is refused; nothing has changed then.
     """
-    if contact.status == "cleaned" and not contact.archived:
+    if contact.status == "cleaned":
         raise member_in_compliance_state(contact.email_address, "it is cleaned, and so closed to edits")
     changed = _renamed(audience, contact, write.body)
     if write.body.status is not UNSET:
