@@ -650,7 +650,10 @@ class EmailChange(Table, tablename="email_change"):
 
 
 class AudienceContact(Table, tablename="audience_contact"):
-    """Our side of one address in the Mailchimp audience; dirty while `dirty_seq` is ahead of `pushed_seq`."""
+    """Our side of one address in the Mailchimp audience; dirty while `dirty_seq` is ahead of `pushed_seq`.
+
+    `pushed_consent` is the consent event last carried out there; at `refresh_at` the pushed points change by time alone.
+    """
 
     id = _id()
     customer = _ref(Customer)
@@ -664,7 +667,9 @@ class AudienceContact(Table, tablename="audience_contact"):
     pushed_seq = BigInt(default=0)
     dirty_at = _at()
     pushed_hash = Bytea(default=None, null=True)
+    pushed_consent = UUID(default=None, null=True)
     pushed_at = _at(null=True)
+    refresh_at = _at(null=True)
     attempts = _count(0)
     next_try_at = _at()
     lease_until = _at(null=True)

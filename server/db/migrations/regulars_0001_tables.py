@@ -1869,8 +1869,48 @@ async def forwards():
     manager.add_column(
         table_class_name="AudienceContact",
         tablename="audience_contact",
+        column_name="pushed_consent",
+        db_column_name="pushed_consent",
+        column_class_name="UUID",
+        column_class=UUID,
+        params={
+            "default": None,
+            "null": True,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+    manager.add_column(
+        table_class_name="AudienceContact",
+        tablename="audience_contact",
         column_name="pushed_at",
         db_column_name="pushed_at",
+        column_class_name="Timestamptz",
+        column_class=Timestamptz,
+        params={
+            "default": None,
+            "null": True,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+    manager.add_column(
+        table_class_name="AudienceContact",
+        tablename="audience_contact",
+        column_name="refresh_at",
+        db_column_name="refresh_at",
         column_class_name="Timestamptz",
         column_class=Timestamptz,
         params={

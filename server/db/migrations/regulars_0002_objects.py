@@ -51,6 +51,7 @@ OUTSIDE = """
 create unique index email_change_one_pending on email_change (customer) where state = 'pending';
 create index audience_contact_due on audience_contact (next_try_at)
     where dirty_seq > pushed_seq and parked_reason is null;
+create index audience_contact_refresh on audience_contact (refresh_at) where refresh_at is not null;
 create index audience_contact_parked on audience_contact (id) where parked_reason is not null;
 create index message_queued on message (created_at) where state = 'queued';
 create index audit_entry_customer on audit_entry (customer_id, id desc) where customer_id is not null;
