@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -18,6 +18,7 @@ import pytest
 
 from server.db.embedded import FORGETFUL, EmbeddedPostgres
 from server.db.migrate import migrate
+from tests.app import World, open_world
 
 # A shared machine makes single examples slow now and then; the time limit of the whole test is the one that counts.
 hypothesis.settings.register_profile("regulars", deadline=None, print_blob=True)
@@ -126,3 +127,10 @@ def database_url(databases: _Databases, template_database: str) -> Iterator[str]
     name = databases.create(template=template_database)
     yield databases.dsn(name)
     databases.drop(name)
+
+
+@pytest.fixture
+async def world(database_url: str, data_dir: Path) -> AsyncIterator[World]:
+    """A whole service on a database of its own; `tests.app` says what it offers."""
+    async with open_world(database_url, data_dir) as world:
+        yield world
