@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import msgspec
 from litestar import Request
+from litestar.datastructures import State
 
 from server.errors import Invalid, Refused
 from shared.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX
@@ -16,7 +17,9 @@ _T = TypeVar("_T", bound=msgspec.Struct)
 # Control characters, bidirectional overrides and isolates: they drive terminals and disguise names. Line breaks and
 # tabs are allowed in longer texts only.
 _FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
-_FORBIDDEN_IN_TEXTS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_FORBIDDEN_IN_TEXTS = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
+)
 _TEXTS = frozenset({"notes", "reason"})
 
 _AT = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`$")
@@ -25,7 +28,7 @@ _QUOTED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(?P<na
 _decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[msgspec.Struct]] = {}
 
 
-async def read_body(request: Request[object, object, object]) -> bytes:  # type: ignore[type-var]
+async def read_body(request: Request[None, None, State]) -> bytes:
     """Return the raw JSON body.
 
     Raises:

@@ -4,7 +4,8 @@ import ipaddress
 import time
 from uuid import uuid4
 
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from server.logs import get_logger
@@ -35,9 +36,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "regulars_requests", "Requests answered.", ("route", "status"), registry=self.registry
-        )
+        self.requests = Counter("regulars_requests", "Requests answered.", ("route", "status"), registry=self.registry)
         self.seconds = Histogram(
             "regulars_request_seconds", "Seconds until the answer.", ("route",), registry=self.registry
         )
@@ -53,7 +52,7 @@ class Edge:
         self._proxies = tuple(ipaddress.ip_network(proxy) for proxy in settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
@@ -71,7 +70,11 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *_headers_for(message), (b"x-request-id", request_id.encode())]
+                message["headers"] = [
+                    *message["headers"],
+                    *_headers_for(message),
+                    (b"x-request-id", request_id.encode()),
+                ]
             await send(message)
 
         try:
@@ -119,7 +122,7 @@ def _is_in(address: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6N
     return any(ip in network for network in networks)
 
 
-def _headers_for(message: Message) -> tuple[tuple[bytes, bytes], ...]:
+def _headers_for(message: HTTPResponseStartEvent) -> tuple[tuple[bytes, bytes], ...]:
     content_type = next((value for name, value in message["headers"] if name == b"content-type"), b"")
     return (*_SECURITY_HEADERS, _PAGE_POLICY if content_type.startswith(b"text/html") else _JSON_POLICY)
 
@@ -129,5 +132,3 @@ async def _refuse_host(send: Send) -> None:
     headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 421, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
-
-

@@ -1,14 +1,14 @@
 """Expected refusals, raised where the fact is known; `server.problems` puts them into words for HTTP.
 
-    RegularsError
-    ├── Refused           a rule says no; carries a stable code and, where it helps, the field and data
-    │   ├── NotFound      also for what belongs to somebody else
-    │   ├── NotSignedIn   no credential, or one that is over
-    │   ├── NotPermitted  the credential is good, the act is not allowed
-    │   ├── Invalid       one or more fields are wrong
-    │   └── Throttled     too many tries; says when to come again
-    └── Busy              try again soon
-        └── DatabaseBusy
+RegularsError
+├── Refused           a rule says no; carries a stable code and, where it helps, the field and data
+│   ├── NotFound      also for what belongs to somebody else
+│   ├── NotSignedIn   no credential, or one that is over
+│   ├── NotPermitted  the credential is good, the act is not allowed
+│   ├── Invalid       one or more fields are wrong
+│   └── Throttled     too many tries; says when to come again
+└── Busy              try again soon
+    └── DatabaseBusy
 """
 
 from collections.abc import Mapping

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import msgspec
 from litestar import Request, Response
+from litestar.datastructures import State
 from litestar.handlers import HTTPRouteHandler
 
 from server import auth, idempotency
@@ -21,7 +22,7 @@ from shared.limits import IDEMPOTENCY_KEY_PATTERN, PAGE_SIZE, PAGE_SIZE_MAX
 from shared.permissions import may
 from shared.problems import Code, FieldProblem
 
-HttpRequest = Request[None, None, "State"]  # type: ignore[type-var]
+HttpRequest = Request[None, None, State]
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
 _IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
@@ -220,4 +221,4 @@ def _context(request: HttpRequest) -> Context:
 
 def _litestar_path(path: str) -> str:
     # Ids are UUIDs; anything else in their place is a path that does not exist.
-    return re.sub(r"\{(\w+)\}", lambda m: "{%s:%s}" % (m[1], "uuid" if m[1].endswith("_id") else "str"), path)
+    return re.sub(r"\{(\w+_id)\}", r"{\1:uuid}", re.sub(r"\{(\w+)(?<!_id)\}", r"{\1:str}", path))

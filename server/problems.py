@@ -103,8 +103,4 @@ def _response(
         headers |= _BEARER
     if retry_after_seconds is not None:
         headers["Retry-After"] = str(max(1, retry_after_seconds))
-    return Response(
-        msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_MEDIA_TYPE, headers=headers
-    )
-
-
+    return Response(msgspec.json.encode(problem), status_code=status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)

@@ -1,6 +1,7 @@
 """The two kinds of message and the field types they share.
 
-`kw_only` is repeated on every message, as msgspec applies it only to the fields of the class that says so.
+`kw_only` is repeated on every message, as msgspec applies it only to the fields of the class that says so, and `frozen`,
+as type checkers ask for it.
 """
 
 from typing import Annotated
@@ -29,7 +30,7 @@ Reason = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.REASON_LENG
 Hash = Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
 
 
-class Birthday(Request, kw_only=True):
+class Birthday(Request, frozen=True, kw_only=True):
     """A birthday; the year is optional, as few shops need it."""
 
     month: Annotated[int, msgspec.Meta(ge=1, le=12)]
@@ -37,7 +38,7 @@ class Birthday(Request, kw_only=True):
     year: Annotated[int, msgspec.Meta(ge=1900, le=2100)] | None = None
 
 
-class ConsentChoices(Request, kw_only=True):
+class ConsentChoices(Request, frozen=True, kw_only=True):
     """Whether marketing may use a channel. Off unless the person said yes."""
 
     email: bool = False

@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from shared import members, pos, staff
+from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
 
@@ -69,7 +70,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="list_my_orders", method="GET", path="/v1/me/orders", caller=_M, response=members.OrderPage),
     Endpoint(operation="request_email_change", method="POST", path="/v1/me/email-changes", caller=_M, status=202, request=members.EmailChangeRequest, response=members.Accepted, step_up=True),
     Endpoint(operation="get_my_consents", method="GET", path="/v1/me/consents", caller=_M, response=members.Consents),
-    Endpoint(operation="put_my_consents", method="PUT", path="/v1/me/consents", caller=_M, request=members.ConsentChoices, response=members.Consents),
+    Endpoint(operation="put_my_consents", method="PUT", path="/v1/me/consents", caller=_M, request=ConsentChoices, response=members.Consents),
     Endpoint(operation="list_my_sessions", method="GET", path="/v1/me/sessions", caller=_M, response=members.SessionList),
     Endpoint(operation="end_my_session", method="DELETE", path="/v1/me/sessions/{session_id}", caller=_M, status=204),
     Endpoint(operation="end_my_sessions", method="DELETE", path="/v1/me/sessions", caller=_M, status=204),

@@ -24,7 +24,7 @@ from shared.base import (
 from shared.enums import ConsentAnswer, EmailChangeMode, EntryKind
 
 
-class SignUp(Request, kw_only=True):
+class SignUp(Request, frozen=True, kw_only=True):
     """The sign-up form. The answer is the same whether or not the address is known."""
 
     email: Email
@@ -37,19 +37,19 @@ class SignUp(Request, kw_only=True):
     card_number: CardNumber | None = None
 
 
-class Accepted(View, kw_only=True):
+class Accepted(View, frozen=True, kw_only=True):
     """The neutral answer: what happens next is told by mail only."""
 
     detail: str
 
 
-class UseToken(Request, kw_only=True):
+class UseToken(Request, frozen=True, kw_only=True):
     """A mailed token, sent back by POST."""
 
     token: Token
 
 
-class SignUpConfirmed(View, kw_only=True):
+class SignUpConfirmed(View, frozen=True, kw_only=True):
     """The account that a proven sign-up opened."""
 
     customer_id: UUID
@@ -57,7 +57,7 @@ class SignUpConfirmed(View, kw_only=True):
     card_number: str
 
 
-class SignIn(Request, kw_only=True):
+class SignIn(Request, frozen=True, kw_only=True):
     """Email and password; `device` is shown in the member's list of devices."""
 
     email: Email
@@ -65,7 +65,7 @@ class SignIn(Request, kw_only=True):
     device: Annotated[str, msgspec.Meta(max_length=limits.DEVICE_LENGTH_MAX)] = ""
 
 
-class SessionTokens(View, kw_only=True):
+class SessionTokens(View, frozen=True, kw_only=True):
     """Tokens of a session. The access token is for `Authorization: Bearer`, the refresh token works once."""
 
     session_id: UUID
@@ -75,39 +75,39 @@ class SessionTokens(View, kw_only=True):
     refresh_expires_at: datetime
 
 
-class RefreshSession(Request, kw_only=True):
+class RefreshSession(Request, frozen=True, kw_only=True):
     """A refresh token, exchanged for the next pair."""
 
     refresh_token: Token
 
 
-class StepUp(Request, kw_only=True):
+class StepUp(Request, frozen=True, kw_only=True):
     """The password again, before something that thieves want."""
 
     password: Password
 
 
-class PasswordResetRequest(Request, kw_only=True):
+class PasswordResetRequest(Request, frozen=True, kw_only=True):
     """A wish for a reset link; the answer is neutral."""
 
     email: Email
 
 
-class PasswordResetConfirm(Request, kw_only=True):
+class PasswordResetConfirm(Request, frozen=True, kw_only=True):
     """The mailed token and the password chosen."""
 
     token: Token
     new_password: Password
 
 
-class PasswordChange(Request, kw_only=True):
+class PasswordChange(Request, frozen=True, kw_only=True):
     """A new password, with the old one."""
 
     password: Password
     new_password: Password
 
 
-class Me(View, kw_only=True):
+class Me(View, frozen=True, kw_only=True):
     """A member's own profile."""
 
     id: UUID
@@ -122,25 +122,25 @@ class Me(View, kw_only=True):
     version: int
 
 
-class ProfileChange(Request, kw_only=True):
+class ProfileChange(Request, frozen=True, kw_only=True):
     """Fields to change; absent ones stay, null empties. A phone needs the password, as it may sign in one day."""
 
     given_name: Name | UnsetType = UNSET
     family_name: OptionalName | UnsetType = UNSET
-    phone: Phone | None | UnsetType = UNSET
-    birthday: Birthday | None | UnsetType = UNSET
+    phone: Phone | UnsetType | None = UNSET
+    birthday: Birthday | UnsetType | None = UNSET
     locale: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] | UnsetType = UNSET
     password: Password | None = None
 
 
-class DatedPoints(View, kw_only=True):
+class DatedPoints(View, frozen=True, kw_only=True):
     """Points and the instant at which they become available, or lapse."""
 
     points: int
     at: datetime
 
 
-class Balance(View, kw_only=True):
+class Balance(View, frozen=True, kw_only=True):
     """A membership's points as of one instant. A deficit is filled by the next points earned."""
 
     available: int
@@ -152,7 +152,7 @@ class Balance(View, kw_only=True):
     as_of: datetime
 
 
-class MembershipView(View, kw_only=True):
+class MembershipView(View, frozen=True, kw_only=True):
     """A membership as its member sees it."""
 
     id: UUID
@@ -168,13 +168,13 @@ class MembershipView(View, kw_only=True):
     balance: Balance
 
 
-class MembershipList(View, kw_only=True):
+class MembershipList(View, frozen=True, kw_only=True):
     """A member's memberships, oldest first."""
 
     items: tuple[MembershipView, ...]
 
 
-class LineView(View, kw_only=True):
+class LineView(View, frozen=True, kw_only=True):
     """A line of a sale with what it earned, and the rule that says why."""
 
     line_id: str
@@ -187,7 +187,7 @@ class LineView(View, kw_only=True):
     rule: str
 
 
-class EntryView(View, kw_only=True):
+class EntryView(View, frozen=True, kw_only=True):
     """One movement of points and its reason in words."""
 
     id: UUID
@@ -205,14 +205,14 @@ class EntryView(View, kw_only=True):
     by_name: str | None = None
 
 
-class EntryPage(View, kw_only=True):
+class EntryPage(View, frozen=True, kw_only=True):
     """Entries, newest first."""
 
     items: tuple[EntryView, ...]
     next_cursor: str | None = None
 
 
-class OrderView(View, kw_only=True):
+class OrderView(View, frozen=True, kw_only=True):
     """A sale of the member's, with why each line earned what it earned."""
 
     id: UUID
@@ -228,28 +228,28 @@ class OrderView(View, kw_only=True):
     lines: tuple[LineView, ...]
 
 
-class OrderPage(View, kw_only=True):
+class OrderPage(View, frozen=True, kw_only=True):
     """Orders, newest first."""
 
     items: tuple[OrderView, ...]
     next_cursor: str | None = None
 
 
-class ConsentView(View, kw_only=True):
+class ConsentView(View, frozen=True, kw_only=True):
     """Where the member stands on one channel."""
 
     state: ConsentAnswer
     since: datetime | None = None
 
 
-class Consents(View, kw_only=True):
+class Consents(View, frozen=True, kw_only=True):
     """Both channels."""
 
     email: ConsentView
     sms: ConsentView
 
 
-class SessionView(View, kw_only=True):
+class SessionView(View, frozen=True, kw_only=True):
     """A signed-in device."""
 
     id: UUID
@@ -260,13 +260,13 @@ class SessionView(View, kw_only=True):
     current: bool
 
 
-class SessionList(View, kw_only=True):
+class SessionList(View, frozen=True, kw_only=True):
     """Devices, latest used first."""
 
     items: tuple[SessionView, ...]
 
 
-class EmailChangeRequest(Request, kw_only=True):
+class EmailChangeRequest(Request, frozen=True, kw_only=True):
     """A wish for another address, with the password again."""
 
     new_email: Email
@@ -274,7 +274,7 @@ class EmailChangeRequest(Request, kw_only=True):
     password: Password
 
 
-class EmailChangeDone(View, kw_only=True):
+class EmailChangeDone(View, frozen=True, kw_only=True):
     """What a confirmed or undone email change left behind."""
 
     mode: EmailChangeMode

@@ -16,7 +16,7 @@ OptionalText = Annotated[str, msgspec.Meta(max_length=200)]
 MoneyMinor = Annotated[int, msgspec.Meta(ge=-limits.MONEY_MINOR_MAX, le=limits.MONEY_MINOR_MAX)]
 
 
-class PosCustomer(Request, kw_only=True):
+class PosCustomer(Request, frozen=True, kw_only=True):
     """Who bought; exactly one of the three is given."""
 
     card_number: CardNumber | None = None
@@ -24,7 +24,7 @@ class PosCustomer(Request, kw_only=True):
     email: Email | None = None
 
 
-class PosLine(Request, kw_only=True):
+class PosLine(Request, frozen=True, kw_only=True):
     """One line of a receipt. `net_minor` is after discounts and without `tax_minor`, both for the whole line."""
 
     line_id: Reference
@@ -36,7 +36,7 @@ class PosLine(Request, kw_only=True):
     tax_minor: MoneyMinor = 0
 
 
-class PosOrder(Request, kw_only=True):
+class PosOrder(Request, frozen=True, kw_only=True):
     """A completed sale. `external_id` is the till's own id and stays the same through every retry."""
 
     external_id: Reference
@@ -48,7 +48,7 @@ class PosOrder(Request, kw_only=True):
     lines: Annotated[tuple[PosLine, ...], msgspec.Meta(min_length=1, max_length=limits.ORDER_LINES_MAX)]
 
 
-class LinePoints(View, kw_only=True):
+class LinePoints(View, frozen=True, kw_only=True):
     """What one line earned, and the rule that says why."""
 
     line_id: str
@@ -56,7 +56,7 @@ class LinePoints(View, kw_only=True):
     rule: str
 
 
-class PosOrderResult(View, kw_only=True):
+class PosOrderResult(View, frozen=True, kw_only=True):
     """How many points the sale earned and why, line by line."""
 
     order_id: UUID
@@ -65,7 +65,7 @@ class PosOrderResult(View, kw_only=True):
     skipped_reason: SkippedReason | None = None
 
 
-class PosLookup(View, kw_only=True):
+class PosLookup(View, frozen=True, kw_only=True):
     """What a till may know of a customer: enough to greet, not enough to harvest."""
 
     customer_id: UUID

@@ -26,7 +26,7 @@ from shared.enums import EmailChangeMode, Permission, Role
 from shared.members import Balance, Consents, MembershipView
 
 
-class StaffSignIn(Request, kw_only=True):
+class StaffSignIn(Request, frozen=True, kw_only=True):
     """A staff member at one terminal."""
 
     login: Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_LENGTH_MAX)]
@@ -34,14 +34,14 @@ class StaffSignIn(Request, kw_only=True):
     terminal: Annotated[str, msgspec.Meta(max_length=limits.NAME_LENGTH_MAX)] = ""
 
 
-class StaffInvitationUse(Request, kw_only=True):
+class StaffInvitationUse(Request, frozen=True, kw_only=True):
     """A set-up link's token and the password chosen with it."""
 
     token: Annotated[str, msgspec.Meta(min_length=16, max_length=128)]
     new_password: Password
 
 
-class StaffView(View, kw_only=True):
+class StaffView(View, frozen=True, kw_only=True):
     """The signed-in staff member."""
 
     id: UUID
@@ -53,7 +53,7 @@ class StaffView(View, kw_only=True):
     permissions: tuple[Permission, ...]
 
 
-class StaffSessionTokens(View, kw_only=True):
+class StaffSessionTokens(View, frozen=True, kw_only=True):
     """A staff session."""
 
     access_token: str
@@ -62,7 +62,7 @@ class StaffSessionTokens(View, kw_only=True):
     shop_name: str
 
 
-class CustomerHit(View, kw_only=True):
+class CustomerHit(View, frozen=True, kw_only=True):
     """One row of a search. Contact data is masked; opening the customer shows it and is logged."""
 
     id: UUID
@@ -77,7 +77,7 @@ class CustomerHit(View, kw_only=True):
     exact: bool
 
 
-class SearchResult(View, kw_only=True):
+class SearchResult(View, frozen=True, kw_only=True):
     """Rows for exactly the text in `query`; `read_as` says how it was read (name, email, phone, card)."""
 
     query: str
@@ -87,7 +87,7 @@ class SearchResult(View, kw_only=True):
     more: bool
 
 
-class ContactPointView(View, kw_only=True):
+class ContactPointView(View, frozen=True, kw_only=True):
     """An address of a customer, old ones included."""
 
     kind: str
@@ -99,7 +99,7 @@ class ContactPointView(View, kw_only=True):
     retired_reason: str | None
 
 
-class CardView(View, kw_only=True):
+class CardView(View, frozen=True, kw_only=True):
     """A card and, when replaced, its successor."""
 
     code: str
@@ -110,7 +110,7 @@ class CardView(View, kw_only=True):
     membership_id: UUID | None
 
 
-class EmailChangeView(View, kw_only=True):
+class EmailChangeView(View, frozen=True, kw_only=True):
     """An email change that is pending, or can still be undone."""
 
     id: UUID
@@ -123,7 +123,7 @@ class EmailChangeView(View, kw_only=True):
     undo_until: datetime | None
 
 
-class AudienceContactView(View, kw_only=True):
+class AudienceContactView(View, frozen=True, kw_only=True):
     """How one address stands with Mailchimp."""
 
     id: UUID
@@ -139,7 +139,7 @@ class AudienceContactView(View, kw_only=True):
     parked_field: str | None
 
 
-class CustomerDetail(View, kw_only=True):
+class CustomerDetail(View, frozen=True, kw_only=True):
     """Everything the console's customer screen needs, in one answer."""
 
     id: UUID
@@ -170,7 +170,7 @@ class CustomerDetail(View, kw_only=True):
     version: int
 
 
-class RegisterCustomer(Request, kw_only=True):
+class RegisterCustomer(Request, frozen=True, kw_only=True):
     """A customer at the till: at least one of email, phone and card. Consent is off unless the person said yes."""
 
     given_name: Name
@@ -184,7 +184,7 @@ class RegisterCustomer(Request, kw_only=True):
     locale: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
 
 
-class CustomerRegistered(View, kw_only=True):
+class CustomerRegistered(View, frozen=True, kw_only=True):
     """The new customer and the card that scans."""
 
     id: UUID
@@ -193,17 +193,17 @@ class CustomerRegistered(View, kw_only=True):
     invited_by: str | None
 
 
-class CustomerChange(Request, kw_only=True):
+class CustomerChange(Request, frozen=True, kw_only=True):
     """Fields to change; absent ones stay. `version` is the one the change was made on."""
 
     version: int
     given_name: Name | UnsetType = UNSET
     family_name: OptionalName | UnsetType = UNSET
-    birthday: Birthday | None | UnsetType = UNSET
+    birthday: Birthday | UnsetType | None = UNSET
     notes: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] | UnsetType = UNSET
 
 
-class StaffEmailChange(Request, kw_only=True):
+class StaffEmailChange(Request, frozen=True, kw_only=True):
     """An email change for a customer who stands before the staff member, who attests it and says why."""
 
     new_email: Email
@@ -213,7 +213,7 @@ class StaffEmailChange(Request, kw_only=True):
     preview_hash: Hash | None = None
 
 
-class EmailCorrection(Request, kw_only=True):
+class EmailCorrection(Request, frozen=True, kw_only=True):
     """A typo put right in an address that was never proven."""
 
     new_email: Email
@@ -221,7 +221,7 @@ class EmailCorrection(Request, kw_only=True):
     preview_hash: Hash | None = None
 
 
-class LotView(View, kw_only=True):
+class LotView(View, frozen=True, kw_only=True):
     """Points with their dates, as they will be moved."""
 
     points: int
@@ -229,7 +229,7 @@ class LotView(View, kw_only=True):
     expires_at: datetime | None
 
 
-class EmailChangePreview(View, kw_only=True):
+class EmailChangePreview(View, frozen=True, kw_only=True):
     """What an email change or correction will do; nothing has changed yet. `preview_hash` must come with the command."""
 
     mode: str
@@ -247,7 +247,7 @@ class EmailChangePreview(View, kw_only=True):
     preview_hash: str
 
 
-class EmailChangeApplied(View, kw_only=True):
+class EmailChangeApplied(View, frozen=True, kw_only=True):
     """A carried-out email change or correction."""
 
     id: UUID
@@ -259,7 +259,7 @@ class EmailChangeApplied(View, kw_only=True):
     redemption_held_until: datetime | None
 
 
-class AudienceStatus(View, kw_only=True):
+class AudienceStatus(View, frozen=True, kw_only=True):
     """The link to Mailchimp at a glance, with the contacts that need a person first."""
 
     mode: str
@@ -271,7 +271,7 @@ class AudienceStatus(View, kw_only=True):
     items: tuple[AudienceContactView, ...]
 
 
-class AuditEntryView(View, kw_only=True):
+class AuditEntryView(View, frozen=True, kw_only=True):
     """One line of the audit trail."""
 
     id: UUID
@@ -285,20 +285,20 @@ class AuditEntryView(View, kw_only=True):
     details: dict[str, object]
 
 
-class AuditPage(View, kw_only=True):
+class AuditPage(View, frozen=True, kw_only=True):
     """Audit entries, newest first."""
 
     items: tuple[AuditEntryView, ...]
     next_cursor: str | None = None
 
 
-class Undo(Request, kw_only=True):
+class Undo(Request, frozen=True, kw_only=True):
     """A reason for taking something back."""
 
     reason: Reason
 
 
-class ProgrammeView(View, kw_only=True):
+class ProgrammeView(View, frozen=True, kw_only=True):
     """A programme and the rules in force."""
 
     code: str
@@ -311,7 +311,7 @@ class ProgrammeView(View, kw_only=True):
     rules: dict[str, object]
 
 
-class ProgrammeList(View, kw_only=True):
+class ProgrammeList(View, frozen=True, kw_only=True):
     """All programmes."""
 
     items: tuple[ProgrammeView, ...]

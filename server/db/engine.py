@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 import asyncpg
 from piccolo.engine.exceptions import TransactionError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
     from piccolo.querystring import QueryString
 
+Row: TypeAlias = asyncpg.Record
+"""A row of a result; columns by name."""
+
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
@@ -33,20 +36,21 @@ async def _keep_session_state(connection: object) -> None:
 class Transaction(PostgresTransaction):
     """A transaction that belongs to the task that opened it and always gives its connection back."""
 
-    __slots__ = ("isolation", "task")
+    __slots__ = ("database", "isolation", "task")
 
-    def __init__(self, engine: "Database", isolation: Isolation | None) -> None:
+    def __init__(self, database: "Database", isolation: Isolation | None) -> None:
         # Nested transactions are refused: an inner block that fails would be kept by the outer one.
-        super().__init__(engine=engine, allow_nested=False)
+        super().__init__(engine=database, allow_nested=False)
+        self.database = database
         self.isolation = isolation
 
     async def __aenter__(self) -> Self:
-        self.connection = await self.engine.acquire()
+        self.connection = await self.database.acquire()
         try:
             self.transaction = self.connection.transaction(isolation=self.isolation)
-            await self.begin()
+            await self.transaction.start()
         except BaseException:
-            await self.engine.release(self.connection)
+            await self.database.release(self.connection)
             raise
         self.context = self.engine.current_transaction.set(self)
         self.task = asyncio.current_task()
@@ -56,12 +60,11 @@ class Transaction(PostgresTransaction):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
         try:
-            if not (self._committed or self._rolled_back):
-                await (self.commit() if kind is None else self.rollback())
+            await (self.transaction.commit() if kind is None else self.transaction.rollback())
         finally:
             self.engine.current_transaction.reset(self.context)
             # Shielded, as a cancelled request must not take its connection with it.
-            await asyncio.shield(self.engine.release(self.connection))
+            await asyncio.shield(self.database.release(self.connection))
         return False
 
 
@@ -105,7 +108,7 @@ class Database(PostgresEngine):
             pool, self.pool = self.pool, None
             await pool.close()
 
-    async def acquire(self) -> "PoolConnectionProxy[asyncpg.Record]":
+    async def acquire(self) -> "PoolConnectionProxy[Row]":
         """Take a connection.
 
         Raises:
@@ -126,7 +129,7 @@ class Database(PostgresEngine):
             self._slots.release()
             raise
 
-    async def release(self, connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    async def release(self, connection: "PoolConnectionProxy[Row]") -> None:
         """Give a connection back."""
         try:
             assert self.pool is not None
@@ -139,7 +142,7 @@ class Database(PostgresEngine):
         return Transaction(self, isolation)
 
     @asynccontextmanager
-    async def connection(self) -> "AsyncIterator[PoolConnectionProxy[asyncpg.Record]]":
+    async def connection(self) -> "AsyncIterator[PoolConnectionProxy[Row]]":
         """Yield the transaction's connection, or one from the pool outside of a transaction.
 
         Raises:
@@ -147,6 +150,7 @@ class Database(PostgresEngine):
         """
         transaction = self.current_transaction.get()
         if transaction is not None:
+            assert isinstance(transaction, Transaction)
             if transaction.task is not asyncio.current_task():
                 raise TransactionError("A task may not use the transaction of the task that started it.")
             yield transaction.connection
@@ -157,20 +161,22 @@ class Database(PostgresEngine):
         finally:
             await self.release(connection)
 
-    async def fetch(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+    async def fetch(self, sql: str, *arguments: object) -> list[Row]:
         """Run one statement and return its rows."""
         transaction = self.current_transaction.get()
         if transaction is None:
             # The same as connection(), spelled out: this is the hot path and a generator costs 5 us.
             connection = await self.acquire()
             try:
-                return await connection.fetch(sql, *arguments)
+                rows: list[Row] = await connection.fetch(sql, *arguments)
             finally:
                 await self.release(connection)
-        async with self.connection() as connection:
-            return await connection.fetch(sql, *arguments)
+        else:
+            async with self.connection() as connection:
+                rows = await connection.fetch(sql, *arguments)
+        return rows
 
-    async def fetch_row(self, sql: str, *arguments: object) -> asyncpg.Record | None:
+    async def fetch_row(self, sql: str, *arguments: object) -> Row | None:
         """Run one statement and return its first row, or None."""
         rows = await self.fetch(sql, *arguments)
         return rows[0] if rows else None
@@ -185,15 +191,15 @@ class Database(PostgresEngine):
         async with self.connection() as connection:
             await connection.execute(script)
 
-    async def _run_in_pool(self, query: str, args: Sequence[object] | None = None) -> list[asyncpg.Record]:
+    async def _run_in_pool(self, query: str, args: Sequence[object] | None = None) -> list[Row]:
         return await self.fetch(query, *(args or ()))
 
-    async def run_querystring(self, querystring: "QueryString", in_pool: bool = True) -> list[asyncpg.Record]:
+    async def run_querystring(self, querystring: "QueryString", in_pool: bool = True) -> list[Row]:  # noqa: ARG002, FBT001, FBT002 - Piccolo's signature
         """Run a query of Piccolo's builder on the transaction's connection or the pool's."""
         sql, arguments = querystring.compile_string(engine_type=self.engine_type)
         return await self.fetch(sql, *arguments)
 
-    async def run_ddl(self, ddl: str, in_pool: bool = True) -> list[asyncpg.Record]:
+    async def run_ddl(self, ddl: str, in_pool: bool = True) -> list[Row]:  # noqa: ARG002, FBT001, FBT002 - Piccolo's signature
         """Run one DDL statement likewise."""
         return await self.fetch(ddl)
 

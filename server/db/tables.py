@@ -48,7 +48,7 @@ def _points(default: int | None = None) -> BigInt:
     return BigInt(default=default)
 
 
-def _ref(table: Any, *, null: bool = False, index: bool = True) -> ForeignKey:  # noqa: ANN401 - Piccolo's own type
+def _ref(table: Any, *, null: bool = False, index: bool = True) -> ForeignKey[Any]:  # noqa: ANN401 - Piccolo's own type
     return ForeignKey(table, null=null, index=index, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
 
 
@@ -68,7 +68,9 @@ class Customer(Table, tablename="customer"):
     birth_day = SmallInt(default=None, null=True)
     locale = Text(default="en")
     notes = Text(default="")
-    merged_into = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    merged_into: ForeignKey[Any] = ForeignKey(
+        "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
     enrolled_source = _text()
     redemption_held_until = _at(null=True)
     redemption_held_reason = _text(null=True)
@@ -196,7 +198,7 @@ class ThrottleCounter(Table, tablename="throttle_counter"):
     """Wrong tries in the current window, shared by all processes."""
 
     key = Text(primary_key=True, default=None)
-    count = _count(0)
+    tries = _count(0)
     window_started_at = _at()
     blocked_until = _at(null=True)
 
@@ -369,7 +371,7 @@ class Membership(Table, tablename="membership"):
     id = _id()
     programme = _ref(Programme)
     status = Text(default="active")
-    successor = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    successor: ForeignKey[Any] = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
     enrolled_at = _at()
     tier = Text(default="")
     balance = _points(0)
@@ -412,7 +414,9 @@ class Card(Table, tablename="card"):
     membership = _ref(Membership, null=True)
     customer = _ref(Customer, null=True)
     status = Text(default="active")
-    replaced_by = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    replaced_by: ForeignKey[Any] = ForeignKey(
+        "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
     reason = _text(null=True)
     issued_at = _at()
     ended_at = _at(null=True)
@@ -503,7 +507,9 @@ class LedgerEntry(Table, tablename="ledger_entry"):
     customer = _ref(Customer, null=True, index=False)
     order = _ref(Order, null=True, index=False)
     order_line = _ref(OrderLine, null=True, index=False)
-    related_entry = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    related_entry: ForeignKey[Any] = ForeignKey(
+        "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
     rule_version = _ref(RuleVersion, null=True, index=False)
     reason_code = Text(default="")
     note = Text(default="")
@@ -577,7 +583,9 @@ class Voucher(Table, tablename="voucher"):
     value_minor = BigInt(default=None)
     currency = _text()
     status = Text(default="issued")
-    replaced_by = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    replaced_by: ForeignKey[Any] = ForeignKey(
+        "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
     void_reason = _text(null=True)
     issued_at = _at()
     valid_until = _at(null=True)
@@ -660,7 +668,9 @@ class AudienceContact(Table, tablename="audience_contact"):
     email = _text()
     email_key = _text(unique=True)
     state = Text(default="live")
-    moved_from = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    moved_from: ForeignKey[Any] = ForeignKey(
+        "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
     remote_id = _text(null=True)
     remote_status = _text(null=True)
     dirty_seq = BigInt(default=1)

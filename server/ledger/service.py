@@ -3,11 +3,11 @@
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from server.context import Context
 from server.cursors import decode_cursor, encode_cursor
+from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import NotFound
 from server.ledger import store
@@ -96,8 +96,8 @@ async def post_credit(
 async def transfer_lots(
     ctx: Context,
     *,
-    from_membership: asyncpg.Record,
-    to_membership: asyncpg.Record,
+    from_membership: Row,
+    to_membership: Row,
     operation_id: UUID,
     reason_code: str,
 ) -> TransferResult:
@@ -160,7 +160,14 @@ async def _move_deficit(
     await store.insert_credit(credit)
     await store.insert_fills(source, paid_by, fills, ctx.now)
     await store.insert_debt(
-        new_id(), target, deficit, source_key=key, related_entry_id=paid_by, reason_code=reason_code, now=ctx.now, actor=ctx.actor
+        new_id(),
+        target,
+        deficit,
+        source_key=key,
+        related_entry_id=paid_by,
+        reason_code=reason_code,
+        now=ctx.now,
+        actor=ctx.actor,
     )
 
 
@@ -188,7 +195,7 @@ async def list_own_entries(customer_id: UUID, membership_id: UUID, *, cursor: st
     return await list_entries(membership_id, cursor=cursor, limit=limit)
 
 
-def _entry_view(row: asyncpg.Record) -> EntryView:
+def _entry_view(row: Row) -> EntryView:
     kind = EntryKind(row["kind"])
     reason = _REASON_WORDS.get(row["reason_code"]) or _KIND_WORDS[kind]
     return EntryView(

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from server.context import Actor
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.ledger.rules import Debt, Fill
 
@@ -235,7 +234,7 @@ async def move_lots(
     reason_code: str,
     actor: Actor,
     lots_count: int,
-) -> asyncpg.Record:
+) -> Row:
     """Move every live lot by a pair of TRANSFER entries with the same dates; return count and points."""
     rows = await DB.fetch(
         _MOVE_LOTS,
@@ -258,14 +257,12 @@ async def add_to_totals(membership_id: UUID, *, balance: int, lifetime: int) -> 
     await DB.fetch(_SET_TOTALS, membership_id, balance, lifetime)
 
 
-async def list_live_lots(membership_id: UUID, limit: int) -> list[asyncpg.Record]:
+async def list_live_lots(membership_id: UUID, limit: int) -> list[Row]:
     """Return lots that still hold points, soonest to lapse first."""
     return await DB.fetch(_LIVE_LOTS, membership_id, limit)
 
 
-async def list_entries(
-    membership_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int
-) -> list[asyncpg.Record]:
+async def list_entries(membership_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
     """Return entries newest first, from behind a cursor, each with the balance after it."""
     posted_at, entry_id = before or (None, None)
     return await DB.fetch(_ENTRIES, membership_id, posted_at, entry_id, limit)

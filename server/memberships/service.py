@@ -3,10 +3,10 @@
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from server.context import Context
+from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import Refused
 from server.memberships import store
@@ -84,7 +84,7 @@ async def list_membership_views(customer_id: UUID, now: datetime) -> tuple[Membe
     return tuple(_view(row, now) for row in await store.list_views(customer_id, now))
 
 
-def _view(row: asyncpg.Record, now: datetime) -> MembershipView:
+def _view(row: Row, now: datetime) -> MembershipView:
     return MembershipView(
         id=row["id"],
         programme_code=row["programme_code"],

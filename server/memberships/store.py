@@ -3,9 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.db.ids import new_id
 
 _OPEN = """
@@ -21,7 +19,9 @@ insert into card (id, code, membership, customer, status, issued_at) values ($1,
 on conflict (code) do nothing
 returning id
 """
-_ADOPT_CARD = "update card set membership = $2, customer = $3, status = 'active' where id = $1 and status = 'issued' returning id"
+_ADOPT_CARD = (
+    "update card set membership = $2, customer = $3, status = 'active' where id = $1 and status = 'issued' returning id"
+)
 _LOCK = "select * from membership where id = any($1::uuid[]) order by id for update"
 _ACTIVE = """
 select p.membership, p.role, p.programme, p.eligible_from,
@@ -61,13 +61,19 @@ order by m.enrolled_at
 
 
 async def open_membership(
-    membership_id: UUID, *, programme_id: UUID, customer_id: UUID, enrolled_at: datetime, eligible_from: datetime, now: datetime
+    membership_id: UUID,
+    *,
+    programme_id: UUID,
+    customer_id: UUID,
+    enrolled_at: datetime,
+    eligible_from: datetime,
+    now: datetime,
 ) -> None:
     """Add a membership with its owner."""
     await DB.fetch(_OPEN, membership_id, programme_id, customer_id, enrolled_at, eligible_from, now, new_id())
 
 
-async def lock_card(code: str) -> asyncpg.Record | None:
+async def lock_card(code: str) -> Row | None:
     """Return a card and lock it."""
     return await DB.fetch_row(_LOCK_CARD, code)
 
@@ -83,16 +89,16 @@ async def adopt_card(card_id: UUID, *, membership_id: UUID, customer_id: UUID) -
     return await DB.fetch_row(_ADOPT_CARD, card_id, membership_id, customer_id) is not None
 
 
-async def lock_memberships(membership_ids: list[UUID]) -> list[asyncpg.Record]:
+async def lock_memberships(membership_ids: list[UUID]) -> list[Row]:
     """Return memberships, locked in the order of their ids."""
     return await DB.fetch(_LOCK, membership_ids)
 
 
-async def list_active(customer_id: UUID) -> list[asyncpg.Record]:
+async def list_active(customer_id: UUID) -> list[Row]:
     """Return a customer's active memberships with role and number of people."""
     return await DB.fetch(_ACTIVE, customer_id)
 
 
-async def list_views(customer_id: UUID, now: datetime) -> list[asyncpg.Record]:
+async def list_views(customer_id: UUID, now: datetime) -> list[Row]:
     """Return a customer's memberships with card and balance at an instant."""
     return await DB.fetch(_VIEWS, customer_id, now)

@@ -4,18 +4,18 @@ import hashlib
 from functools import partial
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from server.auth import Key, find_key
 from server.context import Context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers.rules import parse_email
+from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
 from server.ledger import store as ledger_store
-from server.ledger.rules import plan_fills
+from server.ledger.rules import Debt, plan_fills
 from server.orders import rules, store
 from server.programmes.rules import EarningPlan, LotDates, lot_dates
 from server.programmes.service import Programme, RuleVersion, get_default_programme
@@ -118,11 +118,7 @@ async def _post_plain(ctx: Context, sale: Sale, *, token: str, call: IdempotentC
         body_hash=call.body_hash,
         reply=reply,
     )
-    try:
-        posted = await store.post_by_card(_record(sale, target), card_sale, now=ctx.now, request_id=ctx.request_id)
-    except asyncpg.UniqueViolationError:
-        # The Idempotency-Key was used: the long way finds the first answer, or the conflict.
-        return None
+    posted = await store.post_by_card(_record(sale, target), card_sale, now=ctx.now, request_id=ctx.request_id)
     return reply if posted else None
 
 
@@ -162,13 +158,13 @@ async def _record_sale(ctx: Context, key: Key, sale: Sale, target: Target) -> bo
     return recorded
 
 
-async def _debts_of(target: Target) -> list[ledger_store.Debt]:
+async def _debts_of(target: Target) -> list[Debt]:
     if not target.deficit or target.membership_id is None:
         return []
     return await ledger_store.list_debts(target.membership_id)
 
 
-async def _first_result(existing: asyncpg.Record, sale: Sale) -> PosOrderResult:
+async def _first_result(existing: Row, sale: Sale) -> PosOrderResult:
     if existing["content_hash"] != sale.content_hash:
         raise Refused(Code.ORDER_CONFLICT, "This external_id was sent before with other content.")
     lines = await store.list_line_points(existing["id"])
@@ -202,7 +198,7 @@ async def _find_target(sale: Sale) -> Target:
     )
 
 
-async def _resolve_customer(customer: PosCustomer) -> tuple[asyncpg.Record | None, str]:
+async def _resolve_customer(customer: PosCustomer) -> tuple[Row | None, str]:
     if customer.card_number is not None:
         found = await store.resolve_card(normalise_card_number(customer.card_number))
         if found is None or found["status"] != "active" or found["customer_status"] not in ("active", "stub"):
@@ -214,7 +210,7 @@ async def _resolve_customer(customer: PosCustomer) -> tuple[asyncpg.Record | Non
     return None, "pos"
 
 
-def _skip_reason(sale: Sale, locked: asyncpg.Record) -> SkippedReason | None:
+def _skip_reason(sale: Sale, locked: Row) -> SkippedReason | None:
     if sale.version is None or sale.programme.status != "active":
         return SkippedReason.PROGRAMME_INACTIVE
     if sale.order.completed_at < locked["eligible_from"]:
@@ -294,7 +290,7 @@ async def list_orders(customer_id: UUID, *, cursor: str, limit: int) -> OrderPag
     )
 
 
-def _line_view(row: asyncpg.Record) -> LineView:
+def _line_view(row: Row) -> LineView:
     return LineView(
         line_id=row["line_id"],
         description=row["description"],
@@ -307,8 +303,19 @@ def _line_view(row: asyncpg.Record) -> LineView:
     )
 
 
-def _order_view(row: asyncpg.Record, lines: tuple[LineView, ...]) -> OrderView:
-    names = ("id", "number", "store_name", "completed_at", "currency", "net_minor", "tax_minor", "state", "points", "skipped_reason")
+def _order_view(row: Row, lines: tuple[LineView, ...]) -> OrderView:
+    names = (
+        "id",
+        "number",
+        "store_name",
+        "completed_at",
+        "currency",
+        "net_minor",
+        "tax_minor",
+        "state",
+        "points",
+        "skipped_reason",
+    )
     return OrderView(**{name: row[name] for name in names}, lines=lines)
 
 
@@ -322,6 +329,4 @@ async def look_up(ctx: Context, customer: PosCustomer) -> PosLookup:
     row = await store.look_up(found["customer"], ctx.now) if found else None
     if row is None:
         raise NotFound("No customer has this card or address.")
-    return PosLookup(
-        customer_id=row["id"], given_name=row["given_name"], tier=row["tier"], available=row["available"]
-    )
+    return PosLookup(customer_id=row["id"], given_name=row["given_name"], tier=row["tier"], available=row["available"])

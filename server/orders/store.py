@@ -12,7 +12,7 @@ import asyncpg
 import msgspec
 
 from server.context import Actor
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.db.ids import new_id
 
 # $1 order id, $2 now, $3 external id, $4 number, $5 store code, $6-$8 the target's, $9 completed at, $10 currency,
@@ -103,7 +103,9 @@ _RECORD = (
     "$8::uuid as membership)" + _RECORD_PARTS + "select id from new_order"
 )
 _FIND_STORE = "select id from store where code = $1"
-_FIND_EXTERNAL = "select id, content_hash, points, skipped_reason from orders where connection = $1 and external_id = $2"
+_FIND_EXTERNAL = (
+    "select id, content_hash, points, skipped_reason from orders where connection = $1 and external_id = $2"
+)
 _LINE_POINTS = 'select line_id, points, rule from order_line where "order" = $1 order by position'
 _RESOLVE_CARD = """
 select c.membership, c.customer, c.status, u.status as customer_status
@@ -191,20 +193,21 @@ class CardSale(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def post_by_card(order: OrderRecord, sale: CardSale, *, now: datetime, request_id: str | None) -> bool:
-    """Do all that posting a plain sale by card means; False if anything about it was not plain, and nothing happened.
-
-    Raises:
-        asyncpg.UniqueViolationError: The Idempotency-Key was used before, or by another call just now.
-    """
-    rows = await DB.fetch(
-        _POST_BY_CARD,
-        *_arguments(order, (sale.card_code, sale.programme_version, sale.token_hash), now=now, request_id=request_id),
-        new_id(),
-        sale.principal,
-        sale.idempotency_key,
-        sale.body_hash,
-        sale.reply,
-    )
+    """Do all that posting a plain sale by card means; False if anything about it was not plain, and nothing happened."""
+    target = (sale.card_code, sale.programme_version, sale.token_hash)
+    try:
+        rows = await DB.fetch(
+            _POST_BY_CARD,
+            *_arguments(order, target, now=now, request_id=request_id),
+            new_id(),
+            sale.principal,
+            sale.idempotency_key,
+            sale.body_hash,
+            sale.reply,
+        )
+    except asyncpg.UniqueViolationError:
+        # The Idempotency-Key was used: the long way finds the first answer, or the conflict.
+        return False
     return bool(rows)
 
 
@@ -257,43 +260,43 @@ async def store_exists(code: str) -> bool:
     return await DB.fetch_row(_FIND_STORE, code) is not None
 
 
-async def find_by_external_id(connection_id: UUID, external_id: str) -> asyncpg.Record | None:
+async def find_by_external_id(connection_id: UUID, external_id: str) -> Row | None:
     """Return an order that this till system sent before."""
     return await DB.fetch_row(_FIND_EXTERNAL, connection_id, external_id)
 
 
-async def list_line_points(order_id: UUID) -> list[asyncpg.Record]:
+async def list_line_points(order_id: UUID) -> list[Row]:
     """Return what each line of an order earned."""
     return await DB.fetch(_LINE_POINTS, order_id)
 
 
-async def resolve_card(code: str) -> asyncpg.Record | None:
+async def resolve_card(code: str) -> Row | None:
     """Return the customer and membership of a card."""
     return await DB.fetch_row(_RESOLVE_CARD, code)
 
 
-async def resolve_email(key: str) -> asyncpg.Record | None:
+async def resolve_email(key: str) -> Row | None:
     """Return the customer who proved an address, and their membership."""
     return await DB.fetch_row(_RESOLVE_EMAIL, key)
 
 
-async def lock_target(membership_id: UUID, customer_id: UUID) -> asyncpg.Record | None:
+async def lock_target(membership_id: UUID, customer_id: UUID) -> Row | None:
     """Lock a membership and return its state and the person's start date in it."""
     return await DB.fetch_row(_LOCK_TARGET, membership_id, customer_id)
 
 
-async def list_orders(customer_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> list[asyncpg.Record]:
+async def list_orders(customer_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
     """Return a customer's orders, newest first, from behind a cursor."""
     completed_at, order_id = before or (None, None)
     return await DB.fetch(_ORDERS, customer_id, completed_at, order_id, limit)
 
 
-async def list_lines(order_ids: list[UUID]) -> list[asyncpg.Record]:
+async def list_lines(order_ids: list[UUID]) -> list[Row]:
     """Return the lines of several orders."""
     return await DB.fetch(_LINES, order_ids)
 
 
-async def look_up(customer_id: UUID, now: datetime) -> asyncpg.Record | None:
+async def look_up(customer_id: UUID, now: datetime) -> Row | None:
     """Return what a till may know of a customer."""
     return await DB.fetch_row(_LOOKUP, customer_id, now)
 

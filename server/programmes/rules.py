@@ -84,7 +84,9 @@ def plan_earning(lines: Sequence[EarningLine], rules: EarningRules, *, currency:
     percents = [_percent_of(line.category, rules) for line in lines]
     below_minimum = sum(bases) < rules.minimum_minor
     if below_minimum:
-        return EarningPlan(points=0, lines=tuple(LineShare(0, "sale below the minimum") for _ in lines), below_minimum=True)
+        return EarningPlan(
+            points=0, lines=tuple(LineShare(0, "sale below the minimum") for _ in lines), below_minimum=True
+        )
     exact = [
         Fraction(basis * rules.points * percent, rules.per_minor * HUNDRED_PERCENT)
         for basis, percent in zip(bases, percents, strict=True)

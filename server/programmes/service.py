@@ -3,10 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.errors import RegularsError
 from server.programmes import store
 from server.programmes.rules import EarningRules
@@ -91,7 +90,7 @@ async def list_views(now: datetime) -> ProgrammeList:
     return ProgrammeList(items=tuple(views))
 
 
-async def _load(row: asyncpg.Record) -> Programme:
+async def _load(row: Row) -> Programme:
     versions = tuple(
         RuleVersion(
             id=version["id"],

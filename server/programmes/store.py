@@ -4,17 +4,18 @@ import hashlib
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
 import msgspec
 
 from server.context import Context
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.programmes.rules import EarningRules
 
 _DEFAULT = "select * from programme where is_default"
 _ALL = "select * from programme order by code limit 100"
-_VERSIONS = "select id, version, valid_from, body from rule_version where programme = $1 order by valid_from desc, version desc"
+_VERSIONS = (
+    "select id, version, valid_from, body from rule_version where programme = $1 order by valid_from desc, version desc"
+)
 _INSERT = """
 insert into programme (id, code, name, unit_one, unit_many, zone, currency, launch_at, is_default, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -28,17 +29,17 @@ from changed
 """
 
 
-async def find_default() -> asyncpg.Record | None:
+async def find_default() -> Row | None:
     """Return the programme that members join, if there is one."""
     return await DB.fetch_row(_DEFAULT)
 
 
-async def list_programmes() -> list[asyncpg.Record]:
+async def list_programmes() -> list[Row]:
     """Return all programmes by code."""
     return await DB.fetch(_ALL)
 
 
-async def list_versions(programme_id: UUID) -> list[asyncpg.Record]:
+async def list_versions(programme_id: UUID) -> list[Row]:
     """Return a programme's rule versions, newest first."""
     return await DB.fetch(_VERSIONS, programme_id)
 

@@ -1,22 +1,22 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-from piccolo.columns.base import OnDelete
-from piccolo.columns.base import OnUpdate
-from piccolo.columns.column_types import Array
-from piccolo.columns.column_types import BigInt
-from piccolo.columns.column_types import Boolean
-from piccolo.columns.column_types import Bytea
-from piccolo.columns.column_types import Date
-from piccolo.columns.column_types import ForeignKey
-from piccolo.columns.column_types import Integer
-from piccolo.columns.column_types import JSONB
-from piccolo.columns.column_types import Numeric
-from piccolo.columns.column_types import SmallInt
-from piccolo.columns.column_types import Text
-from piccolo.columns.column_types import Timestamptz
-from piccolo.columns.column_types import UUID
+from piccolo.columns.base import OnDelete, OnUpdate
+from piccolo.columns.column_types import (
+    JSONB,
+    UUID,
+    Array,
+    BigInt,
+    Boolean,
+    Bytea,
+    Date,
+    ForeignKey,
+    Integer,
+    Numeric,
+    SmallInt,
+    Text,
+    Timestamptz,
+)
 from piccolo.columns.indexes import IndexMethod
-from piccolo.constraints import Check
-from piccolo.constraints import Unique
+from piccolo.constraints import Check, Unique
 from piccolo.table import Table
 
 
@@ -194,9 +194,7 @@ DESCRIPTION = "Create all tables"
 
 
 async def forwards():
-    manager = MigrationManager(
-        migration_id=ID, app_name="regulars", description=DESCRIPTION
-    )
+    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
 
     manager.add_table(
         class_name="SignupIntent",
@@ -205,17 +203,11 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Voucher", tablename="voucher", schema=None, columns=None
-    )
+    manager.add_table(class_name="Voucher", tablename="voucher", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Order", tablename="orders", schema=None, columns=None
-    )
+    manager.add_table(class_name="Order", tablename="orders", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Store", tablename="store", schema=None, columns=None
-    )
+    manager.add_table(class_name="Store", tablename="store", schema=None, columns=None)
 
     manager.add_table(
         class_name="AudienceContact",
@@ -238,9 +230,7 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Card", tablename="card", schema=None, columns=None
-    )
+    manager.add_table(class_name="Card", tablename="card", schema=None, columns=None)
 
     manager.add_table(
         class_name="AuditEntry",
@@ -284,9 +274,7 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Customer", tablename="customer", schema=None, columns=None
-    )
+    manager.add_table(class_name="Customer", tablename="customer", schema=None, columns=None)
 
     manager.add_table(
         class_name="RuleVersion",
@@ -295,9 +283,7 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Programme", tablename="programme", schema=None, columns=None
-    )
+    manager.add_table(class_name="Programme", tablename="programme", schema=None, columns=None)
 
     manager.add_table(
         class_name="RefreshToken",
@@ -306,13 +292,9 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Lot", tablename="lot", schema=None, columns=None
-    )
+    manager.add_table(class_name="Lot", tablename="lot", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="ApiKey", tablename="api_key", schema=None, columns=None
-    )
+    manager.add_table(class_name="ApiKey", tablename="api_key", schema=None, columns=None)
 
     manager.add_table(
         class_name="OneTimeToken",
@@ -321,13 +303,9 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="OrderLine", tablename="order_line", schema=None, columns=None
-    )
+    manager.add_table(class_name="OrderLine", tablename="order_line", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Message", tablename="message", schema=None, columns=None
-    )
+    manager.add_table(class_name="Message", tablename="message", schema=None, columns=None)
 
     manager.add_table(
         class_name="ConsentEvent",
@@ -343,9 +321,7 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Assignment", tablename="assignment", schema=None, columns=None
-    )
+    manager.add_table(class_name="Assignment", tablename="assignment", schema=None, columns=None)
 
     manager.add_table(
         class_name="IdempotencyKey",
@@ -354,13 +330,9 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Membership", tablename="membership", schema=None, columns=None
-    )
+    manager.add_table(class_name="Membership", tablename="membership", schema=None, columns=None)
 
-    manager.add_table(
-        class_name="Allocation", tablename="allocation", schema=None, columns=None
-    )
+    manager.add_table(class_name="Allocation", tablename="allocation", schema=None, columns=None)
 
     manager.add_table(
         class_name="MembershipPerson",
@@ -383,9 +355,7 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Login", tablename="login", schema=None, columns=None
-    )
+    manager.add_table(class_name="Login", tablename="login", schema=None, columns=None)
 
     manager.add_table(
         class_name="MemberSession",
@@ -394,9 +364,7 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Reward", tablename="reward", schema=None, columns=None
-    )
+    manager.add_table(class_name="Reward", tablename="reward", schema=None, columns=None)
 
     manager.add_table(
         class_name="PosConnection",
@@ -3193,8 +3161,8 @@ async def forwards():
     manager.add_column(
         table_class_name="ThrottleCounter",
         tablename="throttle_counter",
-        column_name="count",
-        db_column_name="count",
+        column_name="tries",
+        db_column_name="tries",
         column_class_name="Integer",
         column_class=Integer,
         params={
@@ -8231,9 +8199,7 @@ async def forwards():
         tablename="voucher",
         constraint_name="voucher_status_known",
         constraint_class=Check,
-        params={
-            "condition": "status in ('issued', 'held', 'redeemed', 'void', 'expired')"
-        },
+        params={"condition": "status in ('issued', 'held', 'redeemed', 'void', 'expired')"},
         schema=None,
     )
 
@@ -8260,9 +8226,7 @@ async def forwards():
         tablename="audience_contact",
         constraint_name="audience_contact_state_known",
         constraint_class=Check,
-        params={
-            "condition": "state in ('live', 'closing', 'closed', 'forgotten')"
-        },
+        params={"condition": "state in ('live', 'closing', 'closed', 'forgotten')"},
         schema=None,
     )
 
@@ -8280,9 +8244,7 @@ async def forwards():
         tablename="card",
         constraint_name="card_status_known",
         constraint_class=Check,
-        params={
-            "condition": "status in ('issued', 'active', 'replaced', 'blocked')"
-        },
+        params={"condition": "status in ('issued', 'active', 'replaced', 'blocked')"},
         schema=None,
     )
 
@@ -8309,9 +8271,7 @@ async def forwards():
         tablename="audit_entry",
         constraint_name="audit_actor_known",
         constraint_class=Check,
-        params={
-            "condition": "actor_kind in ('member', 'staff', 'key', 'system')"
-        },
+        params={"condition": "actor_kind in ('member', 'staff', 'key', 'system')"},
         schema=None,
     )
 
@@ -8320,9 +8280,7 @@ async def forwards():
         tablename="staff_member",
         constraint_name="staff_role_known",
         constraint_class=Check,
-        params={
-            "condition": "role in ('cashier', 'manager', 'marketing', 'admin', 'auditor')"
-        },
+        params={"condition": "role in ('cashier', 'manager', 'marketing', 'admin', 'auditor')"},
         schema=None,
     )
 
@@ -8358,9 +8316,7 @@ async def forwards():
         tablename="email_change",
         constraint_name="email_change_state_known",
         constraint_class=Check,
-        params={
-            "condition": "state in ('pending', 'confirmed', 'superseded', 'cancelled', 'undone')"
-        },
+        params={"condition": "state in ('pending', 'confirmed', 'superseded', 'cancelled', 'undone')"},
         schema=None,
     )
 
@@ -8378,9 +8334,7 @@ async def forwards():
         tablename="contact_point",
         constraint_name="contact_point_status_known",
         constraint_class=Check,
-        params={
-            "condition": "status in ('unverified', 'verified', 'bouncing', 'retired')"
-        },
+        params={"condition": "status in ('unverified', 'verified', 'bouncing', 'retired')"},
         schema=None,
     )
 
@@ -8416,9 +8370,7 @@ async def forwards():
         tablename="customer",
         constraint_name="customer_status_known",
         constraint_class=Check,
-        params={
-            "condition": "status in ('stub', 'active', 'blocked', 'merged', 'erased')"
-        },
+        params={"condition": "status in ('stub', 'active', 'blocked', 'merged', 'erased')"},
         schema=None,
     )
 
@@ -8427,9 +8379,7 @@ async def forwards():
         tablename="customer",
         constraint_name="customer_source_known",
         constraint_class=Check,
-        params={
-            "condition": "enrolled_source in ('app', 'till', 'import', 'pos', 'claim')"
-        },
+        params={"condition": "enrolled_source in ('app', 'till', 'import', 'pos', 'claim')"},
         schema=None,
     )
 
@@ -8581,9 +8531,7 @@ async def forwards():
         tablename="membership",
         constraint_name="membership_status_known",
         constraint_class=Check,
-        params={
-            "condition": "status in ('active', 'closed', 'combined', 'forfeited', 'reissued')"
-        },
+        params={"condition": "status in ('active', 'closed', 'combined', 'forfeited', 'reissued')"},
         schema=None,
     )
 
@@ -8610,9 +8558,7 @@ async def forwards():
         tablename="membership",
         constraint_name="membership_moved_has_successor",
         constraint_class=Check,
-        params={
-            "condition": "(status in ('combined', 'reissued')) = (successor is not null)"
-        },
+        params={"condition": "(status in ('combined', 'reissued')) = (successor is not null)"},
         schema=None,
     )
 

@@ -1,0 +1,180 @@
+"""Proof that every balance is right: everything cached is worked out again from the entries.
+
+Each check is one set-based query that returns wrong rows; all of them see the same snapshot, so the shop may go on
+selling meanwhile. A check reads only entries and allocations on the one side and the figure it proves on the other.
+"""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+
+import msgspec
+
+from server.db.engine import DB
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True):
+    """A rule and the query for rows that break it: `row` names one, `found` and `expected` say how."""
+
+    name: str
+    sql: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a check found: how many rows it looked at is not counted, the first wrong one is named."""
+
+    name: str
+    wrong_row: str | None = None
+    found: str | None = None
+    expected: str | None = None
+
+    @property
+    def is_right(self) -> bool:
+        return self.wrong_row is None
+
+
+_LOT_OF_EVERY_CREDIT = """
+select 'ledger_entry ' || e.id as row, coalesce(l.points::text, 'no lot') as found, e.points::text as expected
+from ledger_entry e left join lot l on l.entry = e.id and l.membership = e.membership
+where e.points > 0 and l.points is distinct from e.points
+union all
+select 'lot ' || l.entry, l.points::text, 'no lot, as the entry is a debit'
+from lot l join ledger_entry e on e.id = l.entry where e.points < 0
+"""
+_LOT_REMAINDER = """
+select 'lot ' || l.entry as row, l.remaining::text as found, (e.points - coalesce(a.points, 0))::text as expected
+from lot l join ledger_entry e on e.id = l.entry
+left join (select lot_entry, sum(points) as points from allocation group by lot_entry) a on a.lot_entry = l.entry
+where l.remaining is distinct from e.points - coalesce(a.points, 0)
+"""
+_ALLOCATIONS = """
+select 'allocation ' || a.id as row, a.membership::text as found, d.membership || ' and ' || c.membership as expected
+from allocation a join ledger_entry d on d.id = a.debit_entry join ledger_entry c on c.id = a.lot_entry
+where d.points >= 0 or c.points <= 0 or a.membership <> d.membership or a.membership <> c.membership
+"""
+_DEBITS = """
+select 'ledger_entry ' || e.id as row, a.points::text || ' allocated' as found, 'at most ' || -e.points as expected
+from ledger_entry e
+join (select debit_entry, sum(points) as points from allocation group by debit_entry) a on a.debit_entry = e.id
+where a.points > -e.points
+"""
+_BALANCE = """
+select 'membership ' || m.id as row, m.balance::text as found, coalesce(e.points, 0)::text as expected
+from membership m
+left join (select membership, sum(points) as points from ledger_entry group by membership) e on e.membership = m.id
+where m.balance is distinct from coalesce(e.points, 0)
+"""
+_DEFICIT = """
+select 'membership ' || m.id as row, m.deficit::text as found, coalesce(d.points, 0)::text as expected
+from membership m
+left join (
+    select e.membership, sum(-e.points - coalesce(a.points, 0)) as points
+    from ledger_entry e
+    left join (select debit_entry, sum(points) as points from allocation group by debit_entry) a on a.debit_entry = e.id
+    where e.points < 0 group by e.membership
+) d on d.membership = m.id
+where m.deficit is distinct from coalesce(d.points, 0)
+"""
+# The figures were right when written and stay so until `figures_until`; they are proven at the last such instant.
+_FIGURES = """
+select 'membership ' || m.id as row,
+       m.available || ' available, ' || m.pending || ' pending, until ' || coalesce(m.figures_until::text, 'ever') as found,
+       f.available || ' available, ' || f.pending || ' pending, until ' || coalesce(f.until::text, 'ever') as expected
+from membership m
+cross join lateral (select least($1::timestamptz, m.figures_until - interval '1 microsecond') as at) t
+cross join lateral (
+    select coalesce(sum(l.remaining) filter (where l.available_at <= t.at and (l.expires_at is null or l.expires_at > t.at)), 0) as available,
+           coalesce(sum(l.remaining) filter (where l.available_at > t.at), 0) as pending,
+           least(min(l.available_at) filter (where l.available_at > t.at), min(l.expires_at) filter (where l.expires_at > t.at)) as until
+    from lot l where l.membership = m.id and l.remaining > 0
+) f
+where (m.available, m.pending) is distinct from (f.available, f.pending)
+   or m.figures_until is distinct from f.until
+"""
+_LIFETIME = """
+select 'membership (all)' as row, m.points::text as found, e.points::text as expected
+from (select coalesce(sum(lifetime), 0) as points from membership) m,
+     (select coalesce(sum(points), 0) as points from ledger_entry where kind in ('EARN', 'BONUS')) e
+where m.points <> e.points
+"""
+_ORDER_LINES = """
+select 'orders ' || o.id as row, coalesce(l.points, 0)::text as found, o.points::text as expected
+from orders o left join (select "order", sum(points) as points from order_line group by "order") l on l."order" = o.id
+where o.points is distinct from coalesce(l.points, 0)
+"""
+_ORDER_ENTRIES = """
+select 'orders ' || o.id as row, coalesce(e.points, 0)::text as found, o.points::text as expected
+from orders o
+left join (select "order", sum(points) as points from ledger_entry
+           where kind in ('EARN', 'CORRECTION', 'CLAWBACK') group by "order") e on e."order" = o.id
+where o.points is distinct from coalesce(e.points, 0)
+"""
+_START_DATE = """
+select 'ledger_entry ' || e.id as row, e.occurred_at::text as found, 'on or after ' || p.eligible_from as expected
+from ledger_entry e join membership_person p on p.membership = e.membership and p.customer = e.customer
+where e.kind = 'EARN' and e.occurred_at < p.eligible_from
+"""
+_TRANSFERS = """
+select 'ledger_entry ' || o.id as row, o.points::text as found, coalesce((-i.points)::text, 'no TRANSFER_IN') as expected
+from ledger_entry o left join ledger_entry i on i.source_key = o.source_key and i.kind = 'TRANSFER_IN'
+where o.kind = 'TRANSFER_OUT' and i.points is distinct from -o.points
+union all
+select 'lot ' || n.entry, n.available_at || ' to ' || coalesce(n.expires_at::text, 'ever'),
+       l.available_at || ' to ' || coalesce(l.expires_at::text, 'ever')
+from ledger_entry o join ledger_entry i on i.source_key = o.source_key and i.kind = 'TRANSFER_IN'
+join lot n on n.entry = i.id join lot l on l.entry = o.related_entry
+where o.kind = 'TRANSFER_OUT' and (n.earned_at, n.available_at, n.expires_at) is distinct from (l.earned_at, l.available_at, l.expires_at)
+"""
+_OWNERS = """
+select 'membership ' || m.id as row, count(p.id)::text || ' owners' as found, '1 owner' as expected
+from membership m left join membership_person p on p.membership = m.id and p.role = 'owner' and p.left_at is null
+where m.status = 'active' group by m.id having count(p.id) <> 1
+"""
+_GONE = """
+select 'customer ' || c.id as row, 'a live session, login or contact' as found, c.status as expected
+from customer c
+where c.status in ('merged', 'erased') and (
+    exists (select 1 from member_session s where s.customer = c.id and s.ended_at is null)
+    or exists (select 1 from login l where l.customer = c.id and l.disabled_at is null)
+    or exists (select 1 from card k where k.customer = c.id and k.status = 'active')
+    or exists (select 1 from audience_contact a where a.customer = c.id and a.state = 'live'))
+"""
+_CONTACTS = """
+select 'customer ' || customer as row, count(*)::text || ' live contacts' as found, '1 at most' as expected
+from audience_contact where state = 'live' group by customer having count(*) > 1
+"""
+
+_FIRST_WRONG_ROW = "select * from ({}) wrong order by row limit 1"
+
+CHECKS: tuple[Check, ...] = (
+    Check(name="every credit has its lot, and no debit has one", sql=_LOT_OF_EVERY_CREDIT),
+    Check(name="what is left of a lot is its points less its allocations", sql=_LOT_REMAINDER),
+    Check(name="an allocation joins a debit and a lot of one membership", sql=_ALLOCATIONS),
+    Check(name="no debit uses more than its points", sql=_DEBITS),
+    Check(name="a balance is the sum of its entries", sql=_BALANCE),
+    Check(name="a deficit is what debits found no lot for", sql=_DEFICIT),
+    Check(name="available and pending points are those of the live lots", sql=_FIGURES),
+    Check(name="lifetime points are all points ever earned", sql=_LIFETIME),
+    Check(name="an order's points are the sum of its lines", sql=_ORDER_LINES),
+    Check(name="an order's points are those of its entries", sql=_ORDER_ENTRIES),
+    Check(name="nothing was earned before the membership began", sql=_START_DATE),
+    Check(name="transfers come in pairs of equal points and dates", sql=_TRANSFERS),
+    Check(name="every active membership has one owner", sql=_OWNERS),
+    Check(name="merged and erased customers have no way in", sql=_GONE),
+    Check(name="a customer has one live audience contact at most", sql=_CONTACTS),
+)
+
+
+async def verify(now: datetime) -> AsyncIterator[Outcome]:
+    """Run every check in one snapshot and yield its outcome as soon as it is known.
+
+    Args:
+        now: The instant at which lots are available, pending or lapsed.
+    """
+    async with DB.transaction(isolation="repeatable_read"):
+        for check in CHECKS:
+            arguments = (now,) if "$1" in check.sql else ()
+            row = await DB.fetch_row(_FIRST_WRONG_ROW.format(check.sql), *arguments)
+            if row is None:
+                yield Outcome(name=check.name)
+            else:
+                yield Outcome(name=check.name, wrong_row=row["row"], found=row["found"], expected=row["expected"])
