@@ -25,7 +25,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One operation.
 
     `idempotent` routes demand an Idempotency-Key; `step_up` routes a password proven in the last ten minutes (or sent
-    along in the body).
+    along in the body). `query` names the parameters a handler may read; `media_type` is that of a good answer.
     """
 
     operation: str
@@ -39,10 +39,13 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     scope: Scope | None = None
     idempotent: bool = False
     step_up: bool = False
+    query: tuple[str, ...] = ()
+    media_type: str = "application/json"
 
 
 _A, _M, _K, _S = Caller.ANYONE, Caller.MEMBER, Caller.KEY, Caller.STAFF
 _P = Permission
+_PAGE = ("cursor", "limit")
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     # Anyone.
@@ -58,16 +61,20 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="accept_staff_invitation", method="POST", path="/v1/staff/invitations/accept", caller=_A, status=204, request=staff.StaffInvitationUse),
     Endpoint(operation="health_live", method="GET", path="/health/live", caller=_A),
     Endpoint(operation="health_ready", method="GET", path="/health/ready", caller=_A),
-    Endpoint(operation="metrics", method="GET", path="/metrics", caller=_A),
-    Endpoint(operation="open_link_page", method="GET", path="/links/{purpose}", caller=_A),
+    Endpoint(operation="metrics", method="GET", path="/metrics", caller=_A, media_type="text/plain"),
+    Endpoint(operation="open_link_page", method="GET", path="/links/{purpose}", caller=_A, media_type="text/html"),
+    Endpoint(operation="open_api_page", method="GET", path="/schema", caller=_A, media_type="text/html"),
+    Endpoint(operation="get_api_page_script", method="GET", path="/schema/page.js", caller=_A, media_type="text/javascript"),
+    Endpoint(operation="get_api_page_style", method="GET", path="/schema/page.css", caller=_A, media_type="text/css"),
+    Endpoint(operation="get_openapi_document", method="GET", path="/schema/openapi.json", caller=_A),
     # Members.
     Endpoint(operation="get_me", method="GET", path="/v1/me", caller=_M, response=members.Me),
     Endpoint(operation="change_me", method="PATCH", path="/v1/me", caller=_M, request=members.ProfileChange, response=members.Me),
     Endpoint(operation="list_my_memberships", method="GET", path="/v1/me/memberships", caller=_M, response=members.MembershipList),
-    Endpoint(operation="list_my_entries", method="GET", path="/v1/me/memberships/{membership_id}/entries", caller=_M, response=members.EntryPage),
-    Endpoint(operation="get_my_card_svg", method="GET", path="/v1/me/card.svg", caller=_M),
-    Endpoint(operation="get_my_card_png", method="GET", path="/v1/me/card.png", caller=_M),
-    Endpoint(operation="list_my_orders", method="GET", path="/v1/me/orders", caller=_M, response=members.OrderPage),
+    Endpoint(operation="list_my_entries", method="GET", path="/v1/me/memberships/{membership_id}/entries", caller=_M, response=members.EntryPage, query=_PAGE),
+    Endpoint(operation="get_my_card_svg", method="GET", path="/v1/me/card.svg", caller=_M, media_type="image/svg+xml"),
+    Endpoint(operation="get_my_card_png", method="GET", path="/v1/me/card.png", caller=_M, media_type="image/png"),
+    Endpoint(operation="list_my_orders", method="GET", path="/v1/me/orders", caller=_M, response=members.OrderPage, query=_PAGE),
     Endpoint(operation="request_email_change", method="POST", path="/v1/me/email-changes", caller=_M, status=202, request=members.EmailChangeRequest, response=members.Accepted, step_up=True),
     Endpoint(operation="get_my_consents", method="GET", path="/v1/me/consents", caller=_M, response=members.Consents),
     Endpoint(operation="put_my_consents", method="PUT", path="/v1/me/consents", caller=_M, request=ConsentChoices, response=members.Consents),
@@ -77,17 +84,17 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="change_my_password", method="POST", path="/v1/me/password", caller=_M, status=204, request=members.PasswordChange, step_up=True),
     # Tills.
     Endpoint(operation="push_order", method="POST", path="/v1/pos/orders", caller=_K, status=201, request=pos.PosOrder, response=pos.PosOrderResult, scope=Scope.ORDERS, idempotent=True),
-    Endpoint(operation="pos_lookup", method="GET", path="/v1/pos/lookup", caller=_K, response=pos.PosLookup, scope=Scope.LOOKUP),
+    Endpoint(operation="pos_lookup", method="GET", path="/v1/pos/lookup", caller=_K, response=pos.PosLookup, scope=Scope.LOOKUP, query=("card", "email")),
     # Staff.
     Endpoint(operation="get_staff_session", method="GET", path="/v1/staff/sessions/current", caller=_S, response=staff.StaffView, permission=_P.OWN_SESSION),
     Endpoint(operation="end_staff_session", method="DELETE", path="/v1/staff/sessions/current", caller=_S, status=204, permission=_P.OWN_SESSION),
-    Endpoint(operation="search_customers", method="GET", path="/v1/staff/customers", caller=_S, response=staff.SearchResult, permission=_P.CUSTOMER_SEARCH),
+    Endpoint(operation="search_customers", method="GET", path="/v1/staff/customers", caller=_S, response=staff.SearchResult, permission=_P.CUSTOMER_SEARCH, query=("q",)),
     Endpoint(operation="register_customer", method="POST", path="/v1/staff/customers", caller=_S, status=201, request=staff.RegisterCustomer, response=staff.CustomerRegistered, permission=_P.CUSTOMER_REGISTER, idempotent=True),
     Endpoint(operation="get_customer", method="GET", path="/v1/staff/customers/{customer_id}", caller=_S, response=staff.CustomerDetail, permission=_P.CUSTOMER_READ),
     Endpoint(operation="change_customer", method="PATCH", path="/v1/staff/customers/{customer_id}", caller=_S, request=staff.CustomerChange, response=staff.CustomerDetail, permission=_P.CUSTOMER_EDIT),
-    Endpoint(operation="list_customer_entries", method="GET", path="/v1/staff/memberships/{membership_id}/entries", caller=_S, response=members.EntryPage, permission=_P.CUSTOMER_READ),
-    Endpoint(operation="list_customer_orders", method="GET", path="/v1/staff/customers/{customer_id}/orders", caller=_S, response=members.OrderPage, permission=_P.CUSTOMER_READ),
-    Endpoint(operation="list_customer_audit", method="GET", path="/v1/staff/customers/{customer_id}/audit", caller=_S, response=staff.AuditPage, permission=_P.CUSTOMER_READ),
+    Endpoint(operation="list_customer_entries", method="GET", path="/v1/staff/memberships/{membership_id}/entries", caller=_S, response=members.EntryPage, permission=_P.CUSTOMER_READ, query=_PAGE),
+    Endpoint(operation="list_customer_orders", method="GET", path="/v1/staff/customers/{customer_id}/orders", caller=_S, response=members.OrderPage, permission=_P.CUSTOMER_READ, query=_PAGE),
+    Endpoint(operation="list_customer_audit", method="GET", path="/v1/staff/customers/{customer_id}/audit", caller=_S, response=staff.AuditPage, permission=_P.CUSTOMER_READ, query=_PAGE),
     Endpoint(operation="invite_customer", method="POST", path="/v1/staff/customers/{customer_id}/invitations", caller=_S, status=202, response=members.Accepted, permission=_P.CUSTOMER_INVITE),
     Endpoint(operation="preview_email_change", method="POST", path="/v1/staff/customers/{customer_id}/email-changes/preview", caller=_S, request=staff.StaffEmailChange, response=staff.EmailChangePreview, permission=_P.EMAIL_CHANGE),
     Endpoint(operation="change_email", method="POST", path="/v1/staff/customers/{customer_id}/email-changes", caller=_S, status=201, request=staff.StaffEmailChange, response=staff.EmailChangeApplied, permission=_P.EMAIL_CHANGE, idempotent=True),
@@ -97,7 +104,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="get_audience", method="GET", path="/v1/staff/audience", caller=_S, response=staff.AudienceStatus, permission=_P.AUDIENCE_READ),
     Endpoint(operation="retry_audience_contact", method="POST", path="/v1/staff/audience/{contact_id}/retry", caller=_S, status=202, response=staff.AudienceContactView, permission=_P.AUDIENCE_REPAIR),
     Endpoint(operation="resume_audience", method="POST", path="/v1/staff/audience/resume", caller=_S, status=202, response=staff.AudienceStatus, permission=_P.AUDIENCE_REPAIR),
-    Endpoint(operation="list_audit", method="GET", path="/v1/staff/audit", caller=_S, response=staff.AuditPage, permission=_P.AUDIT_READ),
+    Endpoint(operation="list_audit", method="GET", path="/v1/staff/audit", caller=_S, response=staff.AuditPage, permission=_P.AUDIT_READ, query=(*_PAGE, "customer_id", "actor_id")),
     Endpoint(operation="list_programmes", method="GET", path="/v1/staff/programmes", caller=_S, response=staff.ProgrammeList, permission=_P.PROGRAMME_READ),
 )  # fmt: skip
 
