@@ -8,6 +8,8 @@ EMAIL_LENGTH_MAX = 254  # RFC 5321, 4.5.3.1.3
 PHONE_LENGTH_MAX = 32  # E.164 has 15 digits; people add spaces, dashes and brackets.
 PASSWORD_LENGTH_MAX = 256  # Code points; far above the 64 that NIST 800-63B asks to accept.
 PASSWORD_BYTES_MAX = 1024  # What is handed to Argon2 at most.
+PASSWORD_SCORE_MIN = 3  # zxcvbn's "safely unguessable": ten to the eighth guesses or more.
+PASSWORD_GUESSED_LENGTH = 24  # Letters whose strength is estimated first; takes 10 ms at most.
 REASON_LENGTH_MAX = 500
 SEARCH_LENGTH_MAX = 254
 DEVICE_LENGTH_MAX = 120
@@ -42,6 +44,10 @@ EMAIL_CHANGE_LINK_LIFE = timedelta(hours=24)
 INVITATION_LINK_LIFE = timedelta(days=7)
 NOT_ME_LINK_LIFE = timedelta(days=7)
 
+# Mail -----------------------------------------------------------------------------------------------------------------
+SMTP_TIMEOUT_SECONDS = 20.0
+MAIL_KEPT_TRYING = timedelta(days=3)  # As long as a mail server of good manners tries.
+
 # Email changes --------------------------------------------------------------------------------------------------------
 EMAIL_CHANGES_MAX = 3
 EMAIL_CHANGES_WINDOW = timedelta(days=30)
@@ -52,6 +58,10 @@ CORRECTION_UNDO = timedelta(hours=24)
 # Wrong guesses --------------------------------------------------------------------------------------------------------
 SIGN_IN_TRIES = 10
 SIGN_IN_WINDOW = timedelta(minutes=5)
+WAIT_DOUBLINGS = 5  # Five minutes become two hours and forty minutes.
+WAIT_MEMORY = timedelta(hours=24)
+ACCOUNT_TRIES = 100  # NIST 800-63B-4 3.2.2; counts only networks the member has never signed in from.
+ACCOUNT_WINDOW = timedelta(days=1)
 NETWORK_TRIES = 30
 NETWORK_WINDOW = timedelta(minutes=1)
 MAILS_PER_ADDRESS = 5
@@ -63,6 +73,7 @@ FORMS_WINDOW = timedelta(hours=1)
 SEARCH_LETTERS_MIN = 2
 SEARCH_DIGITS_MIN = 3
 SEARCH_ROWS_MAX = 50
+NAME_KEY_WORDS_MAX = 8  # A name of more words is found by its first eight.
 
 # Cards ----------------------------------------------------------------------------------------------------------------
 CARD_PREFIX = "29"  # GS1 numbers 20 to 29 are for use inside a shop, so no product carries them.

@@ -1,0 +1,1 @@
+"""Customers: the people the shop knows, their names and contact points."""

@@ -1,0 +1,215 @@
+"""SQL of customers, their names and contact points."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from server.db.engine import Row
+
+from server.context import Context
+from server.customers.rules import name_keys
+from server.db.engine import DB
+from server.db.ids import new_id
+from shared.base import Birthday
+
+ContactKind = Literal["email", "phone"]
+
+_INSERT_CUSTOMER = """
+with added as (
+    insert into customer (id, kind, status, given_name, family_name, birth_year, birth_month, birth_day, locale, notes,
+                          enrolled_source, created_at, updated_at)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+)
+insert into customer_name_key (id, customer, key)
+select k.id, $1, k.key from unnest($13::uuid[], $14::text[]) as k(id, key)
+"""
+_INSERT_CONTACT_POINT = """
+insert into contact_point (id, customer, kind, value, key, status, is_primary, created_at, verified_at)
+values ($1, $2, $3, $4, $5, case when $6 then 'verified' else 'unverified' end, $7, $8, case when $6 then $8::timestamptz end)
+"""
+_FIND_VERIFIED = """
+select customer from contact_point where kind = 'email' and key = $1 and status in ('verified', 'bouncing')
+"""
+# Who has this address on file and is still somebody; the oldest comes first.
+_LIST_BY_EMAIL = """
+select c.id as customer, c.status as customer_status, p.id as contact_point, p.status, p.is_primary, p.value,
+       exists (select 1 from login l where l.customer = c.id) as has_login
+from contact_point p join customer c on c.id = p.customer
+where p.kind = 'email' and p.key = $1 and p.status <> 'retired' and c.status in ('stub', 'active', 'blocked')
+order by c.created_at, c.id
+"""
+_LOCK = "select id, status, version from customer where id = any($1::uuid[]) order by id for update"
+_RETIRE = """
+update contact_point set status = 'retired', is_primary = false, retired_at = $2, retired_reason = $3
+where id = $1 and status <> 'retired'
+returning id
+"""
+# The proven address becomes the primary one, so the former primary steps back first.
+_STEP_BACK = "update contact_point set is_primary = false where customer = $1 and kind = $2 and is_primary and id <> $3"
+_VERIFY = """
+update contact_point set status = 'verified', verified_at = $2, is_primary = true
+where id = $1 and status in ('unverified', 'verified', 'bouncing')
+returning id
+"""
+_PRIMARY = """
+select id, value, key, status from contact_point where customer = $1 and kind = $2 and is_primary
+"""
+_UPDATE_PERSON = """
+with gone as (
+    delete from customer_name_key
+    where customer = $1 and key <> all($9::text[]) and exists (select 1 from customer where id = $1)
+), added as (
+    insert into customer_name_key (id, customer, key)
+    select k.id, $1, k.key from unnest($8::uuid[], $9::text[]) as k(id, key)
+    where not exists (select 1 from customer_name_key n where n.customer = $1 and n.key = k.key)
+)
+update customer set given_name = $2, family_name = $3, birth_year = $4, birth_month = $5, birth_day = $6,
+                    locale = $7, version = version + 1, updated_at = $10
+where id = $1
+"""
+_ACTIVATE = "update customer set status = 'active', updated_at = $2 where id = $1 and status in ('stub', 'active') returning id"
+_HOLD = """
+update customer set redemption_held_until = $2, redemption_held_reason = $3, updated_at = $4
+where id = $1 and (redemption_held_until is null or redemption_held_until < $2)
+"""
+
+
+async def insert_customer(
+    ctx: Context,
+    *,
+    given_name: str,
+    family_name: str,
+    source: str,
+    status: str = "active",
+    birthday: Birthday | None = None,
+    locale: str = "en",
+    notes: str = "",
+    kind: str = "person",
+) -> UUID:
+    """Add a customer with the keys of the name and return the id."""
+    customer_id = new_id()
+    keys = name_keys(given_name, family_name)
+    await DB.fetch(
+        _INSERT_CUSTOMER,
+        customer_id,
+        kind,
+        status,
+        given_name,
+        family_name,
+        *split_birthday(birthday),
+        locale,
+        notes,
+        source,
+        ctx.now,
+        [new_id() for _ in keys],
+        list(keys),
+    )
+    return customer_id
+
+
+async def insert_contact_point(
+    ctx: Context,
+    *,
+    customer_id: UUID,
+    kind: ContactKind,
+    value: str,
+    key: str,
+    verified: bool,
+    is_primary: bool = True,
+) -> UUID:
+    """Add an address and return its id.
+
+    Raises:
+        asyncpg.UniqueViolationError: Another customer has proved it.
+    """
+    point_id = new_id()
+    await DB.fetch(_INSERT_CONTACT_POINT, point_id, customer_id, kind, value, key, verified, is_primary, ctx.now)
+    return point_id
+
+
+async def find_customer_by_verified_email(key: str) -> UUID | None:
+    """Return the customer who has proved an address."""
+    row = await DB.fetch_row(_FIND_VERIFIED, key)
+    return row["customer"] if row else None
+
+
+async def list_customers_by_email(key: str) -> list[Row]:
+    """Return who has an address on file, proven or not, oldest first.
+
+    Columns: customer, customer_status, contact_point, status, is_primary, value, has_login.
+    """
+    return await DB.fetch(_LIST_BY_EMAIL, key)
+
+
+async def lock_customers(customer_ids: Iterable[UUID]) -> list[Row]:
+    """Lock customers in the order of their ids and return id, status and version."""
+    return await DB.fetch(_LOCK, sorted(set(customer_ids)))
+
+
+async def retire_contact_point(ctx: Context, contact_point_id: UUID, *, reason: str) -> bool:
+    """Retire an address; it stays on file. False if it was retired before."""
+    return await DB.fetch_row(_RETIRE, contact_point_id, ctx.now, reason) is not None
+
+
+async def verify_contact_point(
+    ctx: Context, contact_point_id: UUID, *, customer_id: UUID, kind: ContactKind = "email"
+) -> bool:
+    """Mark an address as proven and primary; False if it was retired.
+
+    Raises:
+        asyncpg.UniqueViolationError: Another customer has proved it.
+    """
+    await DB.fetch(_STEP_BACK, customer_id, kind, contact_point_id)
+    return await DB.fetch_row(_VERIFY, contact_point_id, ctx.now) is not None
+
+
+async def get_primary(customer_id: UUID, kind: ContactKind) -> Row | None:
+    """Return id, value, key and status of the address a customer is reached at, None without one."""
+    return await DB.fetch_row(_PRIMARY, customer_id, kind)
+
+
+async def update_person(
+    ctx: Context,
+    customer_id: UUID,
+    *,
+    given_name: str,
+    family_name: str,
+    birthday: Birthday | None,
+    locale: str,
+) -> None:
+    """Write names, birthday and locale, with the keys of the name."""
+    keys: Sequence[str] = name_keys(given_name, family_name)
+    await DB.fetch(
+        _UPDATE_PERSON,
+        customer_id,
+        given_name,
+        family_name,
+        *split_birthday(birthday),
+        locale,
+        [new_id() for _ in keys],
+        list(keys),
+        ctx.now,
+    )
+
+
+async def activate(ctx: Context, customer_id: UUID) -> bool:
+    """Make a customer active; False if the customer may not become it."""
+    return await DB.fetch_row(_ACTIVATE, customer_id, ctx.now) is not None
+
+
+async def hold_redemption(ctx: Context, customer_id: UUID, *, until: datetime, reason: str) -> None:
+    """Keep points from being spent until an instant; a longer hold stays as it is."""
+    await DB.fetch(_HOLD, customer_id, until, reason, ctx.now)
+
+
+def split_birthday(birthday: Birthday | None) -> tuple[int | None, int | None, int | None]:
+    """Return year, month and day as the columns have them."""
+    return (birthday.year, birthday.month, birthday.day) if birthday else (None, None, None)
+
+
+def join_birthday(row: Row) -> Birthday | None:
+    """Return the birthday in birth_year, birth_month and birth_day of a row."""
+    if row["birth_month"] is None:
+        return None
+    return Birthday(year=row["birth_year"], month=row["birth_month"], day=row["birth_day"])

@@ -1,0 +1,101 @@
+"""Mail is written down with its cause, and sent later by a job."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import msgspec
+
+from server import jobs
+from server.context import Context, Tools
+from server.db.ids import new_id
+from server.logs import get_logger
+from server.messages import store
+from server.messages.gateways import MailDelayed, MailRefused, create_gateway
+from server.messages.rules import compose
+from shared.limits import MAIL_KEPT_TRYING
+
+log = get_logger()
+
+JOB = "mail.send"
+_SUPERSEDED, _GAVE_UP = "superseded", "gave_up"
+
+
+class MailToken(msgspec.Struct, frozen=True, kw_only=True):
+    """The link of a mail: the row its token is derived from, and what the token is for."""
+
+    token_id: UUID
+    purpose: str
+
+
+class SendMail(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's payload."""
+
+    message_id: UUID
+
+
+async def queue_mail(
+    ctx: Context,
+    *,
+    to: str,
+    template: str,
+    customer_id: UUID | None,
+    token: MailToken | None = None,
+    parameters: Mapping[str, str] = {},  # noqa: B006 - never changed
+    priority: int = 0,
+    withheld: str | None = None,
+) -> None:
+    """Write a mail down and enqueue its sending, in the caller's transaction.
+
+    Args:
+        to: The address stored for the person; never one that a caller typed, unless proving it is the point.
+        template: A file of `messages/templates`, without its ending.
+        token: Makes the mail's one link; a link that is used, voided or over by then keeps the mail from leaving.
+        parameters: Values of the template. They are forgotten once the mail has left.
+        withheld: Reason for which this mail must not leave. Everything else happens as usual, so that the caller of a
+            neutral operation cannot tell.
+    """
+    message_id = new_id()
+    await store.insert_message(
+        message_id,
+        customer_id=customer_id,
+        purpose=token.purpose if token else template,
+        to_address=to,
+        template=template,
+        parameters=dict(parameters),
+        token_id=token.token_id if token else None,
+        withheld=withheld,
+        now=ctx.now,
+    )
+    await jobs.enqueue(JOB, SendMail(message_id=message_id), priority=priority)
+
+
+async def send_mail(tools: Tools, message_id: UUID) -> None:
+    """Send a queued mail; the worker's handler of `JOB`. A mail that was sent or given up before is left alone.
+
+    It leaves at least once: after a crash it may leave again, with the same Message-ID.
+
+    Raises:
+        MailDelayed: It could not be sent now; try again later.
+    """
+    now = tools.clock.now()
+    message = await store.find_queued(message_id, now)
+    if message is None:
+        return
+    if message.link_is_void:
+        await store.finish(message_id, state="failed", reason=_SUPERSEDED, now=now)
+        return
+    token = tools.tokens.derive(message.purpose, message.token_id) if message.token_id else None
+    mail = compose(message, settings=tools.settings, token=token, now=now)
+    try:
+        await create_gateway(tools.settings).send(mail, message.to_address)
+    except MailRefused as error:
+        log.warning("mail_refused", message_id=str(message_id), template=message.template, reason=error.reason)
+        await store.finish(message_id, state="failed", reason=error.reason, now=now)
+    except MailDelayed as error:
+        if now - message.created_at < MAIL_KEPT_TRYING:
+            await store.note_try(message_id, reason=error.reason)
+            raise
+        log.warning("mail_given_up", message_id=str(message_id), template=message.template, reason=error.reason)
+        await store.finish(message_id, state="failed", reason=_GAVE_UP, now=now)
+    else:
+        await store.finish(message_id, state="sent", reason=None, now=now)

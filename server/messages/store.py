@@ -1,0 +1,81 @@
+"""SQL of messages."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from server.db.engine import DB
+from server.messages.rules import QueuedMail
+
+_INSERT = """
+insert into message (id, customer, purpose, to_address, template, parameters, state, last_error, created_at)
+values ($1, $2, $3, $4, $5, $6, case when $7::text is null then 'queued' else 'failed' end, $7, $8)
+"""
+# The link is looked at again when the mail is about to leave: a newer one may have replaced it.
+_FIND_QUEUED = """
+select m.purpose, m.to_address, m.template, m.parameters, m.created_at, t.id as token_id,
+       coalesce(t.used_at is not null or t.voided_at is not null or t.expires_at <= $2, false)
+       or (t.id is null and m.parameters ? 'token_id') as link_is_void
+from message m left join one_time_token t on t.id = (m.parameters->>'token_id')::uuid
+where m.id = $1 and m.state = 'queued'
+"""
+_FINISH = """
+update message
+set state = $2, last_error = $3, attempts = attempts + 1, parameters = '{}', sent_at = case when $2 = 'sent' then $4::timestamptz end
+where id = $1 and state = 'queued'
+"""
+_NOTE_TRY = "update message set attempts = attempts + 1, last_error = $2 where id = $1"
+
+
+async def insert_message(
+    message_id: UUID,
+    *,
+    customer_id: UUID | None,
+    purpose: str,
+    to_address: str,
+    template: str,
+    parameters: Mapping[str, str],
+    token_id: UUID | None,
+    withheld: str | None,
+    now: datetime,
+) -> None:
+    """Write a mail down; one that is withheld leaves nothing personal behind."""
+    content: dict[str, object] = {"values": {} if withheld else parameters}
+    if token_id is not None:
+        content["token_id"] = token_id
+    encoded = msgspec.json.encode(content).decode()
+    address = "" if withheld else to_address
+    await DB.fetch(_INSERT, message_id, customer_id, purpose, address, template, encoded, withheld, now)
+
+
+async def find_queued(message_id: UUID, now: datetime) -> QueuedMail | None:
+    """Return a mail that still has to leave."""
+    row = await DB.fetch_row(_FIND_QUEUED, message_id, now)
+    if row is None:
+        return None
+    return QueuedMail(
+        id=message_id,
+        purpose=row["purpose"],
+        to_address=row["to_address"],
+        template=row["template"],
+        parameters=msgspec.json.decode(row["parameters"], type=_Parameters).values,
+        token_id=row["token_id"],
+        link_is_void=row["link_is_void"],
+        created_at=row["created_at"],
+    )
+
+
+async def finish(message_id: UUID, *, state: str, reason: str | None, now: datetime) -> None:
+    """Mark a mail as sent or failed and forget what it was filled with."""
+    await DB.fetch(_FINISH, message_id, state, reason, now)
+
+
+async def note_try(message_id: UUID, *, reason: str) -> None:
+    """Count a try that failed for now."""
+    await DB.fetch(_NOTE_TRY, message_id, reason)
+
+
+class _Parameters(msgspec.Struct):
+    values: dict[str, str] = {}

@@ -1,0 +1,1 @@
+"""Sessions: passwords, signed-in devices, mailed links and the throttles around them."""

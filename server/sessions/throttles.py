@@ -1,0 +1,148 @@
+"""Limits on tries, kept in the database so that all processes share them.
+
+A try is counted before it is looked at and stays counted whatever becomes of it. The try that reaches the limit is
+still looked at; the ones after it are refused until a wait is over, and for guesses each wait is twice the last one.
+If the counters cannot be reached, nothing that they guard is done.
+"""
+
+from datetime import datetime, timedelta
+
+import asyncpg
+import msgspec
+
+from server.context import Context
+from server.db.engine import DB
+from server.errors import Busy, Throttled
+from shared import limits
+
+
+class ThrottlesUnavailable(Busy):
+    """The counters cannot be reached, so nothing may be tried."""
+
+
+class Limit(msgspec.Struct, frozen=True, kw_only=True):
+    """How many tries in how long.
+
+    Attributes:
+        tries: Tries of a window that are looked at; the wait after them lasts one window.
+        doublings: How often the wait doubles with further tries.
+        quiet: Time after a wait until everything is forgotten.
+    """
+
+    tries: int
+    window: timedelta
+    doublings: int = 0
+    quiet: timedelta = timedelta(0)
+
+
+# One person's guesses from one network, guesses at one person from anywhere, and guesses of one network.
+_PAIR = Limit(
+    tries=limits.SIGN_IN_TRIES, window=limits.SIGN_IN_WINDOW, doublings=limits.WAIT_DOUBLINGS, quiet=limits.WAIT_MEMORY
+)
+_NAME = Limit(tries=limits.ACCOUNT_TRIES, window=limits.ACCOUNT_WINDOW)
+_NETWORK = Limit(tries=limits.NETWORK_TRIES, window=limits.NETWORK_WINDOW)
+_MAILS = Limit(tries=limits.MAILS_PER_ADDRESS, window=limits.MAILS_WINDOW)
+_FORMS = Limit(tries=limits.FORMS_PER_NETWORK, window=limits.FORMS_WINDOW)
+
+# A key whose wait is not over is not updated and so not returned: that try is refused. Keys are taken in their order,
+# so that two processes cannot block each other.
+_COUNT = """
+insert into throttle_counter as t (key, tries, window_started_at, blocked_until)
+select k.key, 1, $1, case when k.tries <= 1 then $1 + k.span end
+from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[]) as k(key, tries, span, doublings, quiet)
+order by k.key
+on conflict (key) do update set (tries, window_started_at, blocked_until) = (
+    select n.tries, case when n.tries = 1 then $1 else t.window_started_at end,
+           case when n.tries >= k.tries then $1 + k.span * power(2, least(n.tries - k.tries, k.doublings)) end
+    from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[]) as k(key, tries, span, doublings, quiet),
+         lateral (select case
+             when t.blocked_until is null and t.window_started_at + k.span <= $1 then 1
+             when t.blocked_until + k.quiet <= $1 then 1
+             else t.tries + 1 end as tries) n
+    where k.key = excluded.key
+)
+where t.blocked_until is null or t.blocked_until <= $1
+returning key
+"""
+_BLOCKED_UNTIL = "select max(blocked_until) from throttle_counter where key = any($1::text[])"
+_CLEAR = "delete from throttle_counter where key = any($1::text[])"
+
+
+async def check_sign_in(ctx: Context, kind: str, name: str, *, network_is_known: bool = False) -> None:
+    """Count one try to sign in; call it before the password is looked at, outside of a transaction.
+
+    Args:
+        kind: Whose sign-in, "member" or "staff".
+        name: The sign-in name, whether or not it exists.
+        network_is_known: The person has signed in from this network before, so strangers' guesses do not count here.
+
+    Raises:
+        Throttled: Too many tries.
+        ThrottlesUnavailable: The counters cannot be reached.
+    """
+    keys = {_pair_key(ctx, kind, name): _PAIR, f"network:{ctx.network}": _NETWORK}
+    if not network_is_known:
+        keys[_name_key(ctx, kind, name)] = _NAME
+    await _count(ctx.now, keys)
+
+
+async def clear_sign_in(ctx: Context, kind: str, name: str) -> None:
+    """Forget a person's tries after the right password; the network's stay. Runs in the caller's transaction."""
+    await DB.fetch(_CLEAR, [_pair_key(ctx, kind, name), _name_key(ctx, kind, name)])
+
+
+async def check_form(ctx: Context) -> None:
+    """Count a public form of this network.
+
+    Raises:
+        Throttled: Too many forms.
+        ThrottlesUnavailable: The counters cannot be reached.
+    """
+    await _count(ctx.now, {f"forms:{ctx.network}": _FORMS})
+
+
+async def may_mail(ctx: Context, purpose: str, email_key: str) -> bool:
+    """Count a mail that somebody asked for and return whether it may leave; the one who asked must not learn which.
+
+    Raises:
+        ThrottlesUnavailable: The counters cannot be reached.
+    """
+    try:
+        await _count(ctx.now, {f"mail:{purpose}:{_hidden(ctx, email_key)}": _MAILS})
+    except Throttled:
+        return False
+    return True
+
+
+async def _count(now: datetime, keys: dict[str, Limit]) -> None:
+    names, rules = list(keys), list(keys.values())
+    try:
+        allowed = await DB.fetch(
+            _COUNT,
+            now,
+            names,
+            [limit.tries for limit in rules],
+            [limit.window for limit in rules],
+            [limit.doublings for limit in rules],
+            [limit.quiet for limit in rules],
+        )
+        if len(allowed) == len(keys):
+            return
+        blocked_until = await DB.fetch_value(_BLOCKED_UNTIL, names)
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        raise ThrottlesUnavailable from error
+    wait = blocked_until - now if isinstance(blocked_until, datetime) else timedelta(0)
+    raise Throttled(max(wait, timedelta(seconds=1)))
+
+
+def _pair_key(ctx: Context, kind: str, name: str) -> str:
+    return f"{kind}:{_hidden(ctx, name)}:{ctx.network}"
+
+
+def _name_key(ctx: Context, kind: str, name: str) -> str:
+    return f"{kind}:{_hidden(ctx, name)}"
+
+
+def _hidden(ctx: Context, name: str) -> str:
+    # Addresses of strangers have no place in our tables.
+    return ctx.tokens.keyed_hash("throttle", name).hex()[:32]
