@@ -19,6 +19,7 @@ from server.errors import NotFound, Refused, RegularsError
 from server.ledger import routes as ledger_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes
+from server.openapi import routes as openapi_routes
 from server.orders import routes as orders_routes
 from server.passwords import Passwords
 from server.problems import problem_response
@@ -31,6 +32,7 @@ log = get_logger()
 
 _ROUTES: tuple[ModuleType, ...] = (
     operations,
+    openapi_routes,
     programmes_routes,
     memberships_routes,
     ledger_routes,
@@ -82,7 +84,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
             await DB.close()
 
     app = Litestar(
-        route_handlers=[handler for module in _ROUTES for handler in _handlers_of(module)],
+        route_handlers=route_handlers(),
         lifespan=[lifespan],
         state=State({"tools": tools, "metrics": metrics}),
         exception_handlers={Exception: _to_problem},
@@ -93,8 +95,9 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
     return Edge(app, settings=settings, metrics=metrics)
 
 
-def _handlers_of(module: ModuleType) -> list[HTTPRouteHandler]:
-    return [value for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
+def route_handlers() -> list[HTTPRouteHandler]:
+    """Return the routes of all domains."""
+    return [value for module in _ROUTES for value in vars(module).values() if isinstance(value, HTTPRouteHandler)]
 
 
 def _to_problem(request: Request[None, None, State], error: Exception) -> Response[bytes]:

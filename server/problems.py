@@ -63,6 +63,28 @@ def status_of(code: Code) -> int:
     return _WORDS[code][0]
 
 
+def problem_of(
+    code: Code,
+    *,
+    detail: str = "",
+    instance: str = "",
+    errors: tuple[FieldProblem, ...] = (),
+    data: dict[str, object] | None = None,
+) -> Problem:
+    """Return the problem document of a code."""
+    status, title = _WORDS[code]
+    return Problem(
+        type=f"urn:regulars:problem:{code.value.lower().replace('_', '-')}",
+        title=title,
+        status=status,
+        code=code,
+        detail=detail,
+        instance=instance,
+        errors=errors,
+        data=data or {},
+    )
+
+
 def problem_response(error: Exception, request_id: str) -> Response[bytes]:
     """Return the answer for an error of ours; anything that is not ours is an internal error and says nothing."""
     match error:
@@ -87,17 +109,9 @@ def _response(
     data: dict[str, object] | None = None,
     retry_after_seconds: int | None = None,
 ) -> Response[bytes]:
-    status, title = _WORDS[code]
-    problem = Problem(
-        type=f"urn:regulars:problem:{code.value.lower().replace('_', '-')}",
-        title=title,
-        status=status,
-        code=code,
-        detail=detail or "",
-        instance=f"urn:regulars:request:{request_id}",
-        errors=errors,
-        data=data or {},
-    )
+    instance = f"urn:regulars:request:{request_id}"
+    problem = problem_of(code, detail=detail or "", instance=instance, errors=errors, data=data)
+    status = problem.status
     headers = {"Cache-Control": "no-store"}
     if status == 401:
         headers |= _BEARER

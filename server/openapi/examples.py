@@ -1,0 +1,73 @@
+"""A body for every request message, such as works on a demo shop where it needs nothing that only a mail can tell."""
+
+import msgspec
+
+from shared import members, pos, staff
+from shared.base import ConsentChoices
+
+_TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
+_PASSWORD = "wandering-teapot-71-gulls"  # noqa: S105  # an invented one
+_NEW_PASSWORD = "seven-lanterns-over-quay-9"  # noqa: S105  # an invented one
+_PREVIEW_HASH = "paste-the-preview_hash-of-the-preview"
+
+EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
+    members.SignUp: {
+        "email": "ana.flores@example.org",
+        "password": _PASSWORD,
+        "given_name": "Ana",
+        "family_name": "Flores",
+        "phone": "+44 20 7946 0018",
+        "birthday": {"month": 5, "day": 17},
+        "consents": {"email": True, "sms": False},
+    },
+    members.UseToken: {"token": _TOKEN},
+    members.SignIn: {"email": "ana.flores@example.org", "password": _PASSWORD, "device": "My browser"},
+    members.RefreshSession: {"refresh_token": "paste-the-refresh_token-of-the-session"},
+    members.PasswordResetRequest: {"email": "ana.flores@example.org"},
+    members.PasswordResetConfirm: {"token": _TOKEN, "new_password": _NEW_PASSWORD},
+    members.ProfileChange: {"given_name": "Ana Lucía", "birthday": {"month": 5, "day": 17}},
+    members.EmailChangeRequest: {"new_email": "ana@example.net", "mode": "reissue", "password": _PASSWORD},
+    members.PasswordChange: {"password": _PASSWORD, "new_password": _NEW_PASSWORD},
+    ConsentChoices: {"email": True, "sms": False},
+    pos.PosOrder: {
+        "external_id": "till-4-000123",
+        "number": "000123",
+        "store": "high-street",
+        "completed_at": "2026-03-02T09:30:00+00:00",
+        "currency": "GBP",
+        "customer": {"email": "ana.flores@example.org"},
+        "lines": [
+            {
+                "line_id": "1",
+                "sku": "RUN-044",
+                "description": "Trail shoes",
+                "category": "footwear",
+                "quantity": "1",
+                "net_minor": 7500,
+                "tax_minor": 1500,
+            }
+        ],
+    },
+    staff.StaffSignIn: {"login": "manager", "password": "your-staff-password", "terminal": "front desk"},
+    staff.StaffInvitationUse: {"token": _TOKEN, "new_password": _NEW_PASSWORD},
+    staff.RegisterCustomer: {
+        "given_name": "Bea",
+        "family_name": "Okafor",
+        "email": "bea.okafor@example.org",
+        "consents": {"email": False, "sms": False},
+    },
+    staff.CustomerChange: {"version": 1, "given_name": "Beatrice"},
+    staff.StaffEmailChange: {
+        "new_email": "bea@example.net",
+        "mode": "keep",
+        "reason": "Lost the old mailbox, showed a passport",
+        "identity_attested": True,
+        "preview_hash": _PREVIEW_HASH,
+    },
+    staff.EmailCorrection: {
+        "new_email": "bea.okafor@example.net",
+        "reason": "Typed .org for .net at the till",
+        "preview_hash": _PREVIEW_HASH,
+    },
+    staff.Undo: {"reason": "The customer rang: not their wish"},
+}
