@@ -1,0 +1,96 @@
+"""Everything staff can do, once: keys, key bar, palette and help are all made from this list."""
+
+from dataclasses import dataclass
+
+from shared.enums import Permission
+
+_P = Permission
+
+# Dataclasses, as this module is imported before the first paint and msgspec is not needed there yet.
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Action:
+    """One thing to do.
+
+    `pages` are the pages it belongs to, none meaning everywhere; any one permission of `needs` is enough; `label` is
+    its word in the key bar (none: not shown there); `sentence` stands in the palette and in the help.
+    """
+
+    id: str
+    sentence: str
+    keys: tuple[str, ...] = ()
+    label: str = ""
+    pages: tuple[str, ...] = ()
+    needs: tuple[Permission, ...] = ()
+    in_palette: bool = True
+    is_priority: bool = False
+
+
+_LISTS = ("customer", "audience", "audit", "programmes", "help")
+_FORMS = ("register", "edit", "email", "undo")
+
+ACTIONS: tuple[Action, ...] = (
+    # Where staff are.
+    Action(id="find.open", keys=("enter",), label="Open", sentence="Open the customer under the cursor", pages=("find",), needs=(_P.CUSTOMER_READ,), in_palette=False),
+    Action(id="customer.detail", keys=("enter",), label="Details", sentence="Show why: the lines, dates and reasons of this row", pages=("customer",), in_palette=False),
+    Action(id="customer.email", keys=("E",), label="Email", sentence="Change or correct the customer's email address", pages=("customer",), needs=(_P.EMAIL_CHANGE, _P.EMAIL_CORRECT)),
+    Action(id="customer.undo", keys=("u",), label="Undo", sentence="Take back the last email change", pages=("customer",), needs=(_P.EMAIL_CHANGE,)),
+    Action(id="customer.edit", keys=("e",), label="Edit", sentence="Change name, birthday or notes", pages=("customer",), needs=(_P.CUSTOMER_EDIT,)),
+    Action(id="customer.invite", keys=("i",), label="Invite", sentence="Mail the customer a link to choose a password", pages=("customer",), needs=(_P.CUSTOMER_INVITE,)),
+    Action(id="customer.tab1", keys=("1",), sentence="Show the customer's points, movement by movement", pages=("customer",)),
+    Action(id="customer.tab2", keys=("2",), sentence="Show the customer's orders and what they earned", pages=("customer",)),
+    Action(id="customer.tab3", keys=("3",), sentence="Show the customer's cards", pages=("customer",)),
+    Action(id="customer.tab4", keys=("4",), sentence="Show the customer's consents", pages=("customer",)),
+    Action(id="customer.tab5", keys=("5",), sentence="Show the customer's addresses and notes", pages=("customer",)),
+    Action(id="customer.tab6", keys=("6",), sentence="Show who changed what on this customer", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="customer.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next tab", pages=("customer",), in_palette=False),
+    Action(id="customer.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the tab before", pages=("customer",), in_palette=False),
+    Action(id="form.commit", keys=("ctrl+s",), label="Save", sentence="Save what is in this form", pages=_FORMS),
+    Action(id="audience.open", keys=("enter",), label="Customer", sentence="Open the customer of this row", pages=("audience",), needs=(_P.CUSTOMER_READ,), in_palette=False),
+    Action(id="audience.retry", keys=("r",), label="Retry", sentence="Send this contact to Mailchimp again", pages=("audience",), needs=(_P.AUDIENCE_REPAIR,)),
+    Action(id="audience.resume", keys=("R",), label="Resume", sentence="Let the paused Mailchimp queue go on", pages=("audience",), needs=(_P.AUDIENCE_REPAIR,)),
+    Action(id="audit.detail", keys=("enter",), label="Details", sentence="Show the details of this entry", pages=("audit",), in_palette=False),
+    # Everywhere.
+    Action(id="app.back", keys=("escape",), label="Back", sentence="Go back", pages=(*_LISTS, *_FORMS), in_palette=False),
+    Action(id="app.find", keys=("f2",), label="Find", sentence="Find a customer by name, phone, email or card", needs=(_P.CUSTOMER_SEARCH,), is_priority=True),
+    Action(id="app.register", keys=("f3",), label="New", sentence="Register a new customer", needs=(_P.CUSTOMER_REGISTER,), is_priority=True),
+    Action(id="app.refresh", keys=("f5",), label="Refresh", sentence="Ask the service again for what is on this screen", is_priority=True),
+    Action(id="app.audience", keys=("f6",), label="Sync", sentence="See how the link to Mailchimp is doing", needs=(_P.AUDIENCE_READ,), is_priority=True),
+    Action(id="app.audit", keys=("f7",), label="Audit", sentence="See who changed what", needs=(_P.AUDIT_READ,), is_priority=True),
+    Action(id="app.programmes", keys=("f8",), label="Programme", sentence="See the programme and its rules", needs=(_P.PROGRAMME_READ,), is_priority=True),
+    Action(id="app.dark", sentence="Use the dark colours"),
+    Action(id="app.light", sentence="Use the light colours"),
+    Action(id="app.contrast", sentence="Use the high-contrast colours"),
+    Action(id="app.lock", keys=("ctrl+l",), label="Lock", sentence="Lock the console; what you typed is kept", is_priority=True),
+    Action(id="app.quit", keys=("ctrl+q",), label="Leave", sentence="Leave the console", is_priority=True),
+    Action(id="app.help", keys=("f1", "question_mark"), sentence="Help for this screen"),
+    Action(id="app.palette", keys=("ctrl+p",), sentence="Do anything: choose from all actions", in_palette=False, is_priority=True),
+)  # fmt: skip
+
+BY_ID: dict[str, Action] = {action.id: action for action in ACTIONS}
+
+_KEY_NAMES = {
+    "enter": "⏎",
+    "escape": "Esc",
+    "question_mark": "?",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "left": "←",
+    "right": "→",
+}
+
+
+def key_name(key: str) -> str:
+    """Return a key as it is written for people: ^S, F1, Esc, E."""
+    if key.startswith("ctrl+"):
+        return "^" + key.removeprefix("ctrl+").upper()
+    if key in _KEY_NAMES:
+        return _KEY_NAMES[key]
+    return key.upper() if len(key) > 1 else key
+
+
+def actions_on(page: str) -> list[Action]:
+    """Return the actions of a page: its own first, then those that work everywhere."""
+    own = [action for action in ACTIONS if page in action.pages]
+    return own + [action for action in ACTIONS if not action.pages]

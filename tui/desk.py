@@ -1,0 +1,19 @@
+"""Everything behind the lock screen, in one import."""
+
+from collections.abc import Callable
+
+from tui.client import Client
+from tui.pages import Page
+from tui.screens.audience import AudiencePage
+from tui.screens.audit import AuditPage
+from tui.screens.find import FindPage
+from tui.screens.programmes import ProgrammesPage
+
+MODES: dict[str, Callable[[], Page]] = {
+    "find": FindPage,
+    "audience": AudiencePage,
+    "audit": AuditPage,
+    "programmes": ProgrammesPage,
+}
+
+__all__ = ("MODES", "Client")

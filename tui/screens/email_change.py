@@ -1,0 +1,310 @@
+"""Change or correct a customer's email address, with a preview of everything that will happen."""
+
+from functools import partial
+from typing import Literal
+
+from msgspec.structs import replace
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from shared import limits
+from shared.enums import EmailChangeMode, Permission
+from shared.problems import Code
+from shared.staff import CustomerDetail, EmailChangeApplied, EmailChangePreview, EmailCorrection, StaffEmailChange
+from tui.calls import call
+from tui.errors import ConsoleError, Refused
+from tui.formatting import contact_state, full_name, moment, points
+from tui.forms import FormPage, form_row
+from tui.pages import bindings_for
+from tui.safe import join
+from tui.screens.danger import Danger, DangerDialog
+from tui.screens.preview import preview_words
+from tui.widgets.choice import NO_YES, Choice
+from tui.widgets.field import Field
+from tui.widgets.picker import Picker, Way
+from tui.wording import WHO_MAY, existing_customer_id, field_errors
+
+Mode = Literal["keep", "reissue", "correction"]
+EmailRequest = StaffEmailChange | EmailCorrection
+
+PREVIEW_SECONDS = 0.3
+_FIELD_OF = {"new_email": "email", "identity_attested": "attested"}
+
+
+def ways_for(detail: CustomerDetail, permissions: tuple[Permission, ...]) -> list[Way]:
+    """Return the ways to another address; a typo comes first while the old address was never proven."""
+    is_proven = detail.email_status == "verified"
+    no_change = "" if Permission.EMAIL_CHANGE in permissions else WHO_MAY[Permission.EMAIL_CHANGE]
+    no_correction = "" if Permission.EMAIL_CORRECT in permissions else WHO_MAY[Permission.EMAIL_CORRECT]
+    if detail.email is None:
+        no_correction = no_correction or "there is no address to correct"
+    elif is_proven:
+        no_correction = no_correction or "the old address was proven, so it is no typo"
+    keep = Way(
+        value="keep",
+        title="Same person, another address",
+        meaning="The sign-in name changes. Points, card and history stay.",
+        refused_because=no_change,
+    )
+    reissue = Way(
+        value="reissue",
+        title="No tie to the old address: close and reissue",
+        meaning="Old rewards account closed; new one and new card with the same points.",
+        refused_because=no_change,
+    )
+    correction = Way(
+        value="correction",
+        title="Typo: the address was written down wrong",
+        meaning="The address is put right. Nothing else changes.",
+        refused_because=no_correction,
+    )
+    return [keep, reissue, correction] if is_proven or detail.email is None else [correction, keep, reissue]
+
+
+class EmailPage(FormPage):
+    """New address, way, who vouches and why; then the service's preview of exactly that; then Ctrl+S."""
+
+    PAGE = "email"
+    CSS_PATH = "email_change.tcss"
+    AUTO_FOCUS = "#email"
+    BINDINGS = bindings_for("email")
+
+    def __init__(self, detail: CustomerDetail) -> None:
+        super().__init__()
+        self._detail = detail
+        self._preview: EmailChangePreview | None = None
+        self._preview_of: EmailRequest | None = None
+        self._asked_of: EmailRequest | None = None
+        self._soon: Timer | None = None
+
+    def compose_body(self) -> ComposeResult:
+        session = self.console.session
+        assert session is not None
+        ways = ways_for(self._detail, session.staff.permissions)
+        first = next((way.value for way in ways if not way.refused_because), "")
+        with Horizontal(id="email-page"):
+            with VerticalScroll(id="email-box", classes="box", can_focus=False):
+                yield Static(id="email-now")
+                yield from form_row("New address", Field(id="email", length_max=limits.EMAIL_LENGTH_MAX))
+                yield Picker(ways, value=first, id="way")
+                yield from form_row(
+                    "Identity", Choice(NO_YES, value="no", id="attested"), beside="“Is it you?” – seen and sure"
+                )
+                yield from form_row("Reason", Field(id="reason", length_max=limits.REASON_LENGTH_MAX))
+            with VerticalScroll(id="preview-box", classes="box"), Vertical():
+                yield Static(id="preview")
+
+    def on_mount(self) -> None:
+        self.query_one("#email-box").border_title = "Change the email address"
+        self.query_one("#preview-box").border_title = "What will happen"
+        detail = self._detail
+        state = contact_state(detail.email_status)
+        now = join(
+            ("Address now     ", "$text-muted"),
+            (detail.email or "none", "bold"),
+            f"  {state.text}" if detail.email else "",
+        )
+        self.query_one("#email-now", Static).update(now)
+        self._lock_identity()
+        self._show_preview()
+        super().on_mount()
+
+    # What is asked for --------------------------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> Mode | None:
+        value = self.query_one("#way", Picker).value
+        return value if value in ("keep", "reissue", "correction") else None  # type: ignore[return-value]  # Just compared.
+
+    def values(self) -> dict[str, str]:
+        return super().values() | {"way": self.query_one("#way", Picker).value}
+
+    def _request(self) -> EmailRequest | None:
+        """Return what would be sent, None while something is missing."""
+        email, reason, mode = self.text("email"), self.text("reason"), self.mode
+        if self._missing() or mode is None:
+            return None
+        if mode == "correction":
+            return EmailCorrection(new_email=email, reason=reason)
+        return StaffEmailChange(new_email=email, mode=EmailChangeMode(mode), reason=reason, identity_attested=True)
+
+    def _missing(self) -> dict[str, str]:
+        missing: dict[str, str] = {}
+        if "@" not in self.text("email").strip("@"):
+            missing["email"] = "Type the new address."
+        if self.mode != "correction" and self.answer("attested") != "yes":
+            missing["attested"] = "Only for a customer who stands here and whom you are sure of."
+        if len(self.text("reason")) < 3:
+            missing["reason"] = "Say why, in a few words; it is kept in the audit."
+        return missing
+
+    @on(Input.Changed)
+    @on(Choice.Changed)
+    @on(Picker.Changed)
+    def _changed(self, event: Input.Changed | Choice.Changed | Picker.Changed) -> None:
+        if not isinstance(event, Picker.Changed) and event.control.id:
+            self.note(event.control.id, "")
+        self._lock_identity()
+        self._show_preview()
+        if self._soon is not None:
+            self._soon.stop()
+        if self._request() is not None and self._request() != self._preview_of:
+            self._soon = self.set_timer(PREVIEW_SECONDS, self._ask_preview)
+
+    def _lock_identity(self) -> None:
+        is_typo = self.mode == "correction"
+        self.query_one("#attested", Choice).locked_because = "not needed for a typo" if is_typo else ""
+
+    # Preview ------------------------------------------------------------------------------------------------------------
+
+    def _ask_preview(self) -> None:
+        request = self._request()
+        if request is None or self.is_sending:
+            return
+        self._asked_of = request
+        customer_id = self._detail.id
+        call(
+            self,
+            "preview",
+            lambda client: (
+                client.preview_correction(customer_id, request)
+                if isinstance(request, EmailCorrection)
+                else client.preview_email_change(customer_id, request)
+            ),
+            done=partial(self._previewed, request),
+            waiting="Asking what will happen…",
+        )
+
+    def _previewed(self, request: EmailRequest, preview: EmailChangePreview) -> None:
+        if request == self._request():
+            self._preview, self._preview_of = preview, request
+            self._show_preview()
+
+    def _has_preview(self) -> bool:
+        return self._preview is not None and self._preview_of == self._request()
+
+    def _show_preview(self) -> None:
+        session = self.console.session
+        if session is None:
+            return
+        self.query_one("#preview", Static).update(self._preview_words())
+        self.frame_changed()
+
+    def _preview_words(self) -> Content:
+        session = self.console.session
+        assert session is not None
+        if self._preview is not None and self._has_preview():
+            return preview_words(self._preview, now=self.console.now(), zone=session.zone)
+        if self._request() is not None:
+            return join(("Asking the service…", "$text-muted"))
+        return join(
+            ("Nothing changes before you confirm. Once the form is complete, the effects show here.", "$text-muted")
+        )
+
+    # Saving -------------------------------------------------------------------------------------------------------------
+
+    def commit(self) -> None:
+        self.clear_notes()
+        missing = self._missing()
+        if self.mode is None:
+            self.console.say("Choose what kind of change it is.", "warn")
+        elif missing:
+            self.show_errors(missing)
+        elif not self._has_preview():
+            self._ask_preview()
+            self.console.say("Read what will happen, then Ctrl+S again.", "info")
+        elif self._preview is not None and self._preview.blockers:
+            self.console.say(f"This cannot be done: {self._preview.blockers[0]}", "bad")
+        elif self.mode == "reissue":
+            self.app.push_screen(DangerDialog(self._danger()), self._danger_answered)
+        else:
+            self._send()
+
+    def _danger(self) -> Danger:
+        assert self._preview is not None
+        name = full_name(self._detail.given_name, self._detail.family_name)
+        cards = self._preview.cards_retired or tuple(
+            card.code for card in self._detail.cards if card.status == "active"
+        )
+        balance = self._preview.balance_before
+        points_words = f" {points(balance.available)} points move to the new one." if balance else ""
+        return Danger(
+            title="Close and reissue",
+            words=f"The rewards account of {name} is closed and a new one is issued.{points_words} The old card stops scanning.",
+            code=cards[0] if cards else "",
+            code_words="the old card",
+            commit_words="Reissue",
+        )
+
+    def _danger_answered(self, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
+        if is_sure:
+            self._send()
+        else:
+            self.console.say("Nothing was changed.", "info")
+
+    def _send(self) -> None:
+        request, preview, customer_id = self._request(), self._preview, self._detail.id
+        assert request is not None
+        assert preview is not None
+        confirmed = replace(request, preview_hash=preview.preview_hash)
+        self.sent()
+        call(
+            self,
+            "change email",
+            lambda client: (
+                client.correct_email(customer_id, confirmed, key=self.key)
+                if isinstance(confirmed, EmailCorrection)
+                else client.change_email(customer_id, confirmed, key=self.key)
+            ),
+            done=self._applied,
+            failed=self.save_failed,
+            is_write=True,
+            waiting="Changing the address…",
+        )
+
+    def _applied(self, applied: EmailChangeApplied) -> None:
+        self.is_saved, self.is_sending = True, False
+        session = self.console.session
+        parts = [f"The address is {applied.email} now."]
+        if applied.balance is not None:
+            parts.append(f"Balance {points(applied.balance.available)}.")
+        if applied.mode == "reissue" and applied.card_number:
+            parts.append(f"New card {applied.card_number}.")
+        if applied.undo_until is not None and session is not None:
+            until = moment(applied.undo_until, now=self.console.now(), zone=session.zone)
+            parts.append(f"u takes it back until {until}.")
+        self.console.say(" ".join(parts), "good")
+        self.dismiss()
+
+    def show_failure(self, error: ConsoleError) -> None:
+        if isinstance(error, Refused) and error.problem.code is Code.PREVIEW_STALE:
+            self._preview = self._preview_of = None
+            super().show_failure(error)
+            self._ask_preview()
+            return
+        errors = {_FIELD_OF.get(field, field): words for field, words in field_errors(error).items()}
+        if existing_customer_id(error) is not None and "email" in errors:
+            errors["email"] += " F2 finds that customer."
+        if not self.show_errors(errors):
+            super().show_failure(error)
+
+    # The page -----------------------------------------------------------------------------------------------------------
+
+    def crumbs(self) -> str:
+        return f"Find › {full_name(self._detail.given_name, self._detail.family_name)} › Email"
+
+    def unavailable(self, action_id: str) -> str | None:
+        if action_id == "form.commit" and self._has_preview() and self._preview and self._preview.blockers:
+            return self._preview.blockers[0].rstrip(".")
+        return super().unavailable(action_id)
+
+    def scan_words(self) -> str:
+        return "A scan does nothing here, so that it cannot end up in an address."
+
+    def take_scan(self, code: str) -> None:
+        del code
+        self.console.say("The scan was not used. Finish this change or leave it with Esc first.", "warn")

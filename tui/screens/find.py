@@ -1,0 +1,327 @@
+"""Find a customer: one box for name, phone, email or card."""
+
+from datetime import date
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Input, Static
+
+from shared import limits
+from shared.staff import CustomerHit, SearchResult
+from tui.calls import call
+from tui.errors import ConsoleError
+from tui.formatting import hit_facts, hit_row
+from tui.pages import Handlers, Page, bindings_for
+from tui.safe import join, plain, safe
+from tui.widgets.facts import Facts
+from tui.widgets.field import Field
+from tui.widgets.line_list import Column, LineList
+
+TRAILING_SECONDS = 0.06
+STALE_SECONDS = 1.0
+RECENT_MAX = 8
+
+_COLUMNS = (
+    Column("Name", -3),
+    Column("Points", 9, right=True),
+    Column("Phone", 8, from_width=60),
+    Column("Email", -3, from_width=50),
+    Column("Card", 8, from_width=110),
+    Column("Last order", 11, from_width=72),
+)
+_READ_AS = {
+    "name": "read as a name",
+    "email": "read as an email address",
+    "phone": "read as a phone number",
+    "card": "read as a card",
+}
+_FIRST_STEPS = (
+    "Scan a card at any time: its customer opens.",
+    "Type a name, a phone number, an email or a card number to find somebody.",
+    "Once a customer is open, single letters do things; the line at the bottom says which.",
+    "Ctrl+P lists everything you can do, F1 explains this screen.",
+)
+
+
+class SearchBox(Field):
+    """The search field; up and down move in the results while the cursor stays here."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("up", "look('up')", show=False),
+        Binding("down", "look('down')", show=False),
+        Binding("pageup", "look('pageup')", show=False),
+        Binding("pagedown", "look('pagedown')", show=False),
+    ]
+
+    class Looked(Message):
+        """The list is to be looked through."""
+
+        def __init__(self, key: str) -> None:
+            super().__init__()
+            self.key = key
+
+    def action_look(self, key: str) -> None:
+        self.post_message(self.Looked(key))
+
+
+class FindPage(Page):
+    """The home of the console. Enter belongs to the text: it opens only what the answer to exactly that text allows."""
+
+    PAGE = "find"
+    CSS_PATH = "find.tcss"
+    AUTO_FOCUS = "#search"
+    BINDINGS = bindings_for("find")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._result: SearchResult | None = None
+        self._result_text = ""
+        self._asked_text = ""
+        self._enter_text: str | None = None
+        self._trailing: Timer | None = None
+        self._hits: dict[str, CustomerHit] = {}
+        self._recent: list[CustomerHit] = []
+
+    def compose_body(self) -> ComposeResult:
+        with Vertical(id="search-box", classes="box"):
+            yield SearchBox(id="search", length_max=limits.SEARCH_LENGTH_MAX)
+        with Horizontal(id="found"):
+            yield LineList(_COLUMNS, id="results")
+            with Vertical(id="hit"):
+                yield Static(id="hit-name")
+                yield Facts(id="hit-facts")
+
+    def on_mount(self) -> None:
+        box = self.query_one("#search-box")
+        box.border_title = "Name, phone, email or card – or scan"
+        self._show_recent()
+
+    # What is typed --------------------------------------------------------------------------------------------------
+
+    def typed_text(self) -> str:
+        return self.query_one("#search", SearchBox).value.strip()
+
+    def start_over(self) -> None:
+        """Put the cursor into the box with all of its text selected, so that the next name replaces it."""
+        box = self.query_one("#search", SearchBox)
+        box.focus()
+        box.action_select_all()
+
+    def search_and_open(self, text: str) -> None:
+        """Search as if the text had been typed and Enter pressed."""
+        box = self.query_one("#search", SearchBox)
+        with box.prevent(Input.Changed):
+            box.value = text
+        self.start_over()
+        self._enter()
+
+    @on(Input.Changed, "#search")
+    def _changed(self) -> None:
+        self._enter_text = None
+        self.console.say("")
+        text = self.typed_text()
+        if text == self._result_text and self._result is not None:
+            return
+        if not _is_enough(text):
+            self._stop_search()
+            self._show_recent()
+            return
+        # The first letter asks at once; while more keys come, only a short pause asks again.
+        if self._trailing is None:
+            self._search(text)
+            self._trailing = self.set_timer(TRAILING_SECONDS, self._trailing_over)
+        else:
+            self._trailing.reset()
+
+    def _trailing_over(self) -> None:
+        self._trailing = None
+        text = self.typed_text()
+        if _is_enough(text) and text not in (self._asked_text, self._result_text):
+            self._search(text)
+
+    def _stop_search(self) -> None:
+        self.workers.cancel_group(self, "search")
+        self._result, self._result_text, self._asked_text, self._enter_text = None, "", "", None
+
+    def _search(self, text: str) -> None:
+        self._asked_text = text
+        self.set_timer(STALE_SECONDS, partial(self._mark_stale, text))
+        call(
+            self,
+            "search",
+            lambda client: client.search(text),
+            done=partial(self._answered, text),
+            failed=partial(self._not_answered, text),
+            waiting="Searching…",
+        )
+
+    def _mark_stale(self, text: str) -> None:
+        if self._asked_text == text != self._result_text:
+            self.query_one("#results", LineList).add_class("-stale")
+
+    # What came back -------------------------------------------------------------------------------------------------
+
+    def _answered(self, text: str, result: SearchResult) -> None:
+        if text != self._asked_text:
+            return
+        self._result, self._result_text, self._asked_text = result, text, ""
+        self._hits = {str(hit.id): hit for hit in result.items}
+        today = self._today()
+        results = self.query_one("#results", LineList)
+        results.remove_class("-stale")
+        results.empty_words = self._nobody(text)
+        results.remove_class("-active")
+        results.set_rows([hit_row(hit, today=today) for hit in result.items], keep_cursor=False)
+        self._show_read_as(result)
+        if self._enter_text == text == self.typed_text():
+            self._decide()
+
+    def _not_answered(self, text: str, error: ConsoleError) -> None:
+        if text == self._asked_text:
+            self._asked_text, self._enter_text = "", None
+        self.console.say_failure(error)
+
+    def _today(self) -> date:
+        session = self.console.session
+        assert session is not None, "only the signed-in search"
+        return self.console.now().astimezone(session.zone).date()
+
+    def _nobody(self, text: str) -> str:
+        return f"No customer matches. F3 registers “{plain(text)}”."
+
+    def _count(self, result: SearchResult) -> str:
+        if not result.items:
+            return ""
+        if result.more:
+            return f"first {len(result.items)} of more: type more"
+        return f"{len(result.items)} found"
+
+    def _show_read_as(self, result: SearchResult) -> None:
+        parts = (self._count(result), result.hint or _READ_AS.get(result.read_as, ""))
+        self._subtitle(" · ".join(part for part in parts if part))
+
+    def _subtitle(self, words: str) -> None:
+        self.query_one("#search-box").border_subtitle = safe(words or " ")
+
+    def _show_recent(self) -> None:
+        """With nothing typed, show whom this terminal opened last."""
+        self._hits = {str(hit.id): hit for hit in self._recent}
+        results = self.query_one("#results", LineList)
+        results.empty_words = ""
+        results.set_rows([hit_row(hit, today=self._today()) for hit in self._recent], keep_cursor=False)
+        results.remove_class("-active")
+        typed = self.typed_text()
+        words = (
+            f"type at least {limits.SEARCH_LETTERS_MIN} letters or {limits.SEARCH_DIGITS_MIN} digits" if typed else ""
+        )
+        self.query_one("#search-box").border_subtitle = safe(words or " ")
+        self.console.say("Opened last at this terminal:" if self._recent and not typed else "")
+
+    # Opening --------------------------------------------------------------------------------------------------------
+
+    @on(Input.Submitted, "#search")
+    def _enter(self) -> None:
+        text = self.typed_text()
+        if not _is_enough(text):
+            self._open_highlighted_recent()
+            return
+        if text == self._result_text and self._result is not None:
+            self._decide()
+            return
+        # Enter is bound to the text: it waits for the answer to exactly this one.
+        self._enter_text = text
+        if text != self._asked_text:
+            self._search(text)
+
+    def _open_highlighted_recent(self) -> None:
+        results = self.query_one("#results", LineList)
+        if not self.typed_text() and results.was_moved and results.current_key:
+            self._open(results.current_key)
+
+    def _decide(self) -> None:
+        """Open what the text names without doubt; never pick one of several people in silence."""
+        self._enter_text = None
+        result, results = self._result, self.query_one("#results", LineList)
+        assert result is not None
+        exact = [hit for hit in result.items if hit.exact]
+        if results.was_moved and results.current_key:
+            self._open(results.current_key)
+        elif len(exact) == 1:
+            self._open(str(exact[0].id))
+        elif len(result.items) == 1 and not result.more:
+            self._open(str(result.items[0].id))
+        elif not result.items:
+            self.console.say(self._nobody(self._result_text), "warn")
+        else:
+            people = f"More than {len(result.items)}" if result.more else str(len(result.items))
+            self.console.say(f"{people} people match: choose with ↓, then Enter.", "warn")
+
+    def _open(self, key: str) -> None:
+        hit = self._hits.get(key)
+        self.console.say("")
+        if hit is not None:
+            self._recent = [hit, *(other for other in self._recent if other.id != hit.id)][:RECENT_MAX]
+        self.console.open_customer(key, name=hit.name if hit else "")
+
+    @on(SearchBox.Looked)
+    def _look(self, message: SearchBox.Looked) -> None:
+        results = self.query_one("#results", LineList)
+        match message.key:
+            case "up":
+                results.action_move(-1)
+            case "down":
+                # The first step down takes the first row, which until then is only shown as the likeliest.
+                results.move_to(results.cursor + 1 if results.was_moved else 0)
+            case "pageup":
+                results.action_move_page(-1)
+            case _:
+                results.action_move_page(1)
+        results.set_class(results.was_moved, "-active")
+
+    @on(LineList.Chosen, "#results")
+    def _chosen(self, message: LineList.Chosen) -> None:
+        self._open(message.key)
+
+    @on(LineList.Highlighted, "#results")
+    def _highlighted(self, message: LineList.Highlighted) -> None:
+        hit = self._hits.get(message.key or "")
+        name, facts = self.query_one("#hit-name", Static), self.query_one("#hit-facts", Facts)
+        if hit is None:
+            name.update(
+                join(*((f"· {step}\n", "$text-muted") for step in _FIRST_STEPS)) if not self.typed_text() else ""
+            )
+            facts.show(())
+            return
+        rows = hit_facts(hit, today=self._today())
+        name.update(safe(hit.name, "bold"))
+        facts.show(rows)
+
+    # The page -------------------------------------------------------------------------------------------------------
+
+    def crumbs(self) -> str:
+        return "Find"
+
+    def handlers(self) -> Handlers:
+        return {"find.open": self._enter}
+
+    def refresh_data(self) -> None:
+        if _is_enough(self.typed_text()):
+            self._search(self.typed_text())
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if not self.typed_text():
+            self._show_recent()
+
+
+def _is_enough(text: str) -> bool:
+    """Return whether there is enough to search for: a few letters, or a few digits."""
+    letters = sum(character.isalpha() for character in text)
+    digits = sum(character.isdigit() for character in text)
+    return letters >= limits.SEARCH_LETTERS_MIN or digits >= limits.SEARCH_DIGITS_MIN or letters + digits >= 3

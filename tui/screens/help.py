@@ -1,0 +1,107 @@
+"""Help for the page it was called from, made from the list of actions."""
+
+from textual.app import ComposeResult
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.widgets import Static
+
+from shared.codes import is_card_number
+from tui.actions import Action, actions_on, key_name
+from tui.pages import Handlers, Page, bindings_for
+from tui.safe import join
+from tui.scan import is_code
+
+PURPOSES: dict[str, str] = {
+    "lock": "Sign in with your staff name and password. Nobody else's work or data is shown here.",
+    "find": "Find anybody by name, phone, email or card. Enter opens the customer once the text names one without doubt.",
+    "customer": "One customer: points, orders, cards, consents and addresses. Letters do things; what needs care asks first.",
+    "register": "A new customer. Consent stays off unless the person said yes.",
+    "edit": "Change a customer's name, birthday or notes. If a colleague was faster, you see both.",
+    "email": "Another email address for a customer, without losing a point. You see what will happen before it does.",
+    "undo": "Take back an email change, with the address, card and balance as they were.",
+    "audience": "The link to Mailchimp: what waits, what was sent, and what needs a person.",
+    "audit": "Who changed what, when and why. Nothing here can be changed.",
+    "programmes": "What the programme gives points for. Read only.",
+}
+
+
+class HelpPage(Page):
+    """What this page is for, its keys, what a scan does, and a place to test the scanner."""
+
+    PAGE = "help"
+    CSS_PATH = "help.tcss"
+    AUTO_FOCUS = "#help-scroll"
+    BINDINGS = bindings_for("help")
+
+    def __init__(self, page: Page) -> None:
+        super().__init__()
+        self._page = page
+        self._scanned = ""
+
+    def compose_body(self) -> ComposeResult:
+        with VerticalScroll(id="help-scroll"):
+            yield Static(id="help-words")
+
+    def on_mount(self) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        page = self._page
+        actions = actions_on(page.PAGE)
+        own = [action for action in actions if page.PAGE in action.pages and action.keys]
+        everywhere = [action for action in actions if not action.pages and action.keys]
+        lines = [join((PURPOSES.get(page.PAGE, ""), "bold")), Content("")]
+        if own:
+            lines += [join(("Here", "bold $accent")), *map(self._line, own), Content("")]
+        lines += [join(("Everywhere", "bold $accent")), *map(self._line, everywhere), Content("")]
+        lines += [
+            join(("Lists", "bold $accent")),
+            join(
+                ("  ↑ ↓ ", "bold"),
+                "choose a row    ",
+                ("⏎", "bold"),
+                " or a click opens it    ",
+                ("PgDn End", "bold"),
+                " go on; more is fetched",
+            ),
+            Content(""),
+            join(("Scanner", "bold $accent")),
+            join(f"  {page.scan_words()}"),
+            join("  To test the scanner, scan something now: ", (self._scanned or "nothing scanned yet", "bold")),
+            Content(""),
+            join(("Esc goes back to where you were.", "$text-muted")),
+        ]
+        self.query_one("#help-words", Static).update(Content("\n").join(lines))
+
+    def _line(self, action: Action) -> Content:
+        keys = " ".join(key_name(key) for key in action.keys)
+        reason = self.console.why_not(action, self._page)
+        style = "$text-disabled" if reason else ""
+        return join(
+            (f"  {keys:<7}", "bold" if not reason else "$text-disabled"),
+            (action.sentence, style),
+            (f"  ({reason})" if reason else "", "$text-muted"),
+        )
+
+    def take_scan(self, code: str) -> None:
+        kind = (
+            "a card of ours, check digit right"
+            if is_card_number(code)
+            else "not a card of ours"
+            if is_code(code)
+            else "not a code"
+        )
+        self._scanned = f"{code} ({len(code)} characters, {kind})"
+        self._show()
+
+    def scan_words(self) -> str:
+        return "A scan is only shown, so that the scanner can be tested."
+
+    def crumbs(self) -> str:
+        return f"Help › {self._page.crumbs()}"
+
+    def handlers(self) -> Handlers:
+        return {"app.back": self._back}
+
+    def _back(self) -> None:
+        self.dismiss()

@@ -1,0 +1,92 @@
+"""The three colour sets. Screens name roles only; the colours behind them are here and nowhere else."""
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="regulars-dark",
+    dark=True,
+    primary="#6cb6ff",
+    secondary="#8fa8c0",
+    accent="#f0b95b",
+    foreground="#e3e9ef",
+    background="#12181f",
+    surface="#18212a",
+    panel="#1f2a35",
+    success="#7fd6a2",
+    warning="#f4c866",
+    error="#ff9a94",
+    variables={
+        "text-muted": "#9fb0c0",
+        "text-disabled": "#8494a3",
+        "border": "#6cb6ff",
+        "border-blurred": "#3c4d5d",
+        "cursor-row": "#24557f",
+        "cursor-row-text": "#ffffff",
+        "cursor-row-blurred": "#26333f",
+        "input-cursor-background": "#e3e9ef",
+        "input-cursor-foreground": "#12181f",
+        "input-selection-background": "#24557f",
+        "input-selection-foreground": "#ffffff",
+        "danger-box": "#3a1618",
+    },
+)
+
+LIGHT = Theme(
+    name="regulars-light",
+    dark=False,
+    primary="#0b57a4",
+    secondary="#4a6178",
+    accent="#8a4b00",
+    foreground="#17212b",
+    background="#fbfaf7",
+    surface="#f1efe9",
+    panel="#e6e3da",
+    success="#17633a",
+    warning="#7a4f00",
+    error="#a91d1d",
+    variables={
+        "text-muted": "#4d5965",
+        "text-disabled": "#616c77",
+        "border": "#0b57a4",
+        "border-blurred": "#b5b0a3",
+        "cursor-row": "#0b57a4",
+        "cursor-row-text": "#ffffff",
+        "cursor-row-blurred": "#dcd8cc",
+        "input-cursor-background": "#17212b",
+        "input-cursor-foreground": "#fbfaf7",
+        "input-selection-background": "#0b57a4",
+        "input-selection-foreground": "#ffffff",
+        "danger-box": "#fbe3e1",
+    },
+)
+
+CONTRAST = Theme(
+    name="regulars-contrast",
+    dark=True,
+    primary="#ffff00",
+    secondary="#ffffff",
+    accent="#ffff00",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#1a1a1a",
+    success="#5cff8f",
+    warning="#ffd75f",
+    error="#ff9c9c",
+    variables={
+        "text-muted": "#e0e0e0",
+        "text-disabled": "#c4c4c4",
+        "border": "#ffff00",
+        "border-blurred": "#ffffff",
+        "cursor-row": "#ffff00",
+        "cursor-row-text": "#000000",
+        "cursor-row-blurred": "#4d4d4d",
+        "input-cursor-background": "#ffff00",
+        "input-cursor-foreground": "#000000",
+        "input-selection-background": "#ffff00",
+        "input-selection-foreground": "#000000",
+        "danger-box": "#330000",
+    },
+)
+
+THEMES: tuple[Theme, ...] = (DARK, LIGHT, CONTRAST)
