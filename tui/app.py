@@ -97,7 +97,7 @@ class Console(App[int], inherit_bindings=False):
         self.connection = "starting"
         self._connect = connect
         self._client: Client | None = None
-        self._gate = Gate(self, gap_seconds_max=options.scan_gap_seconds_max)
+        self.gate = Gate(self, gap_seconds_max=options.scan_gap_seconds_max)
         self._status: tuple[str, StatusTone] = ("", "info")
         self._sync_words = ""
         self._mode_before_lock: str | None = None
@@ -113,7 +113,7 @@ class Console(App[int], inherit_bindings=False):
         self.set_interval(TICK_SECONDS, self._tick)
         self.set_interval(SYNC_POLL_SECONDS, self.poll_sync)
         self.set_interval(RETRY_CONNECTION_SECONDS, self._retry_connection)
-        self.call_after_refresh(lambda: self.run_worker(self._prepare(), name="prepare", exit_on_error=False))
+        self.call_after_refresh(lambda: self.run_worker(self._prepare, name="prepare", exit_on_error=False))
 
     async def _prepare(self) -> None:
         """Import the rest and connect, while the lock screen is already there to be typed into."""
@@ -150,7 +150,7 @@ class Console(App[int], inherit_bindings=False):
             self._last_input_at = monotonic()
         # Keys that bubbled up from a widget have been through the gate before.
         if isinstance(event, events.Key) and not event.is_forwarded:
-            await self._gate.take(event)
+            await self.gate.take(event)
             return
         await super().on_event(event)
 
@@ -313,7 +313,7 @@ class Console(App[int], inherit_bindings=False):
             assert isinstance(page, FindPage)
             then(page)
 
-        self.run_worker(arrive(), name="arrive", exit_on_error=False)
+        self.run_worker(arrive, name="arrive", exit_on_error=False)
 
     def open_customer(self, customer_id: str, *, name: str = "") -> None:
         """Open a customer above the search."""
@@ -356,7 +356,7 @@ class Console(App[int], inherit_bindings=False):
         self._mode_before_lock = self.current_mode
         self.switch_mode("lock")
         self.lock_page.locked(reason, login=self.session_before.staff.login)
-        self.run_worker(self._end_session(), name="sign out", exit_on_error=False)
+        self.run_worker(self._end_session, name="sign out", exit_on_error=False)
 
     async def _end_session(self) -> None:
         from tui.errors import ConsoleError
@@ -397,7 +397,7 @@ class Console(App[int], inherit_bindings=False):
 
     def _retry_connection(self) -> None:
         if self.connection == "offline" and self._client is not None:
-            self.run_worker(self._try_connection(), group="connection", exclusive=True, exit_on_error=False)
+            self.run_worker(self._try_connection, group="connection", exclusive=True, exit_on_error=False)
 
     async def _try_connection(self) -> None:
         if await self.client.is_alive():
@@ -414,7 +414,7 @@ class Console(App[int], inherit_bindings=False):
         if self.session is None or not self.session.may(Permission.AUDIENCE_READ):
             return
         if self.connection == "online" and self.app_focus:
-            self.run_worker(self._look_at_sync(), group="sync", exclusive=True, exit_on_error=False)
+            self.run_worker(self._look_at_sync, group="sync", exclusive=True, exit_on_error=False)
 
     async def _look_at_sync(self) -> None:
         from tui.errors import ConsoleError
@@ -513,7 +513,7 @@ class Console(App[int], inherit_bindings=False):
             self.panic(f"Something went wrong and the console had to end (report {code}).")
             return
         self.lock(f"Something went wrong (report {code}); unsaved work is lost. Please sign in again.")
-        self.run_worker(self._clear_desk(), name="clear", exit_on_error=False)
+        self.run_worker(self._clear_desk, name="clear", exit_on_error=False)
 
 
 def session_start(session: "Session") -> str:

@@ -1,6 +1,7 @@
 """The one way in which a page asks the service: nothing it raises can end the console or be overlooked."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, TypeVar
 
@@ -55,19 +56,16 @@ def call(
     the page.
     """
     owner = page.console if is_write else page
-    owner.run_worker(
-        _perform(
-            page,
-            request,
-            done=done,
-            failed=failed or page.show_failure,
-            wait=Wait(page, waiting, can_stop=not is_write),
-        ),
-        group=group,
-        name=group,
-        exclusive=not is_write,
-        exit_on_error=False,
+    # A partial and not a coroutine, as a read that is replaced at once is never begun.
+    work = partial(
+        _perform,
+        page,
+        request,
+        done=done,
+        failed=failed or page.show_failure,
+        wait=Wait(page, waiting, can_stop=not is_write),
     )
+    owner.run_worker(work, group=group, name=group, exclusive=not is_write, exit_on_error=False)
 
 
 async def _perform(

@@ -46,10 +46,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
-    """A labelled value in a customer's header."""
+    """A labelled value in a customer's header. The tail is shown whole even where the value must be cut."""
 
     label: str
     value: Cell
+    tail: Cell = Cell("")
 
 
 # Numbers, money, times --------------------------------------------------------------------------------------------
@@ -244,9 +245,9 @@ def header_facts(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list
         since = f"{membership.programme_name}, {moment(membership.enrolled_at, now=now, zone=zone)}"
     return [
         Fact(label="Balance", value=balance),
-        Fact(label="Email", value=_contact(detail.email, detail.email_status)),
+        _contact_fact("Email", detail.email, detail.email_status),
         Fact(label="Card", value=_current_card(detail.cards)),
-        Fact(label="Phone", value=_contact(detail.phone, detail.phone_status)),
+        _contact_fact("Phone", detail.phone, detail.phone_status),
         Fact(label="Offers", value=_consents(detail)),
         Fact(label="Mailchimp", value=_audience(detail, now=now, zone=zone)),
         Fact(label="Member", value=Cell(since)),
@@ -258,11 +259,10 @@ def header_facts(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list
     ]
 
 
-def _contact(value: str | None, status: str | None) -> Cell:
+def _contact_fact(label: str, value: str | None, status: str | None) -> Fact:
     if value is None:
-        return Cell(NOTHING, "muted")
-    state = contact_state(status)
-    return Cell(f"{value}  {state.text}", "plain" if state.tone == "good" else state.tone)
+        return Fact(label=label, value=Cell(NOTHING, "muted"))
+    return Fact(label=label, value=Cell(value), tail=contact_state(status))
 
 
 def _current_card(cards: tuple[CardView, ...]) -> Cell:

@@ -22,7 +22,7 @@ _SURE_SECONDS = 8.0
 
 def form_row(label: str, widget: Widget, *, beside: str = "") -> ComposeResult:
     """Yield a labelled widget with room beside it, and a line below it for what is wrong."""
-    with Horizontal(classes="row"):
+    with Horizontal(classes="row -with-beside" if beside else "row"):
         yield Label(label, classes="label", markup=False)
         yield widget
         yield Static(safe(beside), classes="beside", id=f"beside-{widget.id}")

@@ -21,6 +21,11 @@ class Gate:
         self._timer: Timer | None = None
         self._fed_count = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key is held back."""
+        return self._machine.wait_seconds is None
+
     async def take(self, event: events.Key) -> None:
         """Take a key that has not been given to any widget yet."""
         self._fed_count += 1

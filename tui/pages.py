@@ -53,8 +53,8 @@ class Page(Screen[None]):
         with Vertical(id="body"):
             yield from self.compose_body()
         yield Static(Content(TOO_SMALL), id="too-small")
-        yield KeyBar()
         yield StatusLine()
+        yield KeyBar()
 
     # What a page says about itself ----------------------------------------------------------------------------------
 

@@ -56,6 +56,11 @@ def _part(part: str | tuple[str, str]) -> Content:
     return safe(part) if isinstance(part, str) else safe(*part)
 
 
+def lines(*contents: Content) -> Content:
+    """Return contents under each other."""
+    return Content("\n").join(contents)
+
+
 def fit(text: str, cells: int, *, right: bool = False) -> str:
     """Return cleaned text cut or padded to exactly `cells` terminal cells, with an ellipsis where it was cut."""
     if cells <= 0:

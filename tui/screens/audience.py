@@ -24,7 +24,7 @@ _COLUMNS = (
     Column("Next try", 15, from_width=90),
     Column("Why", -4, from_width=110),
 )
-_MODES = {"none": "not connected to Mailchimp", "mailchimp": "connected to Mailchimp"}
+_MODES = {"none": "Mailchimp off", "mailchimp": "Mailchimp on"}
 
 
 class AudiencePage(Page):

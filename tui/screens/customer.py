@@ -35,13 +35,14 @@ from tui.formatting import (
     order_row,
 )
 from tui.pages import Handlers, Page, bindings_for
-from tui.safe import join, safe
+from tui.safe import lines, safe
 from tui.widgets.facts import TONE_STYLES, Facts
 from tui.widgets.line_list import Column, LineList
 from tui.widgets.tab_line import TabLine
 
 ItemT = TypeVar("ItemT", EntryView, OrderView, AuditEntryView)
 
+NOTICES_MAX = 3
 TITLES = ("Activity", "Orders", "Cards", "Consents", "Contact", "Audit")
 ACTIVITY, ORDERS, CARDS, CONSENTS, CONTACT, AUDIT = range(6)
 _COLUMNS: tuple[tuple[Column, ...], ...] = (
@@ -133,9 +134,8 @@ class CustomerPage(Page):
         self.query_one("#customer-name", Static).update(safe(f" {self._name}{status}", "bold"))
         self.query_one("#customer-facts", Facts).show(header_facts(detail, now=now, zone=zone))
         told = notices(detail, now=now, zone=zone)
-        lines = [(f" ! {cell.text}\n", TONE_STYLES[cell.tone]) for cell in told[:2]]
-        more = [(f"   and {len(told) - 2} more: F1\n", "$text-muted")] if len(told) > 2 else []
-        self.query_one("#customer-notices", Static).update(join(*lines, *more))
+        shown = [safe(f" ! {cell.text}", TONE_STYLES[cell.tone]) for cell in told[:NOTICES_MAX]]
+        self.query_one("#customer-notices", Static).update(lines(*shown))
         self.query_one("#customer-notices").display = bool(told)
 
     @property
@@ -284,7 +284,7 @@ class CustomerPage(Page):
     def _highlighted(self, message: LineList.Highlighted) -> None:
         """In a wide window the right pane tells at once what Enter would unfold."""
         told = [note.cells[0].text for note in self._notes_of(message.key)]
-        self.query_one("#detail", Static).update(join(*((f"{line}\n", "") for line in told)))
+        self.query_one("#detail", Static).update(lines(*map(safe, told)))
 
     def _notes_of(self, key: str | None) -> list[Row]:
         paged = self._paged()

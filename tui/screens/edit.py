@@ -44,7 +44,7 @@ class EditPage(FormPage):
         with Vertical(id="edit-box", classes="box form"):
             yield from form_row("Given name", Field(id="given_name", length_max=limits.NAME_LENGTH_MAX))
             yield from form_row("Family name", Field(id="family_name", length_max=limits.NAME_LENGTH_MAX))
-            yield from form_row("Birthday", Field(id="birthday", length_max=20), beside="day, month, perhaps year")
+            yield from form_row("Birthday", Field(id="birthday", length_max=20), beside="like 2.5.1961 or 2 May")
             yield from form_row("Note", Field(id="notes", length_max=limits.REASON_LENGTH_MAX))
 
     def on_mount(self) -> None:

@@ -92,7 +92,7 @@ class EmailPage(FormPage):
                 yield from form_row("New address", Field(id="email", length_max=limits.EMAIL_LENGTH_MAX))
                 yield Picker(ways, value=first, id="way")
                 yield from form_row(
-                    "Identity", Choice(NO_YES, value="no", id="attested"), beside="“Is it you?” – seen and sure"
+                    "Identity", Choice(NO_YES, value="no", id="attested"), beside="they stand here, I am sure"
                 )
                 yield from form_row("Reason", Field(id="reason", length_max=limits.REASON_LENGTH_MAX))
             with VerticalScroll(id="preview-box", classes="box"), Vertical():

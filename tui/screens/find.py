@@ -14,11 +14,12 @@ from textual.widgets import Input, Static
 
 from shared import limits
 from shared.staff import CustomerHit, SearchResult
+from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import hit_facts, hit_row
 from tui.pages import Handlers, Page, bindings_for
-from tui.safe import join, plain, safe
+from tui.safe import lines, plain, safe
 from tui.widgets.facts import Facts
 from tui.widgets.field import Field
 from tui.widgets.line_list import Column, LineList
@@ -43,9 +44,9 @@ _READ_AS = {
 }
 _FIRST_STEPS = (
     "Scan a card at any time: its customer opens.",
-    "Type a name, a phone number, an email or a card number to find somebody.",
-    "Once a customer is open, single letters do things; the line at the bottom says which.",
-    "Ctrl+P lists everything you can do, F1 explains this screen.",
+    "Or type a name, a phone number, an email or a card number.",
+    "On an open customer letters do things: see the line at the bottom.",
+    "Ctrl+P lists all you can do, F1 explains this screen.",
 )
 
 
@@ -207,7 +208,7 @@ class FindPage(Page):
         self._subtitle(" · ".join(part for part in parts if part))
 
     def _subtitle(self, words: str) -> None:
-        self.query_one("#search-box").border_subtitle = safe(words or " ")
+        self.query_one("#search-box").border_subtitle = safe(words) if words else None
 
     def _show_recent(self) -> None:
         """With nothing typed, show whom this terminal opened last."""
@@ -220,7 +221,7 @@ class FindPage(Page):
         words = (
             f"type at least {limits.SEARCH_LETTERS_MIN} letters or {limits.SEARCH_DIGITS_MIN} digits" if typed else ""
         )
-        self.query_one("#search-box").border_subtitle = safe(words or " ")
+        self.query_one("#search-box").border_subtitle = safe(words) if words else None
         self.console.say("Opened last at this terminal:" if self._recent and not typed else "")
 
     # Opening --------------------------------------------------------------------------------------------------------
@@ -293,9 +294,8 @@ class FindPage(Page):
         hit = self._hits.get(message.key or "")
         name, facts = self.query_one("#hit-name", Static), self.query_one("#hit-facts", Facts)
         if hit is None:
-            name.update(
-                join(*((f"· {step}\n", "$text-muted") for step in _FIRST_STEPS)) if not self.typed_text() else ""
-            )
+            steps = () if self.typed_text() else (safe(f"· {step}", "$text-muted") for step in _FIRST_STEPS)
+            name.update(lines(*steps))
             facts.show(())
             return
         rows = hit_facts(hit, today=self._today())
@@ -309,6 +309,9 @@ class FindPage(Page):
 
     def handlers(self) -> Handlers:
         return {"find.open": self._enter}
+
+    def bar_actions(self) -> list[tuple[Action, str]]:
+        return [(action, words) for action, words in super().bar_actions() if action.id != "app.find"]
 
     def refresh_data(self) -> None:
         if _is_enough(self.typed_text()):

@@ -8,7 +8,7 @@ from textual.widgets import Static
 from shared.codes import is_card_number
 from tui.actions import Action, actions_on, key_name
 from tui.pages import Handlers, Page, bindings_for
-from tui.safe import join
+from tui.safe import join, lines
 from tui.scan import is_code
 
 PURPOSES: dict[str, str] = {
@@ -50,11 +50,11 @@ class HelpPage(Page):
         actions = actions_on(page.PAGE)
         own = [action for action in actions if page.PAGE in action.pages and action.keys]
         everywhere = [action for action in actions if not action.pages and action.keys]
-        lines = [join((PURPOSES.get(page.PAGE, ""), "bold")), Content("")]
+        told = [join((PURPOSES.get(page.PAGE, ""), "bold")), Content("")]
         if own:
-            lines += [join(("Here", "bold $accent")), *map(self._line, own), Content("")]
-        lines += [join(("Everywhere", "bold $accent")), *map(self._line, everywhere), Content("")]
-        lines += [
+            told += [join(("Here", "bold $accent")), *map(self._line, own), Content("")]
+        told += [join(("Everywhere", "bold $accent")), *map(self._line, everywhere), Content("")]
+        told += [
             join(("Lists", "bold $accent")),
             join(
                 ("  ↑ ↓ ", "bold"),
@@ -71,7 +71,7 @@ class HelpPage(Page):
             Content(""),
             join(("Esc goes back to where you were.", "$text-muted")),
         ]
-        self.query_one("#help-words", Static).update(Content("\n").join(lines))
+        self.query_one("#help-words", Static).update(lines(*told))
 
     def _line(self, action: Action) -> Content:
         keys = " ".join(key_name(key) for key in action.keys)

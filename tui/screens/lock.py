@@ -1,5 +1,6 @@
 """The lock screen: painted before anything else is imported, and again whenever the console is locked."""
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -105,7 +106,7 @@ class LockPage(Page):
             return
         self._is_asked_for, self._is_sending = False, True
         self._tell("Signing in…", "info")
-        self.run_worker(self._try(login, password), group="sign in", exclusive=True, exit_on_error=False)
+        self.run_worker(partial(self._try, login, password), group="sign in", exclusive=True, exit_on_error=False)
 
     async def _try(self, login: str, password: str) -> None:
         from tui.errors import ConsoleError

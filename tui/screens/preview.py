@@ -6,36 +6,36 @@ from textual.content import Content
 
 from shared.staff import EmailChangePreview
 from tui.formatting import counted, moment, points
-from tui.safe import join
+from tui.safe import join, lines
 
 LOTS_SHOWN_MAX = 6
 
 
 def preview_words(preview: EmailChangePreview, *, now: datetime, zone: tzinfo) -> Content:
     """Return what stands against the change, what to mind, and what it does, in that order."""
-    lines: list[Content] = []
-    lines += [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
-    lines += [join(("! ", "bold $warning"), (warning, "$warning")) for warning in preview.warnings]
-    lines += [join(("· ", "$text-muted"), effect) for effect in preview.effects]
+    told: list[Content] = []
+    told += [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
+    told += [join(("! ", "bold $warning"), (warning, "$warning")) for warning in preview.warnings]
+    told += [join(("· ", "$text-muted"), effect) for effect in preview.effects]
     before, after = preview.balance_before, preview.balance_after
     if before is not None and after is not None:
         same = " (unchanged)" if before.available == after.available else ""
-        lines.append(_line("Balance", f"{points(before.available)} → {points(after.available)}{same}"))
+        told.append(_line("Balance", f"{points(before.available)} → {points(after.available)}{same}"))
         if before.pending or after.pending:
-            lines.append(_line("Pending", f"{points(before.pending)} → {points(after.pending)}"))
+            told.append(_line("Pending", f"{points(before.pending)} → {points(after.pending)}"))
     if preview.cards_retired:
-        lines.append(_line("Cards", f"{', '.join(preview.cards_retired)} will no longer scan"))
+        told.append(_line("Cards", f"{', '.join(preview.cards_retired)} will no longer scan"))
     if preview.vouchers_reissued:
-        lines.append(_line("Vouchers", counted(preview.vouchers_reissued, "is issued anew", "are issued anew")))
-    lines.append(_line("Sign-ins", f"{counted(preview.sessions_ended, 'session ends', 'sessions end')}"))
+        told.append(_line("Vouchers", counted(preview.vouchers_reissued, "is issued anew", "are issued anew")))
+    told.append(_line("Sign-ins", f"{counted(preview.sessions_ended, 'session ends', 'sessions end')}"))
     if preview.lots:
-        lines.append(_line("Points", f"{counted(len(preview.lots), 'lot moves', 'lots move')} with their dates:"))
+        told.append(_line("Points", f"{counted(len(preview.lots), 'lot moves', 'lots move')} with their dates:"))
         for lot in preview.lots[:LOTS_SHOWN_MAX]:
             lapses = "do not lapse" if lot.expires_at is None else f"until {moment(lot.expires_at, now=now, zone=zone)}"
-            lines.append(join((f"            {points(lot.points):>8} {lapses}", "$text-muted")))
+            told.append(join((f"            {points(lot.points):>8} {lapses}", "$text-muted")))
         if len(preview.lots) > LOTS_SHOWN_MAX:
-            lines.append(join((f"            and {len(preview.lots) - LOTS_SHOWN_MAX} more", "$text-muted")))
-    return Content("\n").join(lines)
+            told.append(join((f"            and {len(preview.lots) - LOTS_SHOWN_MAX} more", "$text-muted")))
+    return lines(*told)
 
 
 def _line(label: str, value: str) -> Content:

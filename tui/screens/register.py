@@ -72,10 +72,8 @@ class RegisterPage(FormPage):
                 beside="“May we text you offers?”",
             )
             yield Static(classes="gap")
-            yield from form_row("Card", Field(id="card", length_max=32), beside="scan it; none: a digital card is made")
-            yield from form_row(
-                "Birthday", Field(id="birthday", length_max=20), beside="optional: day, month, perhaps year"
-            )
+            yield from form_row("Card", Field(id="card", length_max=32), beside="scan; else a digital one")
+            yield from form_row("Birthday", Field(id="birthday", length_max=20), beside="optional, like 2.5.1961")
             yield from form_row("Note", Field(id="notes", length_max=limits.REASON_LENGTH_MAX), beside="optional")
             yield Static(classes="gap")
             yield Static(

@@ -14,7 +14,7 @@ from tui.errors import ConsoleError
 from tui.formatting import moment, points
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
-from tui.safe import join
+from tui.safe import join, lines, safe
 from tui.widgets.field import Field
 from tui.wording import field_errors
 
@@ -54,12 +54,14 @@ class UndoPage(FormPage):
             if change.mode is EmailChangeMode.REISSUE
             else "The old address becomes the sign-in name again. Points, card and history stay as they are."
         )
-        return join(
-            ("Changed   ", "$text-muted"), at, "\n",
-            ("From      ", "$text-muted"), (change.old_email, "bold"), "\n",
-            ("To        ", "$text-muted"), change.new_email, "\n\n",
-            back, "\n", "All sessions of this customer end, and both addresses are told.",
-        )  # fmt: skip
+        return lines(
+            join(("Changed   ", "$text-muted"), at),
+            join(("From      ", "$text-muted"), (change.old_email, "bold")),
+            join(("To        ", "$text-muted"), change.new_email),
+            Content(""),
+            safe(back),
+            safe("All sessions of this customer end, and both addresses are told."),
+        )
 
     def commit(self) -> None:
         self.clear_notes()

@@ -57,7 +57,7 @@ class Choice(Widget, can_focus=True):
 
     def render(self) -> Content:
         if self.locked_because:
-            return join((f"{self._current.words}: {self.locked_because}", "$text-muted"))
+            return join((f"{self._current.words} ({self.locked_because})", "$text-muted"))
         parts: list[tuple[str, str]] = []
         for option in self._options:
             chosen = option.value == self.value

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
+from rich.cells import cell_len
 from textual.content import Content
 from textual.widget import Widget
 
 from tui.formatting import Fact, Tone
-from tui.safe import fit, join
+from tui.safe import fit, join, lines, plain
 
 TONE_STYLES: dict[Tone, str] = {
     "plain": "$foreground",
@@ -34,16 +35,21 @@ class Facts(Widget):
     def render(self) -> Content:
         columns = max(1, min(4, self.size.width // _COLUMN_WIDTH_MIN))
         width = self.size.width // columns
-        lines: list[Content] = []
+        told: list[Content] = []
         for row in range(self.size.height):
             facts = self._facts[row * columns : (row + 1) * columns]
-            lines.append(Content("").join(self._fact(fact, width) for fact in facts))
-        return Content("\n").join(lines)
+            told.append(Content("").join(self._fact(fact, width) for fact in facts))
+        return lines(*told)
 
     def _fact(self, fact: Fact, width: int) -> Content:
         room = max(0, width - self._label_width - 3)
+        tail = f" {fact.tail.text}" if fact.tail.text else ""
+        # The value takes what the tail leaves, and the tail follows it directly.
+        value = fit(fact.value.text, min(cell_len(plain(fact.value.text)), max(0, room - cell_len(tail))))
+        padding = " " * max(0, room - cell_len(value) - cell_len(tail))
         return join(
             (" " + fit(fact.label, self._label_width) + " ", "$text-muted"),
-            (fit(fact.value.text, room), TONE_STYLES[fact.value.tone]),
-            " ",
+            (value, TONE_STYLES[fact.value.tone]),
+            (tail, TONE_STYLES[fact.tail.tone]),
+            padding + " ",
         )

@@ -11,7 +11,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.safe import fit, join
+from tui.safe import fit, join, lines
 
 
 class Way(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,15 +48,15 @@ class Picker(Widget, can_focus=True):
         self.styles.height = len(ways) * 2
 
     def render(self) -> Content:
-        lines: list[Content] = []
+        told: list[Content] = []
         for number, way in enumerate(self._ways, start=1):
             chosen = way.value == self.value
             style = "$text-disabled" if way.refused_because else "bold $foreground" if chosen else "$foreground"
             mark = f"[{number}]" if chosen else f" {number} "
             meaning = f"not possible: {way.refused_because}" if way.refused_because else way.meaning
-            lines.append(join((f"{mark} {way.title}", style)))
-            lines.append(join((fit(f"    {meaning}", self.size.width), "$text-muted")))
-        return Content("\n").join(lines)
+            told.append(join((f"{mark} {way.title}", style)))
+            told.append(join((fit(f"    {meaning}", self.size.width), "$text-muted")))
+        return lines(*told)
 
     def choose(self, index: int) -> None:
         """Choose a way by its place, unless it is refused."""

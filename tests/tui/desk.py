@@ -1,0 +1,124 @@
+"""Helpers of the console's tests: a console over a service in this process, and waiting for what it shows."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace as change
+
+from textual import events
+from textual.pilot import Pilot
+
+from tests.tui.fake import NOW, PASSWORD
+from tui.app import Console, Options
+from tui.transport import Application, embedded
+from tui.widgets.bars import StatusLine
+from tui.widgets.field import Field
+
+OPTIONS = Options(
+    terminal="Till 2", service_label="test", lock_after_minutes=0, has_bell=False, recovers=False, now=lambda: NOW
+)
+
+
+class Till:
+    """A running console with its pilot."""
+
+    def __init__(self, console: Console, pilot: Pilot[int]) -> None:
+        self.console = console
+        self.pilot = pilot
+
+    async def until(self, holds: Callable[[], object], what: str = "", within_seconds: float = 10.0) -> None:
+        """Wait until something holds, looking each time the console has settled."""
+        deadline = asyncio.get_running_loop().time() + within_seconds
+        while True:
+            await self.pilot.pause()
+            if holds():
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"never came: {what or holds}\n{self.screen_text()}")
+            await asyncio.sleep(0.01)
+
+    async def shows(self, *texts: str) -> None:
+        """Wait until all of these texts are on the screen."""
+        await self.until(lambda: all(text in self.screen_text() for text in texts), f"on screen: {texts}")
+
+    async def press(self, *keys: str) -> None:
+        """Press keys one by one, as a person does, and wait until none is held back as a possible scan."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.until(lambda: self.console.gate.is_empty, "keys let go")
+
+    async def scan(self, code: str, end: str = "enter") -> None:
+        """Send a code as a scanner does: all keys in one burst, closed by Enter."""
+        for character in code:
+            self.console.post_message(events.Key(character, character))
+        self.console.post_message(events.Key(end, None))
+        await self.until(lambda: self.console.gate.is_empty, "scan taken")
+
+    async def paste(self, text: str) -> None:
+        self.console.post_message(events.Paste(text))
+        await self.pilot.pause()
+
+    async def fill(self, field_id: str, text: str) -> None:
+        """Put text into a field of the page in front, as by pasting: typing takes 50 ms a letter."""
+        field = self.console.screen.query_one(f"#{field_id}", Field)
+        field.focus()
+        field.value = text
+        field.cursor_position = len(text)
+        await self.pilot.pause()
+
+    async def sign_in(self, login: str = "manager", password: str = PASSWORD) -> None:
+        await self.until(lambda: self.console.connection != "starting", "started")
+        await self.fill("login", login)
+        await self.fill("password", password)
+        await self.press("enter")
+        await self.until(lambda: self.console.session is not None and self.console.current_mode != "lock", "signed in")
+        await self.pilot.pause()
+
+    async def open(self, text: str) -> None:
+        """Find a customer and open it."""
+        await self.press("f2")
+        await self.until(lambda: self.page == "find", "find page")
+        await self.fill("search", text)
+        await self.press("enter")
+        await self.until(
+            lambda: self.page == "customer" and getattr(self.console.screen, "detail", None) is not None, "customer"
+        )
+
+    @property
+    def page(self) -> str:
+        return getattr(self.console.screen, "PAGE", type(self.console.screen).__name__)
+
+    @property
+    def status(self) -> str:
+        line = self.console.screen.query_one(StatusLine)
+        return line.words
+
+    def screen_text(self) -> str:
+        """Return what is on the screen now, line by line."""
+        strips = self.console.screen._compositor.render_strips()
+        return "\n".join("".join(segment.text for segment in strip) for strip in strips)
+
+
+@asynccontextmanager
+async def open_till(
+    application: Application, *, size: tuple[int, int] = (100, 32), **options: object
+) -> AsyncIterator[Till]:
+    """Run a console over an application in this process."""
+    async with embedded(application) as http:
+
+        async def connect():  # type: ignore[no-untyped-def]
+            return http
+
+        console = Console(connect, change(OPTIONS, **options))  # type: ignore[arg-type]
+        async with console.run_test(size=size) as pilot:
+            yield Till(console, pilot)
+
+
+@asynccontextmanager
+async def signed_in(
+    application: Application, *, login: str = "manager", size: tuple[int, int] = (100, 32), **options: object
+) -> AsyncIterator[Till]:
+    """Run a console in which somebody has signed in."""
+    async with open_till(application, size=size, **options) as till:
+        await till.sign_in(login)
+        yield till
