@@ -12,7 +12,7 @@ import msgspec
 
 from server.audience.gateway import Mailchimp, MailchimpRefused
 from server.audience.rules import (
-    CARRIED_SOURCE,
+    CARRIED_SOURCES,
     CLOSED_VALUES,
     MOVED_TAG,
     RETIRED_VALUES,
@@ -88,7 +88,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
             return Kind.SKIP
         if self.was_archived_by_us:
             return Kind.SINGLE
-        asks = due is not None and due.state == "opted_in" and due.source != CARRIED_SOURCE
+        asks = due is not None and due.state == "opted_in" and due.source not in CARRIED_SOURCES
         return Kind.BULK if asks or contact_hash(self.desired) != self.contact.pushed_hash else Kind.SKIP
 
 

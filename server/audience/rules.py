@@ -24,8 +24,8 @@ TEXT_BYTES_MAX: Final = 255
 BULK_CONTACTS_MAX: Final = 500
 CONTACT_TRIES_MAX: Final = 5
 MOVED_TAG: Final = "address-changed"
-CARRIED_SOURCE: Final = "email_change"
-"""Source of a consent event that an email change took along: it was given for another address, so it raises nothing."""
+CARRIED_SOURCES: Final = ("email_change", "correction")
+"""Sources of a consent event that a change of address took along: it was given for another one, so it raises nothing."""
 
 _BACKOFF_FIRST: Final = timedelta(seconds=5)
 _BACKOFF_AFTER_TIMEOUT: Final = timedelta(seconds=30)
@@ -202,7 +202,7 @@ def status_to_set(
         was_pushed: We have written to this contact before, so the event is newer than what Mailchimp shows.
         was_archived_by_us: It is archived because we retired it, and is wanted again.
     """
-    asks = consent is not None and consent.state == "opted_in" and consent.source != CARRIED_SOURCE
+    asks = consent is not None and consent.state == "opted_in" and consent.source not in CARRIED_SOURCES
     raised: Status = "pending" if double_optin else "subscribed"
     if consent is not None and consent.state == "opted_out":
         return None if remote.status in ("unsubscribed", "cleaned") else "unsubscribed"
@@ -223,7 +223,7 @@ def status_to_set(
 
 
 def _is_carried(consent: Consent | None) -> bool:
-    return consent is not None and consent.state == "opted_in" and consent.source == CARRIED_SOURCE
+    return consent is not None and consent.state == "opted_in" and consent.source in CARRIED_SOURCES
 
 
 # Answers --------------------------------------------------------------------------------------------------------------
