@@ -11,7 +11,10 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 
 from server import operations
+from server.accounts import routes as accounts_routes
 from server.clock import Clock, SystemClock
+from server.consents import routes as consents_routes
+from server.consents.store import seed_wordings
 from server.context import Tools
 from server.db.engine import DB
 from server.edge import Edge, Metrics
@@ -24,6 +27,7 @@ from server.orders import routes as orders_routes
 from server.passwords import Passwords
 from server.problems import problem_response
 from server.programmes import routes as programmes_routes
+from server.sessions import routes as sessions_routes
 from server.settings import Settings, secret_key_bytes
 from server.tokens import Tokens
 from shared.problems import Code
@@ -33,6 +37,9 @@ log = get_logger()
 _ROUTES: tuple[ModuleType, ...] = (
     operations,
     openapi_routes,
+    accounts_routes,
+    sessions_routes,
+    consents_routes,
     programmes_routes,
     memberships_routes,
     ledger_routes,
@@ -78,6 +85,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
             settings.database_url, size=settings.database_pool_size, wait_seconds=settings.database_wait_seconds
         )
         try:
+            await seed_wordings(tools.clock.now())
             yield
         finally:
             tools.passwords.close()

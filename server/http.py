@@ -177,7 +177,8 @@ def operation(name: str, *, checks_itself: bool = False) -> Callable[[Handler], 
         return HTTPRouteHandler(
             _litestar_path(endpoint.path),
             http_method=endpoint.method,  # type: ignore[arg-type]
-            status_code=endpoint.status,
+            # The answer brings its own status; Litestar refuses 204 for a handler that is declared to return something.
+            status_code=200,
             name=endpoint.operation,
             opt={"endpoint": endpoint},
         )(handle)

@@ -264,7 +264,7 @@ def test_settings(database_url: str, data_dir: Path, **overrides: object) -> Set
 test_settings.__test__ = False  # type: ignore[attr-defined]
 
 
-def expect(answer: httpx.Response, status: int) -> Any:
+def expect(answer: httpx.Response, status: int) -> Any:  # noqa: ANN401 - JSON
     """Return the JSON of an answer that must have this status."""
     assert answer.status_code == status, f"{answer.status_code}: {answer.text}"
     return answer.json() if answer.content else None
@@ -278,7 +278,12 @@ def problem(answer: httpx.Response) -> tuple[int, str, Sequence[str]]:
 
 async def _add_programme(ctx: Context) -> None:
     programme_id = await programmes.insert_programme(
-        ctx, code="rewards", name="Rewards", zone="Europe/London", currency="GBP", launch_at=START_AT - timedelta(days=365)
+        ctx,
+        code="rewards",
+        name="Rewards",
+        zone="Europe/London",
+        currency="GBP",
+        launch_at=START_AT - timedelta(days=365),
     )
     rules = EarningRules(points=1, per_minor=100)
     await programmes.insert_rules(ctx, programme_id, rules, valid_from=START_AT - timedelta(days=365))

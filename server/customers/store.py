@@ -5,13 +5,23 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from server.db.engine import Row
+from asyncpg import UniqueViolationError
 
 from server.context import Context
 from server.customers.rules import name_keys
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.db.ids import new_id
+from server.errors import Refused
 from shared.base import Birthday
+from shared.problems import Code
+
+
+class AddressTaken(Refused):
+    """Another customer has proved this address; only staff may learn that."""
+
+    def __init__(self) -> None:
+        super().__init__(Code.EMAIL_TAKEN)
+
 
 ContactKind = Literal["email", "phone"]
 
@@ -68,7 +78,9 @@ update customer set given_name = $2, family_name = $3, birth_year = $4, birth_mo
                     locale = $7, version = version + 1, updated_at = $10
 where id = $1
 """
-_ACTIVATE = "update customer set status = 'active', updated_at = $2 where id = $1 and status in ('stub', 'active') returning id"
+_ACTIVATE = (
+    "update customer set status = 'active', updated_at = $2 where id = $1 and status in ('stub', 'active') returning id"
+)
 _HOLD = """
 update customer set redemption_held_until = $2, redemption_held_reason = $3, updated_at = $4
 where id = $1 and (redemption_held_until is null or redemption_held_until < $2)
@@ -121,10 +133,13 @@ async def insert_contact_point(
     """Add an address and return its id.
 
     Raises:
-        asyncpg.UniqueViolationError: Another customer has proved it.
+        AddressTaken: Another customer has proved it.
     """
     point_id = new_id()
-    await DB.fetch(_INSERT_CONTACT_POINT, point_id, customer_id, kind, value, key, verified, is_primary, ctx.now)
+    try:
+        await DB.fetch(_INSERT_CONTACT_POINT, point_id, customer_id, kind, value, key, verified, is_primary, ctx.now)
+    except UniqueViolationError as error:
+        raise AddressTaken from error
     return point_id
 
 
@@ -158,10 +173,13 @@ async def verify_contact_point(
     """Mark an address as proven and primary; False if it was retired.
 
     Raises:
-        asyncpg.UniqueViolationError: Another customer has proved it.
+        AddressTaken: Another customer has proved it.
     """
     await DB.fetch(_STEP_BACK, customer_id, kind, contact_point_id)
-    return await DB.fetch_row(_VERIFY, contact_point_id, ctx.now) is not None
+    try:
+        return await DB.fetch_row(_VERIFY, contact_point_id, ctx.now) is not None
+    except UniqueViolationError as error:
+        raise AddressTaken from error
 
 
 async def get_primary(customer_id: UUID, kind: ContactKind) -> Row | None:

@@ -79,6 +79,12 @@ async def adopt_card(card_number: str, *, membership_id: UUID, customer_id: UUID
     return code
 
 
+async def is_card_free(card_number: str) -> bool:
+    """Return whether a printed card can be registered; locks it, so that the answer holds in this transaction."""
+    card = await store.lock_card(normalise_card_number(card_number))
+    return card is not None and card["status"] == "issued"
+
+
 async def list_membership_views(customer_id: UUID, now: datetime) -> tuple[MembershipView, ...]:
     """Return a customer's memberships with card and balance, oldest first."""
     return tuple(_view(row, now) for row in await store.list_views(customer_id, now))

@@ -40,7 +40,7 @@ async def queue_mail(
     template: str,
     customer_id: UUID | None,
     token: MailToken | None = None,
-    parameters: Mapping[str, str] = {},  # noqa: B006 - never changed
+    parameters: Mapping[str, str] = {},
     priority: int = 0,
     withheld: str | None = None,
 ) -> None:

@@ -47,16 +47,21 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 _CREATE = """
 with replaced as (
     update one_time_token set voided_at = $9
-    where customer = $4 and purpose = $2 and used_at is null and voided_at is null
+    where customer = $4 and purpose = $2 and used_at is null and voided_at is null and not $10
 )
 insert into one_time_token (id, purpose, token_hash, customer, email_key, subject, state, expires_at, created_at, voided_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then $9::timestamptz end)
 """
-_COLUMNS = "id, purpose, customer, email_key, subject, state"
-_OPEN = "token_hash = $1 and purpose = any($2::text[]) and used_at is null and voided_at is null and expires_at > $3"
-_FIND = f"select {_COLUMNS} from one_time_token where {_OPEN}"
+_FIND = """
+select id, purpose, customer, email_key, subject, state from one_time_token
+where token_hash = $1 and purpose = any($2::text[]) and used_at is null and voided_at is null and expires_at > $3
+"""
 # Whoever gets the row has the only use of it; a second use waits here and then finds nothing.
-_USE = f"update one_time_token set used_at = $3 where {_OPEN} returning {_COLUMNS}"
+_USE = """
+update one_time_token set used_at = $3
+where token_hash = $1 and purpose = any($2::text[]) and used_at is null and voided_at is null and expires_at > $3
+returning id, purpose, customer, email_key, subject, state
+"""
 _VOID = """
 update one_time_token set voided_at = $3
 where customer = $1 and purpose = any($2::text[]) and used_at is null and voided_at is null

@@ -36,6 +36,8 @@ from shared.problems import Code
 log = get_logger()
 
 _ACCESS, _REFRESH = "access-token", "refresh-token"
+# "Not me" links stay: they undo what a thief did.
+_KILLED_BY_NEW_PASSWORD = (Purpose.PASSWORD_RESET, Purpose.INVITATION, Purpose.EMAIL_CHANGE)
 
 
 class ProvenPassword(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,32 +128,37 @@ async def refresh(ctx: Context, refresh_token: str) -> SessionTokens:
     Raises:
         NotSignedIn: Unknown, over, or reused.
     """
+    async with DB.transaction():
+        following = await _follow(ctx, refresh_token)
+    if following is None:
+        # Raised only now, so that the end of a session is committed.
+        raise NotSignedIn
+    return following
+
+
+async def _follow(ctx: Context, refresh_token: str) -> SessionTokens | None:
     next_refresh = ctx.tokens.successor(_REFRESH, refresh_token)
     next_access = ctx.tokens.successor(_ACCESS, refresh_token)
-    async with DB.transaction():
-        session = await store.lock_refresh(hash_token(refresh_token), hash_token(next_refresh))
-        if session is None or not _is_live(session, ctx.now):
-            raise NotSignedIn
-        if session["used_at"] is None:
-            expires_at = ctx.now + ACCESS_TOKEN_LIFE
-            refresh_expires_at = min(ctx.now + SESSION_IDLE_MAX, session["created_at"] + SESSION_LIFE_MAX)
-            await store.rotate(
-                ctx,
-                session["id"],
-                refresh_hash=hash_token(refresh_token),
-                next_refresh_hash=hash_token(next_refresh),
-                access_hash=hash_token(next_access),
-                access_expires_at=expires_at,
-                refresh_expires_at=refresh_expires_at,
-            )
-        elif session["next_used_at"] is None and ctx.now - session["used_at"] <= REFRESH_REPLAY_WINDOW:
-            expires_at, refresh_expires_at = session["access_expires_at"], session["refresh_expires_at"]
-        else:
-            await _end_reused(ctx, session)
-            expires_at = refresh_expires_at = None
-    if expires_at is None or refresh_expires_at is None:
-        # Raised only now, so that the end of the session is committed.
-        raise NotSignedIn
+    session = await store.lock_refresh(hash_token(refresh_token), hash_token(next_refresh))
+    if session is None or not _is_live(session, ctx.now):
+        return None
+    expires_at, refresh_expires_at = session["access_expires_at"], session["refresh_expires_at"]
+    if session["used_at"] is None:
+        expires_at = ctx.now + ACCESS_TOKEN_LIFE
+        refresh_expires_at = min(ctx.now + SESSION_IDLE_MAX, session["created_at"] + SESSION_LIFE_MAX)
+        rotated = await store.rotate(
+            ctx,
+            session["id"],
+            refresh_hash=hash_token(refresh_token),
+            next_refresh_hash=hash_token(next_refresh),
+            access_hash=hash_token(next_access),
+            access_expires_at=expires_at,
+            refresh_expires_at=refresh_expires_at,
+        )
+        assert rotated, "the session and the token are locked"
+    elif session["next_used_at"] is not None or ctx.now - session["used_at"] > REFRESH_REPLAY_WINDOW:
+        await _end_reused(ctx, session)
+        return None
     return SessionTokens(
         session_id=session["id"],
         access_token=next_access,
@@ -304,7 +311,7 @@ async def after_new_password(
 ) -> None:
     """Do what follows from every new password, in its transaction: devices, open links, spending."""
     await end_sessions(ctx, customer_id, reason=reason, except_session=except_session)
-    await void_links(ctx, customer_id=customer_id, purposes=(Purpose.PASSWORD_RESET, Purpose.INVITATION))
+    await void_links(ctx, customer_id=customer_id, purposes=_KILLED_BY_NEW_PASSWORD)
     await customers.hold_redemption(ctx, customer_id, until=ctx.now + REDEMPTION_HOLD, reason=reason)
 
 

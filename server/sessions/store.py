@@ -54,7 +54,7 @@ join customer c on c.id = s.customer
 left join refresh_token n on n.token_hash = $2
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary
 where r.token_hash = $1
-for update of s
+for update of s, r
 """
 _ROTATE = """
 with used as (update refresh_token set used_at = $2 where token_hash = $3 and used_at is null returning session),
@@ -79,13 +79,15 @@ where customer = $1 and ended_at is null and refresh_expires_at > $2
 order by last_used_at desc, id desc limit 100
 """
 _REHASH = "update login set password_hash = $3 where customer = $1 and password_version = $2"
-_SET_PASSWORD = """
+_CHANGE_HASH = """
 update login set password_hash = $3, password_version = password_version + 1, password_changed_at = $4
 where customer = $1 and password_version = $2 and disabled_at is null
 returning id
 """
 _INSERT_LOGIN = """
 insert into login (id, customer, password_hash, password_changed_at, created_at) values ($1, $2, $3, $4, $4)
+on conflict (customer) do nothing
+returning id
 """
 
 
@@ -183,9 +185,9 @@ async def rehash(customer_id: UUID, password_version: int, password_hash: str) -
 
 async def set_password(ctx: Context, customer_id: UUID, *, password_version: int, password_hash: str) -> bool:
     """Store a new password; False if it was changed meanwhile."""
-    return await DB.fetch_row(_SET_PASSWORD, customer_id, password_version, password_hash, ctx.now) is not None
+    return await DB.fetch_row(_CHANGE_HASH, customer_id, password_version, password_hash, ctx.now) is not None
 
 
-async def insert_login(ctx: Context, customer_id: UUID, password_hash: str) -> None:
-    """Give a customer a login."""
-    await DB.fetch(_INSERT_LOGIN, new_id(), customer_id, password_hash, ctx.now)
+async def insert_login(ctx: Context, customer_id: UUID, password_hash: str) -> bool:
+    """Give a customer a login; False if there is one already."""
+    return await DB.fetch_row(_INSERT_LOGIN, new_id(), customer_id, password_hash, ctx.now) is not None

@@ -35,6 +35,14 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     quiet: timedelta = timedelta(0)
 
 
+_OUT_OF_REACH = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InterfaceError,
+    OSError,
+)
+
 # One person's guesses from one network, guesses at one person from anywhere, and guesses of one network.
 _PAIR = Limit(
     tries=limits.SIGN_IN_TRIES, window=limits.SIGN_IN_WINDOW, doublings=limits.WAIT_DOUBLINGS, quiet=limits.WAIT_MEMORY
@@ -48,20 +56,20 @@ _FORMS = Limit(tries=limits.FORMS_PER_NETWORK, window=limits.FORMS_WINDOW)
 # so that two processes cannot block each other.
 _COUNT = """
 insert into throttle_counter as t (key, tries, window_started_at, blocked_until)
-select k.key, 1, $1, case when k.tries <= 1 then $1 + k.span end
+select k.key, 1, $1::timestamptz, case when k.tries <= 1 then $1::timestamptz + k.span end
 from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[]) as k(key, tries, span, doublings, quiet)
 order by k.key
 on conflict (key) do update set (tries, window_started_at, blocked_until) = (
-    select n.tries, case when n.tries = 1 then $1 else t.window_started_at end,
-           case when n.tries >= k.tries then $1 + k.span * power(2, least(n.tries - k.tries, k.doublings)) end
+    select n.tries, case when n.tries = 1 then $1::timestamptz else t.window_started_at end,
+           case when n.tries >= k.tries then $1::timestamptz + k.span * power(2, least(n.tries - k.tries, k.doublings)) end
     from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[]) as k(key, tries, span, doublings, quiet),
          lateral (select case
-             when t.blocked_until is null and t.window_started_at + k.span <= $1 then 1
-             when t.blocked_until + k.quiet <= $1 then 1
+             when t.blocked_until is null and t.window_started_at + k.span <= $1::timestamptz then 1
+             when t.blocked_until + k.quiet <= $1::timestamptz then 1
              else t.tries + 1 end as tries) n
     where k.key = excluded.key
 )
-where t.blocked_until is null or t.blocked_until <= $1
+where t.blocked_until is null or t.blocked_until <= $1::timestamptz
 returning key
 """
 _BLOCKED_UNTIL = "select max(blocked_until) from throttle_counter where key = any($1::text[])"
@@ -129,7 +137,7 @@ async def _count(now: datetime, keys: dict[str, Limit]) -> None:
         if len(allowed) == len(keys):
             return
         blocked_until = await DB.fetch_value(_BLOCKED_UNTIL, names)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except _OUT_OF_REACH as error:
         raise ThrottlesUnavailable from error
     wait = blocked_until - now if isinstance(blocked_until, datetime) else timedelta(0)
     raise Throttled(max(wait, timedelta(seconds=1)))

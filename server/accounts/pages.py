@@ -1,0 +1,110 @@
+"""The pages behind mailed links. Opening one changes nothing; its button sends the token by POST."""
+
+from pathlib import Path
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from server.errors import NotFound
+from server.sessions.links import Purpose
+from server.settings import Settings
+from shared.endpoints import BY_OPERATION
+
+_FOLDER = Path(__file__).parent / "pages"
+_TEMPLATES = Environment(loader=FileSystemLoader(_FOLDER), undefined=StrictUndefined, autoescape=True)
+_FILES = {
+    "links.css": ("text/css; charset=utf-8", (_FOLDER / "links.css").read_bytes()),
+    "links.js": ("text/javascript; charset=utf-8", (_FOLDER / "links.js").read_bytes()),
+}
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """The words of a page, and the operation its button calls."""
+
+    title: str
+    lead: str
+    button: str
+    operation: str
+    done: str
+    field: str = ""
+    needs_token: bool = True
+
+    @property
+    def action(self) -> str:
+        return BY_OPERATION[self.operation].path
+
+
+_CHOOSE_PASSWORD = Page(
+    title="Choose a password",
+    lead="Choose a password that only you know. A few uncommon words are easiest to remember.",
+    button="Save the password",
+    operation="confirm_password_reset",
+    done="Your password is saved. You can sign in now.",
+    field="password",
+)
+_PAGES: dict[str, Page] = {
+    Purpose.SIGN_UP: Page(
+        title="Confirm your email address",
+        lead="Press the button to open your account. If you did not sign up yourself, close this page.",
+        button="Confirm my address",
+        operation="confirm_sign_up",
+        done="Welcome! Your address is confirmed. You can sign in now.",
+    ),
+    Purpose.PASSWORD_RESET: _CHOOSE_PASSWORD,
+    Purpose.INVITATION: _CHOOSE_PASSWORD,
+    Purpose.EMAIL_CHANGE: Page(
+        title="Confirm your new email address",
+        lead="Press the button to use this address for your account from now on.",
+        button="Use this address",
+        operation="confirm_email_change",
+        done="Your new address is in use. Sign in with it from now on.",
+    ),
+    Purpose.NOT_ME: Page(
+        title="Take the email change back",
+        lead="If you did not change your email address, press the button: your old address, card and points come back, and "
+        "every device is signed out.",
+        button="This was not me",
+        operation="cancel_email_change",
+        done="Your old address is back. Sign in with it, and choose a new password.",
+    ),
+    Purpose.STAFF_INVITATION: msgspec.structs.replace(
+        _CHOOSE_PASSWORD,
+        operation="accept_staff_invitation",
+        done="Your password is saved. You can sign in at the console now.",
+    ),
+    "forgotten-password": Page(
+        title="Forgot your password?",
+        lead="Enter the email address of your account, and we send you a link to choose a new one.",
+        button="Send me a link",
+        operation="request_password_reset",
+        done="Look into your inbox. If the address has an account, a link is on its way.",
+        field="email",
+        needs_token=False,
+    ),
+}
+
+
+def render_page(settings: Settings, purpose: str) -> bytes:
+    """Return the page of a purpose as HTML.
+
+    Raises:
+        NotFound: There is no such page.
+    """
+    page = _PAGES.get(purpose)
+    if page is None:
+        raise NotFound
+    html = _TEMPLATES.get_template("link.html").render(
+        page=page, shop_name=settings.shop_name, password_length_min=settings.password_length_min
+    )
+    return html.encode()
+
+
+def read_file(name: str) -> tuple[str, bytes]:
+    """Return media type and content of a file that pages load.
+
+    Raises:
+        NotFound: There is no such file.
+    """
+    if name not in _FILES:
+        raise NotFound
+    return _FILES[name]

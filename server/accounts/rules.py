@@ -1,0 +1,87 @@
+"""What a sign-up form says, read and checked."""
+
+from collections.abc import Sequence
+from datetime import date
+from uuid import UUID
+
+import msgspec
+
+from server.customers.rules import EmailAddress, PhoneNumber, check_birthday, clean_name, parse_phone
+from server.db.engine import Row
+from server.errors import Invalid, Refused
+from shared.base import Birthday
+from shared.codes import is_card_number, normalise_card_number
+from shared.members import SignUp
+from shared.problems import Code, FieldProblem
+
+_LIVE = ("stub", "active")
+_PROVEN = ("verified", "bouncing")
+
+
+class Applicant(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked sign-up form."""
+
+    email: EmailAddress
+    given_name: str
+    family_name: str
+    phone: PhoneNumber | None
+    birthday: Birthday | None
+    email_consent: bool
+    sms_consent: bool
+    card_number: str | None
+
+
+class Candidate(msgspec.Struct, frozen=True, kw_only=True):
+    """The customer who becomes the owner of a proven address, and the address's row."""
+
+    customer_id: UUID
+    contact_point_id: UUID
+
+
+def read_form(form: SignUp, email: EmailAddress, *, country: str, today: date) -> Applicant:
+    """Return what a form says.
+
+    Raises:
+        Invalid: A name, phone number, birthday or card number that cannot be.
+        Refused: CONSENT_NEEDS_PHONE, a yes to text messages without a number.
+    """
+    phone = parse_phone(form.phone, country, "phone") if form.phone is not None else None
+    if form.birthday is not None:
+        check_birthday(form.birthday, today, "birthday")
+    if form.consents.sms and phone is None:
+        raise Refused(Code.CONSENT_NEEDS_PHONE)
+    card_number = None
+    if form.card_number is not None:
+        card_number = normalise_card_number(form.card_number)
+        if not is_card_number(card_number):
+            # Whether a well-formed card exists is not said here: anybody may fill this form in.
+            raise Invalid(FieldProblem(field="card_number", detail="This is not the number of a card of ours."))
+    return Applicant(
+        email=email,
+        given_name=clean_name(form.given_name, "given_name", required=True),
+        family_name=clean_name(form.family_name, "family_name"),
+        phone=phone,
+        birthday=form.birthday,
+        email_consent=form.consents.email,
+        sms_consent=form.consents.sms,
+        card_number=card_number,
+    )
+
+
+def choose_owner(rows: Sequence[Row]) -> Candidate | None:
+    """Return which known customer a newly proven address belongs to; None for a new one.
+
+    Args:
+        rows: Who has the address on file, oldest first.
+
+    Raises:
+        Refused: TOKEN_EXPIRED, somebody with a login has proved it already, or the shop has blocked its owner.
+    """
+    proven = next((row for row in rows if row["status"] in _PROVEN), None)
+    if proven is not None and (proven["has_login"] or proven["customer_status"] not in _LIVE):
+        raise Refused(Code.TOKEN_EXPIRED)
+    unproven = (row for row in rows if not row["has_login"] and row["customer_status"] in _LIVE)
+    chosen = proven or next(unproven, None)
+    if chosen is None:
+        return None
+    return Candidate(customer_id=chosen["customer"], contact_point_id=chosen["contact_point"])
