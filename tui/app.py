@@ -23,6 +23,7 @@ from tui.pages import Handlers, Page
 from tui.screens.lock import LockPage
 from tui.themes import THEMES
 from tui.widgets.bars import StatusLine, StatusTone, TopBar
+from tui.workers import start
 
 # Only what paints the lock screen is imported here; the rest comes in `_prepare`, while staff type their name.
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ class Console(App[int], inherit_bindings=False):
         self.set_interval(TICK_SECONDS, self._tick)
         self.set_interval(SYNC_POLL_SECONDS, self.poll_sync)
         self.set_interval(RETRY_CONNECTION_SECONDS, self._retry_connection)
-        self.call_after_refresh(lambda: self.run_worker(self._prepare, name="prepare", exit_on_error=False))
+        self.call_after_refresh(lambda: start(self, self._prepare, group="prepare"))
 
     async def _prepare(self) -> None:
         """Import the rest and connect, while the lock screen is already there to be typed into."""
@@ -313,7 +314,7 @@ class Console(App[int], inherit_bindings=False):
             assert isinstance(page, FindPage)
             then(page)
 
-        self.run_worker(arrive, name="arrive", exit_on_error=False)
+        start(self, arrive, group="arrive")
 
     def open_customer(self, customer_id: str, *, name: str = "") -> None:
         """Open a customer above the search."""
@@ -356,7 +357,7 @@ class Console(App[int], inherit_bindings=False):
         self._mode_before_lock = self.current_mode
         self.switch_mode("lock")
         self.lock_page.locked(reason, login=self.session_before.staff.login)
-        self.run_worker(self._end_session, name="sign out", exit_on_error=False)
+        start(self, self._end_session, group="sign out")
 
     async def _end_session(self) -> None:
         from tui.errors import ConsoleError
@@ -397,7 +398,7 @@ class Console(App[int], inherit_bindings=False):
 
     def _retry_connection(self) -> None:
         if self.connection == "offline" and self._client is not None:
-            self.run_worker(self._try_connection, group="connection", exclusive=True, exit_on_error=False)
+            start(self, self._try_connection, group="connection", replaces=True)
 
     async def _try_connection(self) -> None:
         if await self.client.is_alive():
@@ -414,7 +415,7 @@ class Console(App[int], inherit_bindings=False):
         if self.session is None or not self.session.may(Permission.AUDIENCE_READ):
             return
         if self.connection == "online" and self.app_focus:
-            self.run_worker(self._look_at_sync, group="sync", exclusive=True, exit_on_error=False)
+            start(self, self._look_at_sync, group="sync", replaces=True)
 
     async def _look_at_sync(self) -> None:
         from tui.errors import ConsoleError
@@ -513,7 +514,7 @@ class Console(App[int], inherit_bindings=False):
             self.panic(f"Something went wrong and the console had to end (report {code}).")
             return
         self.lock(f"Something went wrong (report {code}); unsaved work is lost. Please sign in again.")
-        self.run_worker(self._clear_desk, name="clear", exit_on_error=False)
+        start(self, self._clear_desk, group="clear")
 
 
 def session_start(session: "Session") -> str:

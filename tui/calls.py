@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tui.client import Client
 from tui.errors import ConsoleError
+from tui.workers import start
 
 if TYPE_CHECKING:
     from tui.pages import Page
@@ -56,7 +57,6 @@ def call(
     the page.
     """
     owner = page.console if is_write else page
-    # A partial and not a coroutine, as a read that is replaced at once is never begun.
     work = partial(
         _perform,
         page,
@@ -65,7 +65,7 @@ def call(
         failed=failed or page.show_failure,
         wait=Wait(page, waiting, can_stop=not is_write),
     )
-    owner.run_worker(work, group=group, name=group, exclusive=not is_write, exit_on_error=False)
+    start(owner, work, group=group, replaces=not is_write)
 
 
 async def _perform(

@@ -13,6 +13,7 @@ from tui.pages import Handlers, Page, bindings_for
 from tui.safe import safe
 from tui.widgets.bars import StatusTone
 from tui.widgets.field import Field
+from tui.workers import start
 
 if TYPE_CHECKING:
     from tui.errors import ConsoleError
@@ -106,7 +107,7 @@ class LockPage(Page):
             return
         self._is_asked_for, self._is_sending = False, True
         self._tell("Signing in…", "info")
-        self.run_worker(partial(self._try, login, password), group="sign in", exclusive=True, exit_on_error=False)
+        start(self, partial(self._try, login, password), group="sign in", replaces=True)
 
     async def _try(self, login: str, password: str) -> None:
         from tui.errors import ConsoleError
