@@ -39,6 +39,8 @@ START_SECONDS_MAX: Final = 120
 """Recovery after a crash replays at most `max_wal_size` of log, which takes seconds; a slow disk gets its time."""
 STOP_SECONDS_MAX: Final = 60
 POLL_SECONDS: Final = 0.01
+READY_LINE: Final = 7
+"""Where `postmaster.pid` says how the server is doing, counted from 0."""
 START_ATTEMPTS: Final = 10
 LOG_BYTES_MAX: Final = 10_000_000
 REACHABLE_CLUSTERS: Final = Path("/var/lib/regulars-clusters")
@@ -265,7 +267,8 @@ class EmbeddedPostgres:
         while self._process.poll() is None:
             # The server writes its state into the eighth line, for pg_ctl: cheaper to ask than by connecting.
             lines = _lines(self._cluster / "postmaster.pid")
-            if len(lines) > 7 and lines[0] == str(self._process.pid) and lines[7].strip() == "ready":
+            is_ready = len(lines) > READY_LINE and lines[READY_LINE].strip() == "ready"
+            if is_ready and lines[0] == str(self._process.pid):
                 return True
             if time.monotonic() > deadline:
                 raise EmbeddedPostgresError(f"PostgreSQL was not ready after {START_SECONDS_MAX} seconds.")
@@ -359,6 +362,19 @@ class EmbeddedPostgres:
         )
         if result.returncode != 0:
             raise EmbeddedPostgresError(f"{program} failed:\n{(result.stdout + result.stderr).strip()[-4000:]}")
+
+
+def find_running(data_dir: Path) -> str | None:
+    """Return the DSN of the server that a running service has started in a folder, None while it is not ready.
+
+    For commands beside the service, which holds the folder's lock.
+    """
+    folder = data_dir / "postgres"
+    lines = _lines(folder / "data" / "postmaster.pid")
+    password, port = "".join(_lines(folder / "password")[:1]), "".join(_lines(folder / "port")[:1])
+    if len(lines) <= READY_LINE or lines[READY_LINE].strip() != "ready" or not (password and port):
+        return None
+    return f"postgresql://{USER}:{password}@127.0.0.1:{port}/{DATABASE}"
 
 
 def find_binaries(*, preferred_major: int = 0) -> Path:

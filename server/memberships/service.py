@@ -5,8 +5,9 @@ from uuid import UUID
 
 import msgspec
 
+from server.audit.store import record
 from server.context import Context
-from server.db.engine import Row
+from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Refused
 from server.memberships import store
@@ -62,6 +63,17 @@ async def issue_card(ctx: Context, *, membership_id: UUID, customer_id: UUID) ->
         code = make_card_number(ctx.tokens.random_digits(_RANDOM_DIGITS))
         if await store.issue_card(code, membership_id=membership_id, customer_id=customer_id, now=ctx.now):
             return code
+
+
+async def print_cards(ctx: Context, count: int) -> tuple[str, ...]:
+    """Issue unregistered cards to be printed and return their numbers; a customer who takes one registers with it."""
+    numbers: list[str] = []
+    async with DB.transaction():
+        while len(numbers) < count:
+            drawn = [make_card_number(ctx.tokens.random_digits(_RANDOM_DIGITS)) for _ in range(count - len(numbers))]
+            numbers += await store.insert_unregistered_cards(drawn, ctx.now)
+        await record(ctx, "cards.issued", subject_kind="card", subject_id=None, details={"count": count})
+    return tuple(numbers)
 
 
 async def adopt_card(card_number: str, *, membership_id: UUID, customer_id: UUID) -> str:

@@ -1,5 +1,6 @@
 """SQL of memberships, people and cards."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -18,6 +19,12 @@ _ISSUE_CARD = """
 insert into card (id, code, membership, customer, status, issued_at) values ($1, $2, $3, $4, 'active', $5)
 on conflict (code) do nothing
 returning id
+"""
+_UNREGISTERED_CARDS = """
+insert into card (id, code, status, issued_at)
+select c.id, c.code, 'issued', $3 from unnest($1::uuid[], $2::text[]) as c(id, code)
+on conflict (code) do nothing
+returning code
 """
 _ADOPT_CARD = (
     "update card set membership = $2, customer = $3, status = 'active' where id = $1 and status = 'issued' returning id"
@@ -82,6 +89,11 @@ async def issue_card(code: str, *, membership_id: UUID, customer_id: UUID, now: 
     """Add an active card; None if the code exists already."""
     row = await DB.fetch_row(_ISSUE_CARD, new_id(), code, membership_id, customer_id, now)
     return row["id"] if row else None
+
+
+async def insert_unregistered_cards(codes: Sequence[str], now: datetime) -> list[str]:
+    """Add cards that belong to nobody yet and return the codes that were free."""
+    return [row["code"] for row in await DB.fetch(_UNREGISTERED_CARDS, [new_id() for _ in codes], list(codes), now)]
 
 
 async def adopt_card(card_id: UUID, *, membership_id: UUID, customer_id: UUID) -> bool:

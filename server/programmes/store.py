@@ -27,6 +27,8 @@ insert into rule_version (id, programme, version, valid_from, body, checksum, cr
 select $1, id, 1 + coalesce((select max(version) from rule_version where programme = $2), 0), $3, $4, $5, $6, $7
 from changed
 """
+_INSERT_STORE = "insert into store (id, code, name, zone, created_at) values ($1, $2, $3, $4, $5)"
+_STORES = "select code, name, zone from store order by code limit 1000"
 
 
 async def find_default() -> Row | None:
@@ -73,3 +75,15 @@ async def insert_rules(ctx: Context, programme_id: UUID, rules: EarningRules, *,
         _INSERT_VERSION, version_id, programme_id, valid_from, body.decode(), checksum, ctx.now, ctx.actor.id
     )
     return version_id
+
+
+async def insert_store(ctx: Context, *, code: str, name: str, zone: str) -> UUID:
+    """Add a store and return its id."""
+    store_id = new_id()
+    await DB.fetch(_INSERT_STORE, store_id, code, name, zone, ctx.now)
+    return store_id
+
+
+async def list_stores() -> list[Row]:
+    """Return all stores by code."""
+    return await DB.fetch(_STORES)

@@ -1,0 +1,1 @@
+"""The commands of `regulars`, by what they are about."""
