@@ -1,0 +1,31 @@
+"""Command line of the benchmarks."""
+
+import argparse
+import json
+from pathlib import Path
+
+from scripts.benchmarks import core
+
+BENCHMARKS = {"core": core.run}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="benchmarks to run; all without one")
+    parser.add_argument("--json", type=Path, help="write one flat object of figures to this file")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of each measurement (default 4)")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="rounds of all measurements, whose median counts (default 3)"
+    )
+    options = parser.parse_args()
+    figures: dict[str, float] = {}
+    for name in options.names or BENCHMARKS:
+        figures |= BENCHMARKS[name](seconds=options.seconds, rounds=options.rounds)
+    for name, figure in figures.items():
+        print(f"{name:32} {figure:12.3f}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""A shop to measure on: an embedded PostgreSQL with default durability, members made by SQL, and the real service."""
+
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import msgspec
+import uvloop
+from argon2 import PasswordHasher
+
+from server.db.embedded import EmbeddedPostgres
+from server.db.migrate import migrate
+from server.tokens import hash_token
+from scripts.benchmarks.load import Job, Report
+
+MEMBERS = 20_000
+PASSWORD = "benchmarks-are-not-members"
+KEY = "bench-key-0123456789abcdef0123456789abcdef"
+
+# Everything a member is, for `MEMBERS` of them; ids are made from numbers so that load scripts can name them.
+_SEED = """
+insert into store (id, code, name, zone, created_at) values (bench_id(1, 1), 'high', 'High Street', 'Europe/London', now());
+insert into pos_connection (id, code, name, created_at) values (bench_id(2, 1), 'till', 'Till', now());
+insert into programme (id, code, name, zone, currency, launch_at, is_default, created_at)
+  values (bench_id(3, 1), 'club', 'Club', 'Europe/London', 'GBP', now() - interval '1 year', true, now());
+insert into rule_version (id, programme, version, valid_from, body, checksum, created_at)
+  values (bench_id(4, 1), bench_id(3, 1), 1, now() - interval '1 year',
+          '{"points": 1, "per_minor": 100, "expiry": {"kind": "days", "days": 365}}', '', now());
+insert into customer (id, given_name, family_name, enrolled_source, created_at, updated_at)
+  select bench_id(5, n), 'Member', n::text, 'app', now(), now() from generate_series(1, $members) n;
+insert into contact_point (id, customer, kind, value, key, status, created_at, verified_at)
+  select bench_id(6, n), bench_id(5, n), 'email', 'm' || n || '@example.com', 'm' || n || '@example.com', 'verified', now(), now()
+  from generate_series(1, $members) n;
+insert into membership (id, programme, enrolled_at, created_at)
+  select bench_id(7, n), bench_id(3, 1), now() - interval '30 days', now() from generate_series(1, $members) n;
+insert into membership_person (id, membership, programme, customer, joined_at, eligible_from)
+  select bench_id(8, n), bench_id(7, n), bench_id(3, 1), bench_id(5, n), now() - interval '30 days', now() - interval '30 days'
+  from generate_series(1, $members) n;
+insert into card (id, code, membership, customer, issued_at)
+  select bench_id(9, n), (29000000000000 + n)::text, bench_id(7, n), bench_id(5, n), now() from generate_series(1, $members) n;
+insert into audience_contact (id, customer, email, email_key, dirty_at, next_try_at, created_at)
+  select bench_id(10, n), bench_id(5, n), 'm' || n || '@example.com', 'm' || n || '@example.com', now(), now(), now()
+  from generate_series(1, $members) n;
+insert into login (id, customer, password_hash, password_changed_at, created_at)
+  select bench_id(11, n), bench_id(5, n), '$password', now(), now() from generate_series(1, $members) n;
+insert into member_session (id, customer, access_hash, access_expires_at, refresh_expires_at, created_at, last_used_at, stepped_up_at)
+  select bench_id(12, n), bench_id(5, n), sha256(('bench-token-' || lpad(n::text, 20, '0'))::bytea), now() + interval '1 day',
+         now() + interval '1 day', now(), now(), now() from generate_series(1, $members) n;
+insert into api_key (id, name, connection, token_hash, scopes, stores, created_at, expires_at)
+  values (bench_id(13, 1), 'bench', bench_id(2, 1), '\\x$key', '{orders}', '{}', now(), now() + interval '1 day');
+analyze;
+"""
+_BENCH_ID = """
+create function bench_id(kind int, n bigint) returns uuid immutable language sql as
+$$ select ('0' || lpad(kind::text, 7, '0') || '-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid $$;
+"""
+
+
+class Shop(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the shop is."""
+
+    dsn: str
+    port: int
+    bin_dir: Path
+    folder: Path
+
+    def load(
+        self, *, connections: int, seconds: float, requests: list[str], status: int = 200, first: int = 0
+    ) -> Report:
+        """Send requests from a process of its own and return what came back.
+
+        Raises:
+            AssertionError: An answer had another status.
+        """
+        job = Job(
+            port=self.port,
+            connections=connections,
+            seconds=seconds,
+            requests=requests,
+            expected_status=status,
+            first_number=first,
+        )
+        command = [sys.executable, "-m", "scripts.benchmarks.load"]
+        done = subprocess.run(command, input=msgspec.json.encode(job), stdout=subprocess.PIPE, check=True)
+        report = msgspec.json.decode(done.stdout, type=Report)
+        assert not report.unexpected, f"{report.unexpected} answers were not {status}: {report.unexpected_sample}"
+        return report
+
+    def pgbench(self, script: str, *, clients: int, seconds: float) -> float:
+        """Run a pgbench script with prepared statements and return transactions a second."""
+        path = self.folder / "script.sql"
+        path.write_text(script)
+        command = [str(self.bin_dir / "pgbench"), "--no-vacuum", "-M", "prepared", "-f", str(path)]
+        command += ["-c", str(clients), "-j", "2", "-T", str(max(1, round(seconds))), self.dsn]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        line = next(line for line in done.stdout.splitlines() if line.startswith("tps"))
+        return float(line.split()[2])
+
+
+@contextlib.contextmanager
+def open_shop(hasher: PasswordHasher) -> Iterator[Shop]:
+    """Start PostgreSQL, make the members, start the service; stop and remove all of it at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="regulars-bench-"))
+    folder.chmod(0o711)
+    postgres = EmbeddedPostgres(folder / "data")
+    try:
+        dsn = postgres.start()
+        uvloop.run(_seed(dsn, hasher.hash(PASSWORD)))
+        with _service(dsn, folder, hasher) as port:
+            yield Shop(dsn=dsn, port=port, bin_dir=Path(postgres.bin_dir), folder=folder)
+    finally:
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _seed(dsn: str, password_hash: str) -> None:
+    await migrate(dsn)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(_BENCH_ID)
+    script = _SEED.replace("$members", str(MEMBERS)).replace("$password", password_hash)
+    await connection.execute(script.replace("$key", hash_token(KEY).hex()))
+    await connection.close()
+
+
+@contextlib.contextmanager
+def _service(dsn: str, folder: Path, hasher: PasswordHasher) -> Iterator[int]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    environment = os.environ | {
+        "REGULARS_DATABASE_URL": dsn,
+        "REGULARS_DATA_DIR": str(folder / "service"),
+        "REGULARS_PORT": str(port),
+        "REGULARS_SECRET_KEY": secrets.token_hex(32),
+        "REGULARS_LOG_LEVEL": "warning",
+        "REGULARS_ARGON2_TIME_COST": str(hasher.time_cost),
+        "REGULARS_ARGON2_MEMORY_KIB": str(hasher.memory_cost),
+        "REGULARS_ARGON2_PARALLELISM": str(hasher.parallelism),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "server.cli", "serve"], env=environment, stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_until_ready(port, process)
+        yield port
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the service ended"
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{port}/health/ready", trust_env=False).status_code == 200:
+                return
+        time.sleep(0.1)
+    raise TimeoutError("the service did not become ready")
