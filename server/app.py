@@ -12,12 +12,15 @@ from litestar.types import ASGIApp
 
 from server import operations
 from server.accounts import routes as accounts_routes
+from server.audit import routes as audit_routes
 from server.clock import Clock, SystemClock
 from server.consents import routes as consents_routes
 from server.consents.store import seed_wordings
 from server.context import Tools
 from server.db.engine import DB
+from server.desk import routes as desk_routes
 from server.edge import Edge, Metrics
+from server.email_changes import routes as email_changes_routes
 from server.errors import NotFound, Refused, RegularsError
 from server.ledger import routes as ledger_routes
 from server.logs import get_logger
@@ -29,6 +32,7 @@ from server.problems import problem_response
 from server.programmes import routes as programmes_routes
 from server.sessions import routes as sessions_routes
 from server.settings import Settings, secret_key_bytes
+from server.staff import routes as staff_routes
 from server.tokens import Tokens
 from shared.problems import Code
 
@@ -44,6 +48,10 @@ _ROUTES: tuple[ModuleType, ...] = (
     memberships_routes,
     ledger_routes,
     orders_routes,
+    staff_routes,
+    audit_routes,
+    desk_routes,
+    email_changes_routes,
 )
 
 
@@ -122,4 +130,7 @@ def _to_problem(request: Request[None, None, State], error: Exception) -> Respon
         case _:
             log.error("request_failed", request_id=request_id, exc_info=error)
             known = error
-    return problem_response(known, request_id)
+    response = problem_response(known, request_id)
+    if isinstance(error, MethodNotAllowedException) and error.headers:
+        response.headers["Allow"] = error.headers["allow"]
+    return response

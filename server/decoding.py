@@ -8,7 +8,7 @@ import msgspec
 from litestar import Request
 from litestar.datastructures import State
 
-from server.errors import Invalid, Refused
+from server.errors import Invalid, Refused, RegularsError
 from shared.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX
 from shared.problems import Code, FieldProblem
 
@@ -21,9 +21,15 @@ _FORBIDDEN_IN_TEXTS = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]"
 )
 _TEXTS = frozenset({"notes", "reason"})
+_SIZE_DIGITS = 12  # Of a Content-Length; more of them are as good as infinite.
 
-_AT = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`$")
-_QUOTED_FIELD = re.compile(r"(?:missing required|contains unknown) field `(?P<name>[^`]*)`")
+# What msgspec says, and what we say instead; its own words repeat what was sent.
+_AT = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`\Z")
+_QUOTED_FIELD = re.compile(r"(?P<what>missing required|contains unknown) field `(?P<name>.*)`\Z", re.DOTALL)
+_FIELD_WORDS = {"missing required": "This field is missing.", "contains unknown": "There is no such field."}
+_ENUM = "Invalid enum value"
+
+_FIELD_LENGTH_MAX = 80
 
 _decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[msgspec.Struct]] = {}
 
@@ -37,7 +43,10 @@ async def read_body(request: Request[None, None, State]) -> bytes:
     media_type = request.headers.get("content-type", "")
     if media_type.partition(";")[0].strip().lower() != "application/json":
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE)
-    if int(request.headers.get("content-length") or 0) > BODY_BYTES_MAX:
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed.")
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and int(declared[:_SIZE_DIGITS]) > BODY_BYTES_MAX:
         raise Refused(Code.BODY_TOO_LARGE)
     chunks: list[bytes] = []
     size = 0
@@ -61,7 +70,10 @@ def decode(body: bytes, kind: type[_T]) -> _T:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     try:
         message = decoder.decode(body)
-        json.loads(body, object_pairs_hook=_check_pairs)
+        # Numbers are of no interest here, and int() refuses those of more than 4,300 digits.
+        json.loads(body, object_pairs_hook=_check_pairs, parse_int=float)
+    except _HostileText:
+        raise Invalid(_locate(json.loads(body, object_pairs_hook=_Pairs, parse_int=float))) from None
     except msgspec.ValidationError as error:
         raise Invalid(_field_problem(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -72,14 +84,40 @@ def decode(body: bytes, kind: type[_T]) -> _T:
     return message  # type: ignore[return-value]
 
 
+class _HostileText(RegularsError):
+    """A field is given twice, or a text holds what it must not; `_locate` says which."""
+
+
+class _Pairs(list[tuple[str, object]]):
+    """An object with its fields in order, those given twice included."""
+
+
 def _check_pairs(pairs: list[tuple[str, object]]) -> None:
-    seen: set[str] = set()
+    if len(dict(pairs)) < len(pairs):
+        raise _HostileText
     for key, value in pairs:
-        if key in seen:
-            raise Invalid(FieldProblem(field=key, detail="This field is given twice."))
-        seen.add(key)
-        if isinstance(value, str) and (_FORBIDDEN_IN_TEXTS if key in _TEXTS else _FORBIDDEN).search(value):
-            raise Invalid(FieldProblem(field=key, detail="This text holds control characters."))
+        if isinstance(value, str) and _is_hostile(key, value):
+            raise _HostileText
+
+
+def _is_hostile(key: str, text: str) -> bool:
+    return (_FORBIDDEN_IN_TEXTS if key in _TEXTS else _FORBIDDEN).search(text) is not None
+
+
+def _locate(pairs: _Pairs) -> FieldProblem:
+    waiting: list[tuple[str, object]] = [("", pairs)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, _Pairs):
+            names = [key for key, _ in value]
+            if (twice := next((key for key in names if names.count(key) > 1), None)) is not None:
+                return FieldProblem(field=_join(path, twice), detail="This field is given twice.")
+            waiting += [(_join(path, key), item) for key, item in value]
+        elif isinstance(value, list):
+            waiting += [(f"{path}[{i}]", item) for i, item in enumerate(value)]
+        elif isinstance(value, str) and _is_hostile(path.rpartition(".")[2], value):
+            return FieldProblem(field=path, detail="This text holds control characters.")
+    raise AssertionError("only called for a body in which there is such a field")
 
 
 def _field_problem(message: str) -> FieldProblem:
@@ -87,8 +125,15 @@ def _field_problem(message: str) -> FieldProblem:
     if at := _AT.search(message):
         path, message = at["path"], message[: at.start()]
     if quoted := _QUOTED_FIELD.search(message):
-        path = f"{path}.{quoted['name']}" if path else quoted["name"]
+        name = _FORBIDDEN.sub("\ufffd", quoted["name"])[:_FIELD_LENGTH_MAX]
+        return FieldProblem(field=_join(path, name), detail=_FIELD_WORDS[quoted["what"]])
+    if message.startswith(_ENUM):
+        message = "This is not one of the allowed values"
     return FieldProblem(field=path, detail=f"{message}.")
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
 def decode_query(values: dict[str, str], name: str, *, default: str = "") -> str:

@@ -2,14 +2,18 @@
 
 import ipaddress
 import time
+from collections.abc import Iterator
 from uuid import uuid4
 
+import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from server.logs import get_logger
+from server.problems import PROBLEM_MEDIA_TYPE, problem_of
 from server.settings import Settings
+from shared.problems import Code
 
 log = get_logger()
 
@@ -60,9 +64,6 @@ class Edge:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["network"] = self._network(scope, headers)
-        if self._hosts and not self._is_allowed(headers.get(b"host", b"")):
-            await _refuse_host(send)
-            return
         started_at = time.perf_counter()
         status = 500
 
@@ -70,15 +71,14 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [
-                    *message["headers"],
-                    *_headers_for(message),
-                    (b"x-request-id", request_id.encode()),
-                ]
+                message["headers"] = [*message["headers"], *_headers_for(message, request_id)]
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_headers)
+            if self._hosts and not self._is_allowed(headers.get(b"host", b"")):
+                await _refuse_host(send_with_headers, request_id)
+            else:
+                await self.app(scope, receive, send_with_headers)
         finally:
             self._note(scope, request_id, status, time.perf_counter() - started_at)
 
@@ -122,13 +122,20 @@ def _is_in(address: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6N
     return any(ip in network for network in networks)
 
 
-def _headers_for(message: HTTPResponseStartEvent) -> tuple[tuple[bytes, bytes], ...]:
-    content_type = next((value for name, value in message["headers"] if name == b"content-type"), b"")
-    return (*_SECURITY_HEADERS, _PAGE_POLICY if content_type.startswith(b"text/html") else _JSON_POLICY)
+def _headers_for(message: HTTPResponseStartEvent, request_id: str) -> Iterator[tuple[bytes, bytes]]:
+    given = dict(message["headers"])
+    yield from _SECURITY_HEADERS
+    yield _PAGE_POLICY if given.get(b"content-type", b"").startswith(b"text/html") else _JSON_POLICY
+    yield b"x-request-id", request_id.encode()
+    if b"cache-control" not in given:
+        # An answer whose handler says nothing about it may hold somebody's data.
+        yield b"cache-control", b"no-store"
 
 
-async def _refuse_host(send: Send) -> None:
-    body = b"This host name is not served here.\n"
-    headers = [(b"content-type", b"text/plain"), (b"content-length", str(len(body)).encode())]
-    await send({"type": "http.response.start", "status": 421, "headers": headers})
+async def _refuse_host(send: Send, request_id: str) -> None:
+    instance = f"urn:regulars:request:{request_id}"
+    problem = problem_of(Code.INVALID_REQUEST, detail="This host name is not served here.", instance=instance)
+    body = msgspec.json.encode(problem)
+    headers = [(b"content-type", PROBLEM_MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -69,8 +69,8 @@ class Invalid(Refused):
 class Throttled(Refused):
     """Too many tries."""
 
-    def __init__(self, retry_after: timedelta) -> None:
-        super().__init__(Code.RATE_LIMITED)
+    def __init__(self, retry_after: timedelta, code: Code = Code.RATE_LIMITED) -> None:
+        super().__init__(code)
         self.retry_after = retry_after
 
 

@@ -25,6 +25,7 @@ from shared.problems import Code, FieldProblem
 HttpRequest = Request[None, None, State]
 _Body = TypeVar("_Body", bound=msgspec.Struct)
 
+_SMALL_NUMBER = re.compile("[0-9]{1,6}")
 _IDEMPOTENCY_KEY = re.compile(IDEMPOTENCY_KEY_PATTERN)
 _NO_STORE = {"Cache-Control": "no-store"}
 _REPLAYED = _NO_STORE | {"Idempotency-Replayed": "true"}
@@ -78,6 +79,7 @@ class Call:
         Raises:
             Invalid: Given twice, or with control characters.
         """
+        assert name in self.endpoint.query, f"declare the query parameter '{name}' in shared/endpoints.py"
         values = self.request.query_params.getall(name, [])
         if len(values) > 1:
             raise Invalid(FieldProblem(field=name, detail="This parameter is given twice."))
@@ -90,7 +92,7 @@ class Call:
             Invalid: Not a number in that range.
         """
         text = self.query("limit", default=str(PAGE_SIZE))
-        if not (text.isascii() and text.isdigit() and 1 <= int(text[:6]) <= PAGE_SIZE_MAX):
+        if not (_SMALL_NUMBER.fullmatch(text) and 1 <= int(text) <= PAGE_SIZE_MAX):
             raise Invalid(FieldProblem(field="limit", detail=f"A number from 1 to {PAGE_SIZE_MAX}."))
         return int(text)
 
@@ -112,7 +114,7 @@ class Call:
             Refused: IDEMPOTENCY_KEY_MISSING, the header is absent or malformed.
         """
         key = self.request.headers.get("idempotency-key", "")
-        if not _IDEMPOTENCY_KEY.match(key):
+        if not _IDEMPOTENCY_KEY.fullmatch(key):
             raise Refused(Code.IDEMPOTENCY_KEY_MISSING)
         return idempotency.IdempotentCall(
             principal=principal,
