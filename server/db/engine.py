@@ -58,7 +58,7 @@ class Transaction(PostgresTransaction):
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> bool:
+    ) -> Literal[False]:
         try:
             await (self.transaction.commit() if kind is None else self.transaction.rollback())
         finally:

@@ -1,0 +1,44 @@
+"""Pages of the audit trail."""
+
+from uuid import UUID
+
+import msgspec
+
+from server.audit import store
+from server.cursors import decode_cursor, encode_cursor
+from server.db.engine import Row
+from shared.staff import AuditEntryView, AuditPage
+
+# How an actor without a name of its own is called.
+_ACTOR_WORDS = {"member": "customer", "staff": "staff", "key": "till", "system": "system"}
+
+
+async def list_page(
+    *, cursor: str, limit: int, customer_id: UUID | None = None, actor_id: UUID | None = None
+) -> AuditPage:
+    """Return a page of audit entries, newest first.
+
+    Raises:
+        Invalid: The cursor is not one of ours.
+    """
+    before = decode_cursor(cursor)
+    rows = await store.list_entries(
+        before_id=before[1] if before else None, limit=limit + 1, customer_id=customer_id, actor_id=actor_id
+    )
+    items = tuple(_view(row) for row in rows[:limit])
+    more = len(rows) > limit
+    return AuditPage(items=items, next_cursor=encode_cursor(items[-1].at, items[-1].id) if more else None)
+
+
+def _view(row: Row) -> AuditEntryView:
+    return AuditEntryView(
+        id=row["id"],
+        at=row["at"],
+        actor=row["actor_name"] or _ACTOR_WORDS[row["actor_kind"]],
+        action=row["action"],
+        subject_kind=row["subject_kind"],
+        subject_id=row["subject_id"],
+        customer_id=row["customer_id"],
+        reason=row["reason"],
+        details=msgspec.json.decode(row["details"], type=dict[str, object]),
+    )

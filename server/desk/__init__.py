@@ -1,0 +1,1 @@
+"""The desk: what staff do for customers: find, register, look, edit, invite."""

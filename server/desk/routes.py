@@ -1,0 +1,44 @@
+"""HTTP of what staff do for customers."""
+
+from uuid import UUID
+
+from server.desk import registration, service
+from server.desk.search import search_customers as find
+from server.http import Call, operation
+from shared.members import Accepted
+from shared.staff import CustomerChange, CustomerDetail, CustomerRegistered, RegisterCustomer, SearchResult
+
+
+@operation("search_customers")
+async def search_customers(call: Call) -> SearchResult:
+    """Find customers by name, email, phone or card."""
+    return await find(call.ctx, call.query("q"))
+
+
+@operation("register_customer")
+async def register_customer(call: Call) -> CustomerRegistered:
+    """Register a customer at the till."""
+    return await registration.register_customer(call.ctx, call.staff, call.message(RegisterCustomer))
+
+
+@operation("get_customer")
+async def get_customer(call: Call) -> CustomerDetail:
+    """Show a customer; that it was opened is written down."""
+    return await service.open_customer(call.ctx, _customer_id(call))
+
+
+@operation("change_customer")
+async def change_customer(call: Call) -> CustomerDetail:
+    """Change a customer's names, birthday or notes."""
+    return await service.change_customer(call.ctx, call.staff, _customer_id(call), call.message(CustomerChange))
+
+
+@operation("invite_customer")
+async def invite_customer(call: Call) -> Accepted:
+    """Send the mail with which a customer chooses a password."""
+    return await service.invite_customer(call.ctx, _customer_id(call))
+
+
+def _customer_id(call: Call) -> UUID:
+    customer_id: UUID = call.request.path_params["customer_id"]
+    return customer_id

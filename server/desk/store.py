@@ -1,0 +1,79 @@
+"""SQL of what staff see and write of a customer."""
+
+from datetime import datetime
+from uuid import UUID
+
+from server.context import Context
+from server.db.engine import DB, Row
+
+# Who is known by this email address, phone number or card, proven or not. A former card still names its person.
+_DUPLICATE = """
+select c.id
+from customer c
+where c.status not in ('merged', 'erased') and c.id in (
+    select customer from contact_point where kind = 'email' and key = $1 and status <> 'retired'
+    union all
+    select customer from contact_point where kind = 'phone' and key = $2 and status <> 'retired'
+    union all
+    select customer from card where code = $3 and customer is not null
+)
+order by c.created_at, c.id limit 1
+"""
+_CUSTOMER = """
+select c.*, l.id is not null as has_login, l.password_version,
+       e.value as email, e.key as email_key, e.status as email_status, e.verified_at as email_verified_at,
+       p.value as phone, p.status as phone_status,
+       (select o.completed_at from orders o where o.customer = c.id order by o.completed_at desc, o.id desc limit 1)
+           as last_order_at
+from customer c
+left join login l on l.customer = c.id
+left join contact_point e on e.customer = c.id and e.kind = 'email' and e.is_primary
+left join contact_point p on p.customer = c.id and p.kind = 'phone' and p.is_primary
+where c.id = $1
+"""
+_CONTACT_POINTS = """
+select kind, value, status, is_primary, verified_at, retired_at, retired_reason from contact_point
+where customer = $1 order by is_primary desc, created_at desc, id desc limit 100
+"""
+_CARDS = """
+select k.code, k.status, k.issued_at, k.ended_at, n.code as successor_code, k.membership as membership_id
+from card k left join card n on n.id = k.replaced_by
+where k.customer = $1 order by k.status = 'active' desc, k.issued_at desc, k.id desc limit 100
+"""
+_EMAIL_CHANGES = """
+select id, mode, state, old_email, new_email, requested_at, confirmed_at, undo_until from email_change
+where customer = $1 and (state = 'pending' and expires_at > $2 or state = 'confirmed' and undo_until > $2)
+order by requested_at desc, id desc limit 20
+"""
+_SET_NOTES = "update customer set notes = $2, updated_at = $3 where id = $1"
+
+
+async def find_duplicate(*, email_key: str | None, phone_key: str | None, card: str | None) -> UUID | None:
+    """Return the customer, the oldest if there are several, who has one of these already."""
+    row = await DB.fetch_row(_DUPLICATE, email_key, phone_key, card)
+    return row["id"] if row else None
+
+
+async def find_customer(customer_id: UUID) -> Row | None:
+    """Return a customer with primary addresses, login and last order."""
+    return await DB.fetch_row(_CUSTOMER, customer_id)
+
+
+async def list_contact_points(customer_id: UUID) -> list[Row]:
+    """Return a customer's addresses, the primary ones first."""
+    return await DB.fetch(_CONTACT_POINTS, customer_id)
+
+
+async def list_cards(customer_id: UUID) -> list[Row]:
+    """Return a customer's cards with their successors, active ones first."""
+    return await DB.fetch(_CARDS, customer_id)
+
+
+async def list_email_changes(customer_id: UUID, now: datetime) -> list[Row]:
+    """Return the email changes that wait for their proof or can still be taken back, newest first."""
+    return await DB.fetch(_EMAIL_CHANGES, customer_id, now)
+
+
+async def set_notes(ctx: Context, customer_id: UUID, notes: str) -> None:
+    """Replace a customer's notes."""
+    await DB.fetch(_SET_NOTES, customer_id, notes, ctx.now)

@@ -1,0 +1,1 @@
+"""Email changes: another address for the same person, by member or staff, and the way back."""

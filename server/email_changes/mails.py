@@ -1,0 +1,143 @@
+"""The mails around an email change. Each goes to an address on file, except the one whose point is to prove a new one.
+
+What goes to an address that is not proven names nobody and nothing: it may be a stranger's mailbox.
+"""
+
+from typing import TYPE_CHECKING
+
+from server.context import Context
+from server.customers.rules import mask_email
+from server.db.engine import Row
+from server.email_changes.store import Change
+from server.messages.service import queue_mail
+from server.sessions.links import Purpose, create_link
+from shared.limits import EMAIL_CHANGE_LINK_LIFE, NOT_ME_LINK_LIFE
+
+if TYPE_CHECKING:
+    from server.email_changes.apply import Applied
+
+_CODES_PER_MAIL = 8  # A mail's parameter holds 254 characters; more vouchers go into more mails.
+_PROVEN = ("verified", "bouncing")
+
+
+async def ask_for_proof(ctx: Context, change: Change, *, is_taken: bool) -> None:
+    """Mail the link that proves the new address; to its owner, if another member has it, that nothing was changed.
+
+    The link is made in both cases, and opens nothing in the second, so that the work is the same.
+    """
+    token = await create_link(
+        ctx,
+        purpose=Purpose.EMAIL_CHANGE,
+        customer_id=change.customer_id,
+        email_key=change.new_key,
+        subject=change.id,
+        state=change.old_key,
+        life=EMAIL_CHANGE_LINK_LIFE,
+        is_void=is_taken,
+    )
+    await queue_mail(
+        ctx,
+        to=change.new_email,
+        template="email_change_taken" if is_taken else "email_change_confirm",
+        customer_id=None if is_taken else change.customer_id,
+        token=None if is_taken else token,
+    )
+
+
+async def ask_to_verify(ctx: Context, change: Change) -> None:
+    """Mail the link that proves an address which staff have set."""
+    token = await create_link(
+        ctx,
+        purpose=Purpose.EMAIL_CHANGE,
+        customer_id=change.customer_id,
+        email_key=change.new_key,
+        subject=change.id,
+        state=change.new_key,
+        life=EMAIL_CHANGE_LINK_LIFE,
+    )
+    await queue_mail(
+        ctx, to=change.new_email, template="email_change_verify", customer_id=change.customer_id, token=token
+    )
+
+
+async def warn_of_request(ctx: Context, customer: Row, change: Change) -> None:
+    """Tell the old address that a change was asked for, with the "not me" link."""
+    if customer["email_status"] in _PROVEN:
+        await _to_old(ctx, customer, change, "email_change_requested")
+
+
+async def tell_applied(ctx: Context, customer: Row, change: Change, applied: "Applied") -> None:
+    """Tell the old address, if it was proven, with a fresh "not me" link, and the new one, if it is."""
+    if applied.effects.old_status in _PROVEN and not applied.effects.is_correction:
+        await _to_old(ctx, customer, change, f"email_changed_{change.mode}")
+    if not applied.effects.applied_by_staff:
+        parameters = {"given_name": customer["given_name"], "old_email": mask_email(change.old_email)}
+        await queue_mail(
+            ctx,
+            to=change.new_email,
+            template=f"email_changed_welcome_{change.mode}",
+            customer_id=change.customer_id,
+            parameters=parameters,
+        )
+        await send_codes(ctx, customer, change.new_email, applied.voucher_codes)
+
+
+async def tell_cancelled(ctx: Context, customer: Row, change: Change) -> None:
+    """Tell the address in use that the change will not happen."""
+    await queue_mail(
+        ctx,
+        to=change.old_email,
+        template="email_change_cancelled",
+        customer_id=change.customer_id,
+        parameters={"given_name": customer["given_name"]},
+    )
+
+
+async def tell_undone(ctx: Context, customer: Row, change: Change, applied: "Applied") -> None:
+    """Tell both addresses, as far as they were proven, that all is as it was."""
+    effects = applied.effects
+    if effects.old_status in _PROVEN:
+        await queue_mail(
+            ctx,
+            to=change.old_email,
+            template="email_change_undone",
+            customer_id=change.customer_id,
+            parameters={"given_name": customer["given_name"]},
+        )
+        await send_codes(ctx, customer, change.old_email, applied.voucher_codes)
+    if customer["email_key"] == change.new_key and customer["email_status"] in _PROVEN:
+        await queue_mail(ctx, to=change.new_email, template="email_change_undone_new", customer_id=change.customer_id)
+
+
+async def _to_old(ctx: Context, customer: Row, change: Change, template: str) -> None:
+    # Made without the customer's name on it: a second change must not void the way back from the first.
+    token = await create_link(
+        ctx,
+        purpose=Purpose.NOT_ME,
+        customer_id=None,
+        email_key=change.old_key,
+        subject=change.id,
+        life=NOT_ME_LINK_LIFE,
+    )
+    await queue_mail(
+        ctx,
+        to=change.old_email,
+        template=template,
+        customer_id=change.customer_id,
+        token=token,
+        parameters={"given_name": customer["given_name"], "new_email": mask_email(change.new_email)},
+        priority=1,
+    )
+
+
+async def send_codes(ctx: Context, customer: Row, to: str, codes: tuple[str, ...]) -> None:
+    """Mail the codes of reissued vouchers; only to a proven address, as they are worth money."""
+    for start in range(0, len(codes), _CODES_PER_MAIL):
+        part = ", ".join(codes[start : start + _CODES_PER_MAIL])
+        await queue_mail(
+            ctx,
+            to=to,
+            template="vouchers_reissued",
+            customer_id=customer["id"],
+            parameters={"given_name": customer["given_name"], "codes": part},
+        )

@@ -1,0 +1,1 @@
+"""Rewards: what points buy, and the vouchers that stand for it."""

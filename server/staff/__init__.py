@@ -1,0 +1,1 @@
+"""Staff: who works here, their sessions and roles, and the keys of their tills."""
