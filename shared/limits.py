@@ -9,6 +9,7 @@ PHONE_LENGTH_MAX = 32  # E.164 has 15 digits; people add spaces, dashes and brac
 PASSWORD_LENGTH_MAX = 256  # Code points; far above the 64 that NIST 800-63B asks to accept.
 PASSWORD_BYTES_MAX = 1024  # What is handed to Argon2 at most.
 PASSWORD_SCORE_MIN = 3  # zxcvbn's "safely unguessable": ten to the eighth guesses or more.
+PASSWORD_OWN_LETTERS_MIN = 5  # Different letters and digits that stand beside names and the shop's words: more than a year.
 PASSWORD_GUESSED_LENGTH = 24  # Letters whose strength is estimated first; takes 10 ms at most.
 REASON_LENGTH_MAX = 500
 SEARCH_LENGTH_MAX = 254

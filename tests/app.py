@@ -25,6 +25,7 @@ from server.clock import ManualClock
 from server.context import Context, Tools, system_context
 from server.db.engine import DB
 from server.db.ids import new_id
+from server.edge import Edge
 from server.messages.service import SendMail, send_mail
 from server.programmes import store as programmes
 from server.programmes.rules import EarningRules
@@ -84,13 +85,34 @@ class SignedUp(msgspec.Struct, frozen=True, kw_only=True):
 class World:
     """The service, its clock, a client, and the steps that tests have in common."""
 
-    def __init__(self, settings: Settings, clock: ManualClock, tools: Tools, client: httpx.AsyncClient) -> None:
+    def __init__(self, settings: Settings, clock: ManualClock, app: Edge, client: httpx.AsyncClient) -> None:
         self.settings = settings
         self.clock = clock
-        self.tools = tools
+        self.app = app
         self.client = client
         # What the worker would run, by the name the job was enqueued under; tests add their own.
         self.jobs: dict[str, Job] = {"mail.send": _send_mail}
+
+    @property
+    def tools(self) -> Tools:
+        """What the app works with."""
+        tools: Tools = self._state.tools
+        return tools
+
+    def replace_tools(self, **changes: object) -> None:
+        """Give the app other tools from now on, such as a counting password hasher."""
+        self._state.tools = msgspec.structs.replace(self.tools, **changes)
+
+    @property
+    def _state(self) -> Any:  # noqa: ANN401 - Litestar's state
+        return self.app.app.state  # type: ignore[attr-defined]
+
+    @asynccontextmanager
+    async def client_at(self, address: str) -> AsyncIterator[httpx.AsyncClient]:
+        """Yield a client of another network address than the world's own, which is 198.51.100.7."""
+        transport = httpx.ASGITransport(app=self.app, client=(address, 40000))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            yield client
 
     @property
     def ctx(self) -> Context:
@@ -235,11 +257,11 @@ async def open_world(database_url: str, data_dir: Path, **overrides: object) -> 
     clock = ManualClock(START_AT)
     settings = test_settings(database_url, data_dir, **overrides)
     edge = create_app(settings, clock=clock)
-    app = edge.app  # type: ignore[attr-defined]
-    async with app.lifespan():
+    assert isinstance(edge, Edge)
+    async with edge.app.lifespan():  # type: ignore[attr-defined]
         transport = httpx.ASGITransport(app=edge, client=("198.51.100.7", 40000))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            world = World(settings, clock, app.state.tools, client)
+            world = World(settings, clock, edge, client)
             await _add_programme(world.ctx)
             yield world
 

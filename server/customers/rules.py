@@ -52,7 +52,7 @@ def parse_email(text: str, field: str) -> EmailAddress:
     if value != unicodedata.normalize("NFKC", value):
         raise _bad_email(field, "The address holds characters that only look like others.")
     try:
-        found = validate_email(value, check_deliverability=False, test_environment=True)
+        found = validate_email(value, check_deliverability=False, test_environment=True, strict=True)
     except EmailNotValidError as error:
         raise _bad_email(field, "Write the address as in name@example.com.") from error
     local, domain = found.local_part, (found.ascii_domain or found.domain).lower()

@@ -8,7 +8,7 @@ from zxcvbn import zxcvbn
 
 from server.errors import Invalid
 from server.settings import Settings
-from shared.limits import PASSWORD_BYTES_MAX, PASSWORD_GUESSED_LENGTH, PASSWORD_SCORE_MIN
+from shared.limits import PASSWORD_BYTES_MAX, PASSWORD_GUESSED_LENGTH, PASSWORD_OWN_LETTERS_MIN, PASSWORD_SCORE_MIN
 from shared.problems import Code, FieldProblem
 
 # zxcvbn looks at no more than this; the first letters alone decide when they are hard enough.
@@ -48,7 +48,8 @@ _BLOCKED = frozenset(
     )
 )
 _OUR_WORDS = ("loyalty", "points", "rewards", "regulars", "member", "voucher", "customer")
-_NOT_LETTERS = re.compile(r"[\W_]+")
+_KNOWN_WORD_MIN = 3
+_NOT_LETTERS = re.compile(r"[\s!-/:-@\[-`{-~]+")
 
 
 def check_new_password(
@@ -75,7 +76,7 @@ def _weakness(password: str, known: list[str], length_min: int) -> str | None:
     if len(password.encode()) > PASSWORD_BYTES_MAX:
         return f"At most {PASSWORD_BYTES_MAX} bytes."
     letters = _NOT_LETTERS.sub("", password.casefold())
-    if letters in _BLOCKED or letters in {_NOT_LETTERS.sub("", word) for word in known}:
+    if letters in _BLOCKED or _own_letters_count(letters, known) < PASSWORD_OWN_LETTERS_MIN:
         return "This password is well known, or made of your own name or the shop's."
     # The beginning alone is enough if it is hard to guess; the estimate of long texts takes a tenth of a second.
     start = zxcvbn(password[:PASSWORD_GUESSED_LENGTH], known)
@@ -83,6 +84,13 @@ def _weakness(password: str, known: list[str], length_min: int) -> str | None:
         return None
     whole = zxcvbn(password[:_ESTIMATED_MAX], known) if len(password) > PASSWORD_GUESSED_LENGTH else start
     return None if whole["score"] >= PASSWORD_SCORE_MIN else _advice(whole["feedback"])
+
+
+def _own_letters_count(letters: str, known: list[str]) -> int:
+    # A row of known words and a year is what a guesser tries first, however many words it is.
+    for word in sorted((_NOT_LETTERS.sub("", word) for word in known), key=len, reverse=True):
+        letters = letters.replace(word, "") if len(word) >= _KNOWN_WORD_MIN else letters
+    return len(set(letters))
 
 
 def _advice(feedback: dict[str, object]) -> str:
