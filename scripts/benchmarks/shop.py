@@ -19,10 +19,10 @@ import msgspec
 import uvloop
 from argon2 import PasswordHasher
 
+from scripts.benchmarks.load import Job, Report
 from server.db.embedded import EmbeddedPostgres
 from server.db.migrate import migrate
 from server.tokens import hash_token
-from scripts.benchmarks.load import Job, Report
 
 MEMBERS = 20_000
 PASSWORD = "benchmarks-are-not-members"
