@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
@@ -34,8 +34,8 @@ def decode_cursor(text: str) -> tuple[datetime, UUID] | None:
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         cursor = msgspec.json.decode(raw, type=Cursor)
-    except (binascii.Error, ValueError, msgspec.MsgspecError) as error:
+        if cursor.at.tzinfo is None:
+            raise ValueError("a cursor of ours has an aware instant")
+        return cursor.at.astimezone(UTC), cursor.id
+    except (binascii.Error, ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise Invalid(FieldProblem(field="cursor", detail="This is not a cursor of this list.")) from error
-    if cursor.at.tzinfo is None:
-        raise Invalid(FieldProblem(field="cursor", detail="This is not a cursor of this list."))
-    return cursor.at, cursor.id

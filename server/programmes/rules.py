@@ -1,7 +1,7 @@
 """What a sale earns: pure functions over the programme's rules. Fractions of points are exact until the one rounding."""
 
 from collections.abc import Sequence
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from fractions import Fraction
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -117,8 +117,7 @@ def spread(total: int, exact: Sequence[Fraction]) -> list[int]:
 
 def start_of_local_day(at: datetime, zone: str) -> datetime:
     """Return the first instant of the local day that holds `at`."""
-    tz = ZoneInfo(zone)
-    return datetime.combine(at.astimezone(tz).date(), time(), tz)
+    return _local_midnight(at, zone, 0)
 
 
 def eligible_from(enrolled_at: datetime, launch_at: datetime, zone: str) -> datetime:
@@ -144,7 +143,10 @@ def lot_dates(earned_at: datetime, rules: EarningRules, zone: str) -> LotDates:
 
 def _local_midnight(at: datetime, zone: str, days_later: int) -> datetime:
     tz = ZoneInfo(zone)
-    return datetime.combine(at.astimezone(tz).date() + timedelta(days=days_later), time(), tz)
+    midnight = datetime.combine(at.astimezone(tz).date() + timedelta(days=days_later), time(), tz)
+    # In UTC, because Python compares two times of one zone by their clock faces, and a midnight that the change to
+    # summer time skips equals nothing at all.
+    return midnight.astimezone(UTC)
 
 
 def _percent_of(category: str, rules: EarningRules) -> int:
