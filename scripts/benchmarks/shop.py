@@ -150,7 +150,7 @@ def _service(dsn: str, folder: Path, hasher: PasswordHasher) -> Iterator[int]:
         "REGULARS_ARGON2_PARALLELISM": str(hasher.parallelism),
     }
     process = subprocess.Popen(
-        [sys.executable, "-m", "server.cli", "serve"], env=environment, stdout=subprocess.DEVNULL
+        [str(Path(sys.executable).with_name("regulars")), "serve"], env=environment, stdout=subprocess.DEVNULL
     )
     try:
         _wait_until_ready(port, process)
