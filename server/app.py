@@ -1,5 +1,6 @@
 """The composition root: everything is built and wired here, and nowhere else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import ModuleType
@@ -94,7 +95,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
         )
         try:
             await seed_wordings(tools.clock.now())
-            yield
+            async with _worker(tools):
+                yield
         finally:
             tools.passwords.close()
             await DB.close()
@@ -109,6 +111,24 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
         debug=False,
     )
     return Edge(app, settings=settings, metrics=metrics)
+
+
+@asynccontextmanager
+async def _worker(tools: Tools) -> AsyncIterator[None]:
+    """Run jobs beside the requests, if this process is to; the last request has ended when it stops."""
+    if not tools.settings.run_worker:
+        yield
+        return
+    # Imported here, as its libraries take a third of a second that commands and tests need not wait for.
+    from server.worker import run_worker
+
+    stop = asyncio.Event()
+    working = asyncio.create_task(run_worker(tools, stop), name="worker")
+    try:
+        yield
+    finally:
+        stop.set()
+        await working
 
 
 def route_handlers() -> list[HTTPRouteHandler]:
