@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 
 from server import operations
 from server.accounts import routes as accounts_routes
+from server.audience import routes as audience_routes
 from server.audit import routes as audit_routes
 from server.clock import Clock, SystemClock
 from server.consents import routes as consents_routes
@@ -50,6 +51,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     ledger_routes,
     orders_routes,
     staff_routes,
+    audience_routes,
     audit_routes,
     desk_routes,
     email_changes_routes,
