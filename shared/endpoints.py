@@ -67,7 +67,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="get_api_page_script", method="GET", path="/schema/page.js", caller=_A, media_type="text/javascript"),
     Endpoint(operation="get_api_page_style", method="GET", path="/schema/page.css", caller=_A, media_type="text/css"),
     Endpoint(operation="get_openapi_document", method="GET", path="/schema/openapi.json", caller=_A),
-    Endpoint(operation="get_page_file", method="GET", path="/pages/{name}", caller=_A),
+    Endpoint(operation="get_page_file", method="GET", path="/pages/{name}", caller=_A, media_type="text/*"),
     # Members.
     Endpoint(operation="get_me", method="GET", path="/v1/me", caller=_M, response=members.Me),
     Endpoint(operation="change_me", method="PATCH", path="/v1/me", caller=_M, request=members.ProfileChange, response=members.Me),

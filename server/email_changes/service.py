@@ -12,7 +12,7 @@ from server.db.engine import DB, Row
 from server.email_changes import mails, store
 from server.email_changes.apply import apply_change, carry_consent, undo_change
 from server.email_changes.store import Change
-from server.errors import Refused
+from server.errors import Refused, Throttled
 from server.rewards.service import reissue_vouchers
 from server.sessions.links import Link, Purpose, find_link, use_link, void_links, void_links_about
 from server.sessions.service import end_sessions, prove_password
@@ -31,8 +31,8 @@ async def request_change(ctx: Context, member: Member, form: EmailChangeRequest)
 
     Raises:
         Invalid: EMAIL_INVALID.
-        Refused: REAUTH_REQUIRED, EMAIL_SAME, or CHANGE_LIMIT after EMAIL_CHANGES_MAX in EMAIL_CHANGES_WINDOW.
-        Throttled: Too many wrong passwords.
+        Refused: REAUTH_REQUIRED or EMAIL_SAME.
+        Throttled: Too many wrong passwords; CHANGE_LIMIT after EMAIL_CHANGES_MAX in EMAIL_CHANGES_WINDOW.
     """
     email = read_email(ctx, form.new_email, "new_email")
     proven = await prove_password(ctx, member.customer_id, form.password)
@@ -43,7 +43,7 @@ async def request_change(ctx: Context, member: Member, form: EmailChangeRequest)
         if email.key == proven.email_key:
             raise Refused(Code.EMAIL_SAME)
         if await store.count_requests(customer["id"], ctx.now - EMAIL_CHANGES_WINDOW) >= EMAIL_CHANGES_MAX:
-            raise Refused(Code.CHANGE_LIMIT)
+            raise Throttled(EMAIL_CHANGES_WINDOW, Code.CHANGE_LIMIT)
         owner_id = await customers.find_customer_by_verified_email(email.key)
         await store.supersede_pending(customer["id"])
         change = await store.insert_change(

@@ -65,6 +65,7 @@ _QUERY: dict[str, tuple[str, Json]] = {
 }  # fmt: skip
 _PATH: dict[str, str] = {
     "purpose": "What the mailed link is for.",
+    "name": "Name of the file.",
 }
 _PARAMETER = re.compile(r"\{(\w+)\}")
 
