@@ -43,3 +43,7 @@ class AnswerNotUnderstood(ConsoleError):
         super().__init__(f"answer with status {status} not understood")
         self.status = status
         self.maybe_done = maybe_done
+
+
+class ServiceNotStarted(Exception):
+    """The application in this process refused to start; the text is its own reason."""

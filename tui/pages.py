@@ -41,7 +41,7 @@ class Page(Screen[None]):
     """
 
     PAGE: ClassVar[str]
-    HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (60, "-narrow"), (100, "-wide"), (150, "-extra-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-tiny-width"), (60, "-narrow"), (100, "-wide"), (130, "-extra-wide")]
     VERTICAL_BREAKPOINTS = [(0, "-tiny-height"), (20, "-short"), (30, "-tall")]
 
     @property

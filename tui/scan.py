@@ -86,7 +86,11 @@ class Machine:
             return PREFIX_SECONDS_MAX
         if not self._run:
             return None
-        return END_GAP_SECONDS_MAX if len(self._run) >= BURST_LENGTH_MIN else self.gap_seconds_max
+        return self._end_gap_seconds_max if len(self._run) >= BURST_LENGTH_MIN else self.gap_seconds_max
+
+    @property
+    def _end_gap_seconds_max(self) -> float:
+        return max(END_GAP_SECONDS_MAX, self.gap_seconds_max)
 
     def feed(self, press: Press, *, in_text: bool) -> list[Output]:
         """Take the next key; `in_text` says that letters are text now and not commands."""
@@ -140,7 +144,7 @@ class Machine:
 
     def _feed_other(self, press: Press) -> list[Output]:
         text = "".join(held.character or "" for held in self._run)
-        in_time = press.at - self._last_at <= END_GAP_SECONDS_MAX
+        in_time = press.at - self._last_at <= self._end_gap_seconds_max
         if press.key in BURST_END_KEYS and in_time and is_code(text):
             leaked = self._leaked
             self._reset()

@@ -9,6 +9,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 
+from tui.errors import ServiceNotStarted
+
 Message = dict[str, object]
 Application = Callable[..., Awaitable[None]]  # ASGI 3
 OpenHttp = Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
@@ -17,10 +19,6 @@ _CONNECT_SECONDS = 3.0
 _ANSWER_SECONDS = 30.0  # The client gives up earlier; this only bounds what it forgets.
 _START_SECONDS = 120.0  # The first start of a shop makes its database.
 _STOP_SECONDS = 30.0
-
-
-class ServiceNotStarted(Exception):
-    """The application in this process refused to start; the text is its own reason."""
 
 
 @asynccontextmanager

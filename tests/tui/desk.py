@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace as change
 
+import httpx
 from textual import events
 from textual.pilot import Pilot
 
-from tests.tui.fake import NOW, PASSWORD
+from tests.tui.fake import NOW, PASSWORD, FakeService
 from tui.app import Console, Options
 from tui.transport import Application, embedded
 from tui.widgets.bars import StatusLine
@@ -99,12 +100,19 @@ class Till:
         return "\n".join("".join(segment.text for segment in strip) for strip in strips)
 
 
+def _reach(application: Application) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    """Open a client; what the fake raises is raised in the client, as a broken connection would be."""
+    if isinstance(application, FakeService):
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=application), base_url="http://localhost")
+    return embedded(application)
+
+
 @asynccontextmanager
 async def open_till(
     application: Application, *, size: tuple[int, int] = (100, 32), **options: object
 ) -> AsyncIterator[Till]:
     """Run a console over an application in this process."""
-    async with embedded(application) as http:
+    async with _reach(application) as http:
 
         async def connect():  # type: ignore[no-untyped-def]
             return http

@@ -55,8 +55,7 @@ class AuditPage(Page):
         self._entries += answer.items
         self._next_cursor = answer.next_cursor
         self._show()
-        if answer.next_cursor:
-            self.console.say(f"The newest {len(self._entries)} entries; more at the end of the list.")
+        self.frame_changed()
 
     def _show(self) -> None:
         session = self.console.session
@@ -88,7 +87,9 @@ class AuditPage(Page):
     # The page ---------------------------------------------------------------------------------------------------------
 
     def crumbs(self) -> str:
-        return "Audit"
+        if not self._entries:
+            return "Audit"
+        return f"Audit ({len(self._entries)} shown{', more below' if self._next_cursor else ''})"
 
     def handlers(self) -> Handlers:
         return {

@@ -24,7 +24,6 @@ from tui.formatting import (
     card_row,
     consent_rows,
     contact_rows,
-    counted,
     entry_notes,
     entry_row,
     full_name,
@@ -158,6 +157,7 @@ class CustomerPage(Page):
         rows.empty_words = _EMPTY[tab] if paged is None or paged.is_fetched else ""
         rows.set_columns(_COLUMNS[tab])
         rows.set_rows(self._rows())
+        self._show_count()
         if paged is not None and not paged.is_fetched:
             self._fetch(more=False)
 
@@ -249,8 +249,14 @@ class CustomerPage(Page):
             rows = self.query_one("#rows", LineList)
             rows.empty_words = _EMPTY[self.tab]
             rows.set_rows(self._rows())
-            known = counted(len(paged), "row", "rows")
-            self.console.say(f"The newest {known}; more at the end of the list." if page.next_cursor else "")
+            self._show_count()
+
+    def _show_count(self) -> None:
+        paged = self._paged()
+        words = ""
+        if paged is not None and paged.is_fetched:
+            words = f"{len(paged)}{'+' if paged.next_cursor else ''} rows"
+        self.query_one(TabLine).note = words
 
     # What staff do ----------------------------------------------------------------------------------------------------
 
@@ -269,7 +275,7 @@ class CustomerPage(Page):
 
     @on(LineList.Chosen, "#rows")
     def _toggle(self, message: LineList.Chosen) -> None:
-        if self.detail is not None and self.detail.merged_into is not None and self._paged() is None:
+        if self.detail is not None and self.detail.merged_into is not None:
             self.console.open_customer(str(self.detail.merged_into))
             return
         self._opened ^= {message.key}

@@ -218,11 +218,8 @@ class FindPage(Page):
         results.set_rows([hit_row(hit, today=self._today()) for hit in self._recent], keep_cursor=False)
         results.remove_class("-active")
         typed = self.typed_text()
-        words = (
-            f"type at least {limits.SEARCH_LETTERS_MIN} letters or {limits.SEARCH_DIGITS_MIN} digits" if typed else ""
-        )
-        self.query_one("#search-box").border_subtitle = safe(words) if words else None
-        self.console.say("Opened last at this terminal:" if self._recent and not typed else "")
+        too_short = f"type at least {limits.SEARCH_LETTERS_MIN} letters or {limits.SEARCH_DIGITS_MIN} digits"
+        self._subtitle(too_short if typed else "opened last at this terminal" if self._recent else "")
 
     # Opening --------------------------------------------------------------------------------------------------------
 

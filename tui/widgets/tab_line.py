@@ -23,6 +23,7 @@ class TabLine(Widget):
 
     active: reactive[int] = reactive(0)
     titles: reactive[tuple[str, ...]] = reactive(())
+    note: reactive[str] = reactive("")
 
     def __init__(self, titles: Sequence[str]) -> None:
         super().__init__()
@@ -42,7 +43,8 @@ class TabLine(Widget):
             parts.append((label, "bold $accent" if index == self.active else "$foreground"))
             parts.append(("─", "$text-muted"))
         rest = self.size.width - sum(len(text) for text, _ in parts)
-        return join(*parts, ("─" * max(0, rest), "$text-muted"))
+        note = f" {self.note} ─" if self.note and len(self.note) + 3 <= rest else ""
+        return join(*parts, ("─" * max(0, rest - len(note)) + note, "$text-muted"))
 
     def on_click(self, event: events.Click) -> None:
         start = 1

@@ -1,0 +1,54 @@
+"""The one list of actions: no two keys clash, every key bar fits, every permission is the route's own."""
+
+import itertools
+
+import pytest
+
+from shared.endpoints import BY_OPERATION
+from tui.actions import ACTIONS, BY_ID, actions_on
+
+PAGES = ("lock", "find", "customer", "register", "edit", "email", "undo", "audience", "audit", "programmes", "help")
+# Kept by browsers and terminals, so never ours.
+FOREIGN_KEYS = {"ctrl+n", "ctrl+t", "ctrl+w", "f10", "f11", "f12"}
+# What an action does at the service, by its action.
+OPERATIONS = {
+    "customer.email": {"change_email", "correct_email"},
+    "customer.undo": {"undo_email_change"},
+    "customer.edit": {"change_customer"},
+    "customer.invite": {"invite_customer"},
+    "customer.tab6": {"list_customer_audit"},
+    "find.open": {"get_customer"},
+    "app.find": {"search_customers"},
+    "app.register": {"register_customer"},
+    "app.audience": {"get_audience"},
+    "audience.retry": {"retry_audience_contact"},
+    "audience.resume": {"resume_audience"},
+    "audience.open": {"get_customer"},
+    "app.audit": {"list_audit"},
+    "app.programmes": {"list_programmes"},
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_two_actions_of_a_page_share_a_key(page: str) -> None:
+    keys = [key for action in actions_on(page) for key in action.keys]
+    assert len(keys) == len(set(keys))
+
+
+def test_no_key_belongs_to_a_browser_or_a_terminal() -> None:
+    keys = set(itertools.chain.from_iterable(action.keys for action in ACTIONS))
+    assert not keys & FOREIGN_KEYS
+    assert not {key for key in keys if key.startswith("alt+")}
+
+
+@pytest.mark.parametrize(("action_id", "operations"), OPERATIONS.items())
+def test_an_action_needs_what_its_routes_need(action_id: str, operations: set[str]) -> None:
+    assert set(BY_ID[action_id].needs) == {BY_OPERATION[operation].permission for operation in operations}
+
+
+def test_every_action_that_needs_a_permission_is_checked_above() -> None:
+    assert {action.id for action in ACTIONS if action.needs} == set(OPERATIONS)
+
+
+def test_every_action_is_a_sentence() -> None:
+    assert all(action.sentence[0].isupper() and not action.sentence.endswith(".") for action in ACTIONS)
