@@ -1,7 +1,7 @@
 """Steps that the tests of email changes share."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -32,7 +32,7 @@ async def give_points(world: World, member: SignedUp, lots: Sequence[tuple[int, 
                 kind=EntryKind.EARN,
                 points=points,
                 source_key=str(new_id()),
-                occurred_at=START_AT - timedelta(days=10),
+                occurred_at=START_AT,
                 available_at=START_AT + timedelta(days=available_days),
                 expires_at=START_AT + timedelta(days=expires_days) if expires_days is not None else None,
                 customer_id=member.customer_id,
@@ -127,19 +127,17 @@ async def snapshot(customer_id: UUID) -> dict[str, object]:
     )
     cards = await DB.fetch("select code from card where customer = $1 and status = 'active' order by code", customer_id)
     assert figures is not None
+    vouchers = await DB.fetch(
+        "select value_minor, currency from voucher where customer = $1 and membership = $2 and status = 'issued' order by id",
+        customer_id,
+        home,
+    )
     return {
         "home": home,
         "lots": [tuple(lot) for lot in lots],
         "figures": tuple(figures),
         "cards": [card["code"] for card in cards],
-        "vouchers": [
-            (row["value_minor"], row["currency"])
-            for row in await DB.fetch(
-                "select value_minor, currency from voucher where customer = $1 and membership = $2 and status = 'issued' "
-                "order by id",
-                customer_id, home,
-            )  # fmt: skip
-        ],
+        "vouchers": [tuple(voucher) for voucher in vouchers],
     }
 
 
