@@ -67,11 +67,14 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
     if pusher is not None:
         handlers[PUSH_JOB] = partial(_push_audience, pusher, stop)
         sweeps.append(("audience", SWEEP_SECONDS, partial(_sweep_audience, pusher, stop)))
-    async with asyncio.TaskGroup() as group:
-        group.create_task(_end_grace(stop, cut))
-        group.create_task(_serve_queue(tools, handlers, stop, cut))
-        for name, seconds, work in sweeps:
-            group.create_task(_repeat(name, work, seconds=seconds, stop=stop, cut=cut))
+    grace = asyncio.create_task(_end_grace(stop, cut))
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_serve_queue(tools, handlers, stop, cut))
+            for name, seconds, work in sweeps:
+                group.create_task(_repeat(name, work, seconds=seconds, stop=stop, cut=cut))
+    finally:
+        grace.cancel()
 
 
 async def _create_pusher(tools: Tools, gateway: "Mailchimp | None") -> "Pusher | None":

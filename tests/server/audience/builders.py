@@ -47,7 +47,9 @@ def new_tools(settings: Settings, clock: ManualClock) -> Tools:
 class CutGateway(Mailchimp):
     """The real gateway; the n-th call of a kind ends as if the process had died before or after it."""
 
-    def __init__(self, settings: Settings, *, cut: str = "", after: bool = False, count: int = 1, **more: float) -> None:
+    def __init__(
+        self, settings: Settings, *, cut: str = "", after: bool = False, count: int = 1, **more: float
+    ) -> None:
         super().__init__(settings, **more)
         self.cut, self.after, self.count = cut, after, count
         self.calls: list[str] = []
@@ -172,9 +174,7 @@ class Shop:
             membership_id = await DB.fetch_value(
                 "select membership from membership_person where customer = $1 and left_at is null", customer_id
             )
-            await DB.fetch(
-                "update membership set available = $2, balance = $2 where id = $1", membership_id, points
-            )
+            await DB.fetch("update membership set available = $2, balance = $2 where id = $1", membership_id, points)
             assert isinstance(membership_id, UUID)
             await marks.mark_membership(self.ctx, membership_id)
 

@@ -112,7 +112,9 @@ async def test_five_hundred_contacts_go_in_one_call(shop: Shop) -> None:
         await shop.add_customer(f"m{number}@shop.test")
     await shop.push()
 
-    assert [path for method, path in shop.writes() if "merge-fields" not in path] == [f"/lists/{shop.mailchimp.list_id}"]
+    assert [path for method, path in shop.writes() if "merge-fields" not in path] == [
+        f"/lists/{shop.mailchimp.list_id}"
+    ]
     assert len(shop.live()) == 30
 
 
@@ -184,9 +186,7 @@ async def test_an_address_that_two_customers_name_is_the_contact_of_the_one_who_
     )
     assert (await shop.row("ana@shop.test"))["customer"] == ana
 
-    await DB.fetch(
-        "update contact_point set key = 'ana@shop.test', value = 'ana@shop.test' where customer = $1", ben
-    )
+    await DB.fetch("update contact_point set key = 'ana@shop.test', value = 'ana@shop.test' where customer = $1", ben)
     await shop.in_transaction(
         lambda: marks.ensure_contact(shop.ctx, customer_id=ben, email="ana@shop.test", email_key="ana@shop.test")
     )
@@ -228,10 +228,13 @@ async def test_without_an_audience_marks_are_kept_and_no_job_is_made(database_ur
 async def test_all_changes_of_a_second_share_one_wake_up_and_roll_back_with_their_cause(shop: Shop) -> None:
     ana = await shop.add_customer()
     await DB.fetch("delete from pgqueuer")
+
+    async def mark_and_fail() -> None:
+        await marks.mark_customers(shop.ctx, [ana])
+        raise RuntimeError
+
     with pytest.raises(RuntimeError):
-        async with DB.transaction():
-            await marks.mark_customers(shop.ctx, [ana])
-            raise RuntimeError
+        await shop.in_transaction(mark_and_fail)
     assert await DB.fetch("select 1 from pgqueuer") == []
 
     for _ in range(20):
