@@ -1,0 +1,202 @@
+"""Hostile bodies for every request message, made from its JSON schema and a good example."""
+
+import copy
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import msgspec
+
+from server.openapi import openapi_document
+from server.openapi.examples import EXAMPLES
+from shared.limits import BODY_BYTES_MAX
+
+Schema = Mapping[str, Any]
+
+_SCHEMAS: dict[str, Schema] = openapi_document()["components"]["schemas"]  # type: ignore[index]
+
+WRONG_TEXTS = ("a\x00b", "\x1b[2Jx", "ab\x7f", "ab\x85", "\u202eab", "ab\u2066", "ab\u2028", "\ufeffab")
+SURROGATE = "\ud800"
+
+
+class Mutation(NamedTuple):
+    """A body that must be refused, and the field that the refusal must name (None: the body as a whole)."""
+
+    name: str
+    body: bytes
+    field: str | None
+
+
+def field_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
+    """Yield bodies in which one field is wrong."""
+    example = copy.deepcopy(EXAMPLES[kind])
+    for path, schema, is_required in _fields(_SCHEMAS[kind.__name__], ()):
+        field = _dotted(path)
+        for value in _wrong_values(schema):
+            # A lone surrogate is no text at all, so the body that holds one is no JSON that could be looked into.
+            named = None if isinstance(value, str) and SURROGATE in value else field
+            yield Mutation(f"{field}={json.dumps(value)[:40]}", _body(_with(example, path, value)), named)
+        yield Mutation(f"{field}=1e400", _body(_with(example, path, "@")).replace(b'"@"', b"1e400"), field)
+        yield Mutation(f"{field} in Latin-1", _body(_with(example, path, "@")).replace(b'"@"', b'"caf\xe9"'), None)
+        if is_required and _holds(example, path):
+            yield Mutation(f"no {field}", _body(_without(example, path)), field)
+        if _holds(example, path):
+            yield Mutation(f"{field} twice", _twice(example, path), field)
+    for path in _objects(example, ()):
+        field = _dotted((*path, "sneaky"))
+        yield Mutation(f"unknown {field}", _body(_with(example, (*path, "sneaky"), 1)), field)
+
+
+def body_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
+    """Yield bodies that are wrong as a whole."""
+    good = _body(EXAMPLES[kind])
+    first = json.dumps(next(iter(EXAMPLES[kind])))
+    deep = 20_000
+    bodies = {
+        "nothing": b"",
+        "blanks": b"   ",
+        "null": b"null",
+        "a list": b"[" + good + b"]",
+        "a text": json.dumps(good.decode()).encode(),
+        "a number": b"12",
+        "cut short": good[:-1],
+        "followed by more": good + b"x",
+        "sent twice": good + good,
+        "with a mark in front": b"\xef\xbb\xbf" + good,
+        "in UTF-16": good.decode().encode("utf-16"),
+        "in UTF-32": good.decode().encode("utf-32"),
+        "with a comment": good + b"// x",
+        "with single quotes": good.replace(b'"', b"'"),
+        "NaN": b"NaN",
+        "a form": b"email=a%40b.test&password=x",
+        "XML": b"<?xml version='1.0'?><!DOCTYPE x [<!ENTITY y SYSTEM 'file:///etc/passwd'>]><x>&y;</x>",
+        "lists in lists": b"[" * deep + b"]" * deep,
+        "objects in objects": f"{{{first}:".encode() * 5_000 + b"1" + b"}" * 5_000,
+        "a deep field": f"{{{first}:{'[' * deep}{']' * deep}}}".encode(),
+        "an unclosed deep field": f"{{{first}:{'[' * deep}".encode(),
+        "bytes": bytes(range(256)),
+    }
+    yield from (Mutation(name, body, None) for name, body in bodies.items())
+
+
+def too_large(kind: type[msgspec.Struct]) -> bytes:
+    """Return a good body made too large by blanks."""
+    good = _body(EXAMPLES[kind])
+    return good + b" " * (BODY_BYTES_MAX + 1 - len(good))
+
+
+def _wrong_values(schema: Schema) -> Iterator[object]:
+    options = [_resolve(option) for option in schema.get("anyOf", [schema])]
+    types = {option["type"] for option in options if "type" in option}
+    (option,) = (option for option in options if option.get("type") != "null")
+    if "null" not in types:
+        yield None
+    match option.get("type", "string" if "enum" in option else None):
+        case "string":
+            yield from _wrong_texts(option)
+        case "integer":
+            yield from ("1", "", True, 1.0, 1.5, [], {}, -(2**70))
+            yield from ([2**70] if "maximum" not in option else [option["maximum"] + 1, 2**70])
+            yield from ([option["minimum"] - 1] if "minimum" in option else [])
+        case "boolean":
+            yield from (1, 0, "true", "", [], {})
+        case "array":
+            yield from ({}, "x", 1, True, {"0": 1}, [1], [None])
+            yield from ([[]] if option.get("minItems") else [])
+        case "object":
+            yield from ([], "x", 1, True, [{}])
+        case other:
+            raise AssertionError(f"no wrong values for {other}")
+
+
+def _wrong_texts(option: Schema) -> Iterator[object]:
+    yield from (True, [], {}, ["x"], {"x": 1})
+    if option.get("format") == "decimal":
+        # Numbers are good here.
+        yield from ("", "x", "1,5", "nan", "inf", "-inf", "1e999999", "9" * 5000)
+        return
+    yield from (1, 1.0, 2**70)
+    yield f"ab{SURROGATE}"
+    if "enum" in option or "format" in option or "pattern" in option:
+        yield from ("", "nonsense", "<b>x</b>", "x" * 5000)
+    yield from WRONG_TEXTS
+    if option.get("minLength"):
+        yield ""
+    if "maxLength" in option:
+        yield "x" * (option["maxLength"] + 1)
+        yield "\U0001f600" * (option["maxLength"] + 1)
+
+
+def _fields(schema: Schema, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Schema, bool]]:
+    for name, value in schema.get("properties", {}).items():
+        here = (*path, name)
+        resolved = _resolve(value)
+        yield here, resolved, name in schema.get("required", ())
+        inner = next((_resolve(part) for part in resolved.get("anyOf", [resolved]) if part.get("type") != "null"), {})
+        if inner.get("type") == "array":
+            yield from _fields(_resolve(inner["items"]), (*here, 0))
+        else:
+            yield from _fields(inner, here)
+
+
+def _resolve(schema: Schema) -> Schema:
+    return _SCHEMAS[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
+
+
+def _with(example: object, path: tuple[str | int, ...], value: object) -> object:
+    first, *rest = path
+    changed: Any = copy.deepcopy(example)
+    if isinstance(first, int):
+        changed = changed or [{}]
+    if rest:
+        held = changed[first] if isinstance(first, int) else changed.get(first)
+        changed[first] = _with(held if held is not None else {}, tuple(rest), value)
+    else:
+        changed[first] = value
+    return changed
+
+
+def _holds(example: object, path: tuple[str | int, ...]) -> bool:
+    for part in path:
+        try:
+            example = example[part]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return True
+
+
+def _without(example: object, path: tuple[str | int, ...]) -> object:
+    changed: Any = copy.deepcopy(example)
+    holder = changed
+    for part in path[:-1]:
+        holder = holder[part]
+    del holder[path[-1]]
+    return changed
+
+
+def _twice(example: object, path: tuple[str | int, ...]) -> bytes:
+    holder: Any = example
+    for part in path[:-1]:
+        holder = holder[part]
+    name, value = json.dumps(path[-1]), json.dumps(holder[path[-1]])
+    once = _body(_with(example, path, "@"))
+    return once.replace(b'"@"', f"{value}, {name}: {value}".encode())
+
+
+def _objects(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        yield path
+        for name, item in value.items():
+            yield from _objects(item, (*path, name))
+    elif isinstance(value, list):
+        for i, item in enumerate(value):
+            yield from _objects(item, (*path, i))
+
+
+def _body(value: object) -> bytes:
+    # Half of the hostile characters travel escaped, half as they are; JSON knows neither form of a control character.
+    return json.dumps(value, ensure_ascii=SURROGATE in str(value)).encode()

@@ -1,0 +1,140 @@
+"""A shop with everybody in it: two members, staff of every role, a till, a customer from the till."""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from server.db.engine import DB
+from server.db.ids import new_id
+from server.openapi.examples import EXAMPLES
+from shared.endpoints import BY_OPERATION, Caller, Endpoint
+from shared.enums import Role, Scope
+from tests.api.conformity import Conformity
+from tests.app import SignedUp, World, expect
+
+# Tries are counted whatever becomes of them.
+NOT_COMPARED = ("throttle_counter",)
+
+Headers = Mapping[str, str]
+
+
+class Shop:
+    """The world with its people, and requests made from the route table."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.client = world.client
+        self.staff: dict[Role, dict[str, str]] = {}
+        self.staff_ids: dict[Role, UUID] = {}
+        self.key: dict[str, str] = {}
+        self.ana: SignedUp
+        self.ben: SignedUp
+        self.till_customer_id = UUID(int=0)
+        self.contact_id = UUID(int=0)
+
+    async def fill(self) -> None:
+        """Let everybody in; every answer from here on is checked."""
+        self.client.event_hooks["response"].append(Conformity().check)
+        self.ana = await self.world.sign_up("ana@shop.test")
+        self.ben = await self.world.sign_up("ben@shop.test", given_name="Ben")
+        for role in Role:
+            self.staff_ids[role] = await self.world.add_staff(role)
+            self.staff[role] = await self.world.staff_headers(role, staff_id=self.staff_ids[role])
+        self.key = await self.world.pos_key()
+        expect(await self.send("push_order", json=self.order("first")), 201)
+        registered = expect(
+            await self.send("register_customer", json={"given_name": "Cy", "email": "cy@shop.test"}), 201
+        )
+        self.till_customer_id = UUID(registered["id"])
+        self.contact_id = await self._id("select id from audience_contact where customer = $1", self.ana.customer_id)
+        await self.world.run_jobs()
+
+    @staticmethod
+    async def _id(sql: str, *values: object) -> UUID:
+        found = await DB.fetch_value(sql, *values)
+        assert isinstance(found, UUID)
+        return found
+
+    def order(self, external_id: str) -> dict[str, Any]:
+        """Return a sale that earns Ana points."""
+        sale: dict[str, Any] = {**EXAMPLES[BY_OPERATION["push_order"].request]}  # type: ignore[index]
+        return sale | {"external_id": external_id, "customer": {"card_number": self.ana.card_number}}
+
+    def headers(self, endpoint: Endpoint) -> dict[str, str]:
+        """Return the headers with which an endpoint lets one in, an Idempotency-Key of this call's own included."""
+        headers = {"Idempotency-Key": f"test-{new_id()}"} if endpoint.idempotent else {}
+        match endpoint.caller:
+            case Caller.ANYONE:
+                return headers
+            case Caller.MEMBER:
+                return headers | self.ana.headers
+            case Caller.KEY:
+                return headers | self.key
+            case Caller.STAFF:
+                # The manager holds nearly every permission; marketing and admin none that the manager has not.
+                return headers | self.staff[Role.MANAGER]
+
+    def path(self, endpoint: Endpoint, **ids: object) -> str:
+        """Return the path with the ids of Ana's things, unless others are given."""
+        known = {
+            "customer_id": self.ana.customer_id,
+            "membership_id": self.ana.membership_id,
+            "session_id": self.ana.tokens["session_id"],
+            "change_id": new_id(),
+            "contact_id": self.contact_id,
+            "purpose": "signup",
+            "name": "links.css",
+        }
+        return re.sub(r"\{(\w+)\}", lambda match: str((known | ids)[match[1]]), endpoint.path)
+
+    async def send(
+        self,
+        endpoint: Endpoint | str,
+        *,
+        headers: Headers | None = None,
+        path: str | None = None,
+        add: Headers | None = None,
+        **options: Any,  # noqa: ANN401 - what httpx takes
+    ) -> httpx.Response:
+        """Send a request as the table describes it.
+
+        Args:
+            headers: Instead of the right credential and key.
+            path: Instead of the path with Ana's ids.
+            add: Headers besides these.
+            options: For httpx; the example of the API's description is the body unless there is one.
+        """
+        row = BY_OPERATION[endpoint] if isinstance(endpoint, str) else endpoint
+        if row.request is not None and not {"json", "content"} & set(options):
+            options["json"] = EXAMPLES[row.request]
+        chosen = dict(self.headers(row) if headers is None else headers)
+        return await self.client.request(
+            row.method, path or self.path(row), headers=chosen | dict(add or {}), **options
+        )
+
+    async def snapshot(self) -> dict[str, str]:
+        """Return a checksum of every table but the counters of tries."""
+        tables = await DB.fetch("select tablename from pg_tables where schemaname = 'public' order by tablename")
+        names = [row["tablename"] for row in tables if row["tablename"] not in NOT_COMPARED]
+        parts = (
+            f"select '{name}' as name, md5(string_agg(t::text, '|' order by t::text)) as sum from \"{name}\" t"
+            for name in names
+        )
+        return {row["name"]: row["sum"] for row in await DB.fetch(" union all ".join(parts))}
+
+    async def add_key(self, scopes: list[Scope], **fields: object) -> dict[str, str]:
+        """Return the headers of another key; `fields` overwrite columns of its row."""
+        headers = await self.world.pos_key(scopes=scopes)
+        for name, value in fields.items():
+            await DB.fetch(
+                f"update api_key set {name} = $1 where id = (select max(id::text)::uuid from api_key)", value
+            )
+        return headers
+
+    def later(self, **step: float) -> None:
+        """Move the clock."""
+        self.world.advance(timedelta(**step))
