@@ -13,8 +13,8 @@ from shared.endpoints import BY_OPERATION
 _FOLDER = Path(__file__).parent / "pages"
 _TEMPLATES = Environment(loader=FileSystemLoader(_FOLDER), undefined=StrictUndefined, autoescape=True)
 _FILES = {
-    "links.css": ("text/css; charset=utf-8", (_FOLDER / "links.css").read_bytes()),
-    "links.js": ("text/javascript; charset=utf-8", (_FOLDER / "links.js").read_bytes()),
+    "links.css": ("text/css", (_FOLDER / "links.css").read_bytes()),
+    "links.js": ("text/javascript", (_FOLDER / "links.js").read_bytes()),
 }
 
 

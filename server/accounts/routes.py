@@ -60,7 +60,7 @@ async def change_me(call: Call) -> Me:
 async def open_link_page(call: Call) -> Response[bytes]:
     """Show the page of a mailed link; nothing happens before its button is pressed."""
     html = render_page(call.ctx.settings, call.request.path_params["purpose"])
-    return Response(html, media_type="text/html; charset=utf-8", headers=_NO_STORE)
+    return Response(html, media_type="text/html", headers=_NO_STORE)
 
 
 @operation("get_page_file")

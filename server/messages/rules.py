@@ -7,6 +7,7 @@ a button in HTML. Both kinds are rendered from the same words, so that they cann
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -17,6 +18,7 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from server.customers.rules import parse_email
 from server.settings import Settings
 
 _GREETED_NAME_MAX = 40
@@ -50,15 +52,18 @@ def compose(mail: QueuedMail, *, settings: Settings, token: str | None, now: dat
         token: Goes into the link's fragment, which browsers keep to themselves.
 
     Raises:
+        Invalid: The address is none.
         ValueError: A header would hold a line break.
     """
     values = _values(mail, settings, token)
     subject, text = _render(_TEXT, mail.template, values)
     _, html = _render(_HTML, mail.template, values)
-    message = EmailMessage()
+    local, _, domain = delivery_address(mail.to_address).rpartition("@")
+    to = Address(username=local, domain=domain)
+    message = EmailMessage(policy=policy.default.clone(utf8=not to.addr_spec.isascii()))
     message["Subject"] = _CONTROLS.sub(" ", subject)
     message["From"] = Address(display_name=settings.shop_name, addr_spec=settings.mail_from)
-    message["To"] = Address(addr_spec=mail.to_address)
+    message["To"] = to
     message["Date"] = format_datetime(now)
     # The same for every try, so that a mail sent twice can be told from two mails.
     message["Message-ID"] = f"<{mail.id}@{settings.mail_from.rpartition('@')[2]}>"
@@ -66,6 +71,12 @@ def compose(mail: QueuedMail, *, settings: Settings, token: str | None, now: dat
     message.set_content(text)
     message.add_alternative(_page(html, subject, values), subtype="html")
     return message
+
+
+def delivery_address(text: str) -> str:
+    """Return an address as mail servers take it: its domain in ASCII, so that only its local part may need SMTPUTF8."""
+    email = parse_email(text, "to")
+    return f"{email.value.rpartition('@')[0]}@{email.key.rpartition('@')[2]}"
 
 
 def greeting(given_name: str) -> str:

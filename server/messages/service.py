@@ -11,7 +11,7 @@ from server.db.ids import new_id
 from server.logs import get_logger
 from server.messages import store
 from server.messages.gateways import MailDelayed, MailRefused, create_gateway
-from server.messages.rules import compose
+from server.messages.rules import compose, delivery_address
 from shared.limits import MAIL_KEPT_TRYING
 
 log = get_logger()
@@ -87,7 +87,7 @@ async def send_mail(tools: Tools, message_id: UUID) -> None:
     token = tools.tokens.derive(message.purpose, message.token_id) if message.token_id else None
     mail = compose(message, settings=tools.settings, token=token, now=now)
     try:
-        await create_gateway(tools.settings).send(mail, message.to_address)
+        await create_gateway(tools.settings).send(mail, delivery_address(message.to_address))
     except MailRefused as error:
         log.warning("mail_refused", message_id=str(message_id), template=message.template, reason=error.reason)
         await store.finish(message_id, state="failed", reason=error.reason, now=now)

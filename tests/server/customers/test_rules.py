@@ -116,7 +116,9 @@ def test_a_phone_number_has_one_key(text: str, country: str, key: str) -> None:
     assert rules.parse_phone(text, country, "phone").key == key
 
 
-@pytest.mark.parametrize("text", ["", "12", "call me", "0800 FLOWERS", "+44 20 7946 0000 ext 5", "+999 1234567", "1" * 32])
+@pytest.mark.parametrize(
+    "text", ["", "12", "call me", "0800 FLOWERS", "+44 20 7946 0000 ext 5", "+999 1234567", "1" * 32]
+)
 def test_what_is_no_phone_number_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
         rules.parse_phone(text, "GB", "phone")

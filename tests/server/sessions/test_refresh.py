@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from server.db.engine import DB
@@ -11,7 +12,7 @@ from shared.limits import REFRESH_REPLAY_WINDOW, SESSION_IDLE_MAX, SESSION_LIFE_
 from tests.app import World, expect, problem
 
 
-async def refresh(world: World, token: str) -> Any:
+async def refresh(world: World, token: str) -> httpx.Response:
     return await world.client.post("/v1/sessions/refresh", json={"refresh_token": token})
 
 

@@ -10,6 +10,7 @@ from server.passwords import Passwords
 from server.tokens import hash_token
 from shared.limits import ACCESS_TOKEN_LIFE, SIGN_IN_TRIES, SIGN_IN_WINDOW
 from tests.app import PASSWORD, World, expect, problem
+from tests.server.sessions.counting import CountingPasswords
 
 WRONG = "not-the-password-77"
 
@@ -59,22 +60,6 @@ async def test_every_failure_has_the_same_answer(world: World) -> None:
     assert {(answer.status_code, len(answer.content)) for answer in answers} == {(401, len(answers[0].content))}
     assert bodies[0]["code"] == "SIGN_IN_FAILED"
     assert len({tuple(sorted(answer.headers)) for answer in answers}) == 1
-
-
-class CountingPasswords(Passwords):
-    """Counts the hashes it computes, whatever for."""
-
-    def __init__(self) -> None:
-        super().__init__(time_cost=1, memory_kib=8, parallelism=1, threads=2)
-        self.count = 0
-
-    async def verify(self, stored: str | None, password: str) -> bool:
-        self.count += 1
-        return await super().verify(stored, password)
-
-    async def hash(self, password: str) -> str:
-        self.count += 1
-        return await super().hash(password)
 
 
 @pytest.fixture

@@ -118,13 +118,6 @@ async def test_tries_at_the_same_moment_are_all_counted(world: World) -> None:
     assert sum(outcome is None for outcome in outcomes) == SIGN_IN_TRIES
 
 
-async def test_tries_stay_counted_though_the_call_fails(world: World) -> None:
-    with pytest.raises(LookupError):
-        await throttles.check_sign_in(at(world), "member", NAME)
-        raise LookupError
-    assert await DB.fetch_value("select max(tries) from throttle_counter") == 1
-
-
 async def test_forms_of_a_network_are_limited(world: World) -> None:
     for _ in range(FORMS_PER_NETWORK):
         await throttles.check_form(at(world))
