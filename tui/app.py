@@ -104,6 +104,7 @@ class Console(App[int], inherit_bindings=False):
         self._mode_before_lock: str | None = None
         self._last_input_at = monotonic()
         self._crashed_at: list[float] = []
+        self._asked = ""  # The action that was refused once because something is unsaved.
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = options.theme
@@ -180,6 +181,8 @@ class Console(App[int], inherit_bindings=False):
             return
         action = BY_ID[action_id]
         self.say("")
+        if action_id != self._asked:
+            self._asked = ""
         reason = self.why_not(action, page)
         if reason is not None:
             self.say(f"{action.sentence}: {reason}.", "warn")
@@ -247,14 +250,14 @@ class Console(App[int], inherit_bindings=False):
 
     def leave(self) -> None:
         """Leave the console; with something unsaved, only when asked twice."""
-        if self.session is None or self._is_sure("quit", "There is something unsaved. Ctrl+Q again leaves anyway."):
+        if self.session is None or self._is_sure("app.quit", "There is something unsaved. Ctrl+Q again leaves anyway."):
             self.exit(0)
 
     def _is_sure(self, question: str, words: str) -> bool:
-        """Return whether nothing is unsaved, or the same was asked for just before."""
-        asked_before = getattr(self, "_asked", None) == (question, monotonic() // 10)
-        self._asked = (question, monotonic() // 10)
-        if asked_before or not self.has_unsaved_work():
+        """Return whether nothing is unsaved, or the same was asked for just before with nothing in between."""
+        asked_before, self._asked = self._asked, question
+        if asked_before == question or not self.has_unsaved_work():
+            self._asked = ""
             return True
         self.say(words, "warn")
         return False
@@ -284,7 +287,7 @@ class Console(App[int], inherit_bindings=False):
 
     def find_code(self, code: str) -> None:
         """Search for a scanned code and open the customer it belongs to."""
-        self._to_find(lambda page: page.search_and_open(code))
+        self._to_find(lambda page: page.search_and_open(code), by=f"scan {code}")
 
     def go_register(self) -> None:
         """Open the form for a new customer, filled with what was searched for."""
@@ -292,16 +295,20 @@ class Console(App[int], inherit_bindings=False):
 
         if isinstance(self.screen, RegisterPage):
             return
-        self._to_find(lambda page: self.push_screen(RegisterPage(page.typed_text())))
+        self._to_find(lambda page: self.push_screen(RegisterPage(page.typed_text())), by="app.register")
 
-    def _to_find(self, then: Callable[["FindPage"], object]) -> None:
-        """Close everything above the search, unless a form would be lost that way, and go on there."""
+    def _to_find(self, then: Callable[["FindPage"], object], *, by: str = "app.find") -> None:
+        """Close everything above the search, unless a form would be lost that way, and go on there.
+
+        Args:
+            then: What to do there.
+            by: The action that asks for it; asked for twice in a row it may throw a form away.
+        """
         from tui.screens.find import FindPage
 
         stack = self.get_screen_stack("find") if "find" in self._screen_stacks else []
-        if any(isinstance(screen, Page) and screen.has_unsaved_work() for screen in stack[1:]) and not self._is_sure(
-            "find", "This form is not saved. The same key again throws it away; Esc goes back to it."
-        ):
+        is_unsaved = any(isinstance(screen, Page) and screen.has_unsaved_work() for screen in stack[1:])
+        if is_unsaved and not self._is_sure(by, "This form is not saved. The same again throws it away."):
             if self.current_mode != "find":
                 self.switch_mode("find")
             return
@@ -320,7 +327,7 @@ class Console(App[int], inherit_bindings=False):
         """Open a customer above the search."""
         from tui.screens.customer import CustomerPage
 
-        self._to_find(lambda _: self.push_screen(CustomerPage(customer_id, name=name)))
+        self._to_find(lambda _: self.push_screen(CustomerPage(customer_id, name=name)), by=f"open {customer_id}")
 
     # Signing in and locking -------------------------------------------------------------------------------------------
 

@@ -182,7 +182,7 @@ async def test_leaving_by_another_key_asks_as_well() -> None:
     async with signed_in(FakeService()) as till:
         await fill_in(till)
         await till.press("f2")
-        await till.shows("The same key again throws it away")
+        await till.shows("The same again throws it away")
         assert till.page == "register"
         await till.press("f6")
         await till.until(lambda: till.page == "audience")

@@ -56,7 +56,7 @@ class DangerDialog(ModalScreen[bool]):
         Binding("backspace", "rub_out", show=False),
     ]
 
-    typed: reactive[str] = reactive("")
+    typed: reactive[str] = reactive("", init=False)
 
     def __init__(self, danger: Danger) -> None:
         super().__init__()
@@ -75,13 +75,14 @@ class DangerDialog(ModalScreen[bool]):
 
     def on_mount(self) -> None:
         self.query_one("#danger-box").border_title = f"DANGER: {self._danger.title}"
-        self.watch_typed()
+        self._show_typed()
 
     def watch_typed(self) -> None:
-        if not self.is_mounted:
-            return
-        wanted = self._danger.wanted
-        what = f"the last {DIGITS} of {self._danger.code_words} (…{wanted})" if self._danger.code else "the word YES"
+        self._show_typed()
+
+    def _show_typed(self) -> None:
+        danger, wanted = self._danger, self._danger.wanted
+        what = f"the last {DIGITS} of {danger.code_words} {danger.code}" if danger.code else "the word YES"
         shown = self.typed + "_" * (len(wanted) - len(self.typed))
         self.query_one("#danger-digits", Static).update(join(f"Type {what}:  ", (shown, "bold")))
 

@@ -1,0 +1,91 @@
+"""Each role sees what it may do; what it may not is dim, says who may, and asks the service for nothing."""
+
+import pytest
+
+from shared.enums import Role
+from shared.permissions import PERMISSIONS
+from tests.tui.desk import signed_in
+from tests.tui.fake import FakeService, make_customer
+from tui.actions import ACTIONS
+
+BEN = make_customer(1, "Ben", "Scorpio")
+START = {
+    Role.CASHIER: "find",
+    Role.MANAGER: "find",
+    Role.AUDITOR: "find",
+    Role.MARKETING: "audience",
+    Role.ADMIN: "audience",
+}
+GLOBAL = [action for action in ACTIONS if action.needs and not action.pages]
+ON_CUSTOMER = [
+    action
+    for action in ACTIONS
+    if action.needs and "customer" in action.pages and not action.id.startswith("customer.tab")
+]
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_each_role_starts_where_it_can_work_and_is_refused_in_words_elsewhere(role: Role) -> None:
+    service = FakeService(BEN)
+    async with signed_in(service, login=role.value) as till:
+        await till.until(lambda: till.page == START[role])
+        for action in GLOBAL:
+            asked = len(service.calls)
+            await till.press(action.keys[0])
+            if set(action.needs) & PERMISSIONS[role]:
+                assert " needs " not in till.status
+            else:
+                await till.shows(": needs ")
+                assert len([call for call in service.calls[asked:] if call[0] != "get_audience"]) == 0
+            await till.press("escape")
+
+
+@pytest.mark.parametrize("role", [role for role in Role if START[role] == "find"])
+async def test_each_role_does_to_a_customer_only_what_it_may(role: Role) -> None:
+    async with signed_in(FakeService(BEN), login=role.value) as till:
+        await till.open("ben")
+        page = till.console.screen
+        for action in ON_CUSTOMER:
+            reason = till.console.why_not(action, page)
+            is_refused_for_role = reason is not None and reason.startswith("needs ")
+            assert is_refused_for_role is not bool(set(action.needs) & PERMISSIONS[role]), action.id
+
+
+async def test_the_palette_lists_what_cannot_be_done_with_the_reason() -> None:
+    async with signed_in(FakeService(BEN), login="cashier") as till:
+        await till.press("ctrl+p")
+        await till.shows("See who changed what", "needs a manager, admin or auditor")
+        await till.pilot.press("escape")
+
+
+async def test_the_palette_does_what_is_chosen_by_words() -> None:
+    async with signed_in(FakeService(BEN)) as till:
+        await till.press("ctrl+p")
+        await till.fill("palette-search", "register new")
+        await till.press("enter")
+        await till.until(lambda: till.page == "register")
+
+
+async def test_the_palette_finds_people_too() -> None:
+    async with signed_in(FakeService(BEN)) as till:
+        await till.press("f6", "ctrl+p")
+        await till.fill("palette-search", "ben scorpio")
+        await till.shows("Find “ben scorpio”")
+        await till.press("enter")
+        await till.shows("Find › Ben Scorpio")
+
+
+async def test_help_explains_the_page_and_tests_the_scanner() -> None:
+    from tests.tui.fake import card_number
+
+    async with signed_in(FakeService(BEN)) as till:
+        await till.open("ben")
+        await till.press("question_mark")
+        await till.shows(
+            "One customer: points, orders, cards", "Change or correct the customer's email address", "Everywhere"
+        )
+        await till.scan(card_number(1))
+        await till.press("end")
+        await till.shows("a card of ours, check digit right")
+        await till.press("escape")
+        await till.until(lambda: till.page == "customer")
