@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 from server.accounts import store
-from server.accounts.rules import Candidate
 from server.accounts.service import CHECK_YOUR_INBOX, enrol, give_login, prove_address
 from server.audience.marks import ensure_contact
 from server.audit.store import record
@@ -133,14 +132,14 @@ async def _admit(ctx: Context, link: Link, password_hash: str) -> None:
     assert customer_id is not None
     await store.lock_address(link.email_key)
     await customers.lock_customers([customer_id])
-    rows = await customers.list_customers_by_email(link.email_key)
-    row = next((row for row in rows if row["customer"] == customer_id), None)
-    if row is None:
+    holders = await store.list_holders(link.email_key)
+    holder = next((holder for holder in holders if holder.customer_id == customer_id), None)
+    if holder is None:
         raise Refused(Code.TOKEN_EXPIRED)
-    await prove_address(ctx, Candidate(customer_id=customer_id, contact_point_id=row["contact_point"]))
+    await prove_address(ctx, holder)
     await give_login(ctx, customer_id, email_key=link.email_key, password_hash=password_hash)
     await enrol(ctx, customer_id, enrolled_at=ctx.now, card_number=None, is_new=False)
     await record(
         ctx, "customer.accepted_invitation", subject_kind="customer", subject_id=customer_id, customer_id=customer_id
     )
-    await ensure_contact(ctx, customer_id=customer_id, email=row["value"], email_key=link.email_key)
+    await ensure_contact(ctx, customer_id=customer_id, email=holder.email, email_key=link.email_key)

@@ -7,15 +7,11 @@ from uuid import UUID
 import msgspec
 
 from server.customers.rules import EmailAddress, PhoneNumber, check_birthday, clean_name, parse_phone
-from server.db.engine import Row
 from server.errors import Invalid, Refused
 from shared.base import Birthday
 from shared.codes import is_card_number, normalise_card_number
 from shared.members import SignUp
 from shared.problems import Code, FieldProblem
-
-_LIVE = ("stub", "active")
-_PROVEN = ("verified", "bouncing")
 
 
 class Applicant(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,11 +27,15 @@ class Applicant(msgspec.Struct, frozen=True, kw_only=True):
     card_number: str | None
 
 
-class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """The customer who becomes the owner of a proven address, and the address's row."""
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A customer who has an address on file; `is_live` unless the shop has blocked them."""
 
     customer_id: UUID
     contact_point_id: UUID
+    email: str
+    is_proven: bool
+    is_live: bool
+    has_login: bool
 
 
 def read_form(form: SignUp, email: EmailAddress, *, country: str, today: date) -> Applicant:
@@ -68,20 +68,16 @@ def read_form(form: SignUp, email: EmailAddress, *, country: str, today: date) -
     )
 
 
-def choose_owner(rows: Sequence[Row]) -> Candidate | None:
+def choose_owner(holders: Sequence[Holder]) -> Holder | None:
     """Return which known customer a newly proven address belongs to; None for a new one.
 
     Args:
-        rows: Who has the address on file, oldest first.
+        holders: Who has the address on file, oldest first.
 
     Raises:
         Refused: TOKEN_EXPIRED, somebody with a login has proved it already, or the shop has blocked its owner.
     """
-    proven = next((row for row in rows if row["status"] in _PROVEN), None)
-    if proven is not None and (proven["has_login"] or proven["customer_status"] not in _LIVE):
+    proven = next((holder for holder in holders if holder.is_proven), None)
+    if proven is not None and (proven.has_login or not proven.is_live):
         raise Refused(Code.TOKEN_EXPIRED)
-    unproven = (row for row in rows if not row["has_login"] and row["customer_status"] in _LIVE)
-    chosen = proven or next(unproven, None)
-    if chosen is None:
-        return None
-    return Candidate(customer_id=chosen["customer"], contact_point_id=chosen["contact_point"])
+    return proven or next((holder for holder in holders if holder.is_live and not holder.has_login), None)

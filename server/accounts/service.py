@@ -112,7 +112,7 @@ async def confirm_sign_up(ctx: Context, token: str) -> SignUpConfirmed:
 
 
 async def _open_account(ctx: Context, intent: Row) -> SignUpConfirmed:
-    owner = choose_owner(await customers.list_customers_by_email(intent["email_key"]))
+    owner = choose_owner(await store.list_holders(intent["email_key"]))
     birthday = customers.join_birthday(intent)
     phone = parse_phone(intent["phone"], ctx.settings.default_country, "phone") if intent["phone"] else None
     if owner is None:
@@ -152,7 +152,7 @@ async def _add_customer(ctx: Context, intent: Row, birthday: Birthday | None) ->
     return customer_id
 
 
-async def _adopt_customer(ctx: Context, intent: Row, birthday: Birthday | None, *, owner: rules.Candidate) -> None:
+async def _adopt_customer(ctx: Context, intent: Row, birthday: Birthday | None, *, owner: rules.Holder) -> None:
     """Let the person behind a proven address have the record that the shop keeps under it."""
     await customers.lock_customers([owner.customer_id])
     known = await store.lock_profile(owner.customer_id, ctx.now)
@@ -168,7 +168,7 @@ async def _adopt_customer(ctx: Context, intent: Row, birthday: Birthday | None, 
     await prove_address(ctx, owner)
 
 
-async def prove_address(ctx: Context, owner: rules.Candidate) -> None:
+async def prove_address(ctx: Context, owner: rules.Holder) -> None:
     """Make an address on file the proven, primary one of its customer; runs in the caller's transaction.
 
     Raises:

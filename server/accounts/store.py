@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from server.accounts.rules import Applicant
+from server.accounts.rules import Applicant, Holder
 from server.context import Context
-from server.customers.store import split_birthday
+from server.customers.store import list_customers_by_email, split_birthday
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 
@@ -103,6 +103,21 @@ async def close_intents(ctx: Context, email_key: str) -> None:
 async def lock_address(email_key: str) -> None:
     """Let no other proof of an address go on before this transaction is over."""
     await DB.fetch(_LOCK_ADDRESS, email_key)
+
+
+async def list_holders(email_key: str) -> list[Holder]:
+    """Return who has an address on file, oldest first."""
+    return [
+        Holder(
+            customer_id=row["customer"],
+            contact_point_id=row["contact_point"],
+            email=row["value"],
+            is_proven=row["status"] in ("verified", "bouncing"),
+            is_live=row["customer_status"] in ("stub", "active"),
+            has_login=row["has_login"],
+        )
+        for row in await list_customers_by_email(email_key)
+    ]
 
 
 async def find_member(email_key: str) -> Row | None:

@@ -1,5 +1,6 @@
 """Mail leaves by a job: at least once, with the same Message-ID, and not after its link has lost its use."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -172,20 +173,18 @@ async def test_no_usable_token_lies_in_the_database(world: World, database_url: 
 
 
 async def test_a_mail_goes_with_its_cause_or_not_at_all(world: World) -> None:
-    transaction = DB.transaction()
-    async with transaction:
-        await queue_mail(world.ctx, to="ana@shop.test", template="phone_changed", customer_id=None)
-        await transaction.rollback()
+    with contextlib.suppress(LookupError):
+        async with DB.transaction():
+            await queue_mail(world.ctx, to="ana@shop.test", template="phone_changed", customer_id=None)
+            raise LookupError
     assert await DB.fetch_value("select count(*) from message") == 0
     assert await DB.fetch_value("select count(*) from pgqueuer") == 0
 
 
-async def test_an_address_beyond_ascii_needs_a_server_that_takes_it(mailing: World, sink: SmtpSink) -> None:
-    message_id = await queue(mailing, to="josé@shop.test")
-    await send_mail(mailing.tools, message_id)
-    row = await message(message_id)
-    assert (row["state"], row["last_error"]) == ("failed", "smtp_utf8_not_supported")
-    assert sink.messages() == []
+async def test_an_address_beyond_ascii_is_written_to_where_the_server_takes_it(mailing: World, sink: SmtpSink) -> None:
+    await send_mail(mailing.tools, await queue(mailing, to="josé@bücher.test"))
+    [mail] = sink.messages()
+    assert mail.recipients == ("josé@xn--bcher-kva.test",)
 
 
 async def test_the_file_mailbox_is_private_and_names_the_newest_link(world: World) -> None:
