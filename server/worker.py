@@ -59,7 +59,8 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
     """
     cut = asyncio.Event()
     pusher = await _create_pusher(tools, gateway)
-    handlers: dict[str, Handler] = {MAIL_JOB: partial(_send_mail, tools)}
+    # Without an audience its jobs are taken and dropped, so that none lie about for ever.
+    handlers: dict[str, Handler] = {MAIL_JOB: partial(_send_mail, tools), PUSH_JOB: _do_nothing}
     sweeps: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
@@ -94,6 +95,10 @@ async def _create_pusher(tools: Tools, gateway: "Mailchimp | None") -> "Pusher |
 
 async def _send_mail(tools: Tools, payload: bytes) -> None:
     await send_mail(tools, msgspec.json.decode(payload, type=SendMail).message_id)
+
+
+async def _do_nothing(_: bytes) -> None:
+    """Let a job go."""
 
 
 async def _push_audience(pusher: "Pusher", stop: asyncio.Event, _: bytes) -> None:

@@ -57,12 +57,17 @@ class Kind(StrEnum):
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
-    """A claimed contact with what is true of it. `desired` is None if nothing about the person may be sent."""
+    """A claimed contact with what is true of it.
+
+    `desired` is None if nothing about the person may be sent; `in_place` is what takes the place of a live former contact
+    all the same.
+    """
 
     contact: Contact
     snapshot: Snapshot
     formers: tuple[Former, ...]
     desired: Desired | None
+    in_place: Desired | None = None
 
     @property
     def consent_due(self) -> Consent | None:
@@ -96,6 +101,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """What Mailchimp has after a contact was handled. `remote` is None where it has, and should have, nothing."""
 
     remote: Remote | None
+    pushed: Desired | None
     retired: tuple[Retired, ...] = ()
     is_closed: bool = False
 
@@ -133,11 +139,12 @@ class Conversation:
             case Kind.MOVE:
                 return await self._move(task)
             case Kind.OPT_OUT:
-                return Outcome(remote=await self._opt_out(task))
+                return Outcome(remote=await self._opt_out(task), pushed=task.desired)
             case Kind.SINGLE | Kind.BULK:
-                return Outcome(remote=await self._put(task))
+                assert task.desired is not None
+                return Outcome(remote=await self._put(task, task.desired), pushed=task.desired)
             case Kind.SKIP:
-                return Outcome(remote=None)
+                return Outcome(remote=None, pushed=task.desired)
 
     def in_bulk(self, tasks: Sequence[Task]) -> list[Desired]:
         """Return the contacts of a bulk call."""
@@ -169,9 +176,8 @@ class Conversation:
                 return await self._set_status(email, "pending", remote)
             return await self._gateway.read_contact(email) or remote
 
-    async def _put(self, task: Task, *, status_if_new: Status | None = None) -> Remote:
-        assert task.desired is not None
-        desired = asking_first(task.desired, double_optin=self._double_optin)
+    async def _put(self, task: Task, desired: Desired, *, status_if_new: Status | None = None) -> Remote:
+        desired = asking_first(desired, double_optin=self._double_optin)
         if status_if_new is not None:
             desired = msgspec.structs.replace(desired, status_if_new=status_if_new)
         remote = await self._gateway.put_contact(desired)
@@ -193,9 +199,10 @@ class Conversation:
     # Changes of address ----------------------------------------------------------------------------------------------
 
     async def _move(self, task: Task) -> Outcome:
-        olds = [await self._gateway.read_contact(former.email) for former in task.formers]
+        old = _of_weight([await self._gateway.read_contact(former.email) for former in task.formers])
+        desired = task.desired or (task.in_place if is_live(old) else None)
         try:
-            remote = await self._arrive(task, _of_weight(olds))
+            remote = await self._arrive(task, desired, old)
         except MailchimpRefused as error:
             if judge(error.refusal) not in _FINAL or breaks_own_field(error.refusal):
                 raise
@@ -203,15 +210,15 @@ class Conversation:
         retired = await self._retire_formers(task)
         if remote is not None and await self._gateway.read_contact(task.contact.email) is None:
             raise NotSettled
-        return Outcome(remote=remote, retired=retired)
+        return Outcome(remote=remote, pushed=desired, retired=retired)
 
-    async def _arrive(self, task: Task, old: Remote | None) -> Remote | None:
+    async def _arrive(self, task: Task, desired: Desired | None, old: Remote | None) -> Remote | None:
         """Make the new address the person's contact, by renaming the old one if that is possible."""
         email = task.contact.email
         new = await self._gateway.read_contact(email)
-        if task.desired is None:
+        if desired is None:
             return await self._opt_out(task) if new is not None and _says_no(task) else new
-        desired = asking_first(task.desired, double_optin=self._double_optin)
+        desired = asking_first(desired, double_optin=self._double_optin)
         plan = plan_move(old, new, desired)
         if plan.move is Move.RENAME and old is not None:
             try:
@@ -225,7 +232,7 @@ class Conversation:
         if plan.lower_to_unsubscribed:
             await self._gateway.change_contact(email, status="unsubscribed")
             return await self._gateway.put_contact(desired)
-        return await self._put(task, status_if_new=plan.status_if_new)
+        return await self._put(task, desired, status_if_new=plan.status_if_new)
 
     async def _retire_formers(self, task: Task) -> tuple[Retired, ...]:
         opted_out = _says_no(task)
@@ -241,7 +248,7 @@ class Conversation:
         opted_out = due is not None and due.state == "opted_out"
         await self._retire(task.contact.email, CLOSED_VALUES, opted_out=opted_out)
         remote = await self._gateway.read_contact(task.contact.email)
-        return Outcome(remote=remote, retired=retired, is_closed=True)
+        return Outcome(remote=remote, pushed=None, retired=retired, is_closed=True)
 
     async def _retire(self, email: str, values: MergeValues, *, opted_out: bool, tag: str | None = None) -> str | None:
         """Empty, tag and archive a contact, and return the status it was left in, None if it is not there.

@@ -20,8 +20,10 @@ from server.audience.gateway import CONNECTIONS_MAX, AudienceInfo, Mailchimp, Ma
 from server.audience.marks import PUSH_JOB
 from server.audience.rules import (
     CONTACT_TRIES_MAX,
+    LIVE_STATUSES,
     Refusal,
     Remote,
+    Snapshot,
     Verdict,
     breaks_own_field,
     chunk_size,
@@ -169,19 +171,18 @@ class Pusher:
         ids = [contact.id for contact in contacts]
         snapshots = await store.read_snapshots(ids, self._clock.now())
         formers = await store.list_formers([contact.id for contact in contacts if contact.moved_from is not None])
-        return [
-            Task(
-                contact=contact,
-                snapshot=snapshots[contact.id],
-                formers=formers.get(contact.id, ()),
-                desired=desired_contact(
-                    contact.email,
-                    snapshots[contact.id],
-                    sync_without_consent=self._settings.mailchimp_sync_without_consent,
-                ),
-            )
-            for contact in contacts
-        ]
+        return [self._task(contact, snapshots[contact.id], formers.get(contact.id, ())) for contact in contacts]
+
+    def _task(self, contact: store.Contact, snapshot: Snapshot, formers: tuple[store.Former, ...]) -> Task:
+        sync_all = self._settings.mailchimp_sync_without_consent
+        is_there = contact.remote_status in LIVE_STATUSES
+        return Task(
+            contact=contact,
+            snapshot=snapshot,
+            formers=formers,
+            desired=desired_contact(contact.email, snapshot, is_there=is_there, sync_without_consent=sync_all),
+            in_place=desired_contact(contact.email, snapshot, is_there=True, sync_without_consent=sync_all),
+        )
 
     def now(self) -> datetime:
         """Return the present."""
@@ -281,7 +282,7 @@ class _Batch:
                 # Refused, passed over in silence, or in a status that a consent event wants changed.
                 singly.append(task)
             else:
-                done.append((task, Outcome(remote=remote)))
+                done.append((task, Outcome(remote=remote, pushed=task.desired)))
         await self._settle(done)
         await self._succeeded()
         await self._push_singly(conversation, singly)
@@ -405,18 +406,17 @@ class _Batch:
 
 def _settled(task: Task, outcome: Outcome | None) -> store.Settled:
     """Return what to remember; without an outcome nothing had to be said."""
+    done = outcome or Outcome(remote=None, pushed=task.desired)
+    remote, pushed = done.remote, done.pushed
     consent = task.snapshot.consent
-    remote = outcome.remote if outcome is not None else None
-    is_closed = outcome is not None and outcome.is_closed
-    is_kept = task.desired is not None and not is_closed
     return store.Settled(
         contact=task.contact,
-        state="closed" if is_closed else "live",
+        state="closed" if done.is_closed else "live",
         remote_id=remote.contact_id if remote is not None else None,
         remote_status=remote.status if remote is not None else None,
-        pushed_hash=contact_hash(task.desired) if task.desired is not None and is_kept else None,
+        pushed_hash=contact_hash(pushed) if pushed is not None else None,
         pushed_consent=consent.event_id if consent is not None else None,
-        refresh_at=task.snapshot.refresh_at if is_kept else None,
+        refresh_at=task.snapshot.refresh_at if pushed is not None else None,
         was_sent=remote is not None,
-        retired=outcome.retired if outcome is not None else (),
+        retired=done.retired,
     )

@@ -19,6 +19,7 @@ MergeValues = Mapping[str, MergeValue]
 FieldType = Literal["text", "number", "date"]
 Status = Literal["subscribed", "unsubscribed", "pending", "transactional"]
 
+LIVE_STATUSES: Final = ("subscribed", "pending", "transactional")
 TAG_LENGTH_MAX: Final = 10
 TEXT_BYTES_MAX: Final = 255
 BULK_CONTACTS_MAX: Final = 500
@@ -149,16 +150,19 @@ def _day(instant: datetime | None, zone: ZoneInfo) -> str:
     return day.isoformat() if day else ""
 
 
-def desired_contact(email: str, snapshot: Snapshot, *, sync_without_consent: bool) -> Desired | None:
+def desired_contact(email: str, snapshot: Snapshot, *, is_there: bool, sync_without_consent: bool) -> Desired | None:
     """Return how the contact should be, or None if this person's data must not be sent.
 
     Args:
-        sync_without_consent: Whether people who consented to nothing are kept there as well, as transactional contacts.
+        is_there: The audience has a live contact of this person. It is then kept in step also without consent, as a
+            balance that is out of date would be worse; who was never asked gets no mail either way.
+        sync_without_consent: Whether people who consented to nothing are sent as well, as transactional contacts.
     """
     if is_gone(snapshot):
         return None
     state = snapshot.consent.state if snapshot.consent else None
-    if state != "opted_in" and not sync_without_consent:
+    is_kept = sync_without_consent or (is_there and state != "opted_out")
+    if state != "opted_in" and not is_kept:
         return None
     status: Status
     match state:
@@ -404,8 +408,8 @@ def plan_move(old: Remote | None, new: Remote | None, desired: Desired) -> MoveP
 
 # A rename takes the status along, so it must not carry a subscription to an address that has no consent.
 _RENAMEABLE: Final[Mapping[Status, tuple[str, ...]]] = {
-    "subscribed": ("subscribed", "pending", "transactional"),
-    "pending": ("subscribed", "pending", "transactional"),
+    "subscribed": LIVE_STATUSES,
+    "pending": LIVE_STATUSES,
     "transactional": ("transactional",),
 }
 
@@ -418,7 +422,7 @@ def without_rename(old: Remote, desired: Desired) -> MovePlan:
 
 def is_live(remote: Remote | None) -> bool:
     """Return whether a contact can still get mail or be taken for the person's present one."""
-    return remote is not None and remote.status in ("subscribed", "pending", "transactional")
+    return remote is not None and remote.status in LIVE_STATUSES
 
 
 def is_blanked(remote: Remote) -> bool:

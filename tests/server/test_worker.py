@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
+import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
@@ -341,10 +342,23 @@ async def test_a_key_that_names_no_host_stops_the_queue_and_not_the_worker(
     settings = shop_settings(
         database_url, mailchimp, mailchimp_base_url=None, mailchimp_api_key="x-us21", mail_dir=tmp_path
     )
-    async with running(Tools(**{**{f: getattr(shop.tools, f) for f in Tools.__struct_fields__}, "settings": settings})):
+    async with running(_with_settings(shop.tools, settings)):
         await queue_a_mail(shop)
         await until(lambda: list(tmp_path.glob("*.eml")), "the mail")
     assert "mailchimp_api_key" in (await shop.state())["paused_reason"]
+
+
+async def test_jobs_for_an_audience_that_was_switched_off_do_not_pile_up(shop: Shop, database_url: str) -> None:
+    await shop.add_customer()
+    assert await jobs() == 1
+    settings = type(shop.tools.settings)(database_url=database_url, audience="none")
+    async with running(_with_settings(shop.tools, settings)):
+        await until(_no_jobs, "the end of the job")
+    assert (await shop.row("ana@shop.test"))["is_dirty"]
+
+
+def _with_settings(tools: Tools, settings: object) -> Tools:
+    return msgspec.structs.replace(tools, settings=settings)
 
 
 async def test_no_connection_of_the_worker_is_left_behind(shop: Shop) -> None:

@@ -209,13 +209,25 @@ async def test_an_opt_out_that_comes_with_the_change_wins_over_it(shop: Shop) ->
     await assert_settled(shop)
 
 
-async def test_without_consent_for_the_new_address_nothing_of_it_is_sent(shop: Shop) -> None:
-    await shop.add_customer(OLD)
+async def test_without_consent_for_the_new_address_its_contact_is_live_in_step_and_gets_no_mail(shop: Shop) -> None:
+    ana = await shop.add_customer(OLD)
     await shop.push()
     await moved(shop, carried=None)
 
     assert shop.mailchimp.contact(OLD).status == "archived"
-    assert shop.mailchimp.find_contact(NEW) is None
+    assert [(one.email_address, one.status) for one in shop.live()] == [(NEW, "transactional")]
+    await assert_settled(shop)
+    await shop.set_points(ana, 5)
+    await shop.push()
+    assert shop.mailchimp.contact(NEW).merge_fields["POINTS"] == 5
+
+
+async def test_who_never_was_in_the_audience_does_not_get_there_by_an_email_change(shop: Shop) -> None:
+    await shop.add_customer(OLD, opted_in=None)
+    await shop.push()
+    await moved(shop, carried=None)
+
+    assert shop.mailchimp.contacts() == []
     await assert_settled(shop)
 
 

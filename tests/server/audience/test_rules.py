@@ -119,7 +119,18 @@ def test_days_are_those_of_the_programmes_zone_and_an_unknown_one_is_empty() -> 
 )  # fmt: skip
 def test_consent_decides_whether_and_how_somebody_is_sent(consent: str | None, sync: bool, status: str | None) -> None:
     snapshot = msgspec.structs.replace(SNAPSHOT, consent=said(consent) if consent else None)
-    desired = rules.desired_contact("ana@shop.test", snapshot, sync_without_consent=sync)
+    desired = rules.desired_contact("ana@shop.test", snapshot, is_there=False, sync_without_consent=sync)
+    assert (desired and desired.status_if_new) == status
+
+
+@pytest.mark.parametrize(
+    ("consent", "status"), [(None, "transactional"), ("pending", "transactional"), ("opted_out", None)]
+)
+def test_a_contact_that_is_there_is_kept_in_step_until_the_person_says_no(
+    consent: str | None, status: str | None
+) -> None:
+    snapshot = msgspec.structs.replace(SNAPSHOT, consent=said(consent) if consent else None)
+    desired = rules.desired_contact("ana@shop.test", snapshot, is_there=True, sync_without_consent=False)
     assert (desired and desired.status_if_new) == status
 
 
