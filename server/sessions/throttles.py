@@ -13,7 +13,10 @@ import msgspec
 from server.context import Context
 from server.db.engine import DB
 from server.errors import Busy, Throttled
+from server.logs import get_logger
 from shared import limits
+
+log = get_logger()
 
 
 class ThrottlesUnavailable(Busy):
@@ -139,6 +142,7 @@ async def _count(now: datetime, keys: dict[str, Limit]) -> None:
         blocked_until = await DB.fetch_value(_BLOCKED_UNTIL, names)
     except _OUT_OF_REACH as error:
         raise ThrottlesUnavailable from error
+    log.warning("too_many_tries", limits=sorted({key.partition(":")[0] for key in keys}))
     wait = blocked_until - now if isinstance(blocked_until, datetime) else timedelta(0)
     raise Throttled(max(wait, timedelta(seconds=1)))
 
