@@ -63,9 +63,75 @@ def plan_takes(points: int, lots: Sequence[Lot], *, now: datetime) -> tuple[Take
     return tuple(takes)
 
 
+class ClawbackPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """How earned points are taken back.
+
+    `takes` come from lots; `exempt` points had already lapsed from the lot they were earned in and are not taken twice;
+    `owed` points were spent and become a deficit.
+    """
+
+    takes: tuple[Take, ...]
+    exempt: int
+    owed: int
+
+    @property
+    def points(self) -> int:
+        """What the CLAWBACK entry takes in all."""
+        return sum(take.points for take in self.takes) + self.owed
+
+
+def plan_clawback(
+    points: int, own: Lot | None, others: Sequence[Lot], *, lapsed_from_own: int, now: datetime
+) -> ClawbackPlan:
+    """Return how to take `points` back: from their own lot, then available lots, then pending ones, then as a deficit.
+
+    Args:
+        own: The lot the points were earned in, None if it has gone with a transfer.
+        others: The membership's other lots with points left.
+        lapsed_from_own: Points of the own lot that lapsed, less those exempted before.
+    """
+    takes: list[Take] = []
+    wanted = points
+    if own is not None and not _has_lapsed(own, now):
+        wanted -= _take(takes, own, wanted)
+    exempt = min(wanted, lapsed_from_own)
+    wanted -= exempt
+    available = sorted((lot for lot in others if is_available(lot, now)), key=_consumption_order)
+    pending = sorted((lot for lot in others if lot.available_at > now), key=_consumption_order)
+    for lot in (*available, *pending):
+        wanted -= _take(takes, lot, wanted)
+    return ClawbackPlan(takes=tuple(takes), exempt=exempt, owed=wanted)
+
+
+def plan_restore(points: int, allocations: Sequence[Take]) -> tuple[Take, ...]:
+    """Return which lots' points come back when a part of a redemption is undone: the last to lapse come back first.
+
+    Args:
+        allocations: What the redemption took from each lot and has not given back, in the order it was taken.
+    """
+    takes: list[Take] = []
+    for taken in reversed(allocations):
+        part = min(points, taken.points)
+        if part:
+            takes.append(Take(lot_entry_id=taken.lot_entry_id, points=part))
+            points -= part
+    return tuple(takes)
+
+
 def is_available(lot: Lot, now: datetime) -> bool:
     """Return whether a lot can be spent at an instant."""
     return lot.available_at <= now and (lot.expires_at is None or lot.expires_at > now)
+
+
+def _has_lapsed(lot: Lot, now: datetime) -> bool:
+    return lot.expires_at is not None and lot.expires_at <= now
+
+
+def _take(takes: list[Take], lot: Lot, wanted: int) -> int:
+    part = min(wanted, lot.remaining)
+    if part:
+        takes.append(Take(lot_entry_id=lot.entry_id, points=part))
+    return part
 
 
 def _consumption_order(lot: Lot) -> tuple[bool, datetime, datetime, UUID]:

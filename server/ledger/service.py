@@ -11,7 +11,7 @@ from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import NotFound
 from server.ledger import store
-from server.ledger.rules import plan_fills
+from server.ledger.credits import credit_membership
 from shared.enums import EntryKind
 from shared.members import EntryPage, EntryView
 
@@ -67,7 +67,6 @@ async def post_credit(
     Returns:
         The entry's id, or None if the source key was posted before.
     """
-    fills = plan_fills(points, await store.list_debts(membership_id)) if deficit else ()
     credit = store.Credit(
         entry_id=new_id(),
         membership_id=membership_id,
@@ -79,16 +78,13 @@ async def post_credit(
         customer_id=customer_id,
         available_at=available_at,
         expires_at=expires_at,
-        filled=sum(fill.points for fill in fills),
         lifetime=points if kind in (EntryKind.EARN, EntryKind.BONUS) else 0,
         reason_code=reason_code,
         note=note,
         actor=ctx.actor,
     )
-    if not await store.insert_credit(credit):
+    if await credit_membership(credit, deficit=deficit) is None:
         return None
-    if fills:
-        await store.insert_fills(membership_id, credit.entry_id, fills, ctx.now)
     await store.refresh_figures(membership_id, ctx.now)
     return credit.entry_id
 
@@ -152,13 +148,10 @@ async def _move_deficit(
         customer_id=None,
         available_at=ctx.now,
         expires_at=None,
-        filled=deficit,
         reason_code=reason_code,
         actor=ctx.actor,
     )
-    fills = plan_fills(deficit, await store.list_debts(source))
-    await store.insert_credit(credit)
-    await store.insert_fills(source, paid_by, fills, ctx.now)
+    await credit_membership(credit, deficit=deficit)
     await store.insert_debt(
         new_id(),
         target,

@@ -9,7 +9,7 @@ import msgspec
 from server.context import Actor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
-from server.ledger.rules import Debt, Fill
+from server.ledger.rules import Debt, Fill, Lot, Take
 
 # What is spendable and pending now, and until when that holds; written after every change that is not a plain credit.
 _REFRESH = """
@@ -93,6 +93,84 @@ with entry as (
     values ($1, $2, 'TRANSFER_OUT', -$3::bigint, $4, $4, $5, $6, $7, $8, $9)
 )
 update membership set balance = balance - $3, deficit = deficit + $3, version = version + 1 where id = $2
+"""
+# A debit with the lots it uses: entry, allocations, what is left of the lots, and the membership's totals.
+_POST_DEBIT = """
+with entry as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order",
+                              order_line, related_entry, rule_version, reason_code, note, actor_kind, actor_id)
+    values ($1, $2, $3, -$4::bigint, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+    on conflict (membership, kind, source_key) do nothing
+    returning id
+), taken as (
+    select t.lot, t.points, t.allocation from entry, unnest($17::uuid[], $18::bigint[], $19::uuid[]) as t(lot, points, allocation)
+), allocated as (
+    insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
+    select allocation, $2, $1, lot, points, $6 from taken
+), used as (
+    update lot set remaining = remaining - taken.points from taken where lot.entry = taken.lot
+)
+update membership set balance = balance - $4, available = 0, pending = 0, deficit = deficit + $20::bigint,
+                      version = version + 1
+from entry where membership.id = $2
+returning entry.id
+"""
+_LOTS_TO_SPEND = """
+select entry, remaining, earned_at, available_at, expires_at from lot
+where membership = $1 and remaining > 0 and available_at <= $2 and (expires_at is null or expires_at > $2)
+order by expires_at nulls last, earned_at, entry limit $3
+"""
+_LOTS_LEFT = """
+select entry, remaining, earned_at, available_at, expires_at from lot where membership = $1 and remaining > 0
+"""
+# What has lapsed from a lot: booked by EXPIRE entries, or still lying there after its time.
+_LAPSED_FROM = """
+select l.entry, l.remaining, l.earned_at, l.available_at, l.expires_at,
+       (case when l.expires_at <= $2 then l.remaining else 0 end)
+       + coalesce((select sum(a.points) from allocation a join ledger_entry d on d.id = a.debit_entry and d.kind = 'EXPIRE'
+                   where a.lot_entry = l.entry), 0)::bigint as lapsed
+from lot l where l.entry = $1
+"""
+_TAKEN_BY = """
+select a.lot_entry, (a.points - coalesce(r.points, 0))::bigint as points, l.available_at, l.expires_at, l.earned_at
+from allocation a
+join lot l on l.entry = a.lot_entry
+left join (
+    select source.lot, sum(e.points) as points
+    from ledger_entry e, lateral (select split_part(e.source_key, ':', 3)::uuid as lot) source
+    where e.kind = 'RESTORE' and e.related_entry = $1 group by source.lot
+) r on r.lot = a.lot_entry
+where a.debit_entry = $1 and a.points > coalesce(r.points, 0)
+order by l.expires_at nulls last, l.earned_at, l.entry
+"""
+# One EXPIRE entry for each lapsed lot with points left. Memberships are locked in order, and those in use are left for
+# the next batch, so that sales never wait for this.
+_EXPIRE = """
+with due as (
+    select l.membership, min(l.expires_at) as first from lot l
+    where l.remaining > 0 and l.expires_at <= $1
+    group by l.membership order by first limit $2
+), locked as (
+    select m.id from membership m where m.id in (select membership from due) order by m.id for no key update skip locked
+), lapsed as (
+    select l.entry, l.membership, l.remaining, l.expires_at, regulars_new_id() as debit, regulars_new_id() as allocation
+    from lot l join locked on locked.id = l.membership
+    where l.remaining > 0 and l.expires_at <= $1
+), entries as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, actor_kind)
+    select debit, membership, 'EXPIRE', -remaining, expires_at, $1, 'lot:' || entry, 'system' from lapsed
+), allocations as (
+    insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
+    select allocation, membership, debit, entry, remaining, $1 from lapsed
+), emptied as (
+    update lot set remaining = 0 from lapsed where lot.entry = lapsed.entry
+), lowered as (
+    update membership m set balance = balance - x.points, version = version + 1
+    from (select membership, sum(remaining) as points from lapsed group by membership) x where m.id = x.membership
+    returning m.id
+)
+select (select count(*)::int from lapsed) as lots, (select count(*)::int from lowered) as memberships,
+       coalesce((select sum(remaining) from lapsed), 0)::bigint as points
 """
 _COUNT_LIVE = "select count(*)::int from lot where membership = $1 and remaining > 0"
 _SET_TOTALS = """
@@ -210,6 +288,97 @@ async def insert_debt(
     """Write a debit that no lot covers and raise the membership's deficit by it."""
     await DB.fetch(
         _DEBT, entry_id, membership_id, points, now, source_key, related_entry_id, reason_code, actor.kind, actor.id
+    )
+
+
+class Debit(msgspec.Struct, frozen=True, kw_only=True):
+    """A debit entry to write; `points` is positive and is `takes` and `owed` together."""
+
+    entry_id: UUID
+    membership_id: UUID
+    kind: str
+    points: int
+    takes: tuple[Take, ...]
+    owed: int = 0
+    occurred_at: datetime
+    posted_at: datetime
+    source_key: str
+    customer_id: UUID | None = None
+    order_id: UUID | None = None
+    order_line_id: UUID | None = None
+    related_entry_id: UUID | None = None
+    rule_version_id: UUID | None = None
+    reason_code: str = ""
+    note: str = ""
+    actor: Actor
+
+
+async def insert_debit(debit: Debit) -> bool:
+    """Write a debit with its allocations; False if its source key was posted before.
+
+    The membership's available and pending points are left at zero: the caller refreshes its figures next.
+    """
+    assert debit.points == debit.owed + sum(take.points for take in debit.takes)
+    row = await DB.fetch_row(
+        _POST_DEBIT,
+        debit.entry_id,
+        debit.membership_id,
+        debit.kind,
+        debit.points,
+        debit.occurred_at,
+        debit.posted_at,
+        debit.source_key,
+        debit.customer_id,
+        debit.order_id,
+        debit.order_line_id,
+        debit.related_entry_id,
+        debit.rule_version_id,
+        debit.reason_code,
+        debit.note,
+        debit.actor.kind,
+        debit.actor.id,
+        [take.lot_entry_id for take in debit.takes],
+        [take.points for take in debit.takes],
+        [new_id() for _ in debit.takes],
+        debit.owed,
+    )
+    return row is not None
+
+
+async def list_lots_to_spend(membership_id: UUID, now: datetime, limit: int) -> list[Lot]:
+    """Return available lots, soonest to lapse first."""
+    return [_lot(row) for row in await DB.fetch(_LOTS_TO_SPEND, membership_id, now, limit)]
+
+
+async def list_lots_left(membership_id: UUID) -> list[Lot]:
+    """Return every lot with points left, lapsed ones included."""
+    return [_lot(row) for row in await DB.fetch(_LOTS_LEFT, membership_id)]
+
+
+async def find_lapsed(entry_id: UUID, now: datetime) -> tuple[Lot, int] | None:
+    """Return a lot and how many of its points have lapsed."""
+    row = await DB.fetch_row(_LAPSED_FROM, entry_id, now)
+    return (_lot(row), row["lapsed"]) if row else None
+
+
+async def list_taken(debit_entry_id: UUID) -> list[Row]:
+    """Return what a debit took from each lot and has not given back, in the order of consumption, with the lots' dates."""
+    return await DB.fetch(_TAKEN_BY, debit_entry_id)
+
+
+async def expire_lots(now: datetime, memberships_max: int) -> Row:
+    """Book lapsed lots of at most so many memberships; return counts of lots, memberships and points."""
+    rows = await DB.fetch(_EXPIRE, now, memberships_max)
+    return rows[0]
+
+
+def _lot(row: Row) -> Lot:
+    return Lot(
+        entry_id=row["entry"],
+        remaining=row["remaining"],
+        earned_at=row["earned_at"],
+        available_at=row["available_at"],
+        expires_at=row["expires_at"],
     )
 
 

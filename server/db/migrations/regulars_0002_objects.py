@@ -81,6 +81,15 @@ end $$;
     )
 )
 
+# UUIDv7 (RFC 9562) for rows that set-based statements make; all other ids are made by the program.
+NEW_ID = """
+create function regulars_new_id() returns uuid language sql volatile as $$
+    select encode(set_bit(set_bit(overlay(uuid_send(gen_random_uuid())
+        placing substring(int8send(floor(extract(epoch from clock_timestamp()) * 1000)::bigint) from 3) from 1 for 6),
+        52, 1), 53, 1), 'hex')::uuid
+$$;
+"""
+
 STATE = "insert into audience_state (id) values (1);"
 
 
@@ -88,7 +97,7 @@ async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
 
     async def run() -> None:
-        for script in (CUSTOMERS, SESSIONS, MEMBERSHIPS, LEDGER, OUTSIDE, APPEND_ONLY, STATE):
+        for script in (CUSTOMERS, SESSIONS, MEMBERSHIPS, LEDGER, OUTSIDE, APPEND_ONLY, NEW_ID, STATE):
             await DB.run_script(script)
 
     manager.add_raw(run)

@@ -1,0 +1,218 @@
+"""Points going out and coming back: spending, taking back, giving back, adjusting, lapsing.
+
+All but `expire_lapsed` run in the caller's transaction with the membership locked (`memberships.store.lock_memberships`).
+"""
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+
+from server.context import Context
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.errors import Refused
+from server.ledger import store
+from server.ledger.credits import credit_membership
+from server.ledger.rules import Take, plan_clawback, plan_restore, plan_takes
+from shared.enums import EntryKind
+from shared.problems import Code
+
+# Enough for nearly every debit; a member with more small lots than this costs a second read.
+_LOTS_AT_ONCE = 100
+_EXPIRE_MEMBERSHIPS_AT_ONCE = 2_000
+
+
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
+    """What a movement is for. The same `source_key` posts once in a membership and kind."""
+
+    source_key: str
+    customer_id: UUID | None = None
+    order_id: UUID | None = None
+    order_line_id: UUID | None = None
+    related_entry_id: UUID | None = None
+    rule_version_id: UUID | None = None
+    reason_code: str = ""
+    note: str = ""
+
+
+class Clawback(msgspec.Struct, frozen=True, kw_only=True):
+    """What was taken back: `points` in all, of which `owed` became a deficit; `exempt` had lapsed and was let be."""
+
+    points: int
+    exempt: int
+    owed: int
+
+
+class Expired(msgspec.Struct, frozen=True, kw_only=True):
+    """What an expiry run booked."""
+
+    lots: int
+    memberships: int
+    points: int
+
+
+async def spend(
+    ctx: Context, membership: Row, points: int, origin: Origin, *, kind: EntryKind = EntryKind.REDEEM
+) -> UUID:
+    """Take available points and return the entry's id; never makes a deficit.
+
+    Raises:
+        Refused: INSUFFICIENT_POINTS, with the available points in `data`.
+    """
+    takes = await _plan_spending(membership["id"], points, ctx.now)
+    found = sum(take.points for take in takes)
+    if found < points:
+        raise Refused(Code.INSUFFICIENT_POINTS, data={"available": found})
+    return await _debit(ctx, membership["id"], kind, takes, 0, origin)
+
+
+async def take(ctx: Context, membership: Row, points: int, origin: Origin, *, kind: EntryKind) -> UUID:
+    """Take points whether or not they are there; what is not becomes a deficit. For approved adjustments only."""
+    lots = await store.list_lots_left(membership["id"])
+    plan = plan_clawback(points, None, lots, lapsed_from_own=0, now=ctx.now)
+    return await _debit(ctx, membership["id"], kind, plan.takes, plan.owed, origin)
+
+
+async def claw_back(
+    ctx: Context,
+    membership: Row,
+    points: int,
+    origin: Origin,
+    *,
+    own_entry_id: UUID,
+    exempted_before: int = 0,
+    kind: EntryKind = EntryKind.CLAWBACK,
+) -> Clawback:
+    """Take earned points back: from their own lot first, then available, then pending ones, then as a deficit.
+
+    Args:
+        own_entry_id: The EARN entry whose points these are.
+        exempted_before: Points of that entry which earlier claw-backs let be, because they had lapsed.
+    """
+    own, lapsed = None, 0
+    found = await store.find_lapsed(own_entry_id, ctx.now)
+    lots = await store.list_lots_left(membership["id"])
+    if found is not None:
+        own, lapsed = found
+    others = [lot for lot in lots if lot.entry_id != own_entry_id]
+    is_here = any(lot.entry_id == own_entry_id for lot in lots)
+    plan = plan_clawback(
+        points,
+        own if is_here else None,
+        others,
+        lapsed_from_own=max(0, lapsed - exempted_before),
+        now=ctx.now,
+    )
+    if plan.points:
+        await _debit(ctx, membership["id"], kind, plan.takes, plan.owed, origin)
+    return Clawback(points=plan.points, exempt=plan.exempt, owed=plan.owed)
+
+
+async def give_back(
+    ctx: Context, membership: Row, points: int, origin: Origin, *, spent_entry_id: UUID, grace: timedelta
+) -> int:
+    """Give points of a redemption back, each with the dates it had; lapsed ones get `grace`. Returns what was given.
+
+    Args:
+        origin: Its `source_key` names what undoes the redemption; one RESTORE entry a lot is made from it.
+        spent_entry_id: The REDEEM entry.
+        grace: How long points that have lapsed meanwhile may be spent.
+    """
+    taken = await store.list_taken(spent_entry_id)
+    lots = {row["lot_entry"]: row for row in taken}
+    takes = plan_restore(points, [Take(lot_entry_id=row["lot_entry"], points=row["points"]) for row in taken])
+    deficit = membership["deficit"]
+    for part in takes:
+        deficit -= await _restore(
+            ctx, membership["id"], deficit, lots[part.lot_entry_id], part, origin, spent_entry_id, grace
+        )
+    await store.refresh_figures(membership["id"], ctx.now)
+    return sum(part.points for part in takes)
+
+
+async def expire_lapsed(ctx: Context) -> Expired:
+    """Book every lapsed lot, batch by batch, each in a transaction of its own.
+
+    Balances do not change by it, as reads leave lapsed lots out already; so it may run at any time, any number of
+    times, and late.
+    """
+    lots = memberships = points = 0
+    while True:
+        async with DB.transaction():
+            batch = await store.expire_lots(ctx.now, _EXPIRE_MEMBERSHIPS_AT_ONCE)
+        if not batch["lots"]:
+            return Expired(lots=lots, memberships=memberships, points=points)
+        lots += batch["lots"]
+        memberships += batch["memberships"]
+        points += batch["points"]
+
+
+async def _plan_spending(membership_id: UUID, points: int, now: datetime) -> tuple[Take, ...]:
+    lots = await store.list_lots_to_spend(membership_id, now, _LOTS_AT_ONCE)
+    if len(lots) == _LOTS_AT_ONCE and sum(lot.remaining for lot in lots) < points:
+        lots = [lot for lot in await store.list_lots_left(membership_id) if lot.available_at <= now]
+    return plan_takes(points, lots, now=now)
+
+
+async def _debit(
+    ctx: Context, membership_id: UUID, kind: EntryKind, takes: tuple[Take, ...], owed: int, origin: Origin
+) -> UUID:
+    debit = store.Debit(
+        entry_id=new_id(),
+        membership_id=membership_id,
+        kind=kind,
+        points=owed + sum(take.points for take in takes),
+        takes=takes,
+        owed=owed,
+        occurred_at=ctx.now,
+        posted_at=ctx.now,
+        source_key=origin.source_key,
+        customer_id=origin.customer_id,
+        order_id=origin.order_id,
+        order_line_id=origin.order_line_id,
+        related_entry_id=origin.related_entry_id,
+        rule_version_id=origin.rule_version_id,
+        reason_code=origin.reason_code,
+        note=origin.note,
+        actor=ctx.actor,
+    )
+    posted = await store.insert_debit(debit)
+    assert posted, "callers look for what was posted before, under the same lock"
+    await store.refresh_figures(membership_id, ctx.now)
+    return debit.entry_id
+
+
+async def _restore(
+    ctx: Context,
+    membership_id: UUID,
+    deficit: int,
+    lot: Row,
+    part: Take,
+    origin: Origin,
+    spent_entry_id: UUID,
+    grace: timedelta,
+) -> int:
+    """Post one RESTORE and return how much of it filled the deficit."""
+    expires_at = lot["expires_at"]
+    if expires_at is not None and expires_at <= ctx.now:
+        expires_at = ctx.now + grace
+    credit = store.Credit(
+        entry_id=new_id(),
+        membership_id=membership_id,
+        kind=EntryKind.RESTORE,
+        points=part.points,
+        occurred_at=lot["earned_at"],
+        posted_at=ctx.now,
+        source_key=f"{spent_entry_id}:{origin.source_key.replace(':', '-')}:{part.lot_entry_id}",
+        customer_id=origin.customer_id,
+        available_at=lot["available_at"],
+        expires_at=expires_at,
+        related_entry_id=spent_entry_id,
+        reason_code=origin.reason_code,
+        note=origin.note,
+        actor=ctx.actor,
+    )
+    filled = await credit_membership(credit, deficit=deficit)
+    assert filled is not None, "callers look for what was given back before, under the same lock"
+    return filled
