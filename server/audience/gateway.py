@@ -248,7 +248,8 @@ class Mailchimp:
                 return await _in_thread(lambda: function(self._list_id, *arguments, **named))
         except ApiClientError as error:
             refusal = _refusal_of(error.text)
-            log.info("mailchimp_refused", call=name, status=refusal.status, title=refusal.title)
+            if refusal.status != 404:  # The plain answer to whether somebody is there.
+                log.info("mailchimp_refused", call=name, status=refusal.status, title=refusal.title)
             raise MailchimpRefused(refusal) from error
         except TimeoutError as error:
             raise MailchimpRefused(Refusal(status=None, is_timeout=True)) from error

@@ -37,13 +37,14 @@ A contact that is dirty already keeps its older time, so that the age of the old
 stays parked: other points do not make Mailchimp accept an address. Whoever inlines this calls `wake_worker` too.
 """
 
-# Names and addresses are what Mailchimp may have refused, so such a change is a reason to try a parked contact again.
+# Names and addresses are what Mailchimp may have refused, so such a change is a reason to try a parked contact again; and
+# an opt-out waits for nothing, not even for the end of a contact's own backoff.
 _MARK_CUSTOMERS = """
 update audience_contact contact
 set dirty_seq = contact.dirty_seq + 1,
     dirty_at = case when contact.dirty_seq > contact.pushed_seq then contact.dirty_at else $2 end,
     attempts = case when contact.parked_reason is null then contact.attempts else 0 end,
-    parked_reason = null, parked_field = null
+    next_try_at = least(contact.next_try_at, $2), parked_reason = null, parked_field = null
 from (
     select id from audience_contact where customer = any($1) and state in ('live', 'closing') order by id for update
 ) chosen

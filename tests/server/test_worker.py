@@ -144,13 +144,26 @@ async def test_a_worker_whose_database_went_away_goes_on_when_it_is_back(shop: S
         await until(lambda: shop.live()[0].merge_fields["POINTS"] == 5, "the push after the interruption")
 
 
-async def test_a_job_that_fails_is_tried_again_later_and_says_nothing_of_the_person(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = []
+async def test_a_mailchimp_that_asks_to_slow_down_is_tried_again_after_seconds(shop: Shop) -> None:
+    shop.mailchimp.fail_next("empty", status=429)
+    await shop.add_customer()
+    async with running(shop.tools):
+        await until(lambda: _is_paused(shop), "the pause")
+        assert shop.live() == []
+        await until(shop.live, "the contact")
+        await until(lambda: _is_running(shop), "the end of the pause")
 
-    async def fail(payload: bytes) -> None:
-        calls.append(payload)
+
+async def _is_paused(shop: Shop) -> bool:
+    return (await shop.state())["paused_reason"] is not None
+
+
+async def _is_running(shop: Shop) -> bool:
+    return not await _is_paused(shop)
+
+
+async def test_a_job_that_fails_is_tried_again_later_and_says_nothing_of_the_person() -> None:
+    async def fail(_: bytes) -> None:
         raise ValueError("ana@shop.test")
 
     cut = asyncio.Event()
@@ -161,14 +174,14 @@ async def test_a_job_that_fails_is_tried_again_later_and_says_nothing_of_the_per
     assert (str(caught.value), caught.value.__cause__) == ("ValueError", None)
 
 
-async def test_a_job_that_never_succeeds_is_given_up_in_the_end(shop: Shop) -> None:
+async def test_a_job_that_never_succeeds_is_given_up_in_the_end() -> None:
     async def fail(_: bytes) -> None:
         raise ValueError
 
     await worker._run_job(fail, asyncio.Event(), _job(attempts=worker.JOB_TRIES_MAX))
 
 
-async def test_a_job_that_is_cut_off_goes_back_at_once(shop: Shop) -> None:
+async def test_a_job_that_is_cut_off_goes_back_at_once() -> None:
     cut, ended = asyncio.Event(), asyncio.Event()
 
     async def hang(_: bytes) -> None:

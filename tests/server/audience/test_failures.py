@@ -253,6 +253,20 @@ async def test_an_address_with_too_many_sign_ups_is_tried_once_more_after_days(s
     assert "very recently" in (await shop.row("ana@shop.test"))["parked_reason"]
 
 
+async def test_an_opt_out_does_not_wait_for_the_end_of_a_contacts_own_backoff(shop: Shop) -> None:
+    ana = await shop.add_customer()
+    await shop.push()
+    pusher = shop.pusher()
+    await shop.set_points(ana, 5)
+    shop.mailchimp.fail_next("problem", status=500, path="members/")
+    await pusher.push_due()
+    assert (await shop.row("ana@shop.test"))["next_try_at"] > shop.clock.now()
+    await shop.choose(ana, "ana@shop.test", opted_in=False)
+    await pusher.push_due()
+
+    assert shop.mailchimp.contact("ana@shop.test").status == "unsubscribed"
+
+
 async def test_an_error_that_only_ever_one_contact_meets_sets_it_aside_after_five_tries(shop: Shop) -> None:
     await shop.push()
     await shop.add_customer()
