@@ -1,6 +1,6 @@
 """Numbers with their units and reasons. A literal other than 0 or 1 in a rule belongs here."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 # Text -----------------------------------------------------------------------------------------------------------------
 NAME_LENGTH_MAX = 80
@@ -18,6 +18,7 @@ DEVICE_LENGTH_MAX = 120
 # Requests -------------------------------------------------------------------------------------------------------------
 BODY_BYTES_MAX = 64 * 1024
 JSON_DEPTH_MAX = 32
+VERSION_MAX = 2**31 - 1  # What an integer column holds.
 PAGE_SIZE = 50
 PAGE_SIZE_MAX = 200
 IDEMPOTENCY_KEY_PATTERN = r"^[A-Za-z0-9_-]{16,64}$"
@@ -27,6 +28,7 @@ IDEMPOTENCY_KEPT = timedelta(days=30)
 ORDER_LINES_MAX = 200
 MONEY_MINOR_MAX = 1_000_000_000  # Ten million in a currency with cents: above any till receipt.
 ORDER_POINTS_MAX = 10_000_000
+ORDER_COMPLETED_FROM = datetime(2000, 1, 1, tzinfo=UTC)  # Older sales are typing errors, and years near 1 have no UTC.
 ORDER_AHEAD_MAX = timedelta(minutes=10)  # Till clocks run ahead a little; a sale cannot be from tomorrow.
 
 # Sessions -------------------------------------------------------------------------------------------------------------

@@ -196,7 +196,7 @@ class CustomerRegistered(View, frozen=True, kw_only=True):
 class CustomerChange(Request, frozen=True, kw_only=True):
     """Fields to change; absent ones stay. `version` is the one the change was made on."""
 
-    version: int
+    version: Annotated[int, msgspec.Meta(ge=0, le=limits.VERSION_MAX)]
     given_name: Name | UnsetType = UNSET
     family_name: OptionalName | UnsetType = UNSET
     birthday: Birthday | UnsetType | None = UNSET

@@ -5,7 +5,7 @@ from decimal import Decimal
 from server.errors import Invalid
 from server.programmes.rules import EarningLine, EarningPlan, EarningRules, LineShare, plan_earning
 from shared.enums import SkippedReason
-from shared.limits import MONEY_MINOR_MAX, ORDER_POINTS_MAX
+from shared.limits import MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
 from shared.pos import PosOrder
 from shared.problems import FieldProblem
 
@@ -32,6 +32,8 @@ def check_order(order: PosOrder) -> None:
     problems = [*_customer_problems(order), *_line_problems(order)]
     if order.completed_at.tzinfo is None:
         problems.append(FieldProblem(field="completed_at", detail="Give the time with its offset from UTC."))
+    elif order.completed_at < ORDER_COMPLETED_FROM:
+        problems.append(FieldProblem(field="completed_at", detail="This is too long ago."))
     if abs(sum(line.net_minor + line.tax_minor for line in order.lines)) > MONEY_MINOR_MAX:
         problems.append(FieldProblem(field="lines", detail="The sum of the sale is out of range."))
     if problems:

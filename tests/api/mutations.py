@@ -16,15 +16,29 @@ Schema = Mapping[str, Any]
 _SCHEMAS: dict[str, Schema] = openapi_document()["components"]["schemas"]  # type: ignore[index]
 
 WRONG_TEXTS = ("a\x00b", "\x1b[2Jx", "ab\x7f", "ab\x85", "\u202eab", "ab\u2066", "ab\u2028", "\ufeffab")
+STRANGE_TEXTS = (
+    "   ", "<script>alert(1)</script>", "<b>x</b>", "[@click=app.quit]x[/]", "';DROP TABLE customer;--", '" or ""="', "\\",
+    "%s%n%x", "${7*7}{{7*7}}", "../../etc/passwd", "null", "undefined", "NaN", "0x10", "-1", "\u200b\u200b\u200b", "\u00ad" * 3,
+    "\u0627\u0644\u0639", "\u05d0\u05d1\u05d2", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "a" + "\u0301" * 40,
+    "\ufdfa" * 20, "\uffff\uffff\uffff", "\U000e0041" * 4, "\uff21\uff22\uff23", "\u0130\u0131\u00df", "x@y", "@@@", "a@b@c.test",
+    '"a b"@shop.test', "a@[127.0.0.1]", "a@xn--80ak6aa92e.test", "\u00fc@\u00fc.test", "a@b.test, c@d.test", "a@b.test?cc=x",
+    "+00000000000", "+44", "tel:+442079460018", "+442079460018;ext=9", "29000000000000", "00000000000000", "https://evil.test/x",
+    "=1+1", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+)  # fmt: skip
+STRANGE_TIMES = (
+    "0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-14:00",
+    "1582-10-10T00:00:00Z", "1970-01-01T00:00:00Z", "2026-03-02T09:30:00", "2026-03-02T09:30:00.123456789Z",
+    "2026-03-02T09:30:00+23:59", "2025-10-26T01:30:00Z",
+)  # fmt: skip
 SURROGATE = "\ud800"
 
 
 class Mutation(NamedTuple):
-    """A body that must be refused, and the field that the refusal must name (None: the body as a whole)."""
+    """A body that must be refused, and the fields of which the refusal may name one ("": the body as a whole)."""
 
     name: str
     body: bytes
-    field: str | None
+    fields: tuple[str, ...]
 
 
 def field_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
@@ -34,17 +48,42 @@ def field_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
         field = _dotted(path)
         for value in _wrong_values(schema):
             # A lone surrogate is no text at all, so the body that holds one is no JSON that could be looked into.
-            named = None if isinstance(value, str) and SURROGATE in value else field
+            named = ("",) if isinstance(value, str) and SURROGATE in value else (field, f"{field}[0]")
             yield Mutation(f"{field}={json.dumps(value)[:40]}", _body(_with(example, path, value)), named)
-        yield Mutation(f"{field}=1e400", _body(_with(example, path, "@")).replace(b'"@"', b"1e400"), field)
-        yield Mutation(f"{field} in Latin-1", _body(_with(example, path, "@")).replace(b'"@"', b'"caf\xe9"'), None)
+        yield Mutation(f"{field}=1e400", _body(_with(example, path, "@")).replace(b'"@"', b"1e400"), (field,))
+        latin = _body(_with(example, path, "@")).replace(b'"@"', b'"caf\xe9"')
+        yield Mutation(f"{field} in Latin-1", latin, (field, ""))
         if is_required and _holds(example, path):
-            yield Mutation(f"no {field}", _body(_without(example, path)), field)
+            yield Mutation(f"no {field}", _body(_without(example, path)), (field,))
         if _holds(example, path):
-            yield Mutation(f"{field} twice", _twice(example, path), field)
+            yield Mutation(f"{field} twice", _twice(example, path), (field,))
     for path in _objects(example, ()):
         field = _dotted((*path, "sneaky"))
-        yield Mutation(f"unknown {field}", _body(_with(example, (*path, "sneaky"), 1)), field)
+        yield Mutation(f"unknown {field}", _body(_with(example, (*path, "sneaky"), 1)), (field,))
+
+
+def strange_bodies(kind: type[msgspec.Struct]) -> Iterator[bytes]:
+    """Yield bodies that fit the message, with values that nobody sends in good faith."""
+    example = copy.deepcopy(EXAMPLES[kind])
+    for path, schema, _ in _fields(_SCHEMAS[kind.__name__], ()):
+        option = next(_resolve(part) for part in schema.get("anyOf", [schema]) if part.get("type") != "null")
+        for value in _strange_values(option):
+            yield _body(_with(example, path, value))
+
+
+def _strange_values(option: Schema) -> Iterator[object]:
+    if option.get("format") == "date-time":
+        yield from STRANGE_TIMES
+    elif option.get("format") == "decimal":
+        yield from ("0", "-1", "1e5", "0.0001", "1E-999999", "-0", "000", 1.5, 1e20)
+    elif option.get("type") == "string" and "enum" not in option and "pattern" not in option:
+        longest, shortest = option.get("maxLength", 100), option.get("minLength", 0)
+        yield from (text[:longest] for text in STRANGE_TEXTS if len(text) >= shortest)
+        yield from (character * longest for character in ("a", "\U0001f600", "\u0301", " ", "9", "@"))
+    elif option.get("type") == "integer":
+        yield from (option.get("minimum", -(2**31)), option.get("maximum", 2**31), 0)
+    elif option.get("type") == "boolean":
+        yield from (True, False)
 
 
 def body_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
@@ -71,12 +110,12 @@ def body_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
         "a form": b"email=a%40b.test&password=x",
         "XML": b"<?xml version='1.0'?><!DOCTYPE x [<!ENTITY y SYSTEM 'file:///etc/passwd'>]><x>&y;</x>",
         "lists in lists": b"[" * deep + b"]" * deep,
-        "objects in objects": f"{{{first}:".encode() * 5_000 + b"1" + b"}" * 5_000,
+        "objects in objects": f"{{{first}:".encode() * 2_000 + b"1" + b"}" * 2_000,
         "a deep field": f"{{{first}:{'[' * deep}{']' * deep}}}".encode(),
         "an unclosed deep field": f"{{{first}:{'[' * deep}".encode(),
         "bytes": bytes(range(256)),
     }
-    yield from (Mutation(name, body, None) for name, body in bodies.items())
+    yield from (Mutation(name, body, ("",)) for name, body in bodies.items())
 
 
 def too_large(kind: type[msgspec.Struct]) -> bytes:
@@ -199,4 +238,5 @@ def _objects(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str |
 
 def _body(value: object) -> bytes:
     # Half of the hostile characters travel escaped, half as they are; JSON knows neither form of a control character.
-    return json.dumps(value, ensure_ascii=SURROGATE in str(value)).encode()
+    escaped = json.dumps(value)
+    return (escaped if r"\ud800" in escaped else json.dumps(value, ensure_ascii=False)).encode()
