@@ -64,7 +64,12 @@ class Options:
 
 
 def _app_bindings() -> list[BindingType]:
-    return [
+    # Taken before any widget, so that keys which come in one clump after Tab already go to the next field.
+    moves: list[BindingType] = [
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+    ]
+    return moves + [
         Binding(
             key,
             f"app.act('{action.id}')",

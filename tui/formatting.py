@@ -132,9 +132,11 @@ _CARD_STATES: dict[str, Cell] = {
 _CONSENTS: dict[ConsentAnswer, Cell] = {
     ConsentAnswer.OPTED_IN: Cell("yes", "good"),
     ConsentAnswer.OPTED_OUT: Cell("no", "warn"),
-    ConsentAnswer.PENDING: Cell("waiting for a yes by mail", "warn"),
+    ConsentAnswer.PENDING: Cell("waiting for a yes", "warn"),
     ConsentAnswer.NOT_ASKED: Cell("not asked", "muted"),
 }
+_HOLD_REASONS = {"email_change": "email changed", "email_change_undone": "email change taken back"}
+_CONSENTS_SHORT = {ConsentAnswer.PENDING: "waiting"}
 _ORDER_REASONS: dict[str, str] = {
     "no_customer": "no customer was named",
     "customer_unknown": "the till named a customer we do not know",
@@ -273,7 +275,10 @@ def _current_card(cards: tuple[CardView, ...]) -> Cell:
 
 
 def _consents(detail: CustomerDetail) -> Cell:
-    email, sms = (_CONSENTS[view.state].text for view in (detail.consents.email, detail.consents.sms))
+    email, sms = (
+        _CONSENTS_SHORT.get(view.state, _CONSENTS[view.state].text)
+        for view in (detail.consents.email, detail.consents.sms)
+    )
     return Cell(f"email {email} · text {sms}")
 
 
@@ -298,15 +303,16 @@ def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell
         found.append(Cell(f"This customer is {detail.status}: read only.", "bad"))
     if detail.redemption_held_until is not None and detail.redemption_held_until > now:
         until = moment(detail.redemption_held_until, now=now, zone=zone)
-        why = f" ({detail.redemption_held_reason})" if detail.redemption_held_reason else ""
-        found.append(Cell(f"Points cannot be spent until {until}{why}. Earning goes on.", "warn"))
+        reason = detail.redemption_held_reason or ""
+        why = f" ({_HOLD_REASONS.get(reason, reason.replace('_', ' '))})" if reason else ""
+        found.append(Cell(f"Points cannot be spent until {until}{why}.", "warn"))
     for change in detail.email_changes:
         if change.state == "pending":
             asked = moment(change.requested_at, now=now, zone=zone)
             found.append(Cell(f"Email change to {change.new_email} waits for proof since {asked}.", "warn"))
         elif can_undo(change, now=now) and change.undo_until is not None:
             until = moment(change.undo_until, now=now, zone=zone)
-            found.append(Cell(f"Email was {change.old_email}; u takes the change back until {until}.", "muted"))
+            found.append(Cell(f"u takes the change back until {until}: email was {change.old_email}.", "muted"))
     return found
 
 
@@ -325,12 +331,19 @@ def entry_row(entry: EntryView, *, now: datetime, zone: tzinfo) -> Row:
         key=str(entry.id),
         cells=(
             Cell(moment(entry.occurred_at, now=now, zone=zone)),
-            Cell(entry.reason),
+            Cell(_entry_words(entry)),
             Cell(signed(entry.points), tone),
             Cell(points(entry.balance_after)),
-            Cell(entry.by_name or entry.store_name or NOTHING),
+            Cell(entry.store_name or entry.by_name or NOTHING),
         ),
     )
+
+
+def _entry_words(entry: EntryView) -> str:
+    """Return the reason, with the order's number unless the reason names it already."""
+    if entry.order_number is None or entry.order_number in entry.reason:
+        return entry.reason
+    return f"{entry.reason} {entry.order_number}"
 
 
 def entry_notes(entry: EntryView, *, now: datetime, zone: tzinfo) -> list[str]:

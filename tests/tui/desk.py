@@ -38,6 +38,12 @@ class Till:
                 raise AssertionError(f"never came: {what or holds}\n{self.screen_text()}")
             await asyncio.sleep(0.01)
 
+    async def eventually(self, holds: Callable[[], object]) -> None:
+        """Wait until something holds, without waiting for widgets, of which one may be broken."""
+        async with asyncio.timeout(10):
+            while not holds():  # noqa: ASYNC110 - nothing tells when it does
+                await asyncio.sleep(0.01)
+
     async def shows(self, *texts: str) -> None:
         """Wait until all of these texts are on the screen."""
         await self.until(lambda: all(text in self.screen_text() for text in texts), f"on screen: {texts}")

@@ -50,7 +50,7 @@ async def test_staff_may_type_before_the_service_is_reached() -> None:
         await till.fill("login", "manager")
         await till.fill("password", PASSWORD)
         await till.press("enter")
-        await till.shows("you will be signed in as soon as the service answers")
+        await till.shows("Starting; you will be signed in")
         service.held["health_live"].set()
         await till.until(lambda: till.page == "find")
 
@@ -64,7 +64,7 @@ async def test_a_service_that_cannot_start_is_told_on_the_lock_screen() -> None:
 
     console = Console(connect, OPTIONS)
     async with console.run_test(size=(80, 24)) as pilot:
-        await Till(console, pilot).shows("The service could not be started", "the database does not start")
+        await Till(console, pilot).shows("The service could not be started: the database")
 
 
 async def test_a_scan_on_the_lock_screen_is_not_used() -> None:
@@ -72,6 +72,18 @@ async def test_a_scan_on_the_lock_screen_is_not_used() -> None:
         await till.scan(card_number(1))
         await till.shows("Sign in first; the scan was not used.")
         assert till.console.screen.query_one("#login").value == ""
+
+
+async def test_a_password_manager_may_type_as_fast_as_a_scanner() -> None:
+    from textual import events
+
+    async with open_till(FakeService(BEN)) as till:
+        await till.until(lambda: till.console.connection == "online")
+        for key in ("manager", "tab", "wrong-1234-5678", "enter"):
+            for name in [key] if key in {"tab", "enter"} else key:
+                till.console.post_message(events.Key(name, name if len(name) == 1 else None))
+        await till.shows("The name or the password is wrong.", "manager")
+        assert till.console.screen.query_one("#login").value == "manager"
 
 
 async def test_nothing_works_before_signing_in() -> None:
@@ -205,6 +217,7 @@ async def test_an_unexpected_error_is_reported_without_personal_data_and_the_con
             raise RuntimeError("secret: ben@example.com")
 
         till.console.screen.call_later(broken)
+        await till.eventually(lambda: till.console.session is None)
         await till.shows("Something went wrong (report")
         written = report.read_text()
         assert "RuntimeError" in written

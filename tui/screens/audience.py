@@ -19,7 +19,7 @@ REFRESH_SECONDS = 2.0
 _COLUMNS = (
     Column("State", -2),
     Column("Address", -3),
-    Column("At Mailchimp", 12, from_width=80),
+    Column("At Mailchimp", 12, from_width=76),
     Column("Tries", 5, right=True),
     Column("Next try", 15, from_width=90),
     Column("Why", -4, from_width=110),

@@ -50,7 +50,7 @@ _COLUMNS: tuple[tuple[Column, ...], ...] = (
     (Column("Card", 16), Column("State", 10), Column("Issued", 15), Column("Ended", 15), Column("Successor", -1)),
     (Column("Channel", 24), Column("Answer", -1), Column("Address", -1)),
     (Column("Kind", 14), Column("Value", -2), Column("State", 12), Column("Since", -1)),
-    (Column("When", 15), Column("Who", 18), Column("What", -1), Column("On", 14, from_width=90), Column("Why", -1)),
+    (Column("When", 15), Column("Who", 16), Column("What", -3), Column("On", 14, from_width=90), Column("Why", -2)),
 )  # fmt: skip
 _EMPTY = (
     "No points have moved yet. The first order will show here.",

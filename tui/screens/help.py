@@ -67,7 +67,8 @@ class HelpPage(Page):
             Content(""),
             join(("Scanner", "bold $accent")),
             join(f"  {page.scan_words()}"),
-            join("  To test the scanner, scan something now: ", (self._scanned or "nothing scanned yet", "bold")),
+            join("  To test the scanner, scan something now:"),
+            join((f"  {self._scanned or 'nothing scanned yet'}", "bold")),
             Content(""),
             join(("Esc goes back to where you were.", "$text-muted")),
         ]

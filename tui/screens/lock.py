@@ -9,6 +9,8 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Label, Static
 
 from shared import limits
+from shared.codes import is_card_number
+from tui.actions import BY_ID, Action
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import safe
 from tui.widgets.bars import StatusTone
@@ -62,7 +64,7 @@ class LockPage(Page):
     def service_ready(self) -> None:
         """The service has been looked for; sign in if that was asked for meanwhile."""
         self._is_ready = True
-        state = "answers" if self.console.connection == "online" else "does not answer; trying again every 5 s"
+        state = "is ready" if self.console.connection == "online" else "does not answer; trying again every 5 s"
         self.query_one("#lock-foot", Static).update(safe(self._foot(state), "$text-muted"))
         if self._is_asked_for:
             self._sign_in()
@@ -142,9 +144,17 @@ class LockPage(Page):
     def handlers(self) -> Handlers:
         return {}
 
+    def bar_actions(self) -> list[tuple[Action, str]]:
+        return [(BY_ID["app.quit"], "Leave")]
+
     def scan_words(self) -> str:
         return "Scans do nothing until somebody is signed in."
 
     def take_scan(self, code: str) -> None:
-        del code
+        focused = self.focused
+        if isinstance(focused, Field) and not is_card_number(code):
+            # A password manager types as fast as a scanner; what it types is no card.
+            self.put_scan_in_focus(code)
+            focused.post_message(Input.Submitted(focused, focused.value))
+            return
         self._tell("Sign in first; the scan was not used.", "warn")

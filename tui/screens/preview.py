@@ -12,11 +12,10 @@ LOTS_SHOWN_MAX = 6
 
 
 def preview_words(preview: EmailChangePreview, *, now: datetime, zone: tzinfo) -> Content:
-    """Return what stands against the change, what to mind, and what it does, in that order."""
+    """Return what stands against the change, what to mind, the balance, and what it does, in that order."""
     told: list[Content] = []
     told += [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
     told += [join(("! ", "bold $warning"), (warning, "$warning")) for warning in preview.warnings]
-    told += [join(("· ", "$text-muted"), effect) for effect in preview.effects]
     before, after = preview.balance_before, preview.balance_after
     if before is not None and after is not None:
         same = " (unchanged)" if before.available == after.available else ""
@@ -25,6 +24,7 @@ def preview_words(preview: EmailChangePreview, *, now: datetime, zone: tzinfo) -
             told.append(_line("Pending", f"{points(before.pending)} → {points(after.pending)}"))
     if preview.cards_retired:
         told.append(_line("Cards", f"{', '.join(preview.cards_retired)} will no longer scan"))
+    told += [join(("· ", "$text-muted"), effect) for effect in preview.effects]
     if preview.vouchers_reissued:
         told.append(_line("Vouchers", counted(preview.vouchers_reissued, "is issued anew", "are issued anew")))
     told.append(_line("Sign-ins", f"{counted(preview.sessions_ended, 'session ends', 'sessions end')}"))

@@ -34,8 +34,8 @@ class TopBar(Widget):
     def render(self) -> Content:
         right = self._right()
         room = self.size.width - right.cell_length - 1
-        left = fit(f" {self.shop.upper() or 'REGULARS'}  {self.crumbs}", max(0, room))
-        return join((left, "bold"), right, " ")
+        left = fit(f" {self.shop.upper() or 'REGULARS'}  {self.crumbs}", max(0, room - 1))
+        return join((left, "bold"), " ", right, " ")
 
     def _right(self) -> Content:
         mark, style = {"online": ("●", "$success"), "offline": ("○", "bold $error")}.get(self.connection, ("…", ""))
