@@ -165,8 +165,18 @@ with due as (
 ), emptied as (
     update lot set remaining = 0 from lapsed where lot.entry = lapsed.entry
 ), lowered as (
-    update membership m set balance = balance - x.points, version = version + 1
-    from (select membership, sum(remaining) as points from lapsed group by membership) x where m.id = x.membership
+    update membership m
+    set balance = balance - x.points, available = f.available, pending = f.pending, figures_until = f.until,
+        version = version + 1
+    from (select membership, sum(remaining) as points from lapsed group by membership) x
+    cross join lateral (
+        select coalesce(sum(l.remaining) filter (where l.available_at <= $1), 0) as available,
+               coalesce(sum(l.remaining) filter (where l.available_at > $1), 0) as pending,
+               least(min(l.available_at) filter (where l.available_at > $1), min(l.expires_at)) as until
+        from lot l
+        where l.membership = x.membership and l.remaining > 0 and (l.expires_at is null or l.expires_at > $1)
+    ) f
+    where m.id = x.membership
     returning m.id
 )
 select (select count(*)::int from lapsed) as lots, (select count(*)::int from lowered) as memberships,

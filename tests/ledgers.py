@@ -1,0 +1,61 @@
+"""Builders for tests of the ledger: credits with dates, a locked membership, its figures."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from uuid import UUID
+
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.ledger import service as ledger
+from server.ledger.verification import verify
+from server.memberships import store as memberships
+from shared.enums import EntryKind
+from tests.app import World
+
+
+@asynccontextmanager
+async def locked(membership_id: UUID) -> AsyncIterator[Row]:
+    """Open a transaction with a membership locked."""
+    async with DB.transaction():
+        (row,) = await memberships.lock_memberships([membership_id])
+        yield row
+
+
+async def credit(world: World, membership_id: UUID, points: int, *, days: int | None = 365, pending: int = 0) -> UUID:
+    """Post points that lapse after `days` and become available after `pending` days; return the entry's id."""
+    now = world.clock.now()
+    async with locked(membership_id) as membership:
+        entry_id = await ledger.post_credit(
+            world.ctx,
+            membership_id=membership_id,
+            deficit=membership["deficit"],
+            kind=EntryKind.OPENING,
+            points=points,
+            source_key=f"import:{new_id()}",
+            occurred_at=now,
+            available_at=now + timedelta(days=pending),
+            expires_at=now + timedelta(days=days) if days is not None else None,
+            customer_id=None,
+        )
+    assert entry_id is not None
+    return entry_id
+
+
+async def figures(membership_id: UUID) -> tuple[int, int, int, int]:
+    """Return balance, available, pending, deficit."""
+    row = await DB.fetch_row("select balance, available, pending, deficit from membership where id = $1", membership_id)
+    assert row is not None
+    return row["balance"], row["available"], row["pending"], row["deficit"]
+
+
+async def left_in(entry_id: UUID) -> int:
+    """Return what is left of a lot."""
+    remaining = await DB.fetch_value("select remaining from lot where entry = $1", entry_id)
+    assert isinstance(remaining, int)
+    return remaining
+
+
+async def assert_verified(world: World) -> None:
+    """Fail if any figure is wrong."""
+    assert [outcome async for outcome in verify(world.clock.now()) if not outcome.is_right] == []
