@@ -1,0 +1,234 @@
+"""What moves value has one effect, however often and however closely together it is sent."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from server.db.ids import new_id
+from shared.endpoints import ENDPOINTS
+from shared.enums import Role
+from tests.api.conformity import check_problem
+from tests.api.shop import Shop
+from tests.app import expect
+
+Fields = Mapping[str, Any]
+
+
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that works, and another one of the same operation.
+
+    Attributes:
+        path: Where both go.
+        body: What has an effect.
+        other: What asks for something else.
+    """
+
+    path: str
+    body: dict[str, Any]
+    other: dict[str, Any]
+
+
+async def sale(_: Shop) -> Case:
+    """A sale, and one with another receipt number."""
+    return Case(path="/v1/pos/orders", body=_.order("sale-1"), other=_.order("sale-2"))
+
+
+async def plain_sale(shop: Shop) -> Case:
+    """A sale without a customer, which takes the other way through the service."""
+    body = shop.order("sale-1") | {"customer": None}
+    return Case(path="/v1/pos/orders", body=body, other=body | {"external_id": "sale-2"})
+
+
+async def registration(_: Shop) -> Case:
+    """A customer at the till, and another one."""
+    body = {"given_name": "Dee", "email": "dee@shop.test"}
+    return Case(path="/v1/staff/customers", body=body, other=body | {"email": "eve@shop.test"})
+
+
+async def staff_change(shop: Shop) -> Case:
+    """An email change by staff, as previewed."""
+    path = f"/v1/staff/customers/{shop.ana.customer_id}/email-changes"
+    wish = {"new_email": "ana@new.test", "mode": "reissue", "reason": "at the desk", "identity_attested": True}
+    return await _previewed(shop, path, wish)
+
+
+async def correction(shop: Shop) -> Case:
+    """A typo put right, as previewed."""
+    path = f"/v1/staff/customers/{shop.till_customer_id}/corrections"
+    return await _previewed(shop, path, {"new_email": "cyd@shop.test", "reason": "a typo"})
+
+
+async def _previewed(shop: Shop, path: str, wish: dict[str, Any]) -> Case:
+    answer = await shop.client.post(f"{path}/preview", json=wish, headers=shop.staff[Role.MANAGER])
+    body = wish | {"preview_hash": expect(answer, 200)["preview_hash"]}
+    return Case(path=path, body=body, other=body | {"reason": "something else"})
+
+
+async def undo(shop: Shop) -> Case:
+    """A change taken back."""
+    change = await staff_change(shop)
+    headers = shop.staff[Role.MANAGER] | {"Idempotency-Key": f"test-{new_id()}"}
+    done = expect(await shop.client.post(change.path, json=change.body, headers=headers), 201)
+    path = f"/v1/staff/email-changes/{done['id']}/undo"
+    return Case(path=path, body={"reason": "not wanted"}, other={"reason": "something else"})
+
+
+CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
+    "sale": ("push_order", sale),
+    "sale without a customer": ("push_order", plain_sale),
+    "registration": ("register_customer", registration),
+    "email change": ("change_email", staff_change),
+    "correction": ("correct_email", correction),
+    "undo": ("undo_email_change", undo),
+}
+GOOD_KEY = "till-4-receipt-000123"
+
+each = pytest.mark.parametrize("name", CASES)
+
+
+class Caller:
+    """Sends the calls of one case."""
+
+    def __init__(self, shop: Shop, operation: str, case: Case) -> None:
+        self.shop = shop
+        self.operation = operation
+        self.case = case
+
+    @classmethod
+    async def of(cls, shop: Shop, name: str) -> "Caller":
+        operation, make = CASES[name]
+        return cls(shop, operation, await make(shop))
+
+    async def send(self, key: str | bytes | None = GOOD_KEY, body: Fields | None = None) -> httpx.Response:
+        headers = self.shop.key if self.operation == "push_order" else self.shop.staff[Role.MANAGER]
+        raw = {name: value.encode() for name, value in headers.items()}
+        if key is not None:
+            raw["Idempotency-Key"] = key if isinstance(key, bytes) else key.encode()
+        return await self.shop.send(
+            self.operation,
+            headers=raw,
+            path=self.case.path,
+            json=dict(self.case.body if body is None else body),  # type: ignore[arg-type]
+        )
+
+
+def test_every_idempotent_operation_has_a_case() -> None:
+    assert {operation for operation, _ in CASES.values()} == {row.operation for row in ENDPOINTS if row.idempotent}
+
+
+@each
+async def test_the_key_is_demanded_and_well_formed(shop: Shop, name: str) -> None:
+    caller = await Caller.of(shop, name)
+    before = await shop.snapshot()
+    malformed = (
+        "",
+        "short",
+        "x" * 15,
+        "x" * 65,
+        "x" * 5000,
+        "with blanks in it",
+        "semi;colon;colon;",
+        "ünïcödé-ünïcödé",
+        "a" * 20 + "\n",
+    )
+    for key in (None, *malformed):
+        answer = await caller.send(key)
+        assert check_problem(answer).code == "IDEMPOTENCY_KEY_MISSING", key
+    assert await shop.snapshot() == before
+
+
+@each
+async def test_a_repeated_call_gets_the_first_answer_and_has_no_second_effect(shop: Shop, name: str) -> None:
+    caller = await Caller.of(shop, name)
+    before = await shop.snapshot()
+    first = await caller.send()
+    assert first.is_success, first.text
+    assert "idempotency-replayed" not in first.headers
+    after = await shop.snapshot()
+    assert after != before
+    shop.later(minutes=5)
+    for _ in range(2):
+        again = await caller.send()
+        assert (again.status_code, again.content) == (first.status_code, first.content)
+        assert again.headers["idempotency-replayed"] == "true"
+    # A staff session notes that it is in use.
+    assert await shop.snapshot() | {"staff_session": ""} == after | {"staff_session": ""}
+
+
+@each
+async def test_a_key_used_for_something_else_is_refused(shop: Shop, name: str) -> None:
+    caller = await Caller.of(shop, name)
+    assert (await caller.send()).is_success
+    before = await shop.snapshot()
+    answer = await caller.send(body=caller.case.other)
+    assert check_problem(answer).code == "IDEMPOTENCY_CONFLICT"
+    assert await shop.snapshot() == before
+
+
+@each
+async def test_two_calls_at_once_have_one_effect(shop: Shop, name: str) -> None:
+    caller = await Caller.of(shop, name)
+    answers = await asyncio.gather(*(caller.send() for _ in range(4)))
+    assert all(answer.is_success for answer in answers), [answer.text for answer in answers]
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 3
+    after = await shop.snapshot()
+    assert (await caller.send()).headers["idempotency-replayed"] == "true"
+    assert await shop.snapshot() == after
+
+
+@each
+async def test_one_key_for_two_things_at_once_lets_one_of_them_happen(shop: Shop, name: str) -> None:
+    caller = await Caller.of(shop, name)
+    answers = await asyncio.gather(*(caller.send(body=body) for body in (caller.case.body, caller.case.other) * 2))
+    codes = sorted(answer.status_code for answer in answers)
+    assert codes[2:] == [422, 422], [answer.text for answer in answers]
+    assert all(code < 300 for code in codes[:2])
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 1
+
+
+@each
+async def test_the_same_thing_under_two_keys_at_once_happens_once_and_breaks_nothing(shop: Shop, name: str) -> None:
+    caller = await Caller.of(shop, name)
+    answers = await asyncio.gather(*(caller.send(f"another-key-{i:06}") for i in range(3)))
+    done = [answer for answer in answers if answer.is_success]
+    # A till that sends its receipt again is told what it earned; the rest is refused, as the world has moved on.
+    assert len({answer.content for answer in done}) == 1
+    assert len(done) == (3 if caller.operation == "push_order" else 1)
+    for answer in answers:
+        assert answer.is_success or check_problem(answer).status in (400, 404, 409)
+
+
+@each
+async def test_a_refused_call_leaves_its_key_unused(shop: Shop, name: str) -> None:
+    caller = await Caller.of(shop, name)
+    before = await shop.snapshot()
+    assert (await caller.send(body={"nonsense": 1})).status_code == 400
+    assert await shop.snapshot() == before
+    right = await caller.send()
+    assert right.is_success
+    assert "idempotency-replayed" not in right.headers
+
+
+async def test_a_key_belongs_to_its_caller(shop: Shop) -> None:
+    caller = await Caller.of(shop, "registration")
+    assert (await caller.send()).is_success
+    theirs = shop.staff[Role.CASHIER] | {"Idempotency-Key": GOOD_KEY}
+    answer = await shop.send("register_customer", headers=theirs, json=caller.case.other)
+    assert answer.status_code == 201
+    assert "idempotency-replayed" not in answer.headers
+
+
+async def test_a_key_belongs_to_its_path(shop: Shop) -> None:
+    caller = await Caller.of(shop, "email change")
+    assert (await caller.send()).is_success
+    path = f"/v1/staff/customers/{shop.ben.customer_id}/email-changes"
+    headers = shop.staff[Role.MANAGER] | {"Idempotency-Key": GOOD_KEY}
+    before = await shop.snapshot()
+    answer = await shop.send("change_email", headers=headers, path=path, json=caller.case.body)
+    assert check_problem(answer).code == "IDEMPOTENCY_CONFLICT"
+    assert await shop.snapshot() == before
