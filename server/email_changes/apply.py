@@ -60,6 +60,7 @@ async def apply_change(
     if customer["point_id"] is not None:
         old_reason = "correction" if is_correction else "email_change"
         await customers.retire_contact_point(ctx, customer["point_id"], reason=old_reason)
+    await store.retire_same(ctx, change.customer_id, change.new_key)
     # The unique index decides, as somebody else may prove the address between the look and the write.
     point_id = await customers.insert_contact_point(
         ctx,

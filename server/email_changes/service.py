@@ -21,6 +21,9 @@ from shared.limits import EMAIL_CHANGE_LINK_LIFE, EMAIL_CHANGES_MAX, EMAIL_CHANG
 from shared.members import Accepted, EmailChangeDone, EmailChangeRequest
 from shared.problems import Code
 
+ALIVE = ("active", "blocked")
+"""Statuses of customers whose address can still be given back; the merged and the erased have none."""
+
 _ACCEPTED = Accepted(detail="We have sent a link to the new address. Nothing changes until it is used.")
 
 
@@ -42,8 +45,7 @@ async def request_change(ctx: Context, member: Member, form: EmailChangeRequest)
             raise Refused(Code.REAUTH_REQUIRED)
         if email.key == proven.email_key:
             raise Refused(Code.EMAIL_SAME)
-        if await store.count_requests(customer["id"], ctx.now - EMAIL_CHANGES_WINDOW) >= EMAIL_CHANGES_MAX:
-            raise Throttled(EMAIL_CHANGES_WINDOW, Code.CHANGE_LIMIT)
+        await _check_limit(ctx, customer["id"])
         owner_id = await customers.find_customer_by_verified_email(email.key)
         await store.supersede_pending(customer["id"])
         change = await store.insert_change(
@@ -54,10 +56,17 @@ async def request_change(ctx: Context, member: Member, form: EmailChangeRequest)
             mode=form.mode,
             life=EMAIL_CHANGE_LINK_LIFE,
         )
-        await mails.ask_for_proof(ctx, change, is_taken=owner_id is not None)
+        await mails.ask_for_proof(ctx, change, is_taken=owner_id not in (None, customer["id"]))
         await mails.warn_of_request(ctx, customer, change)
         await _record(ctx, "email_change.requested", change)
     return _ACCEPTED
+
+
+async def _check_limit(ctx: Context, customer_id: UUID) -> None:
+    requested_at = await store.list_request_times(customer_id, ctx.now - EMAIL_CHANGES_WINDOW)
+    if len(requested_at) >= EMAIL_CHANGES_MAX:
+        wait = requested_at[-EMAIL_CHANGES_MAX] + EMAIL_CHANGES_WINDOW - ctx.now
+        raise Throttled(wait, Code.CHANGE_LIMIT)
 
 
 async def confirm_change(ctx: Context, token: str) -> EmailChangeDone:
@@ -133,6 +142,8 @@ async def cancel_change(ctx: Context, token: str) -> EmailChangeDone:
     """
     async with DB.transaction():
         change, customer, _ = await _open(ctx, Purpose.NOT_ME, token)
+        if customer["status"] not in ALIVE:
+            raise Refused(Code.TOKEN_EXPIRED)
         ctx = ctx.acting_as("member", change.customer_id)
         await use_link(ctx, purpose=Purpose.NOT_ME, token=token)
         done = None

@@ -13,7 +13,7 @@ from server.db.engine import Row
 from server.email_changes import mails, store
 from server.email_changes.apply import Applied, apply_change, undo_change
 from server.email_changes.rules import Command, Situation, hash_preview, is_typo_of, suggest_domain
-from server.email_changes.service import cancel_pending, lock_customer
+from server.email_changes.service import ALIVE, cancel_pending, lock_customer
 from server.email_changes.store import Change
 from server.errors import Invalid, NotFound, Refused
 from server.memberships.service import list_membership_views
@@ -95,6 +95,8 @@ async def undo(ctx: Context, staff: Staff, change_id: UUID, reason: str) -> Emai
     customer = await lock_customer(found.customer_id)
     change = await store.find_change(change_id)
     assert change is not None
+    if customer["status"] not in ALIVE:
+        raise Refused(_STATUS_BLOCKS[customer["status"]])
     held_until = customer["redemption_held_until"]
     if change.state == "pending":
         await cancel_pending(ctx, customer, change, reason=reason)

@@ -34,6 +34,10 @@ _SESSIONS = (
 
 # Contact points ------------------------------------------------------------------------------------------------------
 
+_RETIRE_SAME = """
+update contact_point set status = 'retired', is_primary = false, retired_at = $3, retired_reason = 'email_change'
+where customer = $1 and kind = 'email' and key = $2 and status <> 'retired'
+"""
 _RESTORE_POINT = """
 update contact_point set status = $2, is_primary = true, retired_at = null, retired_reason = null
 where id = $1 and status = 'retired'
@@ -59,6 +63,11 @@ async def count_sessions(customer_id: UUID, now: datetime) -> int:
     count = await DB.fetch_value(_SESSIONS, customer_id, now)
     assert isinstance(count, int)
     return count
+
+
+async def retire_same(ctx: Context, customer_id: UUID, email_key: str) -> None:
+    """Retire what a customer has on file of an address that is about to become the primary one anew."""
+    await DB.fetch(_RETIRE_SAME, customer_id, email_key, ctx.now)
 
 
 async def restore_point(point_id: UUID, *, status: str) -> None:
@@ -109,9 +118,10 @@ _LATER = """
 select 1 from email_change where customer = $1 and state = 'confirmed' and (confirmed_at, id) > ($2, $3)
 """
 _PENDING = "select id from email_change where customer = $1 and state = 'pending'"
-_COUNT = """
-select count(*)::int from email_change
+_REQUEST_TIMES = """
+select requested_at from email_change
 where customer = $1 and requested_by_kind = 'member' and requested_at > $2
+order by requested_at limit 100
 """
 _SUPERSEDE = """
 update email_change set state = 'superseded' where customer = $1 and state = 'pending' returning id
@@ -170,11 +180,9 @@ async def find_pending(customer_id: UUID) -> UUID | None:
     return row["id"] if row else None
 
 
-async def count_requests(customer_id: UUID, since: datetime) -> int:
-    """Return how many changes a member asked for since an instant."""
-    count = await DB.fetch_value(_COUNT, customer_id, since)
-    assert isinstance(count, int)
-    return count
+async def list_request_times(customer_id: UUID, since: datetime) -> list[datetime]:
+    """Return when a member asked for changes since an instant, oldest first."""
+    return [row["requested_at"] for row in await DB.fetch(_REQUEST_TIMES, customer_id, since)]
 
 
 async def supersede_pending(customer_id: UUID) -> UUID | None:

@@ -443,3 +443,44 @@ async def test_an_unknown_change_or_customer_is_not_found(world: World) -> None:
     nobody = "01890000-0000-7000-8000-000000000000"
     assert problem(await undo(world, headers, nobody))[0] == 404
     assert problem(await execute(world, headers, nobody, body()))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [("blocked", "CUSTOMER_BLOCKED"), ("merged", "CUSTOMER_MERGED"), ("erased", "CUSTOMER_ERASED")]
+)
+async def test_customers_who_are_blocked_or_gone_keep_their_address(world: World, status: str, code: str) -> None:
+    member = await world.sign_up(OLD)
+    survivor = await world.sign_up("ben@shop.test")
+    await DB.fetch(
+        "update customer set status = $2, merged_into = case when $2 = 'merged' then $3::uuid end where id = $1",
+        member.customer_id, status, survivor.customer_id,
+    )  # fmt: skip
+    headers = await staff_with(world)
+    shown = await preview(world, headers, member.customer_id, body())
+    assert shown["blockers"] == [f"This customer is {status}."]
+    answer = await execute(world, headers, member.customer_id, body(preview_hash=shown["preview_hash"]))
+    assert problem(answer)[1] == code
+
+
+async def test_what_was_changed_before_a_merge_is_not_taken_back_after_it(world: World) -> None:
+    member = await world.sign_up(OLD)
+    survivor = await world.sign_up("ben@shop.test")
+    await change(world, member)
+    change_id = await DB.fetch_value("select id from email_change")
+    await DB.fetch(
+        "update customer set status = 'merged', merged_into = $2 where id = $1",
+        member.customer_id,
+        survivor.customer_id,
+    )
+    assert problem(await not_me(world))[:2] == (410, "TOKEN_EXPIRED")
+    assert problem(await undo(world, await world.staff_headers("manager"), change_id))[:2] == (409, "CUSTOMER_MERGED")
+
+
+async def test_an_old_address_that_another_member_has_proven_since_is_not_taken_from_them(world: World) -> None:
+    member = await world.sign_up(OLD)
+    await change(world, member)
+    await world.sign_up(OLD)
+    before = await dump(world)
+    change_id = await DB.fetch_value("select id from email_change")
+    assert problem(await undo(world, await world.staff_headers("manager"), change_id))[:2] == (409, "EMAIL_TAKEN")
+    assert await dump(world) == before
