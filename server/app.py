@@ -24,6 +24,7 @@ from server.desk import routes as desk_routes
 from server.edge import Edge, Metrics
 from server.email_changes import routes as email_changes_routes
 from server.errors import NotFound, Refused, RegularsError
+from server.gauges import WorkGauges
 from server.ledger import routes as ledger_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes
@@ -106,7 +107,7 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
     app = Litestar(
         route_handlers=route_handlers(),
         lifespan=[lifespan],
-        state=State({"tools": tools, "metrics": metrics}),
+        state=State({"tools": tools, "metrics": metrics, "gauges": WorkGauges(metrics.registry)}),
         exception_handlers={Exception: _to_problem},
         openapi_config=None,
         request_max_body_size=None,

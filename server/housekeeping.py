@@ -17,6 +17,9 @@ _LINKS_KEPT: Final = timedelta(days=30)
 """A person who uses an old link is told that it is over rather than that it never was."""
 _COUNTERS_KEPT: Final = timedelta(days=2)
 _JOB_LOG_KEPT: Final = timedelta(days=7)
+_MESSAGES_KEPT: Final = timedelta(days=30)
+_SESSIONS_KEPT: Final = timedelta(days=90)
+_SESSION_OVER: Final = "ended_at < $1 or refresh_expires_at < $1"
 _ROWS_AT_ONCE: Final = 1000
 """Rows of one statement, so that no lock is held for long."""
 
@@ -58,6 +61,19 @@ _OUTDATED: Final = (
         _COUNTERS_KEPT,
     ),
     ("pgqueuer_log", "id", "created < $1", _JOB_LOG_KEPT),
+    ("message", "id", "state = 'sent' and sent_at < $1", _MESSAGES_KEPT),
+    (
+        "refresh_token",
+        "token_hash",
+        f"session in (select id from member_session where {_SESSION_OVER})",
+        _SESSIONS_KEPT,
+    ),
+    (
+        "member_session",
+        "id",
+        f"({_SESSION_OVER}) and not exists (select from refresh_token t where t.session = member_session.id)",
+        _SESSIONS_KEPT,
+    ),
     ("pgqueuer_statistics", "id", "created < $1", _JOB_LOG_KEPT),
 )
 

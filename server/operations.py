@@ -23,6 +23,7 @@ async def health_ready(_: Call) -> Response[bytes]:
 
 @operation("metrics")
 async def metrics(call: Call) -> Response[bytes]:
-    """Figures in Prometheus' text format."""
+    """Figures in Prometheus' text format; Busy while the database is away."""
+    await call.request.app.state.gauges.refresh(call.ctx)
     registry = call.request.app.state.metrics.registry
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)

@@ -81,12 +81,6 @@ class RefreshSession(Request, frozen=True, kw_only=True):
     refresh_token: Token
 
 
-class StepUp(Request, frozen=True, kw_only=True):
-    """The password again, before something that thieves want."""
-
-    password: Password
-
-
 class PasswordResetRequest(Request, frozen=True, kw_only=True):
     """A wish for a reset link; the answer is neutral."""
 

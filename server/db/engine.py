@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 Row: TypeAlias = asyncpg.Record
 """A row of a result; columns by name."""
 
+# What the driver raises when the server is away, going down, or has cut the connection.
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, ConnectionError)
+
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
@@ -60,7 +63,14 @@ class Transaction(PostgresTransaction):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> Literal[False]:
         try:
-            await (self.transaction.commit() if kind is None else self.transaction.rollback())
+            if kind is None:
+                await self.transaction.commit()
+            elif not self.connection.is_closed():
+                # Where the server cut the connection it has rolled back by itself.
+                await self.transaction.rollback()
+        except _LOST as lost:
+            # Whether a COMMIT arrived is unknown; the caller tries again, and idempotency keys make that safe.
+            raise DatabaseBusy from lost
         finally:
             self.engine.current_transaction.reset(self.context)
             # Shielded, as a cancelled request must not take its connection with it.
@@ -125,8 +135,10 @@ class Database(PostgresEngine):
         try:
             assert self.pool is not None, "the database is not open"
             return await self.pool.acquire()
-        except BaseException:
+        except BaseException as error:
             self._slots.release()
+            if isinstance(error, _LOST):
+                raise DatabaseBusy from error
             raise
 
     async def release(self, connection: "PoolConnectionProxy[Row]") -> None:
@@ -162,7 +174,17 @@ class Database(PostgresEngine):
             await self.release(connection)
 
     async def fetch(self, sql: str, *arguments: object) -> list[Row]:
-        """Run one statement and return its rows."""
+        """Run one statement and return its rows.
+
+        Raises:
+            DatabaseBusy: No connection came free in time, or the server is away.
+        """
+        try:
+            return await self._fetch(sql, arguments)
+        except _LOST as error:
+            raise DatabaseBusy from error
+
+    async def _fetch(self, sql: str, arguments: tuple[object, ...]) -> list[Row]:
         transaction = self.current_transaction.get()
         if transaction is None:
             # The same as connection(), spelled out: this is the hot path and a generator costs 5 us.

@@ -53,7 +53,7 @@ async def open_membership(
     if card_number is None:
         code = await issue_card(ctx, membership_id=membership_id, customer_id=customer_id)
     else:
-        code = await adopt_card(card_number, membership_id=membership_id, customer_id=customer_id)
+        code = await adopt_card(ctx, card_number, membership_id=membership_id, customer_id=customer_id)
     return OpenedMembership(membership_id=membership_id, card_number=code)
 
 
@@ -76,7 +76,7 @@ async def print_cards(ctx: Context, count: int) -> tuple[str, ...]:
     return tuple(numbers)
 
 
-async def adopt_card(card_number: str, *, membership_id: UUID, customer_id: UUID) -> str:
+async def adopt_card(ctx: Context, card_number: str, *, membership_id: UUID, customer_id: UUID) -> str:
     """Register a printed card and return its number; runs in the caller's transaction.
 
     Raises:
@@ -86,7 +86,7 @@ async def adopt_card(card_number: str, *, membership_id: UUID, customer_id: UUID
     card = await store.lock_card(code)
     if card is None:
         raise Refused(Code.CARD_UNKNOWN)
-    if not await store.adopt_card(card["id"], membership_id=membership_id, customer_id=customer_id):
+    if not await store.adopt_card(card["id"], membership_id=membership_id, customer_id=customer_id, now=ctx.now):
         raise Refused(Code.CARD_TAKEN)
     return code
 

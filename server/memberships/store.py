@@ -26,9 +26,10 @@ select c.id, c.code, 'issued', $3 from unnest($1::uuid[], $2::text[]) as c(id, c
 on conflict (code) do nothing
 returning code
 """
-_ADOPT_CARD = (
-    "update card set membership = $2, customer = $3, status = 'active' where id = $1 and status = 'issued' returning id"
-)
+_ADOPT_CARD = """
+update card set membership = $2, customer = $3, status = 'active', issued_at = $4 where id = $1 and status = 'issued'
+returning id
+"""
 _LOCK = "select * from membership where id = any($1::uuid[]) order by id for update"
 _ACTIVE = """
 select p.membership, p.role, p.programme, p.eligible_from,
@@ -96,9 +97,9 @@ async def insert_unregistered_cards(codes: Sequence[str], now: datetime) -> list
     return [row["code"] for row in await DB.fetch(_UNREGISTERED_CARDS, [new_id() for _ in codes], list(codes), now)]
 
 
-async def adopt_card(card_id: UUID, *, membership_id: UUID, customer_id: UUID) -> bool:
+async def adopt_card(card_id: UUID, *, membership_id: UUID, customer_id: UUID, now: datetime) -> bool:
     """Give an issued, unregistered card to a membership; False if it is no longer free."""
-    return await DB.fetch_row(_ADOPT_CARD, card_id, membership_id, customer_id) is not None
+    return await DB.fetch_row(_ADOPT_CARD, card_id, membership_id, customer_id, now) is not None
 
 
 async def lock_memberships(membership_ids: list[UUID]) -> list[Row]:

@@ -15,6 +15,7 @@ from server.context import Actor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 
+# The marks are those of `server.audience.marks`, whose manner of locking they keep.
 # $1 order id, $2 now, $3 external id, $4 number, $5 store code, $6-$8 the target's, $9 completed at, $10 currency,
 # $11 net, $12 tax, $13 content hash, $14 points, $15 skipped reason, $16 rule version, $17 assignment reason,
 # $18 lines as JSON, $19 entry id, $20 available at, $21 expires at, $22 points that a deficit takes, $23 request id,
@@ -54,10 +55,18 @@ _RECORD_PARTS = """
         version = version + 1
     from entry e, new_order o where m.id = o.membership
 ), marked as (
-    update audience_contact a set dirty_seq = dirty_seq + 1, dirty_at = $2
-    from new_order o join membership_person p on p.membership = o.membership and p.left_at is null
-    where a.customer = p.customer and a.state = 'live'
-    returning a.id
+    update audience_contact contact
+    set dirty_seq = contact.dirty_seq + 1,
+        dirty_at = case when contact.dirty_seq > contact.pushed_seq then contact.dirty_at else $2 end
+    from (
+        select c.id
+        from new_order o
+        join membership_person p on p.membership = o.membership and p.left_at is null
+        join audience_contact c on c.customer = p.customer and c.state = 'live'
+        order by c.id for update of c
+    ) chosen
+    where contact.id = chosen.id
+    returning contact.id
 ), woken as (
     insert into pgqueuer (priority, entrypoint, dedupe_key, status, execute_after)
     select 0, 'audience.push', 'audience.push:' || floor(extract(epoch from now())), 'queued',
