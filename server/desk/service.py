@@ -16,6 +16,7 @@ from server.customers import store as customers
 from server.customers.rules import check_birthday, clean_name
 from server.db.engine import DB, Row
 from server.desk import store
+from server.email_changes.staff_service import send_verification
 from server.errors import NotFound, NotPermitted, Refused, Throttled
 from server.memberships.service import list_membership_views
 from server.sessions import throttles
@@ -100,12 +101,12 @@ async def _write_changes(ctx: Context, row: Row, form: CustomerChange) -> list[s
 
 
 async def invite_customer(ctx: Context, customer_id: UUID) -> Accepted:
-    """Mail a customer the link to choose a first password; a member gets the one for a forgotten password.
+    """Mail a customer the link to go on with: choose a first password, prove the address, or choose a new password.
 
     Raises:
         NotFound: There is no such customer, or no email address.
         Refused: CUSTOMER_BLOCKED, CUSTOMER_MERGED, CUSTOMER_ERASED; EMAIL_TAKEN, another customer has proven it.
-        NotPermitted: The member's address was proven less than a day ago.
+        NotPermitted: A member's address was proven less than a day ago.
         Throttled: The address got too many of these mails today.
     """
     row = await store.find_customer(customer_id)
@@ -115,31 +116,36 @@ async def invite_customer(ctx: Context, customer_id: UUID) -> Accepted:
         raise Refused(code)
     if not await throttles.may_mail(ctx, Purpose.INVITATION, row["email_key"]):
         raise Throttled(MAILS_WINDOW)
-    address = {"given_name": row["given_name"], "email": row["email"], "email_key": row["email_key"]}
     async with DB.transaction():
-        if row["has_login"]:
-            _check_reset(ctx, row)
-            await send_reset(ctx, customer_id=customer_id, password_version=row["password_version"], **address)
-        else:
-            owner_id = await customers.find_customer_by_verified_email(row["email_key"])
-            if owner_id not in (None, customer_id):
-                raise Refused(Code.EMAIL_TAKEN, data={"customer_id": owner_id})
-            await send_invitation(ctx, customer_id=customer_id, **address)
+        kind = await _send_link(ctx, row)
         await record(
             ctx,
             "customer.invited",
             subject_kind="customer",
             subject_id=customer_id,
             customer_id=customer_id,
-            details={"kind": "reset" if row["has_login"] else "invitation"},
+            details={"kind": kind},
         )
-    return Accepted(detail="A mail with a link to choose a password is on its way to the customer.")
+    return Accepted(detail="A mail with a link is on its way to the customer.")
 
 
-def _check_reset(ctx: Context, row: Row) -> None:
+async def _send_link(ctx: Context, row: Row) -> str:
+    """Mail the link that fits and return its kind."""
+    customer_id = row["id"]
+    address = {"given_name": row["given_name"], "email": row["email"], "email_key": row["email_key"]}
+    if not row["has_login"]:
+        owner_id = await customers.find_customer_by_verified_email(row["email_key"])
+        if owner_id not in (None, customer_id):
+            raise Refused(Code.EMAIL_TAKEN, data={"customer_id": owner_id})
+        await send_invitation(ctx, customer_id=customer_id, **address)
+        return "invitation"
+    if row["email_status"] == "unverified" and await send_verification(ctx, customer_id, row["email_id"]):
+        return "verification"
     verified_at = row["email_verified_at"]
     if row["email_status"] == "unverified" or verified_at is None or ctx.now - verified_at < _RESET_AFTER:
         raise NotPermitted("The address was proven less than a day ago. The customer can use 'forgot password'.")
+    await send_reset(ctx, customer_id=customer_id, password_version=row["password_version"], **address)
+    return "reset"
 
 
 async def _get_detail(ctx: Context, customer_id: UUID) -> CustomerDetail:

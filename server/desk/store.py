@@ -21,7 +21,7 @@ order by c.created_at, c.id limit 1
 """
 _CUSTOMER = """
 select c.*, l.id is not null as has_login, l.password_version,
-       e.value as email, e.key as email_key, e.status as email_status, e.verified_at as email_verified_at,
+       e.id as email_id, e.value as email, e.key as email_key, e.status as email_status, e.verified_at as email_verified_at,
        p.value as phone, p.status as phone_status,
        (select o.completed_at from orders o where o.customer = c.id order by o.completed_at desc, o.id desc limit 1)
            as last_order_at

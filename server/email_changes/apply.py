@@ -119,6 +119,8 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     held_until = await _secure(ctx, change, hold_reason=None if effects.is_correction else "email_change_undone")
     await _carry_opt_out_back(ctx, change)
     await _move_contact_back(ctx, change)
+    # What the member asked for since was about the address that goes.
+    await store.supersede_pending(change.customer_id)
     await store.close_change(ctx, change, state="undone")
     await void_links_about(ctx, subjects=[change.id], purpose=Purpose.NOT_ME)
     await _record(ctx, "email_change.undone", change, effects, reason)

@@ -82,6 +82,14 @@ async def correct_email(ctx: Context, staff: Staff, customer_id: UUID, form: Ema
     )
 
 
+async def send_verification(ctx: Context, customer_id: UUID, point_id: UUID) -> bool:
+    """Mail the link again that proves an address set by staff, in the caller's transaction; False if none was."""
+    change = await store.find_change_to(customer_id, point_id)
+    if change is not None:
+        await mails.ask_to_verify(ctx, change)
+    return change is not None
+
+
 async def undo(ctx: Context, staff: Staff, change_id: UUID, reason: str) -> EmailChangeApplied:
     """Take a change or correction back, or cancel one that waits for its proof, in the caller's transaction.
 
@@ -244,7 +252,7 @@ async def _get_situation(ctx: Context, staff: Staff, customer: Row, command: Com
         voucher_ids=await store.list_unspent_vouchers(customer_id),
         lots=await store.list_lots(moved) if moved else (),
         has_login=customer["has_login"],
-        pending_change_id=await store.find_pending(customer_id),
+        pending_change_id=await store.find_pending(customer_id, ctx.now),
     )
 
 

@@ -117,7 +117,10 @@ limit 100
 _LATER = """
 select 1 from email_change where customer = $1 and state = 'confirmed' and (confirmed_at, id) > ($2, $3)
 """
-_PENDING = "select id from email_change where customer = $1 and state = 'pending'"
+_OF_POINT = """
+select * from email_change where customer = $1 and state = 'confirmed' and effects->>'new_point_id' = $2
+"""
+_PENDING = "select id from email_change where customer = $1 and state = 'pending' and expires_at > $2"
 _REQUEST_TIMES = """
 select requested_at from email_change
 where customer = $1 and requested_by_kind = 'member' and requested_at > $2
@@ -174,9 +177,15 @@ async def has_later_change(change: Change) -> bool:
     return await DB.fetch_row(_LATER, change.customer_id, change.confirmed_at, change.id) is not None
 
 
-async def find_pending(customer_id: UUID) -> UUID | None:
-    """Return the customer's pending change."""
-    row = await DB.fetch_row(_PENDING, customer_id)
+async def find_change_to(customer_id: UUID, point_id: UUID) -> Change | None:
+    """Return the change in force that set a contact point."""
+    row = await DB.fetch_row(_OF_POINT, customer_id, str(point_id))
+    return _change(row) if row else None
+
+
+async def find_pending(customer_id: UUID, now: datetime) -> UUID | None:
+    """Return the customer's change that waits for its proof."""
+    row = await DB.fetch_row(_PENDING, customer_id, now)
     return row["id"] if row else None
 
 

@@ -484,3 +484,32 @@ async def test_an_old_address_that_another_member_has_proven_since_is_not_taken_
     change_id = await DB.fetch_value("select id from email_change")
     assert problem(await undo(world, await world.staff_headers("manager"), change_id))[:2] == (409, "EMAIL_TAKEN")
     assert await dump(world) == before
+
+
+async def test_the_proof_of_an_address_set_by_staff_can_be_sent_again(world: World) -> None:
+    member = await world.sign_up(OLD)
+    headers = await world.staff_headers("manager")
+    await change_by_staff(world, headers, member.customer_id)
+    first = await world.mail_to(NEW, purpose="email-change")
+    world.advance(timedelta(hours=25))
+    headers = await world.staff_headers("manager")
+    answer = await world.client.post("/v1/email-changes/confirm", json={"token": first.token})
+    assert problem(answer)[:2] == (410, "TOKEN_EXPIRED")
+    expect(await world.client.post(f"/v1/staff/customers/{member.customer_id}/invitations", headers=headers), 202)
+    assert expect(await confirm(world), 200)["state"] == "verified"
+    expect(await world.sign_in(NEW), 201)
+
+
+async def test_an_undo_puts_a_request_aside_that_built_on_the_change(world: World) -> None:
+    member = await world.sign_up(OLD)
+    await change(world, member)
+    tokens = expect(await world.sign_in(NEW), 201)
+    form = {"new_email": "third@shop.test", "mode": "keep", "password": PASSWORD}
+    member_headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    expect(await world.client.post("/v1/me/email-changes", json=form, headers=member_headers), 202)
+    waiting = await world.mail_to("third@shop.test", purpose="email-change")
+    change_id = await DB.fetch_value("select id from email_change where state = 'confirmed'")
+    expect(await undo(world, await world.staff_headers("manager"), change_id), 200)
+    answer = await world.client.post("/v1/email-changes/confirm", json={"token": waiting.token})
+    assert problem(answer)[:2] == (410, "TOKEN_EXPIRED")
+    assert await DB.fetch_value("select count(*) from email_change where state = 'pending'") == 0
