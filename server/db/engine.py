@@ -6,6 +6,7 @@ exactly those points. `DB` is the engine of this process; `await DB.open(dsn)` c
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
@@ -65,10 +66,11 @@ class Transaction(PostgresTransaction):
         try:
             if kind is None:
                 await self.transaction.commit()
-            elif not self.connection.is_closed():
-                # Where the server cut the connection it has rolled back by itself.
-                await self.transaction.rollback()
-        except _LOST as lost:
+            else:
+                # Where the connection is gone, the server has rolled back by itself.
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    await self.transaction.rollback()
+        except (*_LOST, asyncpg.InterfaceError) as lost:
             # Whether a COMMIT arrived is unknown; the caller tries again, and idempotency keys make that safe.
             raise DatabaseBusy from lost
         finally:
