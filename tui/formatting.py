@@ -257,7 +257,7 @@ def header_facts(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list
         Fact(label="Birthday", value=Cell(birthday(detail.birthday))),
         Fact(label="Last order", value=_maybe_moment(detail.last_order_at, now=now, zone=zone)),
         Fact(label="Came by", value=Cell(detail.enrolled_source.replace("_", " ") or NOTHING)),
-        Fact(label="Known since", value=Cell(moment(detail.created_at, now=now, zone=zone))),
+        Fact(label="Known", value=Cell(moment(detail.created_at, now=now, zone=zone))),
     ]
 
 

@@ -179,3 +179,17 @@ async def test_the_audit_and_the_programme_are_read(world: World) -> None:
         await till.until(lambda: re.search("customer: registered", till.screen_text()), "the registration")
         await till.press("f8")
         await till.shows("Rewards", "Europe/London")
+
+
+async def test_a_scan_of_a_replaced_card_opens_its_customer(world: World) -> None:
+    member = await world.sign_up("ana@shop.test")
+    async with a_till(world) as till:
+        await till.open("ana@shop.test")
+        await open_wizard(till, "reissue", "ana.new@shop.test")
+        await till.press("ctrl+s")
+        await till.press(*member.card_number[-4:], "ctrl+s")
+        await till.shows("New card")
+        await till.press("f2")
+        await till.until(lambda: till.page == "find")
+        await till.scan(member.card_number)
+        await till.until(lambda: till.page == "customer")

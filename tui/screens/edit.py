@@ -12,6 +12,7 @@ from tui.errors import ConsoleError, Refused
 from tui.formatting import birthday, parse_birthday
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
+from tui.safe import plain
 from tui.widgets.field import Field
 from tui.wording import field_errors
 
@@ -21,10 +22,10 @@ _FIELDS = ("given_name", "family_name", "birthday", "notes")
 def _texts(detail: CustomerDetail) -> dict[str, str]:
     """Return a customer's fields as they stand in the form."""
     return {
-        "given_name": detail.given_name,
-        "family_name": detail.family_name,
+        "given_name": plain(detail.given_name),
+        "family_name": plain(detail.family_name),
         "birthday": "" if detail.birthday is None else birthday(detail.birthday),
-        "notes": detail.notes,
+        "notes": plain(detail.notes),
     }
 
 

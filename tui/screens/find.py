@@ -124,9 +124,10 @@ class FindPage(Page):
 
     @on(Input.Changed, "#search")
     def _changed(self) -> None:
-        self._enter_text = None
         self.console.say("")
         text = self.typed_text()
+        if text != self._enter_text:
+            self._enter_text = None
         if text == self._result_text and self._result is not None:
             return
         if not _is_enough(text):

@@ -17,7 +17,8 @@ TONE_STYLES: dict[Tone, str] = {
     "warn": "$warning",
     "bad": "bold $error",
 }
-_COLUMN_WIDTH_MIN = 38
+_TWO_COLUMNS_FROM = 72
+_COLUMN_WIDTH = 50
 
 
 class Facts(Widget):
@@ -33,7 +34,7 @@ class Facts(Widget):
         self.refresh()
 
     def render(self) -> Content:
-        columns = max(1, min(4, self.size.width // _COLUMN_WIDTH_MIN))
+        columns = 1 if self.size.width < _TWO_COLUMNS_FROM else max(2, self.size.width // _COLUMN_WIDTH)
         width = self.size.width // columns
         told: list[Content] = []
         for row in range(self.size.height):

@@ -70,10 +70,18 @@ class Field(Input):
         if event.is_printable:
             self._history.append((self.value, self.selection))
 
+    def validate_value(self, value: str) -> str:
+        """Keep what could drive the terminal out of the field, however it got there."""
+        return plain(value)
+
     def on_field_retract(self, message: Retract) -> None:
-        for _ in range(min(message.count, len(self._history))):
-            value, selection = self._history.pop()
-        if message.count:
+        if not 0 < message.count <= len(self._history):
+            return
+        value, selection = self._history[-message.count]
+        start, end = sorted(selection)
+        self._history.clear()
+        # Only while the field still holds what the keys left there; what was put there since stays.
+        if len(self.value) == len(value) - (end - start) + message.count:
             self.value = value
             self.selection = selection
 

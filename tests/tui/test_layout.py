@@ -1,0 +1,126 @@
+"""What is on the screen at each size, in each theme and without colour."""
+
+from itertools import product
+
+import pytest
+from rich.cells import cell_len
+from textual.color import Color
+
+from tests.tui.desk import Till, signed_in
+from tests.tui.fake import FakeService, make_customer, parked_contact
+from tui.themes import THEMES
+
+BEN = make_customer(1, "Ben", "Scorpio", points=1_234_567)
+SIZES = [(60, 20), (80, 24), (100, 30), (130, 40), (160, 50)]
+
+
+def service() -> FakeService:
+    fake = FakeService(BEN, make_customer(2, "Quinn", "Scorpio"))
+    fake.parked = (parked_contact(2, "exists under another address"),)
+    return fake
+
+
+async def every_page(till: Till):  # type: ignore[no-untyped-def]
+    """Go through all pages and yield the name of each."""
+    yield "find"
+    await till.fill("search", "scorpio")
+    await till.shows("2 found")
+    yield "results"
+    await till.open("ben")
+    await till.shows("Order R-2000")
+    yield "customer"
+    await till.press("E")
+    await till.until(lambda: till.page == "email")
+    yield "email"
+    await till.press("escape", "f3")
+    await till.until(lambda: till.page == "register")
+    yield "register"
+    for key, page in (("f6", "audience"), ("f7", "audit"), ("f8", "programmes"), ("f1", "help")):
+        await till.press(key)
+        await till.until(lambda: till.page == page)  # noqa: B023  # Waited for before the next round.
+        yield page
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_palette_and_help_are_in_the_key_bar_of_every_page_at_every_size(size: tuple[int, int]) -> None:
+    async with signed_in(service(), size=size) as till:
+        async for page in every_page(till):
+            last_line = till.screen_text().split("\n")[-1]
+            assert last_line.rstrip().endswith("^P Do…  F1 Help"), page
+            assert cell_len(last_line) == size[0]
+
+
+@pytest.mark.parametrize("size", SIZES)
+async def test_points_and_card_are_never_cut(size: tuple[int, int]) -> None:
+    async with signed_in(service(), size=size) as till:
+        await till.open("ben")
+        await till.shows("1,234,567 points", BEN.cards[0].code)
+        await till.shows("Order R-2000", "3,000")
+
+
+@pytest.mark.parametrize("size", [(59, 24), (80, 19)])
+async def test_a_window_that_is_too_small_asks_for_more_and_keeps_what_was_typed(size: tuple[int, int]) -> None:
+    async with signed_in(service()) as till:
+        await till.press("f3")
+        await till.until(lambda: till.page == "register")
+        await till.fill("given_name", "Hank")
+        await till.pilot.resize_terminal(*size)
+        await till.shows("This window is too small.")
+        await till.pilot.resize_terminal(80, 24)
+        await till.shows("Hank")
+
+
+async def test_a_wide_window_shows_the_row_under_the_cursor_beside_the_list() -> None:
+    async with signed_in(service(), size=(160, 50)) as till:
+        await till.fill("search", "scorpio")
+        await till.shows("Birthday")
+        await till.open("ben")
+        await till.press("2")
+        await till.shows("1 × Novel")
+
+
+@pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
+async def test_every_text_stands_out_from_its_ground(theme: str) -> None:
+    async with signed_in(service(), theme=theme, size=(100, 32)) as till:
+        async for page in every_page(till):
+            for strip in till.console.screen._compositor.render_strips():
+                for segment in strip:
+                    style = segment.style
+                    if (
+                        not segment.text.strip(" ─│╭╮╰╯━┃▁▂▃▄▅▆▇█")
+                        or style is None
+                        or not style.color
+                        or not style.bgcolor
+                    ):
+                        continue
+                    front, ground = Color.from_rich_color(style.color), Color.from_rich_color(style.bgcolor)
+                    assert contrast(front, ground) >= 4.5, (page, segment.text, front.hex, ground.hex)
+
+
+def contrast(one: Color, other: Color) -> float:
+    """Return the contrast ratio of two colours (WCAG 2.2, relative luminance)."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(color: Color) -> float:
+    parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color.normalized]
+    return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+
+async def test_without_colour_choice_cursor_and_tab_can_be_told_from_the_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with signed_in(service(), size=(80, 24)) as till:
+        await till.open("ben")
+        await till.shows("[1 Activity]", "▸ 10:30 today")
+        await till.press("E")
+        await till.shows("[1] Same person", "[no]")
+
+
+def test_each_theme_has_every_role() -> None:
+    keys = {frozenset(theme.variables) for theme in THEMES}
+    assert len(keys) == 1
+    for theme, role in product(
+        THEMES, ("success", "warning", "error", "accent", "foreground", "background", "surface", "panel")
+    ):
+        assert getattr(theme, role), (theme.name, role)
