@@ -10,7 +10,7 @@ import msgspec
 
 from server.context import Context
 from server.db.ids import new_id
-from server.email_changes import store
+from server.email_changes import account_store as store
 from server.email_changes.effects import MovedMembership, ReplacedCard
 from server.email_changes.rules import MembershipState
 from server.email_changes.store import Change

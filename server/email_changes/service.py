@@ -9,7 +9,7 @@ from server.context import Context
 from server.customers import store as customers
 from server.customers.service import read_email
 from server.db.engine import DB, Row
-from server.email_changes import mails, store
+from server.email_changes import account_store, mails, store
 from server.email_changes.apply import apply_change, carry_consent, undo_change
 from server.email_changes.store import Change
 from server.errors import Refused, Throttled
@@ -90,7 +90,7 @@ async def confirm_change(ctx: Context, token: str) -> EmailChangeDone:
         return EmailChangeDone(
             mode=change.mode,
             state="confirmed",
-            card_number=await store.find_card_number(change.customer_id),
+            card_number=await account_store.find_card_number(change.customer_id),
             redemption_held_until=applied.held_until,
             undo_until=applied.undo_until,
         )
@@ -111,7 +111,7 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
     return EmailChangeDone(
         mode=change.mode,
         state="verified",
-        card_number=await store.find_card_number(change.customer_id),
+        card_number=await account_store.find_card_number(change.customer_id),
         redemption_held_until=customer["redemption_held_until"],
         undo_until=change.undo_until,
     )
@@ -120,7 +120,7 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
 async def _renew_vouchers(ctx: Context, customer_id: UUID) -> tuple[str, ...]:
     """Give vouchers codes that can be mailed now; those made before the address was proven were told to nobody."""
     codes: list[str] = []
-    for membership in await store.list_memberships(customer_id):
+    for membership in await account_store.list_memberships(customer_id):
         vouchers = await reissue_vouchers(
             ctx,
             customer_id=customer_id,
@@ -167,7 +167,7 @@ async def _take_back(ctx: Context, customer: Row, change: Change, *, is_target: 
     return EmailChangeDone(
         mode=change.mode,
         state="cancelled" if change.state == "pending" else "undone",
-        card_number=await store.find_card_number(change.customer_id),
+        card_number=await account_store.find_card_number(change.customer_id),
         redemption_held_until=held_until,
     )
 

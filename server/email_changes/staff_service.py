@@ -10,7 +10,7 @@ from server.context import Context
 from server.customers import store as customers
 from server.customers.service import read_email
 from server.db.engine import Row
-from server.email_changes import mails, store
+from server.email_changes import account_store, mails, store
 from server.email_changes.apply import Applied, apply_change, undo_change
 from server.email_changes.rules import Command, Situation, hash_preview, is_typo_of, suggest_domain
 from server.email_changes.service import ALIVE, cancel_pending, lock_customer
@@ -115,7 +115,7 @@ async def undo(ctx: Context, staff: Staff, change_id: UUID, reason: str) -> Emai
         id=change.id,
         mode=_mode_word(change),
         email=change.old_email,
-        card_number=await store.find_card_number(change.customer_id),
+        card_number=await account_store.find_card_number(change.customer_id),
         balance=await _balance(ctx, change.customer_id),
         undo_until=None,
         redemption_held_until=held_until,
@@ -213,7 +213,7 @@ async def _applied_view(ctx: Context, change: Change, applied: Applied) -> Email
         id=change.id,
         mode="correction" if applied.effects.is_correction else change.mode.value,
         email=change.new_email,
-        card_number=await store.find_card_number(change.customer_id),
+        card_number=await account_store.find_card_number(change.customer_id),
         balance=await _balance(ctx, change.customer_id),
         undo_until=applied.undo_until,
         redemption_held_until=applied.held_until,
@@ -234,7 +234,7 @@ async def _get_situation(ctx: Context, staff: Staff, customer: Row, command: Com
         raise Refused(Code.EMAIL_SAME)
     if command.operation == "correction" and customer["point_id"] is None:
         raise NotFound("This customer has no email address to correct.")
-    memberships = await store.list_memberships(customer_id)
+    memberships = await account_store.list_memberships(customer_id)
     moved = [one.id for one in memberships if not one.is_shared and command.mode is EmailChangeMode.REISSUE]
     owner_id = await customers.find_customer_by_verified_email(email.key)
     return Situation(
@@ -248,9 +248,9 @@ async def _get_situation(ctx: Context, staff: Staff, customer: Row, command: Com
         new_key=email.key,
         new_owner_id=owner_id if owner_id != customer_id else None,
         memberships=memberships,
-        cards=await store.list_cards(customer_id),
-        voucher_ids=await store.list_unspent_vouchers(customer_id),
-        lots=await store.list_lots(moved) if moved else (),
+        cards=await account_store.list_cards(customer_id),
+        voucher_ids=await account_store.list_unspent_vouchers(customer_id),
+        lots=await account_store.list_lots(moved) if moved else (),
         has_login=customer["has_login"],
         pending_change_id=await store.find_pending(customer_id, ctx.now),
     )
