@@ -101,7 +101,7 @@ async def test_reissue_is_done_only_on_purpose() -> None:
     async with signed_in(service, size=(80, 24)) as till:
         await open_wizard(till)
         await ask_for(till, "reissue")
-        await till.shows("1 lot moves with their dates", f"{BEN.cards[0].code} will no longer scan")
+        await till.shows("1 lot moves with its dates", f"{BEN.cards[0].code} will no longer scan")
         await till.press("ctrl+s")
         await till.shows("DANGER: Close and reissue", f"the last 4 of the old card {BEN.cards[0].code}")
         await till.press("enter")

@@ -29,7 +29,9 @@ def preview_words(preview: EmailChangePreview, *, now: datetime, zone: tzinfo) -
         told.append(_line("Vouchers", counted(preview.vouchers_reissued, "is issued anew", "are issued anew")))
     told.append(_line("Sign-ins", f"{counted(preview.sessions_ended, 'session ends', 'sessions end')}"))
     if preview.lots:
-        told.append(_line("Points", f"{counted(len(preview.lots), 'lot moves', 'lots move')} with their dates:"))
+        told.append(
+            _line("Points", counted(len(preview.lots), "lot moves with its dates:", "lots move with their dates:"))
+        )
         for lot in preview.lots[:LOTS_SHOWN_MAX]:
             lapses = "do not lapse" if lot.expires_at is None else f"until {moment(lot.expires_at, now=now, zone=zone)}"
             told.append(join((f"            {points(lot.points):>8} {lapses}", "$text-muted")))

@@ -64,12 +64,12 @@ class RegisterPage(FormPage):
             yield from form_row(
                 "Email offers",
                 Choice(YES_NO_NOT_ASKED, value="not_asked", id="consent-email"),
-                beside="“May we email you offers?”",
+                beside="“May we email you?”",
             )
             yield from form_row(
                 "Text offers",
                 Choice(YES_NO_NOT_ASKED, value="not_asked", id="consent-sms"),
-                beside="“May we text you offers?”",
+                beside="“May we text you?”",
             )
             yield Static(classes="gap")
             yield from form_row("Card", Field(id="card", length_max=32), beside="scan; else a digital one")
