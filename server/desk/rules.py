@@ -30,9 +30,10 @@ class DigitsQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CardQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Letters and digits mixed: a card number of another make."""
+    """Letters and digits mixed: a card number of another make, or else a name such as Studio54."""
 
     card: str
+    name_prefix: str
 
 
 class NameQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,7 +65,7 @@ def read_query(text: str, country: str) -> Reading:
     if _DIGITS.fullmatch(text):
         return _read_digits(text, country)
     if any(character.isdigit() for character in text) and " " not in text:
-        return CardQuery(card=normalise_card_number(text))
+        return CardQuery(card=normalise_card_number(text), name_prefix=fold_name(text))
     prefix = fold_name(text)
     if len(prefix) < SEARCH_LETTERS_MIN:
         return TooShort(

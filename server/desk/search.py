@@ -54,8 +54,9 @@ async def _find(ctx: Context, reading: Reading) -> tuple[str, str | None, list[R
         case NameQuery():
             return "name", None, await store.search_name(reading.prefix, ctx.now)
         case CardQuery():
-            rows = await store.search_card(reading.card, ctx.now)
-            return "card", await _card_hint(reading.card) if rows else None, rows
+            if rows := await store.search_card(reading.card, ctx.now):
+                return "card", await _card_hint(reading.card), rows
+            return "name", None, await store.search_name(reading.name_prefix, ctx.now)
         case DigitsQuery():
             rows = await store.search_digits(
                 reading.card, phone_prefix=reading.phone_prefix, phone_reversed=reading.phone_reversed, now=ctx.now

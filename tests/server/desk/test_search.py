@@ -26,7 +26,7 @@ from tests.server.email_changes.builders import give_points
         ("+1 (202) 5", DigitsQuery(card="12025", phone_prefix="+12025", phone_reversed="52021")),
         ("0044 7911", DigitsQuery(card="00447911", phone_prefix="+447911", phone_reversed="11974400")),
         ("123", DigitsQuery(card="123", phone_prefix="+44123", phone_reversed="")),
-        ("M0000005", CardQuery(card="M0000005")),
+        ("M0000005", CardQuery(card="M0000005", name_prefix="m0000005")),
         ("  Scörpio, Bén ", NameQuery(prefix="scorpio ben")),
         ("O'Brien", NameQuery(prefix="obrien")),
     ],
@@ -100,6 +100,12 @@ async def test_a_card_is_found_by_its_whole_number_and_a_replaced_one_names_its_
     result = await search(world, member.card_number)
     assert result.hint == f"This card was replaced by {successor}."
     assert [hit.id for hit in result.items] == [member.customer_id]
+
+
+async def test_a_name_with_digits_is_found_when_no_card_is(world: World) -> None:
+    studio = await add(world, "Studio54")
+    result = await search(world, "studio5")
+    assert (result.read_as, [hit.id for hit in result.items]) == ("name", [studio])
 
 
 async def test_contact_data_is_masked(world: World) -> None:
