@@ -25,6 +25,7 @@ from server.edge import Edge, Metrics
 from server.email_changes import routes as email_changes_routes
 from server.errors import NotFound, Refused, RegularsError
 from server.gauges import WorkGauges
+from server.http import options_handlers
 from server.ledger import routes as ledger_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes
@@ -105,7 +106,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
             await DB.close()
 
     app = Litestar(
-        route_handlers=route_handlers(),
+        # First, as Litestar adds an OPTIONS of its own to a path that has none yet.
+        route_handlers=[*options_handlers(), *route_handlers()],
         lifespan=[lifespan],
         state=State({"tools": tools, "metrics": metrics, "gauges": WorkGauges(metrics.registry)}),
         exception_handlers={Exception: _to_problem},

@@ -17,7 +17,7 @@ from server import auth, idempotency
 from server.context import Context, Tools
 from server.decoding import decode, decode_query, read_body
 from server.errors import Invalid, NotPermitted, NotSignedIn, Refused
-from shared.endpoints import BY_OPERATION, Caller, Endpoint
+from shared.endpoints import BY_OPERATION, ENDPOINTS, Caller, Endpoint
 from shared.limits import IDEMPOTENCY_KEY_PATTERN, PAGE_SIZE, PAGE_SIZE_MAX
 from shared.permissions import may
 from shared.problems import Code, FieldProblem
@@ -186,6 +186,20 @@ def operation(name: str, *, checks_itself: bool = False) -> Callable[[Handler], 
         )(handle)
 
     return declare
+
+
+def options_handlers() -> list[HTTPRouteHandler]:
+    """Return a route for each path that tells its methods; Litestar's own tells the first of them only."""
+    return [_options_handler(path) for path in dict.fromkeys(row.path for row in ENDPOINTS)]
+
+
+def _options_handler(path: str) -> HTTPRouteHandler:
+    allow = ", ".join(sorted({"OPTIONS", *(row.method for row in ENDPOINTS if row.path == path)}))
+
+    async def tell() -> Response[None]:
+        return Response(None, status_code=204, headers={"Allow": allow})
+
+    return HTTPRouteHandler(_litestar_path(path), http_method="OPTIONS", status_code=204)(tell)
 
 
 def reply_response(reply: idempotency.StoredReply) -> Response[bytes]:

@@ -24,7 +24,7 @@ async def list_audit(call: Call) -> AuditPage:
 async def list_customer_audit(call: Call) -> AuditPage:
     """List what was done for one customer, newest first."""
     customer_id: UUID = call.request.path_params["customer_id"]
-    return await service.list_page(cursor=call.query("cursor"), limit=call.page_size(), customer_id=customer_id)
+    return await service.list_customer_page(customer_id, cursor=call.query("cursor"), limit=call.page_size())
 
 
 def _id_parameter(call: Call, name: str) -> UUID | None:

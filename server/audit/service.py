@@ -6,6 +6,7 @@ import msgspec
 
 from server.audit import store
 from server.cursors import decode_cursor, encode_cursor
+from server.customers.service import check_exists
 from server.db.engine import Row
 from shared.staff import AuditEntryView, AuditPage
 
@@ -28,6 +29,19 @@ async def list_page(
     items = tuple(_view(row) for row in rows[:limit])
     more = len(rows) > limit
     return AuditPage(items=items, next_cursor=encode_cursor(items[-1].at, items[-1].id) if more else None)
+
+
+async def list_customer_page(customer_id: UUID, *, cursor: str, limit: int) -> AuditPage:
+    """Return a page of what was done for one customer, newest first.
+
+    Raises:
+        NotFound: There is no such customer.
+        Invalid: The cursor is not one of ours.
+    """
+    page = await list_page(cursor=cursor, limit=limit, customer_id=customer_id)
+    if not page.items:
+        await check_exists(customer_id)
+    return page
 
 
 def _view(row: Row) -> AuditEntryView:

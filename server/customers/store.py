@@ -49,6 +49,7 @@ from contact_point p join customer c on c.id = p.customer
 where p.kind = 'email' and p.key = $1 and p.status <> 'retired' and c.status in ('stub', 'active', 'blocked')
 order by c.created_at, c.id
 """
+_EXISTS = "select 1 from customer where id = $1"
 _LOCK = "select id, status, version from customer where id = any($1::uuid[]) order by id for update"
 _RETIRE = """
 update contact_point set status = 'retired', is_primary = false, retired_at = $2, retired_reason = $3
@@ -155,6 +156,11 @@ async def list_customers_by_email(key: str) -> list[Row]:
     Columns: customer, customer_status, contact_point, status, is_primary, value, has_login.
     """
     return await DB.fetch(_LIST_BY_EMAIL, key)
+
+
+async def exists(customer_id: UUID) -> bool:
+    """Return whether there is such a customer."""
+    return await DB.fetch_row(_EXISTS, customer_id) is not None
 
 
 async def lock_customers(customer_ids: Iterable[UUID]) -> list[Row]:

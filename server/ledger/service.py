@@ -168,9 +168,12 @@ async def list_entries(membership_id: UUID, *, cursor: str, limit: int) -> Entry
     """Return a page of a membership's entries, newest first.
 
     Raises:
+        NotFound: There is no such membership.
         Invalid: The cursor is not one of ours.
     """
     rows = await store.list_entries(membership_id, before=decode_cursor(cursor), limit=limit + 1)
+    if not rows and not await store.has_membership(membership_id):
+        raise NotFound
     items = tuple(_entry_view(row) for row in rows[:limit])
     more = len(rows) > limit
     return EntryPage(items=items, next_cursor=encode_cursor(items[-1].posted_at, items[-1].id) if more else None)

@@ -447,6 +447,11 @@ async def list_entries(membership_id: UUID, *, before: tuple[datetime, UUID] | N
     return await DB.fetch(_ENTRIES, membership_id, posted_at, entry_id, limit)
 
 
+async def has_membership(membership_id: UUID) -> bool:
+    """Return whether there is such a membership."""
+    return await DB.fetch_row("select 1 from membership where id = $1", membership_id) is not None
+
+
 async def is_person_of(membership_id: UUID, customer_id: UUID) -> bool:
     """Return whether a customer is in a membership now."""
     return await DB.fetch_row(_OWNS, membership_id, customer_id) is not None

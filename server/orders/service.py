@@ -10,6 +10,7 @@ from server.auth import Key, find_key
 from server.context import Context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers.rules import parse_email
+from server.customers.service import check_exists
 from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import Invalid, NotFound, NotPermitted, Refused
@@ -277,9 +278,12 @@ async def list_orders(customer_id: UUID, *, cursor: str, limit: int) -> OrderPag
     """Return a page of a customer's orders with their lines, newest first.
 
     Raises:
+        NotFound: There is no such customer.
         Invalid: The cursor is not one of ours.
     """
     rows = await store.list_orders(customer_id, before=decode_cursor(cursor), limit=limit + 1)
+    if not rows:
+        await check_exists(customer_id)
     page, more = rows[:limit], len(rows) > limit
     lines: dict[UUID, list[LineView]] = {row["id"]: [] for row in page}
     for line in await store.list_lines(list(lines)):

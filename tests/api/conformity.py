@@ -51,7 +51,7 @@ class Conformity:
         await answer.aread()
         self._check_headers(answer)
         endpoint = find_endpoint(answer.request.method, answer.request.url.path)
-        if answer.status_code >= 400:
+        if answer.status_code >= 400 and answer.request.method != "HEAD":
             check_problem(answer)
         if endpoint is not None:
             self._check_answer(answer, endpoint)
