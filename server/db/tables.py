@@ -402,6 +402,7 @@ class MembershipPerson(Table, tablename="membership_person"):
     eligible_from = _at()
     left_at = _at(null=True)
     left_reason = _text(null=True)
+    redeem_limit = BigInt(default=None, null=True)
 
     membership_person_role_known = Check("role in ('owner', 'sharer')")
 
@@ -559,7 +560,7 @@ class Allocation(Table, tablename="allocation"):
 
 
 class Reward(Table, tablename="reward"):
-    """What points can buy."""
+    """What points can buy. `value_minor` is the most it takes off a sale, whatever its kind."""
 
     id = _id()
     programme = _ref(Programme)
@@ -569,10 +570,42 @@ class Reward(Table, tablename="reward"):
     value_minor = BigInt(default=None)
     status = Text(default="active")
     created_at = _at()
+    kind = Text(default="amount_off")
+    description = Text(default="")
+    percent = SmallInt(default=None, null=True)
+    sku = Text(default="")
+    valid_days = SmallInt(default=None, null=True)
+    stock = Integer(default=None, null=True)
+    member_limit = Integer(default=None, null=True)
+    active_from = _at(null=True)
+    active_until = _at(null=True)
+    version = _count(1)
+
+    reward_kind_known = Check("kind in ('amount_off', 'percent_off', 'product')")
+    reward_status_known = Check("status in ('active', 'retired')")
+    reward_percent_of_kind = Check("(kind = 'percent_off') = (percent is not null)")
+
+
+class RedemptionTerms(Table, tablename="redemption_terms"):
+    """What a programme's points are worth as money, and how much may be spent how; without a row the defaults hold."""
+
+    programme = ForeignKey(
+        Programme, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    step_points = BigInt(default=None)
+    step_minor = BigInt(default=None)
+    cap_percent = SmallInt(default=None)
+    minimum_points = BigInt(default=None)
+    card_daily_points = BigInt(default=None)
+    restore_grace_days = SmallInt(default=None)
+    version = _count(1)
+    changed_at = _at()
+
+    redemption_terms_sensible = Check("step_points > 0 and step_minor > 0 and cap_percent between 0 and 100")
 
 
 class Voucher(Table, tablename="voucher"):
-    """An issued reward. Its code is stored as a keyed hash and its last four characters."""
+    """An issued reward with its terms of that day. Its code is stored as a keyed hash and its last four characters."""
 
     id = _id()
     reward = _ref(Reward)
@@ -590,8 +623,50 @@ class Voucher(Table, tablename="voucher"):
     issued_at = _at()
     valid_until = _at(null=True)
     ended_at = _at(null=True)
+    kind = Text(default="amount_off")
+    percent = SmallInt(default=None, null=True)
+    sku = Text(default="")
+    points_cost = _points(0)
+    issue_entry = _ref(LedgerEntry, null=True)
 
     voucher_status_known = Check("status in ('issued', 'held', 'redeemed', 'void', 'expired')")
+
+
+class Hold(Table, tablename="hold"):
+    """Points or a voucher set aside for a sale that is being paid. An open one counts for nothing after `expires_at`."""
+
+    id = _id()
+    membership = _ref(Membership, index=False)
+    customer = _ref(Customer, index=False)
+    points = _points()
+    voucher = _ref(Voucher, null=True)
+    amount_minor = BigInt(default=None)
+    currency = _text()
+    connection = _ref(PosConnection, index=False)
+    store = _ref(Store, index=False)
+    order_reference = _text()
+    proof = _text()
+    state = Text(default="open")
+    entry = _ref(LedgerEntry, null=True)
+    created_at = _at()
+    expires_at = _at()
+    ended_at = _at(null=True)
+
+    hold_state_known = Check("state in ('open', 'captured', 'released', 'lapsed', 'undone')")
+    hold_proof_known = Check("proof in ('presence', 'card', 'voucher')")
+    hold_points_or_voucher = Check("(voucher is null) = (points > 0)")
+    hold_open_has_no_end = Check("(state = 'open') = (ended_at is null)")
+    hold_capture_has_entry = Check("voucher is not null or (state in ('captured', 'undone')) = (entry is not null)")
+
+
+class PresenceUse(Table, tablename="presence_use"):
+    """The newest step of a member's rotating code that a till has accepted; that one and older ones are used up."""
+
+    customer = ForeignKey(
+        Customer, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    last_step = BigInt(default=None)
+    used_at = _at()
 
 
 # consents -------------------------------------------------------------------------------------------------------------
@@ -754,7 +829,10 @@ TABLES: tuple[type[Table], ...] = (
     Lot,
     Allocation,
     Reward,
+    RedemptionTerms,
     Voucher,
+    Hold,
+    PresenceUse,
     ConsentWording,
     ConsentEvent,
     EmailChange,
