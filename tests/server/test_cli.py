@@ -16,8 +16,8 @@ import structlog
 from click.testing import CliRunner, Result
 
 from server.app import create_tools
-from server.cli import main
 from server.commands.common import Failure
+from server.commands.regulars import regulars as program
 from server.commands.serving import prepare_database
 from server.context import system_context
 from server.db.engine import DB
@@ -64,7 +64,7 @@ def regulars(database_url: str, data_dir: Path) -> Run:
             "REGULARS_DATA_DIR": str(data_dir),
             **environ,
         }
-        return CliRunner().invoke(main, arguments, env=given, input=stdin)
+        return CliRunner().invoke(program, arguments, env=given, input=stdin)
 
     return run
 
