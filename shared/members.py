@@ -147,7 +147,7 @@ class Balance(View, frozen=True, kw_only=True):
 
 
 class MembershipView(View, frozen=True, kw_only=True):
-    """A membership as its member sees it."""
+    """A membership as its member sees it. `former_id` is the account it was reissued from, whose entries stay readable."""
 
     id: UUID
     programme_code: str
@@ -160,6 +160,7 @@ class MembershipView(View, frozen=True, kw_only=True):
     enrolled_at: datetime
     card_number: str | None
     balance: Balance
+    former_id: UUID | None = None
 
 
 class MembershipList(View, frozen=True, kw_only=True):

@@ -216,7 +216,11 @@ left join lot l on l.entry = p.id
 left join customer c on c.id = p.customer
 order by p.posted_at desc, p.id desc
 """
-_OWNS = "select 1 from membership_person where membership = $1 and customer = $2 and left_at is null"
+# A reissued account's history stays its member's own.
+_OWNS = """
+select 1 from membership_person p join membership m on m.id = p.membership
+where p.membership = $1 and p.customer = $2 and (p.left_at is null or m.status = 'reissued')
+"""
 
 
 class Credit(msgspec.Struct, frozen=True, kw_only=True):
@@ -453,5 +457,5 @@ async def has_membership(membership_id: UUID) -> bool:
 
 
 async def is_person_of(membership_id: UUID, customer_id: UUID) -> bool:
-    """Return whether a customer is in a membership now."""
+    """Return whether a customer is in a membership now, or was until it was reissued."""
     return await DB.fetch_row(_OWNS, membership_id, customer_id) is not None

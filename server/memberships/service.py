@@ -114,6 +114,7 @@ def _view(row: Row, now: datetime) -> MembershipView:
         tier=row["tier"],
         enrolled_at=row["enrolled_at"],
         card_number=row["card_number"],
+        former_id=row["former_id"],
         balance=Balance(
             available=row["available"],
             pending=row["pending"],
