@@ -336,11 +336,15 @@ class Programme(Table, tablename="programme"):
     launch_at = _at()
     status = Text(default="active")
     max_sharers = _count(6)
+    clawback_policy = Text(default="allow_negative")
+    late_attach_days = _count(14)
+    reassign_days = _count(30)
     version = _count(1)
     is_default = Boolean(default=False)
     created_at = _at()
 
     programme_status_known = Check("status in ('draft', 'active', 'closed')")
+    programme_clawback_policy_known = Check("clawback_policy in ('allow_negative', 'available_only', 'refuse')")
 
 
 class RuleVersion(Table, tablename="rule_version"):
@@ -431,7 +435,7 @@ class Card(Table, tablename="card"):
 
 
 class Order(Table, tablename="orders"):
-    """A sale as the till told it, and which membership it currently counts for."""
+    """A sale as the till told it, and which membership it currently counts for. `revision` is the till's own count."""
 
     id = _id()
     connection = _ref(PosConnection, index=False)
@@ -451,6 +455,7 @@ class Order(Table, tablename="orders"):
     rule_version = _ref(RuleVersion, null=True, index=False)
     assignment_version = _count(1)
     assignment_reason = Text(default="none")
+    revision = _count(0)
     created_at = _at()
 
     orders_external_once = Unique([connection, external_id])
@@ -554,6 +559,20 @@ class Allocation(Table, tablename="allocation"):
     posted_at = _at()
 
     allocation_positive = Check("points > 0")
+
+
+class Exemption(Table, tablename="exemption"):
+    """Points of an order that were to be taken back and had lapsed before: listed, so that they are taken once only."""
+
+    id = _id()
+    order = _ref(Order)
+    membership = _ref(Membership, index=False)
+    entry = _ref(LedgerEntry)
+    points = _points()
+    source_key = _text()
+    at = _at()
+
+    exemption_positive = Check("points > 0")
 
 
 # rewards --------------------------------------------------------------------------------------------------------------
@@ -828,6 +847,7 @@ TABLES: tuple[type[Table], ...] = (
     LedgerEntry,
     Lot,
     Allocation,
+    Exemption,
     Reward,
     RedemptionTerms,
     Voucher,
