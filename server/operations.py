@@ -7,6 +7,9 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from server.db.engine import DB
 from server.http import Call, operation
 
+# Litestar adds the character set.
+_MEDIA_TYPE = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")
+
 
 @operation("health_live")
 async def health_live(_: Call) -> Response[bytes]:
@@ -26,4 +29,4 @@ async def metrics(call: Call) -> Response[bytes]:
     """Figures in Prometheus' text format; Busy while the database is away."""
     await call.request.app.state.gauges.refresh(call.ctx)
     registry = call.request.app.state.metrics.registry
-    return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(registry), media_type=_MEDIA_TYPE)

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared import members, pos, staff
+from shared import members, pos, rewards, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
@@ -68,6 +68,46 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "new_email": "bea.okafor@example.net",
         "reason": "Typed .org for .net at the till",
         "preview_hash": _PREVIEW_HASH,
+    },
+    rewards.TakeReward: {"reward_id": "01970000-0000-7000-8000-000000000001"},
+    rewards.StaffTakeReward: {"reward_id": "01970000-0000-7000-8000-000000000001", "presence_code": "04719358"},
+    rewards.CancelVoucher: {"reason": "Took the wrong one"},
+    rewards.RedemptionLimit: {"points": 500},
+    rewards.QuoteRequest: {
+        "card_number": "29000000000018",
+        "store": "high-street",
+        "order_reference": "till-4-000124",
+        "order_total_minor": 4250,
+        "currency": "GBP",
+    },
+    rewards.NewHold: {
+        "card_number": "29000000000018",
+        "presence_code": "04719358",
+        "points": 300,
+        "store": "high-street",
+        "order_reference": "till-4-000124",
+        "order_total_minor": 4250,
+        "currency": "GBP",
+    },
+    rewards.CaptureHold: {"order_reference": "till-4-000124"},
+    rewards.NewReward: {
+        "code": "five-off",
+        "name": "5.00 off",
+        "kind": "amount_off",
+        "points_cost": 500,
+        "value_minor": 500,
+        "valid_days": 90,
+        "member_limit": 3,
+    },
+    rewards.RewardChange: {"version": 1, "points_cost": 450},
+    rewards.RedemptionSettings: {
+        "version": 0,
+        "step_points": 100,
+        "step_minor": 100,
+        "cap_percent": 50,
+        "minimum_points": 100,
+        "card_daily_points": 200,
+        "restore_grace_days": 30,
     },
     staff.Undo: {"reason": "The customer rang: not their wish"},
 }

@@ -6,6 +6,9 @@ from shared.problems import Code
 _CLOSED = (Code.CUSTOMER_BLOCKED, Code.CUSTOMER_MERGED, Code.CUSTOMER_ERASED)
 _STAFF_CHANGE = (Code.EMAIL_INVALID, Code.EMAIL_SAME, Code.SELF_DEALING)
 _EXECUTION = (*_STAFF_CHANGE, *_CLOSED, Code.EMAIL_TAKEN, Code.PREVIEW_STALE)
+_SPENDING = (Code.INSUFFICIENT_POINTS, Code.REDEMPTION_HELD, Code.REDEMPTION_LIMIT, Code.MEMBERSHIP_CLOSED)
+_TILL = (Code.STORE_UNKNOWN, Code.CURRENCY_MISMATCH)
+_PRESENCE = (Code.PRESENCE_NEEDED, Code.PRESENCE_WRONG, Code.RATE_LIMITED)
 _PASSWORD_AGAIN = (Code.REAUTH_REQUIRED, Code.RATE_LIMITED)
 
 # By operation; a test fails on an answer that the document does not tell of.
@@ -34,6 +37,27 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.ORDER_CONFLICT,
     ),
     "pos_lookup": (Code.EMAIL_INVALID, Code.NOT_FOUND),
+    "issue_my_voucher": (Code.REWARD_UNAVAILABLE, *_SPENDING, *_PASSWORD_AGAIN),
+    "get_my_presence_code": (Code.NOT_FOUND,),
+    "get_my_presence_svg": (Code.NOT_FOUND,),
+    "put_my_redemption_limit": (Code.NOT_FOUND, *_PASSWORD_AGAIN),
+    "quote_redemption": (Code.CARD_UNKNOWN, Code.MEMBERSHIP_CLOSED, *_TILL),
+    "open_hold": (
+        Code.CARD_UNKNOWN,
+        Code.REDEMPTION_CAP,
+        Code.VOUCHER_UNKNOWN,
+        Code.VOUCHER_USED,
+        *_SPENDING,
+        *_PRESENCE,
+        *_TILL,
+    ),
+    "capture_hold": (Code.HOLD_OVER, Code.VOUCHER_USED, *_SPENDING),
+    "release_hold": (Code.HOLD_OVER,),
+    "create_reward": (Code.REWARD_CODE_TAKEN,),
+    "change_reward": (Code.VERSION_CONFLICT,),
+    "put_redemption_terms": (Code.VERSION_CONFLICT,),
+    "issue_customer_voucher": (Code.SELF_DEALING, Code.REWARD_UNAVAILABLE, *_SPENDING, *_PRESENCE),
+    "cancel_voucher": (Code.SELF_DEALING, Code.VOUCHER_USED, Code.MEMBERSHIP_CLOSED),
     "register_customer": (
         Code.EMAIL_INVALID,
         Code.CONSENT_NEEDS_EMAIL,

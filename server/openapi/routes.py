@@ -24,19 +24,19 @@ async def get_openapi_document(_: Call) -> Response[bytes]:
 @operation("open_api_page")
 async def open_api_page(_: Call) -> Response[bytes]:
     """Show a page on which people read about every operation and try it."""
-    return Response(_page(), media_type="text/html; charset=utf-8", headers=_HEADERS)
+    return Response(_page(), media_type="text/html", headers=_HEADERS)
 
 
 @operation("get_api_page_script")
 async def get_api_page_script(_: Call) -> Response[bytes]:
     """Return the script of the page."""
-    return Response(_file("page.js"), media_type="text/javascript; charset=utf-8", headers=_HEADERS)
+    return Response(_file("page.js"), media_type="text/javascript", headers=_HEADERS)
 
 
 @operation("get_api_page_style")
 async def get_api_page_style(_: Call) -> Response[bytes]:
     """Return the style of the page."""
-    return Response(_file("page.css"), media_type="text/css; charset=utf-8", headers=_HEADERS)
+    return Response(_file("page.css"), media_type="text/css", headers=_HEADERS)
 
 
 @cache

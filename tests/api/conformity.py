@@ -65,6 +65,7 @@ class Conformity:
         assert "unsafe" not in policy
         assert len(answer.headers.get_list("cache-control")) == 1
         assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+        assert answer.headers.get("content-type", "").count("charset") <= 1
         assert not {"server", "x-powered-by"} & set(answer.headers)
         if "authorization" in answer.request.headers:
             assert answer.headers["cache-control"] == "no-store" or answer.request.url.path.startswith(
