@@ -216,7 +216,7 @@ async def enrol(
             ctx, customer_id=customer_id, enrolled_at=enrolled_at, card_number=card_number
         )
     if card_number is not None:
-        number = await memberships.adopt_card(card_number, membership_id=active.id, customer_id=customer_id)
+        number = await memberships.adopt_card(ctx, card_number, membership_id=active.id, customer_id=customer_id)
     else:
         number = active.card_number or await memberships.issue_card(
             ctx, membership_id=active.id, customer_id=customer_id
