@@ -143,10 +143,6 @@ class Console(App[int], inherit_bindings=False):
         assert isinstance(page, LockPage)
         return page
 
-    @property
-    def has_client(self) -> bool:
-        return self._client is not None
-
     def now(self) -> datetime:
         return self.options.now()
 

@@ -63,10 +63,6 @@ class Client:
     def is_signed_in(self) -> bool:
         return self._token is not None
 
-    def forget(self) -> None:
-        """Drop the session's token; the service is not told."""
-        self._token = None
-
     # Sessions ---------------------------------------------------------------------------------------------------
 
     async def sign_in(self, login: str, password: str, *, terminal: str) -> StaffSessionTokens:

@@ -145,6 +145,9 @@ _ORDER_REASONS: dict[str, str] = {
     "programme_inactive": "the programme was not running",
     "excluded_items": "nothing on it earns points",
     "below_minimum": "below the smallest sale that earns",
+    "stored_value": "gift cards earn nothing",
+    "paid_with_points": "paid with points",
+    "cap_reached": "no more points can be earned this day",
 }
 
 

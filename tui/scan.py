@@ -96,7 +96,7 @@ class Machine:
         """Take the next key; `in_text` says that letters are text now and not commands."""
         late: list[Output] = []
         if self._prefixed:
-            if press.at - self._last_at <= PREFIX_SECONDS_MAX:
+            if press.at - self._last_at <= PREFIX_SECONDS_MAX and press.key != PREFIX_KEY:
                 return self._feed_prefixed(press)
             late = self.let_go()
         if press.key == PREFIX_KEY:

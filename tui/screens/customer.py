@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, tzinfo
+from enum import IntEnum
 from functools import partial
 from typing import TypeVar
 from uuid import UUID
@@ -41,9 +42,20 @@ from tui.widgets.tab_line import TabLine
 
 ItemT = TypeVar("ItemT", EntryView, OrderView, AuditEntryView)
 
+
+class Tab(IntEnum):
+    """The tabs in their order."""
+
+    ACTIVITY = 0
+    ORDERS = 1
+    CARDS = 2
+    CONSENTS = 3
+    CONTACT = 4
+    AUDIT = 5
+
+
 NOTICES_MAX = 3
 TITLES = ("Activity", "Orders", "Cards", "Consents", "Contact", "Audit")
-ACTIVITY, ORDERS, CARDS, CONSENTS, CONTACT, AUDIT = range(6)
 _COLUMNS: tuple[tuple[Column, ...], ...] = (
     (Column("When", 15), Column("What", -1), Column("Points", 8, right=True), Column("Balance", 9, right=True), Column("By", 14, from_width=70)),
     (Column("When", 15), Column("Number", 12), Column("Store", -1, from_width=70), Column("Paid", 13, right=True), Column("Points", 7, right=True), Column("State", -1)),
@@ -94,7 +106,7 @@ class CustomerPage(Page):
             yield Static(id="customer-notices")
         yield TabLine(TITLES)
         with Horizontal(id="tab"):
-            yield LineList(_COLUMNS[ACTIVITY], id="rows")
+            yield LineList(_COLUMNS[Tab.ACTIVITY], id="rows")
             yield Static(id="detail")
 
     def on_mount(self) -> None:
@@ -121,10 +133,6 @@ class CustomerPage(Page):
         self._show_tab()
         self.frame_changed()
 
-    def show_detail(self, detail: CustomerDetail) -> None:
-        """Show a newer state of the same customer."""
-        self._fetched(detail)
-
     def _show_header(self) -> None:
         detail = self.detail
         assert detail is not None
@@ -144,8 +152,8 @@ class CustomerPage(Page):
         return session.zone if session else UTC
 
     @property
-    def tab(self) -> int:
-        return self.query_one(TabLine).active
+    def tab(self) -> Tab:
+        return Tab(self.query_one(TabLine).active)
 
     def _show_tab(self) -> None:
         """Fill the list from what is there, and ask for what is not."""
@@ -163,11 +171,11 @@ class CustomerPage(Page):
 
     def _paged(self) -> Paged[EntryView] | Paged[OrderView] | Paged[AuditEntryView] | None:
         match self.tab:
-            case 0:
+            case Tab.ACTIVITY:
                 return self._entries
-            case 1:
+            case Tab.ORDERS:
                 return self._orders
-            case 5:
+            case Tab.AUDIT:
                 return self._audit
             case _:
                 return None
@@ -176,17 +184,17 @@ class CustomerPage(Page):
         detail, now, zone = self.detail, self.console.now(), self.zone
         assert detail is not None
         match self.tab:
-            case 0:
+            case Tab.ACTIVITY:
                 return self._with_notes(
                     self._entries, partial(entry_row, now=now, zone=zone), partial(entry_notes, now=now, zone=zone)
                 )
-            case 1:
+            case Tab.ORDERS:
                 return self._with_notes(self._orders, partial(order_row, now=now, zone=zone), order_notes)
-            case 2:
+            case Tab.CARDS:
                 return [card_row(card, now=now, zone=zone) for card in detail.cards]
-            case 3:
+            case Tab.CONSENTS:
                 return consent_rows(detail, now=now, zone=zone)
-            case 4:
+            case Tab.CONTACT:
                 return contact_rows(detail, now=now, zone=zone)
             case _:
                 return self._with_notes(self._audit, partial(audit_row, now=now, zone=zone), audit_notes)
@@ -213,7 +221,7 @@ class CustomerPage(Page):
             return
         cursor = paged.next_cursor if more else None
         customer_id = self.customer_id
-        if tab == ACTIVITY:
+        if tab == Tab.ACTIVITY:
             if membership is None:
                 self._arrived(self._entries, EntryPage(items=()), more=False)
                 return
@@ -224,7 +232,7 @@ class CustomerPage(Page):
                 lambda client: client.list_entries(membership_id, cursor=cursor),
                 done=partial(self._arrived, self._entries, more=more),
             )
-        elif tab == ORDERS:
+        elif tab == Tab.ORDERS:
             call(
                 self,
                 "tab",

@@ -78,7 +78,6 @@ class EmailPage(FormPage):
         self._detail = detail
         self._preview: EmailChangePreview | None = None
         self._preview_of: EmailRequest | None = None
-        self._asked_of: EmailRequest | None = None
         self._soon: Timer | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -165,7 +164,6 @@ class EmailPage(FormPage):
         request = self._request()
         if request is None or self.is_sending:
             return
-        self._asked_of = request
         customer_id = self._detail.id
         call(
             self,

@@ -43,7 +43,7 @@ class TabLine(Widget):
             parts.append((label, "bold $accent" if index == self.active else "$foreground"))
             parts.append(("─", "$text-muted"))
         rest = self.size.width - sum(len(text) for text, _ in parts)
-        note = f" {self.note} ─" if self.note and len(self.note) + 3 <= rest else ""
+        note = f" {self.note} " if self.note and len(self.note) + 2 <= rest else ""
         return join(*parts, ("─" * max(0, rest - len(note)) + note, "$text-muted"))
 
     def on_click(self, event: events.Click) -> None:
