@@ -28,6 +28,12 @@ class Permission(StrEnum):
     AUDIENCE_REPAIR = "audience.repair"
     AUDIT_READ = "audit.read"
     PROGRAMME_READ = "programme.read"
+    POINTS_ADJUST = "points.adjust"
+    POINTS_APPROVE = "points.approve"
+    ADJUSTMENT_READ = "adjustment.read"
+    REPORT_READ = "report.read"
+    REWARD_MANAGE = "reward.manage"
+    POINTS_REDEEM = "points.redeem"
 
 
 class Scope(StrEnum):
@@ -67,6 +73,19 @@ class SkippedReason(StrEnum):
     PROGRAMME_INACTIVE = "programme_inactive"
     EXCLUDED_ITEMS = "excluded_items"
     BELOW_MINIMUM = "below_minimum"
+    STORED_VALUE = "stored_value"
+    PAID_WITH_POINTS = "paid_with_points"
+    CAP_REACHED = "cap_reached"
+    OPEN = "open"
+    VOIDED = "voided"
+
+
+class OrderState(StrEnum):
+    """How far a sale has come; it never goes back."""
+
+    OPEN = "open"
+    COMPLETED = "completed"
+    VOIDED = "voided"
 
 
 class EmailChangeMode(StrEnum):

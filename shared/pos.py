@@ -9,7 +9,7 @@ import msgspec
 
 from shared import limits
 from shared.base import CardNumber, Email, Request, View
-from shared.enums import SkippedReason
+from shared.enums import OrderState, SkippedReason
 
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 OptionalText = Annotated[str, msgspec.Meta(max_length=200)]
@@ -25,7 +25,11 @@ class PosCustomer(Request, frozen=True, kw_only=True):
 
 
 class PosLine(Request, frozen=True, kw_only=True):
-    """One line of a receipt. `net_minor` is after discounts and without `tax_minor`, both for the whole line."""
+    """One line of a receipt. `net_minor` is after discounts and without `tax_minor`, both for the whole line.
+
+    `stored_value` says that a gift card or the like was sold, `points_paid_minor` how much of the line, tax included, was
+    paid with points: neither earns.
+    """
 
     line_id: Reference
     sku: OptionalText = ""
@@ -34,10 +38,17 @@ class PosLine(Request, frozen=True, kw_only=True):
     quantity: Decimal = Decimal(1)
     net_minor: MoneyMinor
     tax_minor: MoneyMinor = 0
+    stored_value: bool = False
+    points_paid_minor: Annotated[int, msgspec.Meta(ge=0, le=limits.MONEY_MINOR_MAX)] = 0
 
 
 class PosOrder(Request, frozen=True, kw_only=True):
-    """A completed sale. `external_id` is the till's own id and stays the same through every retry."""
+    """A sale. `external_id` is the till's own id and stays the same through every retry.
+
+    An `open` sale earns nothing yet and may be sent again with other content until it is completed; `voided` takes back
+    all that a sale earned. A till that changes a completed sale sends it again with a higher `revision`: only the
+    difference is posted, and an older revision that arrives late changes nothing.
+    """
 
     external_id: Reference
     number: Reference
@@ -45,6 +56,8 @@ class PosOrder(Request, frozen=True, kw_only=True):
     completed_at: datetime
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
     customer: PosCustomer | None = None
+    state: OrderState = OrderState.COMPLETED
+    revision: Annotated[int, msgspec.Meta(ge=0, le=limits.VERSION_MAX)] = 0
     lines: Annotated[tuple[PosLine, ...], msgspec.Meta(min_length=1, max_length=limits.ORDER_LINES_MAX)]
 
 
@@ -57,12 +70,14 @@ class LinePoints(View, frozen=True, kw_only=True):
 
 
 class PosOrderResult(View, frozen=True, kw_only=True):
-    """How many points the sale earned and why, line by line."""
+    """How many points the sale earned and why, line by line, as of the `revision` that counts."""
 
     order_id: UUID
     points: int
     lines: tuple[LinePoints, ...]
     skipped_reason: SkippedReason | None = None
+    state: OrderState = OrderState.COMPLETED
+    revision: int = 0
 
 
 class PosLookup(View, frozen=True, kw_only=True):

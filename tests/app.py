@@ -28,10 +28,10 @@ from server.db.ids import new_id
 from server.edge import Edge
 from server.messages.service import SendMail, send_mail
 from server.programmes import store as programmes
-from server.programmes.rules import EarningRules
 from server.settings import Settings
 from server.tokens import hash_token
 from shared.enums import Role, Scope
+from shared.programmes import EarningRules
 
 START_AT = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 PASSWORD = "wandering-teapot-71-gulls"

@@ -15,11 +15,11 @@ from server.db.migrate import migrate
 from server.memberships.service import print_cards
 from server.programmes import setup
 from server.programmes import store as programmes
-from server.programmes.rules import EarningRules, Expiry
 from server.programmes.service import Programme, get_default_programme
 from server.staff.rules import check_login
 from server.staff.service import invite_staff
 from shared.enums import Role
+from shared.programmes import EarningRules, Expiry
 from shared.staff import AudienceStatus
 
 _CARDS_MAX: Final = 100_000

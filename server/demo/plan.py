@@ -9,8 +9,9 @@ import msgspec
 
 from server.demo.people import Person, invent_people
 from server.demo.receipts import Basket, read_baskets
-from server.programmes.rules import HUNDRED_PERCENT, CategoryRule, EarningRules, Expiry
+from server.programmes.rules import HUNDRED_PERCENT
 from shared.base import Birthday, ConsentChoices
+from shared.programmes import CategoryRule, EarningRules, Expiry
 
 RULES: Final = EarningRules(
     points=1,

@@ -1,56 +1,51 @@
 """What a sale earns: pure functions over the programme's rules. Fractions of points are exact until the one rounding."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta
 
-Percent = Annotated[int, Meta(ge=0, le=10_000)]
+from shared.enums import SkippedReason
+from shared.programmes import WEEKDAYS, CategoryRule, EarningRules, Promotion, SkuRule
 
 HUNDRED_PERCENT = 100
 
-
-class CategoryRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A category that earns more, less or nothing: 200 doubles, 0 excludes."""
-
-    category: str
-    percent: Percent
-
-
-class Expiry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """When points lapse: never, or `days` after they were earned, at the end of that local day."""
-
-    kind: Literal["never", "days"] = "never"
-    days: Annotated[int, Meta(ge=0, le=36_500)] = 0
-
-
-class EarningRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The rules of one version.
-
-    `points` are earned for every `per_minor` of the basis, which is the lines' money without tax (`net`) or with it
-    (`gross`). The sum of the order is rounded once; the shares of its lines are whole and add up to it exactly.
-    """
-
-    points: Annotated[int, Meta(ge=0, le=1_000_000)]
-    per_minor: Annotated[int, Meta(ge=1, le=1_000_000_000)]
-    basis: Literal["net", "gross"] = "gross"
-    rounding: Literal["floor", "half_up"] = "floor"
-    minimum_minor: Annotated[int, Meta(ge=0)] = 0
-    categories: tuple[CategoryRule, ...] = ()
-    pending_days: Annotated[int, Meta(ge=0, le=365)] = 0
-    expiry: Expiry = Expiry()
+_STORED_VALUE_WORDS = "gift cards and other stored value earn no points"
+_POINT_PAID_WORDS = "what is paid with points earns no points"
 
 
 class EarningLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules look at of one line of a sale; money in minor units, net without tax."""
+    """What the rules look at of one line of a sale; money in minor units, net without tax.
+
+    `stored_value` marks a gift card or the like, `points_paid_minor` is the money of the line, tax included, that was
+    paid with points.
+    """
 
     category: str
     net_minor: int
     tax_minor: int
+    sku: str = ""
+    quantity: Decimal = Decimal(1)
+    stored_value: bool = False
+    points_paid_minor: int = 0
+
+
+class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+    """When and where a sale was made, and by whom.
+
+    `day_points` are those of the member's other sales of the same local day, `promotion_points` what each promotion has
+    given the member before.
+    """
+
+    completed_at: datetime
+    zone: str
+    store_code: str
+    tier: str = ""
+    day_points: int = 0
+    promotion_points: Mapping[str, int] = {}
 
 
 class LineShare(msgspec.Struct, frozen=True):
@@ -60,12 +55,28 @@ class LineShare(msgspec.Struct, frozen=True):
     rule: str
 
 
+class PromotionPoints(msgspec.Struct, frozen=True):
+    """What a promotion added to a sale."""
+
+    code: str
+    points: int
+
+
 class EarningPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What a sale earns: the order's points and each line's share, in the order of the lines."""
+    """What a sale earns: the order's points, each line's share in the order of the lines, and of it the promotions' part.
+
+    `skipped` says why there is nothing, if there is nothing.
+    """
 
     points: int
     lines: tuple[LineShare, ...]
-    below_minimum: bool = False
+    promotions: tuple[PromotionPoints, ...] = ()
+    skipped: SkippedReason | None = None
+
+    @property
+    def below_minimum(self) -> bool:
+        """Whether the sale is too small to earn anything."""
+        return self.skipped is SkippedReason.BELOW_MINIMUM
 
 
 class LotDates(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,32 +86,174 @@ class LotDates(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
-def plan_earning(lines: Sequence[EarningLine], rules: EarningRules, *, currency: str) -> EarningPlan:
+def needs_history(rules: EarningRules) -> bool:
+    """Return whether what a sale earns, or sets off, depends on more of the member than the sale itself."""
+    bonuses = rules.bonuses
+    return bool(
+        rules.day_points_max is not None
+        or rules.tiers.levels
+        or bonuses.first_purchase
+        or bonuses.referrer
+        or bonuses.referred
+        or any(promotion.member_points_max is not None or promotion.tiers for promotion in rules.promotions)
+    )
+
+
+def plan_earning(
+    lines: Sequence[EarningLine], rules: EarningRules, *, currency: str, occasion: Occasion | None = None
+) -> EarningPlan:
     """Return what a sale earns under the rules.
 
-    A sale below `minimum_minor`, or one whose money is not positive, earns nothing.
+    A sale below `minimum_minor`, or one whose money is not positive, earns nothing. Money, visit, category and article
+    come first, the tier multiplies them, promotions come on top in their order, the caps are last; one rounding of the
+    sum, whose shares by line are those of the exact values.
+
+    Args:
+        occasion: None leaves tiers and promotions out.
     """
-    bases = [line.net_minor + (line.tax_minor if rules.basis == "gross" else 0) for line in lines]
-    percents = [_percent_of(line.category, rules) for line in lines]
-    below_minimum = sum(bases) < rules.minimum_minor
-    if below_minimum:
+    bases = [_basis_of(line, rules.basis) for line in lines]
+    if sum(bases) < rules.minimum_minor:
+        nothing = tuple(LineShare(0, "sale below the minimum") for _ in lines)
+        return EarningPlan(points=0, lines=nothing, skipped=SkippedReason.BELOW_MINIMUM)
+    sums = _Sums(lines, bases, rules, currency)
+    if rules.visit_points:
+        sums.add_visit(rules)
+    promotions: list[PromotionPoints] = []
+    if occasion is not None:
+        sums.multiply_by_tier(rules, occasion.tier)
+        promotions = sums.add_promotions(rules, occasion)
+    return sums.close(rules, promotions, day_points=occasion.day_points if occasion else 0)
+
+
+class _Sums:
+    """The exact points of each line while the rules act on them one after the other, and the words that say so."""
+
+    __slots__ = ("amounts", "bases", "earns", "excluded", "lines", "words")
+
+    def __init__(
+        self, lines: Sequence[EarningLine], bases: Sequence[int | Fraction], rules: EarningRules, currency: str
+    ) -> None:
+        self.lines = lines
+        self.bases = bases
+        self.amounts: list[Fraction] = []
+        self.words: list[str] = []
+        self.excluded: list[SkippedReason | None] = []
+        # Lines that the points of a visit or a promotion can be spread over: paid for, and not excluded.
+        self.earns: list[bool] = []
+        base_words = _base_words(rules, currency)
+        for line, basis in zip(lines, bases, strict=True):
+            rule = _rule_of(line, rules)
+            excluded = _why_excluded(line, rule)
+            self.amounts.append(_amount_of(line, basis, rules, rule))
+            self.words.append(_rule_words(base_words, line, rule))
+            self.excluded.append(excluded)
+            self.earns.append(basis > 0 and excluded is None)
+
+    @property
+    def points(self) -> Fraction:
+        return sum(self.amounts, Fraction(0))
+
+    def add_visit(self, rules: EarningRules) -> None:
+        chosen = [place for place, earns in enumerate(self.earns) if earns]
+        if chosen and sum(self.bases[place] for place in chosen) >= rules.visit_minimum_minor:
+            self._add(rules.visit_points, chosen)
+            self._say(chosen, f"plus {_points_words(rules.visit_points)} for the visit")
+
+    def multiply_by_tier(self, rules: EarningRules, tier: str) -> None:
+        percent = next((level.percent for level in rules.tiers.levels if level.name == tier), HUNDRED_PERCENT)
+        if percent != HUNDRED_PERCENT:
+            self.amounts = [amount * percent / HUNDRED_PERCENT for amount in self.amounts]
+            self._say(range(len(self.lines)), f"{percent} % for {tier}")
+
+    def add_promotions(self, rules: EarningRules, occasion: Occasion) -> list[PromotionPoints]:
+        given = []
+        local = occasion.completed_at.astimezone(ZoneInfo(occasion.zone)) if rules.promotions else None
+        for promotion in rules.promotions:
+            assert local is not None
+            if not _is_on(promotion, occasion, local):
+                continue
+            before = self.points
+            if not self._add_promotion(promotion, occasion.promotion_points.get(promotion.code, 0)):
+                continue
+            points = _round_total(self.points, rules) - _round_total(before, rules)
+            given.append(PromotionPoints(promotion.code, points))
+            if promotion.stop:
+                break
+        return given
+
+    def close(self, rules: EarningRules, promotions: list[PromotionPoints], *, day_points: int) -> EarningPlan:
+        exact = self.points
+        total = _round_total(exact, rules)
+        capped = self._cap(total, rules, day_points)
+        if capped < total:
+            promotions = _cut(promotions, total - capped)
+            # In proportion, so that the cap takes from every line alike.
+            self.amounts = [amount * capped / exact for amount in self.amounts]
+        shares = spread(capped, self.amounts) if capped else [0] * len(self.lines)
         return EarningPlan(
-            points=0, lines=tuple(LineShare(0, "sale below the minimum") for _ in lines), below_minimum=True
+            points=capped,
+            lines=tuple(LineShare(share, words) for share, words in zip(shares, self.words, strict=True)),
+            promotions=tuple(given for given in promotions if given.points),
+            skipped=None if capped else self._why_nothing(total),
         )
-    exact = [
-        Fraction(basis * rules.points * percent, rules.per_minor * HUNDRED_PERCENT)
-        for basis, percent in zip(bases, percents, strict=True)
-    ]
-    total = max(0, _round(sum(exact, Fraction(0)), rules.rounding))
-    shares = spread(total, exact) if total else [0] * len(lines)
-    words = _base_words(rules, currency)
-    return EarningPlan(
-        points=total,
-        lines=tuple(
-            LineShare(share, _rule_words(words, line.category, percent))
-            for share, line, percent in zip(shares, lines, percents, strict=True)
-        ),
-    )
+
+    def _add(self, points: int | Fraction, chosen: Sequence[int]) -> None:
+        """Spread points over lines in proportion to their money."""
+        whole = sum(self.bases[place] for place in chosen)
+        for place in chosen:
+            self.amounts[place] += Fraction(points) * self.bases[place] / whole
+
+    def _add_promotion(self, promotion: Promotion, given_before: int) -> bool:
+        wanted = {category.casefold() for category in promotion.categories}
+        chosen = [
+            place
+            for place, line in enumerate(self.lines)
+            if self.earns[place] and (not wanted or line.category.casefold() in wanted)
+        ]
+        if not chosen:
+            return False
+        limits = [promotion.order_points_max]
+        if promotion.member_points_max is not None:
+            limits.append(max(0, promotion.member_points_max - given_before))
+        cap = min((limit for limit in limits if limit is not None), default=None)
+        if promotion.points:
+            self._add(promotion.points if cap is None else min(promotion.points, cap), chosen)
+            words = f"plus {_points_words(promotion.points)} for '{promotion.name}'"
+        else:
+            self._multiply(promotion.percent, chosen, cap)
+            words = f"{promotion.percent} % for '{promotion.name}'"
+        self._say(chosen, words if cap is None else f"{words}, at most {cap}")
+        return True
+
+    def _multiply(self, percent: int, chosen: Sequence[int], cap: int | None) -> None:
+        extra = {place: self.amounts[place] * (percent - HUNDRED_PERCENT) / HUNDRED_PERCENT for place in chosen}
+        whole = sum(extra.values(), Fraction(0))
+        part = Fraction(cap) / whole if cap is not None and whole > cap else 1
+        for place in chosen:
+            self.amounts[place] += extra[place] * part
+
+    def _cap(self, total: int, rules: EarningRules, day_points: int) -> int:
+        everywhere = range(len(self.lines))
+        if rules.order_points_max is not None and total > rules.order_points_max:
+            total = rules.order_points_max
+            self._say(everywhere, f"no more than {_points_words(total)} for one sale")
+        if rules.day_points_max is not None and total > rules.day_points_max - day_points:
+            total = max(0, rules.day_points_max - day_points)
+            self._say(everywhere, f"no more than {_points_words(rules.day_points_max)} a day")
+        return total
+
+    def _say(self, chosen: Sequence[int], words: str) -> None:
+        for place in chosen:
+            self.words[place] += f", {words}"
+
+    def _why_nothing(self, before_caps: int) -> SkippedReason:
+        if before_caps:
+            return SkippedReason.CAP_REACHED
+        reasons = {reason or SkippedReason.BELOW_MINIMUM for reason in self.excluded}
+        if len(reasons) == 1:
+            return reasons.pop()
+        is_excluded = SkippedReason.BELOW_MINIMUM not in reasons
+        return SkippedReason.EXCLUDED_ITEMS if is_excluded else SkippedReason.BELOW_MINIMUM
 
 
 def spread(total: int, exact: Sequence[Fraction]) -> list[int]:
@@ -149,26 +302,112 @@ def _local_midnight(at: datetime, zone: str, days_later: int) -> datetime:
     return midnight.astimezone(UTC)
 
 
-def _percent_of(category: str, rules: EarningRules) -> int:
-    wanted = category.casefold()
-    return next((rule.percent for rule in rules.categories if rule.category.casefold() == wanted), HUNDRED_PERCENT)
+def _basis_of(line: EarningLine, basis: str) -> int | Fraction:
+    """Return the money of a line that counts, in minor units."""
+    if line.stored_value:
+        return 0
+    gross = line.net_minor + line.tax_minor
+    money = gross if basis == "gross" else line.net_minor
+    if not line.points_paid_minor or not gross:
+        return money
+    # Points pay tax and price alike.
+    left = max(0, abs(gross) - line.points_paid_minor)
+    return Fraction(money * left, abs(gross))
 
 
-def _round(value: Fraction, rounding: str) -> int:
-    half = Fraction(1, 2) if rounding == "half_up" else Fraction(0)
+def _rule_of(line: EarningLine, rules: EarningRules) -> CategoryRule | SkuRule | None:
+    for article in rules.skus:
+        if article.sku == line.sku:
+            return article
+    if not rules.categories:
+        return None
+    wanted = line.category.casefold()
+    for category in rules.categories:
+        if category.category.casefold() == wanted:
+            return category
+    return None
+
+
+def _why_excluded(line: EarningLine, rule: CategoryRule | SkuRule | None) -> SkippedReason | None:
+    if line.stored_value:
+        return SkippedReason.STORED_VALUE
+    if _is_point_paid(line):
+        return SkippedReason.PAID_WITH_POINTS
+    if rule is not None and not (rule.percent if rule.points is None else rule.points):
+        return SkippedReason.EXCLUDED_ITEMS
+    return None
+
+
+def _is_point_paid(line: EarningLine) -> bool:
+    return line.points_paid_minor > 0 and line.points_paid_minor >= abs(line.net_minor + line.tax_minor)
+
+
+def _amount_of(
+    line: EarningLine, basis: int | Fraction, rules: EarningRules, rule: CategoryRule | SkuRule | None
+) -> Fraction:
+    if rule is not None and rule.points is not None:
+        # A piece that comes back within the sale takes its points along; one that was given away brings none.
+        pieces = abs(Fraction(line.quantity))
+        return rule.points * pieces * ((basis > 0) - (basis < 0))
+    percent = HUNDRED_PERCENT if rule is None else rule.percent
+    if isinstance(basis, int):
+        return Fraction(basis * rules.points * percent, rules.per_minor * HUNDRED_PERCENT)
+    return basis * rules.points * percent / (rules.per_minor * HUNDRED_PERCENT)
+
+
+def _is_on(promotion: Promotion, occasion: Occasion, local: datetime) -> bool:
+    return (
+        (promotion.from_at is None or promotion.from_at <= occasion.completed_at)
+        and (promotion.until_at is None or occasion.completed_at < promotion.until_at)
+        and (not promotion.weekdays or WEEKDAYS[local.weekday()] in promotion.weekdays)
+        and promotion.from_hour <= local.hour < promotion.until_hour
+        and (not promotion.stores or occasion.store_code in promotion.stores)
+        and (not promotion.tiers or occasion.tier in promotion.tiers)
+    )
+
+
+def _cut(promotions: list[PromotionPoints], excess: int) -> list[PromotionPoints]:
+    """Return what is left of the promotions' points when a cap takes `excess`: the last one gives first."""
+    left = []
+    for given in reversed(promotions):
+        part = min(excess, max(0, given.points))
+        excess -= part
+        left.append(PromotionPoints(given.code, given.points - part))
+    return left[::-1]
+
+
+def _round_total(value: Fraction, rules: EarningRules) -> int:
+    half = Fraction(1, 2) if rules.rounding == "half_up" else 0
     shifted = value + half
-    return shifted.numerator // shifted.denominator
+    return max(0, shifted.numerator // shifted.denominator)
+
+
+def _points_words(points: int) -> str:
+    return "1 point" if points == 1 else f"{points} points"
 
 
 def _base_words(rules: EarningRules, currency: str) -> str:
+    if not rules.points:
+        return "no points for money"
     money = f"{rules.per_minor // 100}.{rules.per_minor % 100:02}"
-    unit = "point" if rules.points == 1 else "points"
-    return f"{rules.points} {unit} per {money} {currency}"
+    return f"{_points_words(rules.points)} per {money} {currency}"
 
 
-def _rule_words(base: str, category: str, percent: int) -> str:
-    if percent == HUNDRED_PERCENT:
+def _rule_words(base: str, line: EarningLine, rule: CategoryRule | SkuRule | None) -> str:
+    if line.stored_value:
+        return _STORED_VALUE_WORDS
+    if _is_point_paid(line):
+        return _POINT_PAID_WORDS
+    words = base
+    if rule is not None:
+        words = _special_words(base, rule)
+    return f"{words}, without what was paid with points" if line.points_paid_minor else words
+
+
+def _special_words(base: str, rule: CategoryRule | SkuRule) -> str:
+    name = rule.sku if isinstance(rule, SkuRule) else rule.category
+    if rule.points is not None:
+        return f"{_points_words(rule.points)} a piece for '{name}'" if rule.points else f"'{name}' earns no points"
+    if rule.percent == HUNDRED_PERCENT:
         return base
-    if percent == 0:
-        return f"'{category}' earns no points"
-    return f"{base}, {percent} % for '{category}'"
+    return f"{base}, {rule.percent} % for '{name}'" if rule.percent else f"'{name}' earns no points"

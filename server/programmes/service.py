@@ -8,7 +8,7 @@ import msgspec
 from server.db.engine import DB, Row
 from server.errors import RegularsError
 from server.programmes import store
-from server.programmes.rules import EarningRules
+from shared.programmes import EarningRules
 from shared.staff import ProgrammeList, ProgrammeView
 
 

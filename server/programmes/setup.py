@@ -10,8 +10,8 @@ from server.context import Context
 from server.db.engine import DB
 from server.errors import RegularsError
 from server.programmes import store
-from server.programmes.rules import EarningRules
 from server.programmes.service import Programme, get_default_programme
+from shared.programmes import EarningRules
 
 
 class AlreadyThere(RegularsError):

@@ -9,7 +9,7 @@ import msgspec
 from server.context import Context
 from server.db.engine import DB, Row
 from server.db.ids import new_id
-from server.programmes.rules import EarningRules
+from shared.programmes import EarningRules
 
 _DEFAULT = "select * from programme where is_default"
 _ALL = "select * from programme order by code limit 100"

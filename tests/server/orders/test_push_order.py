@@ -8,7 +8,7 @@ import pytest
 from server.db.engine import DB
 from server.ledger.verification import verify
 from server.programmes import store as programmes
-from server.programmes.rules import CategoryRule, EarningRules, Expiry
+from shared.programmes import CategoryRule, EarningRules, Expiry
 from tests.app import World, expect, problem
 from tests.tills import push, sale
 

@@ -11,16 +11,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from server.programmes.rules import (
-    CategoryRule,
     EarningLine,
-    EarningRules,
-    Expiry,
     eligible_from,
     lot_dates,
     plan_earning,
     spread,
     start_of_local_day,
 )
+from shared.programmes import CategoryRule, EarningRules, Expiry
 
 # Summer time in both hemispheres, half-hour zones, a half-hour change, a midnight change, a day skipped altogether.
 ZONES = (
@@ -138,8 +136,8 @@ def test_a_multiplier_multiplies_before_the_rounding(net_minor: int, percent: in
 def test_a_sale_below_the_minimum_earns_nothing_and_says_so(net_minor: int, minimum_minor: int) -> None:
     rules = EarningRules(points=1, per_minor=1, minimum_minor=minimum_minor)
     plan = plan_earning([EarningLine(category="", net_minor=net_minor, tax_minor=0)], rules, currency="GBP")
-    assert plan.below_minimum == (net_minor < minimum_minor)
-    assert plan.points == (0 if plan.below_minimum else net_minor)
+    assert (plan.lines[0].rule == "sale below the minimum") == (net_minor < minimum_minor)
+    assert plan.points == (0 if net_minor < minimum_minor else net_minor)
 
 
 @given(line=lines)
