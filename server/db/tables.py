@@ -688,6 +688,105 @@ class PresenceUse(Table, tablename="presence_use"):
     used_at = _at()
 
 
+# adjustments ----------------------------------------------------------------------------------------------------------
+
+
+class Adjustment(Table, tablename="adjustment"):
+    """Points that staff gave or took by hand, or asked to. Its `entry` is what moved them.
+
+    `needs` says why a second person had to approve; the note is here even where the member is not to read it.
+    """
+
+    id = _id()
+    customer = _ref(Customer, index=False)
+    membership = _ref(Membership, index=False)
+    store = _ref(Store, null=True, index=False)
+    points = _points()
+    reason_code = _text()
+    note = Text(default="")
+    visible = Boolean(default=False)
+    state = _text()
+    needs = Array(base_column=Text(), default=list)
+    requested_by = _ref(StaffMember)
+    requested_role = _text()
+    requested_at = _at()
+    lapses_at = _at(null=True)
+    decided_by = _ref(StaffMember, null=True)
+    decided_at = _at(null=True)
+    decision_note = Text(default="")
+    entry = _ref(LedgerEntry, null=True)
+    posted_at = _at(null=True)
+    undone_by = _ref(StaffMember, null=True)
+    undone_at = _at(null=True)
+    undo_note = Text(default="")
+
+    adjustment_not_zero = Check("points <> 0")
+    adjustment_state_known = Check("state in ('waiting', 'posted', 'refused', 'undone')")
+    adjustment_by_two = Check("decided_by <> requested_by")
+    adjustment_waits_for_somebody = Check("state <> 'waiting' or (decided_by is null and lapses_at is not null)")
+    adjustment_posted_has_entry = Check(
+        "(state in ('posted', 'undone')) = (entry is not null) and (entry is null) = (posted_at is null)"
+    )
+    adjustment_large_has_two = Check("state = 'waiting' or cardinality(needs) = 0 or decided_by is not null")
+
+
+# imports --------------------------------------------------------------------------------------------------------------
+
+
+class ImportBatch(Table, tablename="import_batch"):
+    """One set of rows brought over from another system, under a name that makes it the same batch when it comes again."""
+
+    id = _id()
+    kind = _text()
+    name = _text()
+    file_hash = Bytea(default=None)
+    started_at = _at()
+    finished_at = _at(null=True)
+
+    import_batch_once = Unique([kind, name])
+    import_batch_kind_known = Check("kind in ('balances')")
+
+
+class BalanceRow(Table, tablename="balance_row"):
+    """A row of an opening balance: as it was read, whom it was found to be for, and what became of it."""
+
+    id = _id()
+    batch = _ref(ImportBatch)
+    row_key = _text()
+    line = _count()
+    identified_by = _text()
+    identifier = _text()
+    points = _points()
+    earned_at = _at()
+    expires_at = _at(null=True)
+    state = Text(default="new")
+    reason = _text(null=True)
+    customer = _ref(Customer, null=True, index=False)
+    membership = _ref(Membership, null=True, index=False)
+    entry = _ref(LedgerEntry, null=True)
+
+    balance_row_once = Unique([batch, row_key])
+    balance_row_state_known = Check("state in ('new', 'posted', 'refused')")
+    balance_row_posted_has_entry = Check("(state = 'posted') = (entry is not null)")
+    balance_row_refused_says_why = Check("(state = 'refused') = (reason is not null)")
+    balance_row_points_positive = Check("points > 0")
+
+
+# expiry ---------------------------------------------------------------------------------------------------------------
+
+
+class ExpiryNotice(Table, tablename="expiry_notice"):
+    """That a membership was told, so many days ahead, of its points that lapse at one instant."""
+
+    id = _id()
+    membership = _ref(Membership, index=False)
+    expires_at = _at()
+    days = SmallInt(default=None)
+    at = _at()
+
+    expiry_notice_once = Unique([membership, expires_at, days])
+
+
 # consents -------------------------------------------------------------------------------------------------------------
 
 
@@ -853,6 +952,10 @@ TABLES: tuple[type[Table], ...] = (
     Voucher,
     Hold,
     PresenceUse,
+    Adjustment,
+    ImportBatch,
+    BalanceRow,
+    ExpiryNotice,
     ConsentWording,
     ConsentEvent,
     EmailChange,
