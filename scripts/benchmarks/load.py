@@ -72,7 +72,7 @@ class Connection(asyncio.Protocol):
             self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.run.finished(error)
+        self.run.finished()
 
 
 class Run:
@@ -98,7 +98,7 @@ class Run:
             self.unexpected += 1
             self.sample = self.sample or answer[-400:].decode(errors="replace")
 
-    def finished(self, error: Exception | None) -> None:
+    def finished(self) -> None:
         self._open -= 1
         if self._open == 0 and not self.done.done():
             self.done.set_result(None)

@@ -373,21 +373,6 @@ async def resume() -> None:
     )
 
 
-async def has_due(now: datetime) -> bool:
-    """Return whether a contact waits to be pushed now."""
-    return cast(
-        bool,
-        await DB.fetch_value(
-            """
-            select exists (select from audience_contact
-                           where dirty_seq > pushed_seq and parked_reason is null and next_try_at <= $1
-                             and state in ('live', 'closing'))
-            """,
-            now,
-        ),
-    )
-
-
 # What people look at --------------------------------------------------------------------------------------------------
 
 _VIEW = """

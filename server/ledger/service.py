@@ -32,6 +32,13 @@ _KIND_WORDS: dict[EntryKind, str] = {
 _REASON_WORDS = {
     "email_change": "Rewards account reissued",
     "email_change_undone": "Reissue of the rewards account undone",
+    "adjust_missed_purchase": "Missed purchase added",
+    "adjust_goodwill": "Goodwill of the shop",
+    "adjust_complaint": "Making up for a complaint",
+    "adjust_event": "Special occasion",
+    "adjust_correction": "Corrected by the shop",
+    "adjust_other": "Adjusted by the shop",
+    "adjust_undone": "Adjustment taken back",
 }
 
 

@@ -34,8 +34,8 @@ order by e.posted_at, e.id
 _CREDIT = """
 with entry as (
     insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, related_entry,
-                              reason_code, note, actor_kind, actor_id)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                              reason_code, note, actor_kind, actor_id, "order", rule_version)
+    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $19, $20)
     on conflict (membership, kind, source_key) do nothing
     returning id
 ), lot as (
@@ -186,10 +186,6 @@ _COUNT_LIVE = "select count(*)::int from lot where membership = $1 and remaining
 _SET_TOTALS = """
 update membership set balance = balance + $2::bigint, lifetime = lifetime + $3::bigint, version = version + 1 where id = $1
 """
-_LIVE_LOTS = """
-select points, remaining, earned_at, available_at, expires_at from lot
-where membership = $1 and remaining > 0 order by expires_at nulls last, earned_at, entry limit $2
-"""
 # A page of entries with the balance after each: the balance today less all that is newer than the page.
 _ENTRIES = """
 with page as (
@@ -239,6 +235,8 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     filled: int = 0
     lifetime: int = 0
     related_entry_id: UUID | None = None
+    order_id: UUID | None = None
+    rule_version_id: UUID | None = None
     reason_code: str = ""
     note: str = ""
     actor: Actor
@@ -266,6 +264,8 @@ async def insert_credit(credit: Credit) -> bool:
         credit.expires_at,
         credit.filled,
         credit.lifetime,
+        credit.order_id,
+        credit.rule_version_id,
     )
     return row is not None
 
@@ -438,11 +438,6 @@ async def move_lots(
 async def add_to_totals(membership_id: UUID, *, balance: int, lifetime: int) -> None:
     """Add to a membership's balance and lifetime points."""
     await DB.fetch(_SET_TOTALS, membership_id, balance, lifetime)
-
-
-async def list_live_lots(membership_id: UUID, limit: int) -> list[Row]:
-    """Return lots that still hold points, soonest to lapse first."""
-    return await DB.fetch(_LIVE_LOTS, membership_id, limit)
 
 
 async def list_entries(membership_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> list[Row]:

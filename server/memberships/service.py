@@ -120,6 +120,7 @@ def _view(row: Row, now: datetime) -> MembershipView:
             pending=row["pending"],
             deficit=row["deficit"],
             lifetime=row["lifetime"],
+            held=row["held"],
             maturing=tuple(DatedPoints(at=at, points=points) for at, points in row["maturing"]),
             expiring=tuple(DatedPoints(at=at, points=points) for at, points in row["expiring"]),
             as_of=now,

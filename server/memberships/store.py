@@ -31,18 +31,13 @@ update card set membership = $2, customer = $3, status = 'active', issued_at = $
 returning id
 """
 _LOCK = "select * from membership where id = any($1::uuid[]) order by id for update"
-_ACTIVE = """
-select p.membership, p.role, p.programme, p.eligible_from,
-       (select count(*) from membership_person o where o.membership = p.membership and o.left_at is null) as people
-from membership_person p join membership m on m.id = p.membership
-where p.customer = $1 and p.left_at is null and m.status = 'active'
-order by p.joined_at
-"""
 # Balance figures are cached on the membership and hold until `figures_until`; after that the live lots are summed.
 _VIEWS = """
 select m.id, m.status, m.tier, m.enrolled_at, p.role, m.deficit, m.lifetime,
        g.code as programme_code, g.name as programme_name, g.unit_one, g.unit_many,
        coalesce(f.available, m.available) as available, coalesce(f.pending, m.pending) as pending,
+       coalesce((select sum(h.points) from hold h
+                 where h.membership = m.id and h.state = 'open' and h.expires_at > $2), 0)::bigint as held,
        (select c.code from card c
         where c.membership = m.id and c.customer = p.customer and c.status = 'active'
         order by c.issued_at desc limit 1) as card_number,
@@ -106,11 +101,6 @@ async def adopt_card(card_id: UUID, *, membership_id: UUID, customer_id: UUID, n
 async def lock_memberships(membership_ids: list[UUID]) -> list[Row]:
     """Return memberships, locked in the order of their ids."""
     return await DB.fetch(_LOCK, membership_ids)
-
-
-async def list_active(customer_id: UUID) -> list[Row]:
-    """Return a customer's active memberships with role and number of people."""
-    return await DB.fetch(_ACTIVE, customer_id)
 
 
 async def list_views(customer_id: UUID, now: datetime) -> list[Row]:

@@ -18,7 +18,7 @@ async def available(world: World, headers: dict[str, str]) -> int:
     return int(memberships[0]["balance"]["available"])
 
 
-async def add_rules(world: World, **rules: Any) -> None:
+async def add_rules(world: World, **rules: Any) -> None:  # noqa: ANN401 - any of the rules' fields
     programme = await programmes.find_default()
     assert programme is not None
     async with DB.transaction():
