@@ -1,5 +1,6 @@
 """`regulars backup`: the whole shop in one file."""
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -9,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from server.commands.common import Failure, Unavailable, database_of, demo_option, load_settings, say
+from server.commands.common import Failure, Unavailable, check_database, database_of, demo_option, load_settings, say
 from server.db.embedded import find_binaries
 
 _MEGABYTE: Final = 1_000_000
@@ -23,10 +24,10 @@ def backup(*, file: Path, demo: bool) -> None:
 
     The file holds personal data. The secret key is not in it: keep that one separately.
     """
-    settings = load_settings(demo=demo)
-    with database_of(settings) as with_database:
-        assert with_database.database_url is not None
-        _dump(_pg_dump(is_embedded=settings.is_embedded), with_database.database_url, file)
+    with database_of(load_settings(demo=demo)) as settings:
+        assert settings.database_url is not None
+        major = asyncio.run(check_database(settings.database_url))
+        _dump(_pg_dump(major), settings.database_url, file)
     say(f"{file} holds the shop, {file.stat().st_size / _MEGABYTE:.1f} MB.")
 
 
@@ -51,15 +52,13 @@ def _dump(program: str, database_url: str, file: Path) -> None:
     draft.replace(file)
 
 
-def _pg_dump(*, is_embedded: bool) -> str:
-    """Return the pg_dump of the embedded PostgreSQL, or for another one the machine's own, as it must not be older."""
-    installed = shutil.which("pg_dump")
-    if installed is not None and not is_embedded:
-        return installed
-    program = find_binaries() / "pg_dump"
-    if not program.exists():
+def _pg_dump(server_major: int) -> str:
+    """Return the path of a pg_dump, which must not be older than the server: the same version, else the newest."""
+    program = find_binaries(preferred_major=server_major) / "pg_dump"
+    installed = str(program) if program.exists() else shutil.which("pg_dump")
+    if installed is None:
         raise Unavailable("There is no pg_dump on this machine; install PostgreSQL's client programs.")
-    return str(program)
+    return installed
 
 
 COMMANDS = (backup,)

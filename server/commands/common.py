@@ -60,6 +60,9 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:
+            # Whoever read our output has seen enough; click ends the program for it.
+            raise
         except _EXPECTED as error:
             raise _failure(error) from error
 
@@ -71,6 +74,7 @@ _EXPECTED: Final = (
     RegularsError,
     asyncpg.PostgresConnectionError,
     asyncpg.UndefinedTableError,
+    OSError,
 )
 
 
@@ -99,6 +103,8 @@ def _failure(error: BaseException) -> Failure:
             return Unavailable("The database is too busy just now; try again.")
         case asyncpg.UndefinedTableError():
             return Failure("The database is not set up yet. Run: regulars migrate")
+        case OSError() if error.filename is not None:
+            return Unavailable(f"{error.filename} cannot be used: {error.strerror}")
         case _:
             return Unavailable(f"The database went away: {error}")
 
@@ -181,8 +187,8 @@ def run_in_shop(
         return asyncio.run(_in_shop(settings, work, before))
 
 
-async def check_database(address: str) -> None:
-    """Make sure that the database answers and is new enough, so that later errors are about something else.
+async def check_database(address: str) -> int:
+    """Return the database's major version; later errors are then about something else than reaching it.
 
     Raises:
         Failure: It does not, with its own words and never with the address, which holds a password.
@@ -198,6 +204,7 @@ async def check_database(address: str) -> None:
         await connection.close()
     if major < VERSION_MIN:
         raise Unavailable(f"The database is PostgreSQL {major}; {VERSION_MIN} or newer is needed.")
+    return int(major)
 
 
 async def _in_shop(

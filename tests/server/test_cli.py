@@ -297,6 +297,29 @@ def test_where_there_is_no_shop_none_is_made_by_looking(regulars: Run, data_dir:
     assert not (data_dir / "postgres").exists()
 
 
+def test_a_folder_that_cannot_be_used_is_named(regulars: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    data_dir = str(tmp_path / "file" / "shop")
+    answer = regulars("migrate", REGULARS_DATABASE_URL="", REGULARS_SECRET_KEY="", REGULARS_DATA_DIR=data_dir)
+    assert answer.exit_code == 3
+    assert data_dir in answer.output
+
+
+def test_a_backup_is_private_and_whole(shop: Run, tmp_path: Path) -> None:
+    file = tmp_path / "shop.dump"
+    answer = shop("backup", str(file))
+    assert answer.exit_code == 0, answer.output
+    assert file.read_bytes().startswith(b"PGDMP")
+    assert file.stat().st_mode & 0o077 == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["shop.dump"]
+
+
+def test_a_backup_that_fails_leaves_nothing_behind(shop: Run, tmp_path: Path) -> None:
+    answer = shop("backup", str(tmp_path / "nowhere" / "shop.dump"))
+    assert answer.exit_code == 3
+    assert "nowhere" in answer.output
+
+
 def test_a_database_is_current_exactly_if_it_has_every_migration(database_url: str) -> None:
     async def look() -> bool:
         connection = await asyncpg.connect(database_url)
