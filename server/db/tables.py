@@ -378,6 +378,7 @@ class Membership(Table, tablename="membership"):
     successor: ForeignKey[Any] = ForeignKey("self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
     enrolled_at = _at()
     tier = Text(default="")
+    tier_until = _at(null=True)
     balance = _points(0)
     available = _points(0)
     pending = _points(0)
@@ -475,6 +476,8 @@ class OrderLine(Table, tablename="order_line"):
     quantity = Numeric(digits=(12, 3), default=None)
     net_minor = BigInt(default=None)
     tax_minor = BigInt(default=None)
+    stored_value = Boolean(default=False)
+    points_paid_minor = BigInt(default=0)
     points = _points(0)
     rule = Text(default="")
 
@@ -573,6 +576,76 @@ class Exemption(Table, tablename="exemption"):
     at = _at()
 
     exemption_positive = Check("points > 0")
+
+
+# tiers, promotions and bonuses ----------------------------------------------------------------------------------------
+
+
+class TierChange(Table, tablename="tier_change"):
+    """A membership's tier from one instant on, and until when it is kept. The latest row is the one on the membership."""
+
+    id = _id()
+    membership = _ref(Membership)
+    tier = Text(default="")
+    at = _at()
+    until = _at(null=True)
+    qualifying_points = _points(0)
+    reason = _text()
+
+    tier_change_reason_known = Check("reason in ('reached', 'kept', 'ended', 'inherited')")
+
+
+class PromotionUse(Table, tablename="promotion_use"):
+    """What a promotion added to an order under one assignment; it counts while that assignment is the current one."""
+
+    id = _id()
+    order = _ref(Order, index=False)
+    assignment_version = _count(1)
+    code = _text()
+    points = _points()
+
+    promotion_use_once = Unique([order, assignment_version, code])
+
+
+class BonusGrant(Table, tablename="bonus_grant"):
+    """A bonus that a customer has had: once for each code and occasion, whatever membership it went to."""
+
+    id = _id()
+    programme = _ref(Programme, index=False)
+    code = _text()
+    customer = _ref(Customer)
+    occasion = Text(default="")
+    membership = _ref(Membership, index=False)
+    points = _points()
+    at = _at()
+
+    bonus_grant_once = Unique([programme, code, customer, occasion])
+    bonus_grant_code_known = Check("code in ('sign_up', 'birthday', 'first_purchase', 'referrer', 'referred')")
+
+
+class ReferralCode(Table, tablename="referral_code"):
+    """The code that a member hands to friends."""
+
+    code = Text(primary_key=True, default=None)
+    programme = _ref(Programme, index=False)
+    customer = _ref(Customer)
+    created_at = _at()
+
+    referral_code_once = Unique([programme, customer])
+
+
+class Referral(Table, tablename="referral"):
+    """Who was brought by whom; `completed_at` is when the first qualifying sale paid both."""
+
+    id = _id()
+    programme = _ref(Programme, index=False)
+    referrer = _ref(Customer)
+    referred = _ref(Customer)
+    created_at = _at()
+    completed_at = _at(null=True)
+
+    referral_once = Unique([programme, referred])
+    referral_of_others_only = Check("referrer <> referred")
 
 
 # rewards --------------------------------------------------------------------------------------------------------------
@@ -947,6 +1020,11 @@ TABLES: tuple[type[Table], ...] = (
     Lot,
     Allocation,
     Exemption,
+    TierChange,
+    PromotionUse,
+    BonusGrant,
+    ReferralCode,
+    Referral,
     Reward,
     RedemptionTerms,
     Voucher,
