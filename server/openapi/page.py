@@ -31,11 +31,8 @@ def _with_code(text: str) -> Markup:
 
 _ENVIRONMENT.filters["with_code"] = _with_code
 
+_RANGES_IN_WORDS = (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "of them"))
 _NUMBERS_IN_WORDS = {
-    "minLength": "at least {} characters",
-    "maxLength": "at most {} characters",
-    "minItems": "at least {} of them",
-    "maxItems": "at most {} of them",
     "minimum": "from {}",
     "maximum": "up to {}",
     "pattern": "matching {}",
@@ -124,7 +121,8 @@ def _read_operation(path: str, method: str, operation: Json, schemas: dict[str, 
         path=path,
         tag=cast("list[str]", operation["tags"])[0],
         summary=str(operation["summary"]),
-        paragraphs=tuple(str(operation["description"]).split("\n\n")),
+        # The first one is the summary, which stands above.
+        paragraphs=tuple(str(operation["description"]).split("\n\n")[1:]),
         credential=next(iter(security[0])) if security else "",
         parameters=tuple(cast("list[Json]", operation.get("parameters", []))),
         body=msgspec.json.format(msgspec.json.encode(example), indent=2).decode() if example else "",
@@ -175,7 +173,12 @@ def _kind(schema: Json, schemas: dict[str, Json]) -> str:
 
 def _limits(schema: Json, schemas: dict[str, Json]) -> str:
     part = _resolve(_part(schema), schemas)
-    found = [words.format(part[name]) for name, words in _NUMBERS_IN_WORDS.items() if name in part]
+    found = [
+        f"{part[least]} to {part[most]} {words}" if least in part else f"at most {part[most]} {words}"
+        for least, most, words in _RANGES_IN_WORDS
+        if most in part
+    ]
+    found += [words.format(part[name]) for name, words in _NUMBERS_IN_WORDS.items() if name in part]
     if "default" in schema and schema["default"] not in (None, ""):
         found.append(f"{msgspec.json.encode(schema['default']).decode()} unless given")
     return ", ".join(found)
