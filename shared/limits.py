@@ -9,7 +9,9 @@ PHONE_LENGTH_MAX = 32  # E.164 has 15 digits; people add spaces, dashes and brac
 PASSWORD_LENGTH_MAX = 256  # Code points; far above the 64 that NIST 800-63B asks to accept.
 PASSWORD_BYTES_MAX = 1024  # What is handed to Argon2 at most.
 PASSWORD_SCORE_MIN = 3  # zxcvbn's "safely unguessable": ten to the eighth guesses or more.
-PASSWORD_OWN_LETTERS_MIN = 5  # Different letters and digits that stand beside names and the shop's words: more than a year.
+PASSWORD_OWN_LETTERS_MIN = (
+    5  # Different letters and digits that stand beside names and the shop's words: more than a year.
+)
 PASSWORD_GUESSED_LENGTH = 24  # Letters whose strength is estimated first; takes 10 ms at most.
 REASON_LENGTH_MAX = 500
 SEARCH_LENGTH_MAX = 254
@@ -81,3 +83,40 @@ NAME_KEY_WORDS_MAX = 8  # A name of more words is found by its first eight.
 # Cards ----------------------------------------------------------------------------------------------------------------
 CARD_PREFIX = "29"  # GS1 numbers 20 to 29 are for use inside a shop, so no product carries them.
 CARD_LENGTH = 14  # Prefix, eleven random digits, one check digit: a guess hits one card in 100,000 of a million.
+
+# Adjustments ----------------------------------------------------------------------------------------------------------
+# What one person may give or take without a second one; sums are of absolute points, so that plus and minus do not cancel.
+ADJUST_POINTS_MAX = 1_000_000  # Above any real mistake; with more, a balance brought over is meant.
+ADJUST_NOTE_LENGTH_MIN = 10  # "correction" and "other" explain nothing by themselves.
+ADJUST_MONTH = timedelta(days=30)
+ADJUST_DAY = timedelta(hours=24)
+ADJUST_CASHIER_EACH = 100  # A cup of coffee or a missed receipt.
+ADJUST_CASHIER_DAY = 500
+ADJUST_CASHIER_MONTH = 5_000  # Ten full days of thirty; more is a habit and not goodwill.
+ADJUST_CASHIER_MEMBER_DAY = 200  # Two acts, whoever of the staff made them: colleagues cannot split a large one.
+ADJUST_CASHIER_MEMBER_MONTH = 500
+ADJUST_CASHIER_STORE_DAY = 2_000  # Four cashiers at their limit.
+ADJUST_MANAGER_EACH = 5_000
+ADJUST_MANAGER_DAY = 20_000
+ADJUST_MANAGER_MONTH = 200_000
+ADJUST_MANAGER_MEMBER_DAY = 10_000
+ADJUST_MANAGER_MEMBER_MONTH = 30_000
+ADJUST_MANAGER_STORE_DAY = 40_000  # Two managers at their limit.
+ADJUST_REQUEST_LIFE = timedelta(hours=24)
+ADJUST_UNDO_OWN = timedelta(seconds=60)  # As long as the console's status line offers it.
+ADJUST_UNDO = timedelta(hours=24)  # By a manager.
+ADJUST_RESTORE_GRACE = timedelta(days=30)  # For points that lapsed between being taken and given back.
+
+# Rewards --------------------------------------------------------------------------------------------------------------
+VOUCHER_CODE_LENGTH = 12  # Eleven random characters, 55 bits, and one check character.
+POINTS_MAX = 1_000_000_000  # Of one movement; far above any balance.
+REWARD_STOCK_MAX = 1_000_000
+REWARD_VALID_DAYS_MAX = 3_650
+REWARDS_MAX = 500  # Rewards in a catalogue.
+HOLD_IDLE_MAX = timedelta(minutes=15)  # As long as somebody may look for a purse.
+HOLD_CAPTURE_LATE_MAX = timedelta(hours=24)  # A till that was offline books its day's payments by then.
+PRESENCE_STEP_SECONDS = 30
+PRESENCE_STEPS_BACK = 1  # A code may be typed for as long again as it was shown.
+PRESENCE_DIGITS = 8
+PRESENCE_TRIES = 10
+PRESENCE_WINDOW = timedelta(minutes=5)

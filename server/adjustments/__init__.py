@@ -1,0 +1,1 @@
+"""Points that staff give or take by hand: limits, second person, undo."""

@@ -1,0 +1,80 @@
+"""HTTP of adjustments."""
+
+from uuid import UUID
+
+from server.adjustments import service
+from server.errors import Invalid
+from server.http import Call, operation
+from shared.adjustments import (
+    AdjustmentDecision,
+    AdjustmentPage,
+    AdjustmentPreview,
+    AdjustmentRefusal,
+    AdjustmentRequest,
+    AdjustmentState,
+    AdjustmentView,
+)
+from shared.problems import FieldProblem
+from shared.staff import Undo
+
+
+@operation("preview_adjustment")
+async def preview_adjustment(call: Call) -> AdjustmentPreview:
+    """Show what giving or taking points by hand would do, and whether somebody else must approve it."""
+    return await service.preview(call.ctx, call.staff, _id(call, "customer_id"), call.message(AdjustmentRequest))
+
+
+@operation("adjust_points")
+async def adjust_points(call: Call) -> AdjustmentView:
+    """Give or take points by hand, by a signed number; above the limits this asks for a second person."""
+    return await service.adjust(call.ctx, call.staff, _id(call, "customer_id"), call.message(AdjustmentRequest))
+
+
+@operation("list_adjustments")
+async def list_adjustments(call: Call) -> AdjustmentPage:
+    """List adjustments, newest first; `state` and `customer_id` narrow it, and cashiers see their own."""
+    state = call.query("state")
+    if state and state not in {*AdjustmentState}:
+        words = f"One of {', '.join(AdjustmentState)}."
+        raise Invalid(FieldProblem(field="state", detail=words))
+    customer = call.query("customer_id")
+    try:
+        customer_id = UUID(customer) if customer else None
+    except ValueError as error:
+        raise Invalid(FieldProblem(field="customer_id", detail="This is not an id.")) from error
+    return await service.list_page(
+        call.ctx,
+        call.staff,
+        cursor=call.query("cursor"),
+        limit=call.page_size(),
+        state=state,
+        customer_id=customer_id,
+    )
+
+
+@operation("approve_adjustment")
+async def approve_adjustment(call: Call) -> AdjustmentView:
+    """Approve what somebody else asked for; `preview_hash` says what was looked at."""
+    form = call.message(AdjustmentDecision)
+    return await service.approve(
+        call.ctx, call.staff, _id(call, "adjustment_id"), preview_hash=form.preview_hash, note=form.note
+    )
+
+
+@operation("refuse_adjustment")
+async def refuse_adjustment(call: Call) -> AdjustmentView:
+    """Refuse what somebody else asked for."""
+    return await service.refuse(
+        call.ctx, call.staff, _id(call, "adjustment_id"), call.message(AdjustmentRefusal).reason
+    )
+
+
+@operation("undo_adjustment")
+async def undo_adjustment(call: Call) -> AdjustmentView:
+    """Take an adjustment back: one's own within 60 seconds, as a manager within 24 hours."""
+    return await service.undo(call.ctx, call.staff, _id(call, "adjustment_id"), call.message(Undo).reason)
+
+
+def _id(call: Call, name: str) -> UUID:
+    found: UUID = call.request.path_params[name]
+    return found

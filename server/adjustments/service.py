@@ -1,0 +1,457 @@
+"""Adjusting a member's points: alone within limits, with a second person above them, and taking it back.
+
+Locks are taken in one order: customer, membership, adjustment, store, staff. What the limits count is read under the
+last two, so that neither splitting nor racing helps.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from server.adjustments import store
+from server.adjustments.rules import (
+    LIMITS,
+    Figures,
+    Usage,
+    Wish,
+    apply_points,
+    hash_command,
+    hash_request,
+    left_today,
+    list_excesses,
+    read_wish,
+)
+from server.audience.marks import mark_membership
+from server.audit.store import record
+from server.auth import Staff
+from server.context import Context
+from server.cursors import decode_cursor, encode_cursor
+from server.customers import store as customers
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.errors import NotFound, NotPermitted, Refused
+from server.ledger.movements import Origin, claw_back, give_back, take
+from server.ledger.service import post_credit
+from server.memberships import store as memberships
+from server.memberships.service import list_membership_views
+from server.programmes.rules import lot_dates
+from server.programmes.service import get_default_programme
+from shared.adjustments import (
+    AdjustmentPage,
+    AdjustmentPreview,
+    AdjustmentRequest,
+    AdjustmentState,
+    AdjustmentView,
+    AdjustReason,
+)
+from shared.enums import EntryKind, Permission, Role
+from shared.limits import ADJUST_REQUEST_LIFE, ADJUST_RESTORE_GRACE, ADJUST_UNDO, ADJUST_UNDO_OWN
+from shared.members import Balance
+from shared.permissions import may
+from shared.problems import Code
+
+_CLOSED = {
+    "blocked": Code.CUSTOMER_BLOCKED,
+    "merged": Code.CUSTOMER_MERGED,
+    "erased": Code.CUSTOMER_ERASED,
+}
+UNDONE_REASON = "adjust_undone"
+
+
+class _Situation(msgspec.Struct, frozen=True, kw_only=True):
+    """All that decides what a wish leads to; read again, under locks, by the command."""
+
+    membership: Row
+    staff: Row
+    balance: Balance
+    usage: Usage
+    needs: tuple[str, ...]
+
+    @property
+    def figures(self) -> Figures:
+        return _figures(self.balance)
+
+
+async def preview(ctx: Context, staff: Staff, customer_id: UUID, form: AdjustmentRequest) -> AdjustmentPreview:
+    """Return what an adjustment would do.
+
+    Raises:
+        Invalid: No points, or no note where one is needed.
+        Refused: ADJUST_ABSOLUTE_REFUSED, SELF_DEALING, MEMBERSHIP_CLOSED, NOT_FOUND, or the customer is no more.
+    """
+    wish = read_wish(form)
+    async with DB.transaction():
+        situation = await _get_situation(ctx, staff, customer_id, form.membership_id, wish)
+        expires_at = await _expires_at(ctx) if wish.points > 0 else None
+    membership_id, figures = situation.membership["id"], situation.figures
+    after = apply_points(figures, wish.points)
+    return AdjustmentPreview(
+        customer_id=customer_id,
+        membership_id=membership_id,
+        points=wish.points,
+        balance=situation.balance,
+        available_after=after.available,
+        pending_after=after.pending,
+        deficit_after=after.deficit,
+        expires_at=expires_at,
+        needs_second_person=situation.needs,
+        today_left=left_today(Role(situation.staff["role"]), situation.usage),
+        preview_hash=hash_command(membership_id, wish, figures, needs_second_person=bool(situation.needs)),
+    )
+
+
+async def adjust(ctx: Context, staff: Staff, customer_id: UUID, form: AdjustmentRequest) -> AdjustmentView:
+    """Adjust at once, or ask for a second person where the limits say so; in the caller's transaction.
+
+    Raises:
+        Invalid: As in `preview`.
+        Refused: PREVIEW_STALE, or as in `preview`.
+    """
+    wish = read_wish(form)
+    situation = await _get_situation(ctx, staff, customer_id, form.membership_id, wish)
+    membership_id, needs = situation.membership["id"], situation.needs
+    if form.preview_hash != hash_command(membership_id, wish, situation.figures, needs_second_person=bool(needs)):
+        raise Refused(Code.PREVIEW_STALE)
+    adjustment_id, entry_id = new_id(), None
+    if not needs:
+        entry_id = await _post(ctx, adjustment_id, customer_id, situation.membership, wish)
+    await store.insert_adjustment(
+        ctx,
+        wish,
+        adjustment_id=adjustment_id,
+        customer_id=customer_id,
+        membership_id=membership_id,
+        staff=situation.staff,
+        needs=needs,
+        lapses_at=ctx.now + ADJUST_REQUEST_LIFE if needs else None,
+        entry_id=entry_id,
+    )
+    await _record(ctx, "requested" if needs else "posted", adjustment_id, customer_id, wish)
+    view = await _get_view(ctx, adjustment_id)
+    if entry_id is not None:
+        await mark_membership(ctx, membership_id)
+    return view
+
+
+async def approve(ctx: Context, staff: Staff, adjustment_id: UUID, *, preview_hash: str, note: str) -> AdjustmentView:
+    """Post what somebody else asked for, in the caller's transaction.
+
+    Both must hold their roles now, and neither may be the one who profits.
+
+    Raises:
+        NotPermitted: One of the two has lost the role.
+        Refused: NOT_FOUND, APPROVAL_REQUIRED (it is one's own), REQUEST_CLOSED, PREVIEW_STALE, SELF_DEALING, or the
+            customer or membership is no more.
+    """
+    row, membership = await _lock_waiting(ctx, staff, adjustment_id)
+    wish = _wish(row)
+    balance = await _get_balance(ctx, row["customer"], row["membership"])
+    if preview_hash != hash_request(adjustment_id, wish, _figures(balance)):
+        raise Refused(Code.PREVIEW_STALE)
+    entry_id = await _post(ctx, adjustment_id, row["customer"], membership, wish)
+    await store.decide(ctx, adjustment_id, staff_id=staff.staff_id, note=note, entry_id=entry_id)
+    await _record(ctx, "approved", adjustment_id, row["customer"], wish, reason=note or None)
+    view = await _get_view(ctx, adjustment_id)
+    await mark_membership(ctx, row["membership"])
+    return view
+
+
+async def refuse(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -> AdjustmentView:
+    """Refuse a request of somebody else.
+
+    Raises:
+        Refused: NOT_FOUND, REQUEST_CLOSED, or APPROVAL_REQUIRED where it is one's own.
+    """
+    async with DB.transaction():
+        if await store.find_owner(adjustment_id) is None:
+            raise NotFound
+        row = await store.lock_adjustment(adjustment_id)
+        _check_waiting(ctx, row)
+        if row["requested_by"] == staff.staff_id:
+            raise Refused(Code.APPROVAL_REQUIRED)
+        await store.decide(ctx, adjustment_id, staff_id=staff.staff_id, note=reason, entry_id=None)
+        await _record(ctx, "refused", adjustment_id, row["customer"], _wish(row), reason=reason)
+        return await _get_view(ctx, adjustment_id)
+
+
+async def undo(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -> AdjustmentView:
+    """Take an adjustment back by entries the other way round, in the caller's transaction.
+
+    Whoever made it may within 60 seconds, a manager within 24 hours. Points that were taken come back with the dates
+    they had; points that were given and are spent become a deficit, which takes a manager.
+
+    Raises:
+        Refused: NOT_FOUND, UNDO_EXPIRED, SELF_DEALING, INSUFFICIENT_POINTS, or the customer or membership is no more.
+    """
+    row, membership = await _lock(adjustment_id)
+    person = (await store.lock_staff([staff.staff_id]))[staff.staff_id]
+    _check_undoable(ctx, row, person)
+    await _check_not_self(person, row["customer"])
+    if row["points"] > 0:
+        await _take_back(ctx, row, membership, person)
+    else:
+        await _give_back(ctx, row, membership)
+    await store.mark_undone(ctx, adjustment_id, staff_id=staff.staff_id, note=reason)
+    await _record(ctx, "undone", adjustment_id, row["customer"], _wish(row), reason=reason)
+    view = await _get_view(ctx, adjustment_id)
+    await mark_membership(ctx, row["membership"])
+    return view
+
+
+async def list_page(
+    ctx: Context, staff: Staff, *, cursor: str, limit: int, state: str, customer_id: UUID | None
+) -> AdjustmentPage:
+    """Return a page of adjustments, newest first; who may not approve sees the own ones only.
+
+    Raises:
+        Invalid: The cursor is not one of ours.
+    """
+    sees_all = may(staff.role, Permission.REPORT_READ)
+    rows = await store.list_views(
+        ctx.now,
+        before=decode_cursor(cursor),
+        limit=limit + 1,
+        state=state,
+        requested_by=None if sees_all else staff.staff_id,
+        customer_id=customer_id,
+    )
+    items = tuple(_view(row) for row in rows[:limit])
+    more = len(rows) > limit
+    return AdjustmentPage(
+        items=items, next_cursor=encode_cursor(items[-1].requested_at, items[-1].id) if more else None
+    )
+
+
+async def _get_situation(
+    ctx: Context, staff: Staff, customer_id: UUID, membership_id: UUID | None, wish: Wish
+) -> _Situation:
+    customer, membership = await _lock_target(customer_id, membership_id)
+    await store.lock_store(staff.store_id)
+    person = (await store.lock_staff([staff.staff_id]))[staff.staff_id]
+    _check_role(person, Permission.POINTS_ADJUST)
+    await _check_not_self(person, customer_id)
+    _check_alive(customer, membership)
+    balance = await _get_balance(ctx, customer_id, membership["id"])
+    usage = await store.get_usage(
+        ctx,
+        staff_id=staff.staff_id,
+        role=person["role"],
+        store_id=person["store"],
+        customer_id=customer_id,
+        membership_id=membership["id"],
+    )
+    needs = list_excesses(Role(person["role"]), wish.points, usage, _figures(balance))
+    return _Situation(membership=membership, staff=person, balance=balance, usage=usage, needs=needs)
+
+
+async def _lock_target(customer_id: UUID, membership_id: UUID | None) -> tuple[Row, Row]:
+    locked = await customers.lock_customers([customer_id])
+    if not locked:
+        raise NotFound
+    found = await store.find_membership(customer_id, membership_id)
+    if found is None:
+        raise NotFound("The customer has no such membership.")
+    (membership,) = await memberships.lock_memberships([found])
+    return locked[0], membership
+
+
+async def _lock(adjustment_id: UUID) -> tuple[Row, Row]:
+    """Return an adjustment and its membership, locked."""
+    owner = await store.find_owner(adjustment_id)
+    if owner is None:
+        raise NotFound
+    (customer,) = await customers.lock_customers([owner["customer"]])
+    (membership,) = await memberships.lock_memberships([owner["membership"]])
+    _check_alive(customer, membership)
+    return await store.lock_adjustment(adjustment_id), membership
+
+
+async def _lock_waiting(ctx: Context, staff: Staff, adjustment_id: UUID) -> tuple[Row, Row]:
+    """Return a request that this person may approve now, and its membership, locked."""
+    row, membership = await _lock(adjustment_id)
+    if row["requested_by"] == staff.staff_id:
+        raise Refused(Code.APPROVAL_REQUIRED)
+    _check_waiting(ctx, row)
+    people = await store.lock_staff([row["requested_by"], staff.staff_id])
+    _check_role(people[row["requested_by"]], Permission.POINTS_ADJUST)
+    _check_role(people[staff.staff_id], Permission.POINTS_APPROVE)
+    for person in people.values():
+        await _check_not_self(person, row["customer"])
+    return row, membership
+
+
+def _check_waiting(ctx: Context, row: Row) -> None:
+    if row["state"] != "waiting" or row["lapses_at"] <= ctx.now:
+        raise Refused(Code.REQUEST_CLOSED)
+
+
+def _check_role(person: Row, permission: Permission) -> None:
+    if person["status"] != "active" or not may(Role(person["role"]), permission):
+        raise NotPermitted(f"The role '{person['role']}' may not do this.")
+
+
+async def _check_not_self(person: Row, customer_id: UUID) -> None:
+    if person["customer"] is not None and await store.is_own(person["customer"], customer_id):
+        raise Refused(Code.SELF_DEALING)
+
+
+def _check_alive(customer: Row, membership: Row) -> None:
+    if customer["status"] in _CLOSED:
+        raise Refused(_CLOSED[customer["status"]])
+    if membership["status"] != "active":
+        raise Refused(Code.MEMBERSHIP_CLOSED)
+
+
+def _check_undoable(ctx: Context, row: Row, person: Row) -> None:
+    if row["state"] != "posted":
+        raise Refused(Code.UNDO_EXPIRED, "This adjustment is not in force.")
+    _check_role(person, Permission.POINTS_ADJUST)
+    is_manager = may(Role(person["role"]), Permission.POINTS_APPROVE)
+    is_own = row["requested_by"] == person["id"]
+    if not (is_manager or is_own):
+        raise NotPermitted("A manager can take this back.")
+    if ctx.now > row["posted_at"] + (ADJUST_UNDO if is_manager else ADJUST_UNDO_OWN):
+        raise Refused(Code.UNDO_EXPIRED)
+
+
+async def _post(ctx: Context, adjustment_id: UUID, customer_id: UUID, membership: Row, wish: Wish) -> UUID:
+    """Post the entry of an adjustment; the member reads the note only where that is wanted."""
+    key, reason = f"adjustment:{adjustment_id}", f"adjust_{wish.reason_code}"
+    note = wish.note if wish.visible else ""
+    if wish.points < 0:
+        origin = Origin(source_key=key, customer_id=customer_id, reason_code=reason, note=note)
+        return await take(ctx, membership, -wish.points, origin, kind=EntryKind.ADJUST)
+    entry_id = await post_credit(
+        ctx,
+        membership_id=membership["id"],
+        deficit=membership["deficit"],
+        kind=EntryKind.ADJUST,
+        points=wish.points,
+        source_key=key,
+        occurred_at=ctx.now,
+        available_at=ctx.now,
+        expires_at=await _expires_at(ctx),
+        customer_id=customer_id,
+        reason_code=reason,
+        note=note,
+    )
+    assert entry_id is not None, "an adjustment is posted once, under its lock"
+    return entry_id
+
+
+async def _expires_at(ctx: Context) -> datetime | None:
+    """Return when points given now lapse: as those of a sale made now would."""
+    programme = await get_default_programme()
+    version = programme.rules_at(ctx.now)
+    return lot_dates(ctx.now, version.rules, programme.zone).expires_at if version else None
+
+
+async def _take_back(ctx: Context, row: Row, membership: Row, person: Row) -> None:
+    balance = await _get_balance(ctx, row["customer"], row["membership"])
+    if not LIMITS[Role(person["role"])].may_make_deficit and row["points"] > balance.available + balance.pending:
+        raise Refused(Code.INSUFFICIENT_POINTS, data={"available": balance.available})
+    await claw_back(ctx, membership, row["points"], _undo_origin(row), own_entry_id=row["entry"], kind=EntryKind.ADJUST)
+
+
+async def _give_back(ctx: Context, row: Row, membership: Row) -> None:
+    """Give back what was taken from lots with its dates, and what is still owed as points of today."""
+    taken = await store.get_allocated(row["entry"])
+    origin = _undo_origin(row)
+    given = await give_back(ctx, membership, taken, origin, spent_entry_id=row["entry"], grace=ADJUST_RESTORE_GRACE)
+    owed = -row["points"] - given
+    if not owed:
+        return
+    (membership,) = await memberships.lock_memberships([row["membership"]])
+    await post_credit(
+        ctx,
+        membership_id=membership["id"],
+        deficit=membership["deficit"],
+        kind=EntryKind.ADJUST,
+        points=owed,
+        source_key=origin.source_key,
+        occurred_at=ctx.now,
+        available_at=ctx.now,
+        expires_at=await _expires_at(ctx),
+        customer_id=row["customer"],
+        reason_code=UNDONE_REASON,
+    )
+
+
+def _undo_origin(row: Row) -> Origin:
+    return Origin(
+        source_key=f"adjustment-undo:{row['id']}",
+        customer_id=row["customer"],
+        related_entry_id=row["entry"],
+        reason_code=UNDONE_REASON,
+    )
+
+
+async def _get_balance(ctx: Context, customer_id: UUID, membership_id: UUID) -> Balance:
+    views = await list_membership_views(customer_id, ctx.now)
+    found = next((view.balance for view in views if view.id == membership_id), None)
+    if found is None:
+        raise NotFound("The customer is no longer in this membership.")
+    return found
+
+
+def _figures(balance: Balance) -> Figures:
+    return Figures(available=balance.available, pending=balance.pending, deficit=balance.deficit)
+
+
+def _wish(row: Row) -> Wish:
+    return Wish(
+        points=row["points"],
+        reason_code=AdjustReason(row["reason_code"]),
+        note=row["note"],
+        visible=row["visible"],
+    )
+
+
+async def _record(
+    ctx: Context, done: str, adjustment_id: UUID, customer_id: UUID, wish: Wish, *, reason: str | None = None
+) -> None:
+    await record(
+        ctx,
+        f"adjustment.{done}",
+        subject_kind="adjustment",
+        subject_id=adjustment_id,
+        customer_id=customer_id,
+        reason=reason or wish.note or None,
+        details={"points": wish.points, "reason_code": wish.reason_code, "visible": wish.visible},
+    )
+
+
+async def _get_view(ctx: Context, adjustment_id: UUID) -> AdjustmentView:
+    return _view(await store.get_view(adjustment_id, ctx.now))
+
+
+def _view(row: Row) -> AdjustmentView:
+    figures = Figures(available=row["available"], pending=row["pending"], deficit=row["deficit"])
+    state = AdjustmentState(row["shown_state"])
+    is_waiting = state is AdjustmentState.WAITING
+    return AdjustmentView(
+        id=row["id"],
+        state=state,
+        customer_id=row["customer"],
+        customer_name=row["customer_name"],
+        membership_id=row["membership"],
+        points=row["points"],
+        reason_code=AdjustReason(row["reason_code"]),
+        note=row["note"],
+        visible=row["visible"],
+        requested_by=row["requester_name"],
+        requested_at=row["requested_at"],
+        needs_second_person=tuple(row["needs"]),
+        lapses_at=row["lapses_at"],
+        decided_by=row["decider_name"],
+        decided_at=row["decided_at"],
+        decision_note=row["decision_note"],
+        undo_until=row["posted_at"] + ADJUST_UNDO if state is AdjustmentState.POSTED else None,
+        undone_by=row["undoer_name"],
+        undone_at=row["undone_at"],
+        available=figures.available,
+        pending=figures.pending,
+        deficit=figures.deficit,
+        preview_hash=hash_request(row["id"], _wish(row), figures) if is_waiting else None,
+    )

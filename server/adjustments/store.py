@@ -1,0 +1,193 @@
+"""SQL of adjustments."""
+
+from datetime import datetime
+from uuid import UUID
+
+from server.adjustments.rules import Usage, Wish
+from server.context import Context
+from server.db.engine import DB, Row
+from shared.limits import ADJUST_DAY, ADJUST_MONTH
+
+# The named membership, or the one the customer joined first.
+_MEMBERSHIP = """
+select p.membership
+from membership_person p join membership m on m.id = p.membership
+where p.customer = $1 and p.left_at is null and ($2::uuid is null or p.membership = $2)
+order by m.status = 'active' desc, p.joined_at, p.membership limit 1
+"""
+# Everybody who adjusts in a store waits here for the one before, so that each sees what the others have used.
+_LOCK_STORE = "select pg_advisory_xact_lock(hashtextextended('adjustments:' || coalesce($1::uuid::text, ''), 0))"
+_LOCK_STAFF = """
+select id, role, status, store, customer from staff_member where id = any($1::uuid[]) order by id for no key update
+"""
+# A staff member's own customer, or anybody who shares a membership with that customer.
+_IS_OWN = """
+select 1 where exists (
+    select from membership_person mine join membership_person theirs on theirs.membership = mine.membership
+    where mine.customer = $1 and theirs.customer = $2 and mine.left_at is null and theirs.left_at is null
+) or $1::uuid = $2::uuid
+"""
+# What was approved by a second person has used nobody's limit; what was taken back has.
+_USAGE = """
+select coalesce(sum(size) filter (where requested_by = $1 and posted_at > $6), 0)::bigint as day,
+       coalesce(sum(size) filter (where requested_by = $1), 0)::bigint as month,
+       coalesce(sum(size) filter (where (membership = $2 or customer = $3) and posted_at > $6), 0)::bigint as member_day,
+       coalesce(sum(size) filter (where membership = $2 or customer = $3), 0)::bigint as member_month,
+       coalesce(sum(size) filter (where store is not distinct from $4 and requested_role = $5 and posted_at > $6), 0)::bigint
+         as store_day
+from (
+    select requested_by, requested_role, membership, customer, store, posted_at, abs(points) as size from adjustment
+    where posted_at > $7 and decided_by is null
+      and (requested_by = $1 or membership = $2 or customer = $3 or store is not distinct from $4)
+) lately
+"""
+_INSERT = """
+insert into adjustment (id, customer, membership, store, points, reason_code, note, visible, state, needs, requested_by,
+                        requested_role, requested_at, lapses_at, entry, posted_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+"""
+_LOCK = "select * from adjustment where id = $1 for update"
+_FIND = "select customer, membership from adjustment where id = $1"
+_DECIDE = """
+update adjustment set state = $2, decided_by = $3, decided_at = $4::timestamptz, decision_note = $5, entry = $6::uuid,
+                      posted_at = case when $6::uuid is null then null else $4::timestamptz end
+where id = $1 and state = 'waiting' returning id
+"""
+_UNDO = """
+update adjustment set state = 'undone', undone_by = $2, undone_at = $3, undo_note = $4
+where id = $1 and state = 'posted' returning id
+"""
+_VIEW = """
+select a.*, trim(c.given_name || ' ' || c.family_name) as customer_name, r.name as requester_name,
+       d.name as decider_name, u.name as undoer_name, f.available, f.pending, m.deficit,
+       case when a.state = 'waiting' and a.lapses_at <= $1 then 'lapsed' else a.state end as shown_state
+from (
+    select * from adjustment a where {condition}
+) a
+join customer c on c.id = a.customer
+join membership m on m.id = a.membership
+join staff_member r on r.id = a.requested_by
+left join staff_member d on d.id = a.decided_by
+left join staff_member u on u.id = a.undone_by
+cross join lateral (
+    select coalesce(sum(l.remaining) filter (where l.available_at <= $1), 0)::bigint as available,
+           coalesce(sum(l.remaining) filter (where l.available_at > $1), 0)::bigint as pending
+    from lot l
+    where l.membership = a.membership and l.remaining > 0 and (l.expires_at is null or l.expires_at > $1)
+) f
+order by a.requested_at desc, a.id desc
+"""
+_VIEW_ONE = _VIEW.format(condition="a.id = $2")
+_VIEW_PAGE = _VIEW.format(
+    condition="""($2::timestamptz is null or (a.requested_at, a.id) < ($2, $3::uuid))
+      and ($4::uuid is null or a.requested_by = $4) and ($5::uuid is null or a.customer = $5)
+      and ($6 = '' or $6 = case when a.state = 'waiting' and a.lapses_at <= $1 then 'lapsed' else a.state end)
+    order by a.requested_at desc, a.id desc limit $7"""
+)
+# What a debit has taken from lots so far; the rest of its points is still owed.
+_ALLOCATED = "select coalesce(sum(points), 0)::bigint from allocation where debit_entry = $1"
+
+
+async def find_membership(customer_id: UUID, membership_id: UUID | None) -> UUID | None:
+    """Return the membership to adjust, None if the customer has none or is not in the named one."""
+    row = await DB.fetch_row(_MEMBERSHIP, customer_id, membership_id)
+    return row["membership"] if row else None
+
+
+async def lock_store(store_id: UUID | None) -> None:
+    """Let adjustments of one store, or of staff without one, happen one after the other."""
+    await DB.fetch(_LOCK_STORE, store_id)
+
+
+async def lock_staff(staff_ids: list[UUID]) -> dict[UUID, Row]:
+    """Return staff members as they are now, by id, and lock them in the order of their ids."""
+    return {row["id"]: row for row in await DB.fetch(_LOCK_STAFF, staff_ids)}
+
+
+async def is_own(staff_customer_id: UUID, customer_id: UUID) -> bool:
+    """Return whether a customer is the staff member or shares a membership with them."""
+    return await DB.fetch_row(_IS_OWN, staff_customer_id, customer_id) is not None
+
+
+async def get_usage(
+    ctx: Context, *, staff_id: UUID, role: str, store_id: UUID | None, customer_id: UUID, membership_id: UUID
+) -> Usage:
+    """Return what was adjusted lately without a second person."""
+    row = await DB.fetch_row(
+        _USAGE, staff_id, membership_id, customer_id, store_id, role, ctx.now - ADJUST_DAY, ctx.now - ADJUST_MONTH
+    )
+    assert row is not None
+    return Usage(**dict(row))
+
+
+async def insert_adjustment(
+    ctx: Context,
+    wish: Wish,
+    *,
+    adjustment_id: UUID,
+    customer_id: UUID,
+    membership_id: UUID,
+    staff: Row,
+    needs: tuple[str, ...],
+    lapses_at: datetime | None,
+    entry_id: UUID | None,
+) -> None:
+    """Write an adjustment that was posted, or one that waits for a second person."""
+    await DB.fetch(
+        _INSERT, adjustment_id, customer_id, membership_id, staff["store"], wish.points, wish.reason_code, wish.note,
+        wish.visible, "waiting" if entry_id is None else "posted", list(needs), staff["id"], staff["role"], ctx.now,
+        lapses_at, entry_id, None if entry_id is None else ctx.now,
+    )  # fmt: skip
+
+
+async def find_owner(adjustment_id: UUID) -> Row | None:
+    """Return customer and membership of an adjustment, to lock them before it."""
+    return await DB.fetch_row(_FIND, adjustment_id)
+
+
+async def lock_adjustment(adjustment_id: UUID) -> Row:
+    """Return an adjustment and lock it."""
+    row = await DB.fetch_row(_LOCK, adjustment_id)
+    assert row is not None, "adjustments are never deleted"
+    return row
+
+
+async def decide(ctx: Context, adjustment_id: UUID, *, staff_id: UUID, note: str, entry_id: UUID | None) -> None:
+    """Write who approved (with the entry) or refused a waiting adjustment."""
+    state = "refused" if entry_id is None else "posted"
+    row = await DB.fetch_row(_DECIDE, adjustment_id, state, staff_id, ctx.now, note, entry_id)
+    assert row is not None, "the caller has locked it and seen it waiting"
+
+
+async def mark_undone(ctx: Context, adjustment_id: UUID, *, staff_id: UUID, note: str) -> None:
+    """Write who took a posted adjustment back."""
+    row = await DB.fetch_row(_UNDO, adjustment_id, staff_id, ctx.now, note)
+    assert row is not None, "the caller has locked it and seen it posted"
+
+
+async def get_view(adjustment_id: UUID, now: datetime) -> Row:
+    """Return an adjustment with names and the membership's points."""
+    row = await DB.fetch_row(_VIEW_ONE, now, adjustment_id)
+    assert row is not None, "adjustments are never deleted"
+    return row
+
+
+async def list_views(
+    now: datetime,
+    *,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+    state: str,
+    requested_by: UUID | None,
+    customer_id: UUID | None,
+) -> list[Row]:
+    """Return adjustments, newest first, narrowed by state, requester and customer where these are given."""
+    before_at, before_id = before or (None, None)
+    return await DB.fetch(_VIEW_PAGE, now, before_at, before_id, requested_by, customer_id, state, limit)
+
+
+async def get_allocated(entry_id: UUID) -> int:
+    """Return how many points of a debit lots have paid."""
+    points = await DB.fetch_value(_ALLOCATED, entry_id)
+    assert isinstance(points, int)
+    return points
