@@ -1,11 +1,14 @@
 """A till for tests: builds sales and pushes them."""
 
 import itertools
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 
+from server.db.engine import DB
+from server.programmes import store as programmes
+from shared.programmes import EarningRules
 from tests.app import World
 
 _numbers = itertools.count(1)
@@ -36,3 +39,13 @@ async def push(
     """Send a sale, under a fresh Idempotency-Key unless one is given."""
     key = key or f"test-key-{next(_numbers):016}"
     return await world.client.post("/v1/pos/orders", json=body, headers=headers | {"Idempotency-Key": key})
+
+
+async def add_rules(world: World, **rules: Any) -> None:  # noqa: ANN401 - the fields of the rules
+    """Put rules in force that count for every sale since yesterday."""
+    programme = await programmes.find_default()
+    assert programme is not None
+    async with DB.transaction():
+        await programmes.insert_rules(
+            world.ctx, programme["id"], EarningRules(**rules), valid_from=world.clock.now() - timedelta(days=1)
+        )

@@ -1,16 +1,29 @@
 """What a sale must look like and what it earns: pure functions."""
 
 from decimal import Decimal
+from typing import Literal
+
+import msgspec
 
 from server.errors import Invalid
-from server.programmes.rules import EarningLine, EarningPlan, EarningRules, LineShare, plan_earning
-from shared.enums import SkippedReason
+from server.programmes.rules import EarningLine, EarningPlan, LineShare, Occasion, plan_earning
+from shared.enums import OrderState, SkippedReason
 from shared.limits import MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
 from shared.pos import PosOrder
 from shared.problems import FieldProblem
+from shared.programmes import EarningRules
 
 _QUANTITY_MAX = Decimal(1_000_000)
 _QUANTITY_STEP = Decimal("0.001")
+
+
+class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """What tells two sendings of one order apart."""
+
+    state: OrderState
+    revision: int
+    content_hash: bytes
+
 
 _SKIPPED_WORDS: dict[SkippedReason, str] = {
     SkippedReason.NO_CUSTOMER: "no customer on the sale",
@@ -20,7 +33,16 @@ _SKIPPED_WORDS: dict[SkippedReason, str] = {
     SkippedReason.PROGRAMME_INACTIVE: "the programme had no rules then",
     SkippedReason.EXCLUDED_ITEMS: "nothing on the sale earns points",
     SkippedReason.BELOW_MINIMUM: "the sale is too small to earn points",
+    SkippedReason.STORED_VALUE: "gift cards and other stored value earn no points",
+    SkippedReason.PAID_WITH_POINTS: "what is paid with points earns no points",
+    SkippedReason.CAP_REACHED: "no more points can be earned this day",
+    SkippedReason.OPEN: "the sale is not completed yet",
+    SkippedReason.VOIDED: "the sale was voided",
 }
+_UNFINISHED = {OrderState.OPEN: SkippedReason.OPEN, OrderState.VOIDED: SkippedReason.VOIDED}
+
+# What becomes of an order that comes again: its first answer stands, its content is replaced, it is voided, or refused.
+Fate = Literal["stands", "replaced", "voided", "refused"]
 
 
 def check_order(order: PosOrder) -> None:
@@ -40,14 +62,23 @@ def check_order(order: PosOrder) -> None:
         raise Invalid(*problems)
 
 
-def plan_points(order: PosOrder, rules: EarningRules | None, currency: str) -> EarningPlan:
+def plan_points(order: PosOrder, rules: EarningRules | None, currency: str, occasion: Occasion) -> EarningPlan:
     """Return what a sale earns a member, nothing where no rules were in force."""
     if rules is None:
         return EarningPlan(points=0, lines=tuple(LineShare(0, "") for _ in order.lines))
     lines = [
-        EarningLine(category=line.category, net_minor=line.net_minor, tax_minor=line.tax_minor) for line in order.lines
+        EarningLine(
+            category=line.category,
+            net_minor=line.net_minor,
+            tax_minor=line.tax_minor,
+            sku=line.sku,
+            quantity=line.quantity,
+            stored_value=line.stored_value,
+            points_paid_minor=line.points_paid_minor,
+        )
+        for line in order.lines
     ]
-    plan = plan_earning(lines, rules, currency=currency)
+    plan = plan_earning(lines, rules, currency=currency, occasion=occasion)
     if plan.points > ORDER_POINTS_MAX:
         raise Invalid(FieldProblem(field="lines", detail=f"No sale may earn more than {ORDER_POINTS_MAX} points."))
     return plan
@@ -55,9 +86,34 @@ def plan_points(order: PosOrder, rules: EarningRules | None, currency: str) -> E
 
 def why_nothing(plan: EarningPlan) -> SkippedReason:
     """Return why a sale of a member earns no points by the rules alone."""
-    if plan.below_minimum or any("earns no points" not in line.rule for line in plan.lines):
-        return SkippedReason.BELOW_MINIMUM
-    return SkippedReason.EXCLUDED_ITEMS
+    return plan.skipped or SkippedReason.BELOW_MINIMUM
+
+
+def why_unfinished(state: OrderState) -> SkippedReason | None:
+    """Return why a sale in this state earns nothing, None for a completed one."""
+    return _UNFINISHED.get(state)
+
+
+def decide_fate(known: KnownOrder, sent: KnownOrder) -> Fate:
+    """Return what becomes of an order that is known when it is sent again.
+
+    States only go forward, revisions only up; so whatever arrives late, doubled or out of order, the end is the same.
+    """
+    if known.state is OrderState.VOIDED:
+        is_older = sent.revision <= known.revision or sent.state is OrderState.VOIDED
+        return "stands" if is_older or sent.content_hash == known.content_hash else "refused"
+    if sent.state is OrderState.VOIDED:
+        return "voided"
+    if sent.revision < known.revision:
+        return "stands"
+    if sent.content_hash == known.content_hash and sent.revision == known.revision and sent.state is known.state:
+        return "stands"
+    if known.state is OrderState.OPEN:
+        return "replaced"
+    if sent.state is OrderState.OPEN:
+        # The cart of a sale that has been completed meanwhile.
+        return "stands" if sent.revision == known.revision else "refused"
+    return "replaced" if sent.revision > known.revision else "refused"
 
 
 def skipped_line_words(reason: SkippedReason) -> str:
@@ -85,6 +141,9 @@ def _line_problems(order: PosOrder) -> list[FieldProblem]:
         if not _is_quantity(line.quantity):
             detail = "A number below a million with three decimals at most."
             problems.append(FieldProblem(field=f"lines[{number}].quantity", detail=detail))
+        if line.points_paid_minor > abs(line.net_minor + line.tax_minor):
+            detail = "More than the line costs cannot have been paid with points."
+            problems.append(FieldProblem(field=f"lines[{number}].points_paid_minor", detail=detail))
     return problems
 
 

@@ -19,13 +19,14 @@ from server.db.ids import new_id
 # $1 order id, $2 now, $3 external id, $4 number, $5 store code, $6-$8 the target's, $9 completed at, $10 currency,
 # $11 net, $12 tax, $13 content hash, $14 points, $15 skipped reason, $16 rule version, $17 assignment reason,
 # $18 lines as JSON, $19 entry id, $20 available at, $21 expires at, $22 points that a deficit takes, $23 request id,
-# $24 audit id, $25 actor.
+# $24 audit id, $25 state, $26 revision, $27 actor.
 _RECORD_PARTS = """
 , new_order as (
     insert into orders (id, connection, external_id, number, store, completed_at, currency, net_minor, tax_minor,
                         content_hash, customer, membership, points, skipped_reason, rule_version, assignment_reason,
-                        created_at)
-    select $1, t.connection, $3, $4, t.store, $9, $10, $11, $12, $13, t.customer, t.membership, $14, $15, $16, $17, $2
+                        state, revision, created_at)
+    select $1, t.connection, $3, $4, t.store, $9, $10, $11, $12, $13, t.customer, t.membership, $14, $15, $16, $17,
+           $25, $26, $2
     from target t
     on conflict (connection, external_id) do nothing
     returning id, customer, membership
@@ -40,7 +41,7 @@ _RECORD_PARTS = """
 ), entry as (
     insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order",
                               rule_version, actor_kind, actor_id)
-    select $19, o.membership, 'EARN', $14, $9, $2, 'order:' || o.id || ':1', o.customer, o.id, $16, 'key', $25
+    select $19, o.membership, 'EARN', $14, $9, $2, 'order:' || o.id || ':1', o.customer, o.id, $16, 'key', $27
     from new_order o where o.membership is not null and $14 > 0
     returning id
 ), new_lot as (
@@ -75,7 +76,7 @@ _RECORD_PARTS = """
     on conflict (dedupe_key) where status in ('queued', 'picked') and dedupe_key is not null do nothing
 ), audited as (
     insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id, request_id)
-    select $24, $2, 'key', $25, 'order.posted', 'order', o.id, o.customer, $23 from new_order o
+    select $24, $2, 'key', $27, 'order.posted', 'order', o.id, o.customer, $23 from new_order o
 )
 """
 _POST_BY_CARD = (
@@ -97,12 +98,12 @@ with key as (
       and g.version = $7::int and p.eligible_from <= $9
     for no key update of m
 )"""
-    + _RECORD_PARTS.replace("$25", "(select id from key)")
+    + _RECORD_PARTS.replace("$27", "(select id from key)")
     + """, touched as (
     update api_key k set last_used_on = $2::timestamptz::date from key where k.id = key.id and k.last_used_on is distinct from $2::timestamptz::date
 ), remembered as (
     insert into idempotency_key (id, principal, operation, key, body_hash, status, reply, created_at)
-    select $25, $26, 'push_order', $27, $28, 201, $29, $2 from new_order
+    select $27, $28, 'push_order', $29, $30, 201, $31, $2 from new_order
 )
 select id from new_order
 """
@@ -112,9 +113,6 @@ _RECORD = (
     "$8::uuid as membership)" + _RECORD_PARTS + "select id from new_order"
 )
 _FIND_STORE = "select id from store where code = $1"
-_FIND_EXTERNAL = (
-    "select id, content_hash, points, skipped_reason from orders where connection = $1 and external_id = $2"
-)
 _LINE_POINTS = 'select line_id, points, rule from order_line where "order" = $1 order by position'
 _RESOLVE_CARD = """
 select c.membership, c.customer, c.status, u.status as customer_status
@@ -182,6 +180,8 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     skipped_reason: str | None
     rule_version_id: UUID | None
     assignment_reason: str
+    state: str = "completed"
+    revision: int = 0
     lines: tuple[LineRecord, ...]
     entry_id: UUID
     available_at: datetime
@@ -261,17 +261,14 @@ def _arguments(
         order.filled,
         request_id,
         new_id(),
+        order.state,
+        order.revision,
     )
 
 
 async def store_exists(code: str) -> bool:
     """Return whether there is a store of this code."""
     return await DB.fetch_row(_FIND_STORE, code) is not None
-
-
-async def find_by_external_id(connection_id: UUID, external_id: str) -> Row | None:
-    """Return an order that this till system sent before."""
-    return await DB.fetch_row(_FIND_EXTERNAL, connection_id, external_id)
 
 
 async def list_line_points(order_id: UUID) -> list[Row]:

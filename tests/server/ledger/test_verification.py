@@ -17,7 +17,8 @@ TAMPERING = {
     "available and pending points are those of the live lots": "update membership set available = available + 1",
     "lifetime points are all points ever earned": "update membership set lifetime = lifetime + 1",
     "an order's points are the sum of its lines": "update order_line set points = points + 1 where position = 0",
-    "an order's points are those of its entries": "update ledger_entry set points = points + 1",
+    "every former assignment of an order is kept": "update orders set assignment_version = 2",
+    "an order's points are those of its entries, in its own membership only": "update ledger_entry set points = points + 1",
     "nothing was earned before the membership began": "update membership_person set eligible_from = now() + interval '9 years'",
     "every active membership has one owner": "update membership_person set role = 'sharer'",
 }

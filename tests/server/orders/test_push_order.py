@@ -7,24 +7,14 @@ import pytest
 
 from server.db.engine import DB
 from server.ledger.verification import verify
-from server.programmes import store as programmes
-from shared.programmes import CategoryRule, EarningRules, Expiry
+from shared.programmes import CategoryRule, Expiry
 from tests.app import World, expect, problem
-from tests.tills import push, sale
+from tests.tills import add_rules, push, sale
 
 
 async def available(world: World, headers: dict[str, str]) -> int:
     memberships = expect(await world.client.get("/v1/me/memberships", headers=headers), 200)["items"]
     return int(memberships[0]["balance"]["available"])
-
-
-async def add_rules(world: World, **rules: Any) -> None:  # noqa: ANN401 - any of the rules' fields
-    programme = await programmes.find_default()
-    assert programme is not None
-    async with DB.transaction():
-        await programmes.insert_rules(
-            world.ctx, programme["id"], EarningRules(**rules), valid_from=world.clock.now() - timedelta(days=1)
-        )
 
 
 async def assert_verified(world: World) -> None:
@@ -142,7 +132,7 @@ async def test_new_rules_hold_at_once_for_a_service_that_remembered_the_old(worl
     await add_rules(world, points=3, per_minor=100, categories=(CategoryRule(category="Coffee", percent=0),))
     result = expect(await push(world, key, sale(world, card=member.card_number)), 201)
     assert [line["points"] for line in result["lines"]] == [0, 12]
-    assert result["lines"][0]["rule"] == "'coffee' earns no points"
+    assert result["lines"][0]["rule"] == "'Coffee' earns no points"
 
 
 async def test_points_wait_their_pending_days_and_lapse_at_the_end_of_a_local_day(world: World) -> None:

@@ -1,0 +1,192 @@
+"""SQL of orders that change after they came: other content, another member, no sale at all."""
+
+from uuid import UUID
+
+import msgspec
+
+from server.context import Context
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.orders.store import LineRecord, OrderRecord
+
+# `heir` is the membership in which the order's points live today.
+_ORDER = """
+select o.*, s.code as store_code, case when o.membership is not null then regulars_heir(o.membership) end as heir
+from orders o join store s on s.id = o.store where o.{condition}
+"""
+_LOCK_ORDER = "select id from orders where id = $1 for update"
+# What the order earned in a membership or those it succeeded, less what was taken back or let be, newest first.
+_CREDITS = """
+select * from (
+select e.id, e.rule_version, coalesce(x.points, 0)::bigint as exempt,
+       (e.points + coalesce(d.points, 0) - coalesce(x.points, 0))::bigint as points_left
+from ledger_entry e
+left join lateral (
+    select sum(taken.points) as points from ledger_entry taken
+    where taken."order" = e."order" and taken.related_entry = e.id and taken.kind in ('CLAWBACK', 'CORRECTION')
+) d on true
+left join lateral (select sum(points) as points from exemption where "order" = e."order" and entry = e.id) x on true
+where e."order" = $1 and e.points > 0 and e.kind in ('EARN', 'CORRECTION')
+  and (e.membership = $2 or regulars_heir(e.membership) = $2)
+order by e.posted_at desc, e.id desc
+) credit where points_left > 0
+"""
+_EXEMPT = """
+insert into exemption (id, "order", membership, entry, points, source_key, at) values ($1, $2, $3, $4, $5, $6, $7)
+"""
+_HAS_EARNED = """
+select 1 from ledger_entry where "order" = $1 and kind = 'EARN' and source_key = $2
+"""
+_POLICY = "select g.clawback_policy from membership m join programme g on g.id = m.programme where m.id = $1"
+_ARCHIVE = """
+insert into assignment (id, "order", version, customer, membership, reason, actor_kind, actor_id, at)
+select $1, id, assignment_version, customer, membership, assignment_reason, $3, $4, $5 from orders where id = $2
+"""
+_CHANGE_ORDER = """
+update orders
+set number = $2, store = (select id from store where code = $3), completed_at = $4, currency = $5, net_minor = $6,
+    tax_minor = $7, content_hash = $8, points = $9, skipped_reason = $10, rule_version = $11, state = $12, revision = $13,
+    customer = $14, membership = $15, assignment_reason = $16, assignment_version = $17
+where id = $1
+"""
+# Lines that stay keep their ids, as entries and returns may name them.
+_CHANGE_LINES = """
+with sent as (
+    select * from jsonb_to_recordset($2::jsonb) as l(
+        id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
+        net_minor int8, tax_minor int8, points int8, rule text)
+), gone as (
+    delete from order_line where "order" = $1 and line_id not in (select line_id from sent)
+)
+insert into order_line (id, "order", position, line_id, sku, description, category, quantity, net_minor, tax_minor,
+                        points, rule)
+select id, $1, position, line_id, sku, description, category, quantity, net_minor, tax_minor, points, rule from sent
+on conflict ("order", line_id) do update
+set position = excluded.position, sku = excluded.sku, description = excluded.description, category = excluded.category,
+    quantity = excluded.quantity, net_minor = excluded.net_minor, tax_minor = excluded.tax_minor,
+    points = excluded.points, rule = excluded.rule
+"""
+_VOID = """
+with emptied as (update order_line set points = 0, rule = $3 where "order" = $1)
+update orders set state = 'voided', points = 0, skipped_reason = 'voided', revision = greatest(revision, $2) where id = $1
+"""
+# Of a person who has left since, too: what they earned stays in the membership, and so does what is put right of it.
+_LOCK_KEPT = """
+select m.id, m.status, m.deficit, p.eligible_from
+from membership m
+left join lateral (
+    select eligible_from from membership_person
+    where membership = m.id and customer = $2 order by left_at is null desc, joined_at desc limit 1
+) p on true
+where m.id = $1 for no key update of m
+"""
+
+
+async def find_order(order_id: UUID) -> Row | None:
+    """Return an order with its store's code and the membership in which its points live."""
+    return await DB.fetch_row(_ORDER.format(condition="id = $1"), order_id)
+
+
+async def find_by_external_id(connection_id: UUID, external_id: str) -> Row | None:
+    """Return likewise an order that this till system sent before."""
+    return await DB.fetch_row(
+        _ORDER.format(condition="connection = $1 and o.external_id = $2"), connection_id, external_id
+    )
+
+
+async def lock_order(order_id: UUID) -> Row:
+    """Lock an order and return it; memberships are locked before."""
+    await DB.fetch(_LOCK_ORDER, order_id)
+    row = await find_order(order_id)
+    assert row is not None, "orders are never deleted"
+    return row
+
+
+async def lock_kept(membership_id: UUID, customer_id: UUID | None) -> Row:
+    """Lock a membership and return its state and the person's start date, also of one who left."""
+    row = await DB.fetch_row(_LOCK_KEPT, membership_id, customer_id)
+    assert row is not None
+    return row
+
+
+async def list_credits(order_id: UUID, membership_id: UUID) -> list[Row]:
+    """Return the credits of an order in a membership of which points are left, newest first."""
+    return await DB.fetch(_CREDITS, order_id, membership_id)
+
+
+async def insert_exemption(
+    ctx: Context, order_id: UUID, membership_id: UUID, entry_id: UUID, *, points: int, source_key: str
+) -> None:
+    """List points that were not taken back because they had lapsed."""
+    await DB.fetch(_EXEMPT, new_id(), order_id, membership_id, entry_id, points, source_key, ctx.now)
+
+
+async def has_earned(order_id: UUID, source_key: str) -> bool:
+    """Return whether an order has its EARN entry of this source key."""
+    return await DB.fetch_row(_HAS_EARNED, order_id, source_key) is not None
+
+
+async def get_membership(membership_id: UUID) -> Row:
+    """Return a membership as it stands in this transaction."""
+    row = await DB.fetch_row("select * from membership where id = $1", membership_id)
+    assert row is not None
+    return row
+
+
+async def get_deficit(membership_id: UUID) -> int:
+    """Return a membership's deficit as it stands in this transaction."""
+    deficit = await DB.fetch_value("select deficit from membership where id = $1", membership_id)
+    assert isinstance(deficit, int)
+    return deficit
+
+
+async def get_clawback_policy(membership_id: UUID) -> str:
+    """Return what the programme does about points that were spent before they are taken back."""
+    return str(await DB.fetch_value(_POLICY, membership_id))
+
+
+async def archive_assignment(ctx: Context, order_id: UUID) -> None:
+    """Keep the present assignment of an order as a former one."""
+    await DB.fetch(_ARCHIVE, new_id(), order_id, ctx.actor.kind, ctx.actor.id, ctx.now)
+
+
+async def change_order(
+    order_id: UUID,
+    record: OrderRecord,
+    *,
+    customer_id: UUID | None,
+    membership_id: UUID | None,
+    assignment_version: int,
+) -> None:
+    """Write an order anew, with its lines."""
+    await DB.fetch(
+        _CHANGE_ORDER,
+        order_id,
+        record.number,
+        record.store_code,
+        record.completed_at,
+        record.currency,
+        record.net_minor,
+        record.tax_minor,
+        record.content_hash,
+        record.points,
+        record.skipped_reason,
+        record.rule_version_id,
+        record.state,
+        record.revision,
+        customer_id,
+        membership_id,
+        record.assignment_reason,
+        assignment_version,
+    )
+    await change_lines(order_id, record.lines)
+
+
+async def change_lines(order_id: UUID, lines: tuple[LineRecord, ...]) -> None:
+    """Write an order's lines anew; those that stay keep their ids."""
+    await DB.fetch(_CHANGE_LINES, order_id, msgspec.json.encode(lines).decode())
+
+
+async def void_order(order_id: UUID, *, revision: int, rule: str) -> None:
+    """Mark an order and its lines as voided."""
+    await DB.fetch(_VOID, order_id, revision, rule)

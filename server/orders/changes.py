@@ -1,0 +1,251 @@
+"""Orders that come again: retries, other content, completion of an open sale, voids. In the caller's transaction."""
+
+from uuid import UUID
+
+import msgspec
+
+from server.audience.marks import mark_membership
+from server.audit.store import record as audit
+from server.context import Context
+from server.db.engine import Row
+from server.errors import Busy, Refused
+from server.ledger import store as ledger_store
+from server.ledger.rules import Debt, plan_fills
+from server.memberships.store import lock_memberships
+from server.orders import change_store, rules, sales, store
+from server.orders.postings import Posting, earn, take_back
+from server.orders.sales import Sale, Target
+from shared.enums import EntryKind, OrderState, SkippedReason
+from shared.pos import LinePoints, PosOrderResult
+from shared.problems import Code
+
+# Assignments that a person made; what a till says later does not undo them.
+EXPLICIT = frozenset({"staff", "claim"})
+
+
+async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderResult:
+    """Post a sale, or what is different about it if it was sent before.
+
+    Raises:
+        Refused: ORDER_CONFLICT, it was sent before with other content and this is no later revision.
+        Busy: The order was changed by somebody else just now.
+    """
+    existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
+    if existing is None:
+        target = await sales.find_target(sale)
+        if await _record(ctx, connection_id, sale, target):
+            return sales.result_of(sale, target)
+        existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
+        assert existing is not None, "the insert conflicted with this order, and orders are never deleted"
+        if _fate(existing, sale) in ("replaced", "voided"):
+            # The membership is locked already, so another one could not be locked in order.
+            raise Busy
+    return await follow(ctx, existing, sale)
+
+
+async def follow(ctx: Context, existing: Row, sale: Sale) -> PosOrderResult:
+    """Do what the new sending of a known order asks for, and answer with what counts now."""
+    match _fate(existing, sale):
+        case "replaced":
+            await _replace(ctx, existing, msgspec.structs.replace(sale, order_id=existing["id"]))
+        case "voided":
+            await _void(ctx, existing, revision=sale.order.revision)
+        case "refused":
+            raise Refused(Code.ORDER_CONFLICT, _refusal(existing, sale))
+        case "stands":
+            return await result_of_order(existing)
+    changed = await change_store.find_order(existing["id"])
+    assert changed is not None
+    return await result_of_order(changed)
+
+
+async def result_of_order(order: Row) -> PosOrderResult:
+    """Return the answer for an order as it stands."""
+    lines = await store.list_line_points(order["id"])
+    return PosOrderResult(
+        order_id=order["id"],
+        points=order["points"],
+        lines=tuple(LinePoints(line_id=row["line_id"], points=row["points"], rule=row["rule"]) for row in lines),
+        skipped_reason=SkippedReason(order["skipped_reason"]) if order["skipped_reason"] else None,
+        state=OrderState(order["state"]),
+        revision=order["revision"],
+    )
+
+
+async def lock_whole(order: Row, other_membership_id: UUID | None) -> Row:
+    """Lock what an order's points can move between, then the order, and return it.
+
+    Raises:
+        Busy: It is no longer the order that was read.
+    """
+    ids = [one for one in {order["heir"], other_membership_id} if one is not None]
+    for membership in await lock_memberships(ids):
+        if membership["successor"] is not None:
+            raise Busy
+    locked = await change_store.lock_order(order["id"])
+    names = ("revision", "state", "assignment_version", "heir")
+    if any(locked[name] != order[name] for name in names):
+        raise Busy
+    return locked
+
+
+async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason_code: str) -> None:
+    """Move a locked order's points from where they are to its target, and write the order anew.
+
+    Within one membership and person only the difference is posted; else all is taken back there and earned here.
+    """
+    is_moved = (order["customer"], order["heir"]) != (target.customer_id, target.membership_id)
+    version = order["assignment_version"] + is_moved
+    record = sales.record_of(sale, target)
+    difference = record.points - order["points"]
+    if is_moved:
+        await take_all_back(ctx, order, reason_code=reason_code, may_owe=target.reason != "staff")
+        await change_store.archive_assignment(ctx, order["id"])
+        difference = record.points
+    if difference and target.membership_id is not None:
+        await _post_difference(ctx, order, sale, target, difference=difference, version=version)
+    await change_store.change_order(
+        order["id"],
+        record,
+        customer_id=target.customer_id,
+        membership_id=target.membership_id,
+        assignment_version=version,
+    )
+
+
+async def take_all_back(ctx: Context, order: Row, *, reason_code: str, may_owe: bool = True) -> None:
+    """Take back all that a locked order has in its membership."""
+    if order["heir"] is None:
+        return
+    posting = Posting(
+        order_id=order["id"],
+        customer_id=order["customer"],
+        kind=EntryKind.CLAWBACK,
+        source_key=f"order:{order['id']}:{order['assignment_version']}",
+        reason_code=reason_code,
+        may_owe=may_owe,
+    )
+    await take_back(ctx, order["heir"], None, posting)
+
+
+async def mark_memberships(ctx: Context, *membership_ids: UUID | None) -> None:
+    """Mark everybody's audience contacts, in one order; last in a transaction."""
+    for membership_id in sorted({one for one in membership_ids if one is not None}):
+        await mark_membership(ctx, membership_id)
+
+
+async def _record(ctx: Context, connection_id: UUID, sale: Sale, target: Target) -> bool:
+    record = sales.record_of(sale, target)
+    fills = plan_fills(record.points, await _debts_of(target)) if record.points else ()
+    recorded = await store.record(
+        msgspec.structs.replace(record, filled=sum(fill.points for fill in fills)),
+        connection_id=connection_id,
+        customer_id=target.customer_id,
+        membership_id=target.membership_id,
+        now=ctx.now,
+        request_id=ctx.request_id,
+        actor=ctx.actor,
+    )
+    if recorded and target.membership_id:
+        if fills:
+            await ledger_store.insert_fills(target.membership_id, record.entry_id, fills, ctx.now)
+        # The cached figures may have been out of date, so they are summed anew.
+        await ledger_store.refresh_figures(target.membership_id, ctx.now)
+    return recorded
+
+
+async def _debts_of(target: Target) -> list[Debt]:
+    if not target.deficit or target.membership_id is None:
+        return []
+    return await ledger_store.list_debts(target.membership_id)
+
+
+async def _replace(ctx: Context, existing: Row, sale: Sale) -> None:
+    customer_id, membership_id, reason = await _find_claimant(existing, sale)
+    order = await lock_whole(existing, membership_id)
+    target = await _target_of(order, sale, customer_id, membership_id, reason)
+    await settle(ctx, order, sale, target, reason_code="reassigned")
+    await audit(
+        ctx,
+        "order.completed" if order["state"] == OrderState.OPEN else "order.changed",
+        subject_kind="order",
+        subject_id=order["id"],
+        customer_id=target.customer_id,
+        details={"revision": sale.order.revision, "points_before": order["points"]},
+    )
+    await mark_memberships(ctx, order["heir"], target.membership_id)
+
+
+async def _void(ctx: Context, existing: Row, *, revision: int) -> None:
+    order = await lock_whole(existing, None)
+    await take_all_back(ctx, order, reason_code="voided")
+    await change_store.void_order(order["id"], revision=revision, rule=rules.skipped_line_words(SkippedReason.VOIDED))
+    await audit(
+        ctx,
+        "order.voided",
+        subject_kind="order",
+        subject_id=order["id"],
+        customer_id=order["customer"],
+        details={"points_before": order["points"]},
+    )
+    await mark_memberships(ctx, order["heir"])
+
+
+async def _find_claimant(order: Row, sale: Sale) -> tuple[UUID | None, UUID | None, str]:
+    """Return customer, membership and reason of whom the order counts for from now on."""
+    present = (order["customer"], order["heir"], order["assignment_reason"])
+    if order["assignment_reason"] in EXPLICIT:
+        return present
+    if sale.order.customer is None:
+        return None, None, "none"
+    found, reason = await sales.resolve_customer(sale.order.customer)
+    # A card may have been replaced since the sale; that takes nothing from its owner.
+    return (found["customer"], found["membership"], reason) if found else present
+
+
+async def _target_of(
+    order: Row, sale: Sale, customer_id: UUID | None, membership_id: UUID | None, reason: str
+) -> Target:
+    if customer_id is None:
+        unknown = SkippedReason.NO_CUSTOMER if sale.order.customer is None else SkippedReason.CUSTOMER_UNKNOWN
+        return Target(reason=reason, skipped=sale.skipped or unknown)
+    if membership_id is not None and (customer_id, membership_id) == (order["customer"], order["heir"]):
+        locked = await change_store.lock_kept(membership_id, customer_id)
+        if locked["eligible_from"] is not None:
+            return sales.target_of(sale, locked, customer_id, reason)
+    return await sales.lock_target(sale, customer_id, membership_id, reason)
+
+
+async def _post_difference(
+    ctx: Context, order: Row, sale: Sale, target: Target, *, difference: int, version: int
+) -> None:
+    assert target.membership_id is not None
+    key = f"order:{order['id']}:{version}"
+    is_first = difference > 0 and not await change_store.has_earned(order["id"], key)
+    posting = Posting(
+        order_id=order["id"],
+        customer_id=target.customer_id,
+        kind=EntryKind.EARN if is_first else EntryKind.CORRECTION,
+        source_key=key if is_first else f"{key}:{sale.order.revision}",
+        reason_code="" if is_first else "order_changed",
+    )
+    if difference > 0:
+        await earn(ctx, target.membership_id, difference, posting, sale=sale)
+    else:
+        await take_back(ctx, target.membership_id, -difference, posting)
+
+
+def _fate(existing: Row, sale: Sale) -> rules.Fate:
+    known = rules.KnownOrder(
+        state=OrderState(existing["state"]), revision=existing["revision"], content_hash=existing["content_hash"]
+    )
+    sent = rules.KnownOrder(state=sale.order.state, revision=sale.order.revision, content_hash=sale.content_hash)
+    return rules.decide_fate(known, sent)
+
+
+def _refusal(existing: Row, sale: Sale) -> str:
+    if existing["state"] == OrderState.VOIDED:
+        return "This order was voided."
+    if sale.order.state is OrderState.OPEN:
+        return "This order was completed; it cannot be opened again."
+    return "This external_id was sent before with other content; send a higher revision to change the order."

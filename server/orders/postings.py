@@ -1,0 +1,144 @@
+"""Points of an order on the move: taken back where they lie, earned where they belong.
+
+Everything here runs in the caller's transaction, with the memberships locked.
+"""
+
+from uuid import UUID
+
+import msgspec
+
+from server.context import Context
+from server.db.engine import Row
+from server.db.ids import new_id
+from server.errors import Refused
+from server.ledger import store as ledger_store
+from server.ledger.credits import credit_membership
+from server.ledger.movements import Clawback, Origin, claw_back
+from server.orders import change_store
+from server.orders.sales import Sale
+from shared.enums import EntryKind
+from shared.problems import Code
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True):
+    """Why points of an order move; the same `source_key` posts once in a membership and kind."""
+
+    order_id: UUID
+    customer_id: UUID | None
+    kind: EntryKind
+    source_key: str
+    reason_code: str = ""
+    may_owe: bool = True
+
+
+async def take_back(ctx: Context, membership_id: UUID, points: int | None, posting: Posting) -> Clawback:
+    """Take an order's points back in the membership that holds them, from the lots they were earned in first.
+
+    Points that lapsed meanwhile are let be and listed as exempt. What was spent becomes a deficit, or is written off
+    where the programme says so.
+
+    Args:
+        points: How many; None takes all that the order has there.
+
+    Raises:
+        Refused: POINTS_SPENT, points are missing, the programme refuses that and the posting may not owe.
+    """
+    earned = await change_store.list_credits(posting.order_id, membership_id)
+    left = sum(credit["points_left"] for credit in earned) if points is None else points
+    taken = exempt = owed = 0
+    for number, credit in enumerate(earned):
+        part = min(left, credit["points_left"])
+        if not part:
+            break
+        clawback = await _take_back_one(ctx, membership_id, part, credit, _numbered(posting, number))
+        left -= part
+        taken, exempt, owed = taken + clawback.points, exempt + clawback.exempt, owed + clawback.owed
+    if owed:
+        await _settle_debt(ctx, membership_id, owed, posting)
+    return Clawback(points=taken, exempt=exempt, owed=owed)
+
+
+async def earn(
+    ctx: Context, membership_id: UUID, points: int, posting: Posting, *, sale: Sale, refresh: bool = True
+) -> None:
+    """Post points of a sale with the dates and the rules of its time; a deficit takes its part first."""
+    credit = ledger_store.Credit(
+        entry_id=new_id(),
+        membership_id=membership_id,
+        kind=posting.kind,
+        points=points,
+        occurred_at=sale.order.completed_at,
+        posted_at=ctx.now,
+        source_key=posting.source_key,
+        customer_id=posting.customer_id,
+        available_at=sale.dates.available_at,
+        expires_at=sale.dates.expires_at,
+        lifetime=points if posting.kind is EntryKind.EARN else 0,
+        order_id=posting.order_id,
+        rule_version_id=sale.version.id if sale.version else None,
+        reason_code=posting.reason_code,
+        actor=ctx.actor,
+    )
+    deficit = await change_store.get_deficit(membership_id)
+    filled = await credit_membership(credit, deficit=deficit)
+    assert filled is not None, "callers look for what was posted before, under the same lock"
+    if refresh:
+        await ledger_store.refresh_figures(membership_id, ctx.now)
+
+
+async def _take_back_one(ctx: Context, membership_id: UUID, points: int, credit: Row, posting: Posting) -> Clawback:
+    origin = Origin(
+        source_key=posting.source_key,
+        customer_id=posting.customer_id,
+        order_id=posting.order_id,
+        related_entry_id=credit["id"],
+        rule_version_id=credit["rule_version"],
+        reason_code=posting.reason_code,
+    )
+    membership = await change_store.get_membership(membership_id)
+    clawback = await claw_back(
+        ctx,
+        membership,
+        points,
+        origin,
+        own_entry_id=credit["id"],
+        exempted_before=credit["exempt"],
+        kind=posting.kind,
+    )
+    if clawback.exempt:
+        await change_store.insert_exemption(
+            ctx, posting.order_id, membership_id, credit["id"], points=clawback.exempt, source_key=posting.source_key
+        )
+    return clawback
+
+
+async def _settle_debt(ctx: Context, membership_id: UUID, owed: int, posting: Posting) -> None:
+    """Let the programme's policy decide about points that were spent before they could be taken back."""
+    policy = await change_store.get_clawback_policy(membership_id)
+    if policy == "refuse" and not posting.may_owe:
+        raise Refused(Code.POINTS_SPENT, data={"missing": owed})
+    if policy != "available_only":
+        return
+    credit = ledger_store.Credit(
+        entry_id=new_id(),
+        membership_id=membership_id,
+        kind=EntryKind.ADJUST,
+        points=owed,
+        occurred_at=ctx.now,
+        posted_at=ctx.now,
+        source_key=f"{posting.source_key}:written-off",
+        customer_id=posting.customer_id,
+        available_at=ctx.now,
+        expires_at=None,
+        order_id=posting.order_id,
+        reason_code="points_spent",
+        actor=ctx.actor,
+    )
+    filled = await credit_membership(credit, deficit=await change_store.get_deficit(membership_id))
+    assert filled == owed, "what was just owed is still owed"
+    await ledger_store.refresh_figures(membership_id, ctx.now)
+
+
+def _numbered(posting: Posting, number: int) -> Posting:
+    key = f"{posting.source_key}:{number}" if number else posting.source_key
+    return msgspec.structs.replace(posting, source_key=key)

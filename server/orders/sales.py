@@ -1,0 +1,203 @@
+"""A sale before it is written: checked, worked out, and the member it counts for."""
+
+import hashlib
+from uuid import UUID
+
+import msgspec
+
+from server.context import Context
+from server.customers.rules import parse_email
+from server.db.engine import Row
+from server.db.ids import new_id
+from server.errors import Invalid
+from server.orders import rules, store
+from server.programmes.rules import EarningPlan, LotDates, Occasion, lot_dates
+from server.programmes.service import Programme, RuleVersion, get_default_programme
+from shared.codes import normalise_card_number
+from shared.enums import OrderState, SkippedReason
+from shared.limits import ORDER_AHEAD_MAX
+from shared.pos import LinePoints, PosCustomer, PosOrder, PosOrderResult
+from shared.problems import Code, FieldProblem
+
+
+class Sale(msgspec.Struct, frozen=True, kw_only=True):
+    """A checked sale with all that is known before anybody looks at the customer."""
+
+    order: PosOrder
+    order_id: UUID
+    programme: Programme
+    version: RuleVersion | None
+    plan: EarningPlan
+    dates: LotDates
+    content_hash: bytes
+
+    @property
+    def skipped(self) -> SkippedReason | None:
+        """Why it earns nothing whoever bought, None if that is all there is against it."""
+        return rules.why_unfinished(self.order.state)
+
+
+class Target(msgspec.Struct, frozen=True, kw_only=True):
+    """Whom a sale counts for, and why it earns nothing if it does not. `reason` says how the customer was found."""
+
+    customer_id: UUID | None = None
+    membership_id: UUID | None = None
+    deficit: int = 0
+    reason: str = "none"
+    skipped: SkippedReason | None = None
+
+
+async def prepare_sale(ctx: Context, order: PosOrder, *, fresh: bool = False) -> Sale:
+    """Check a sale and work out what it would earn a member.
+
+    Raises:
+        Invalid: A field is wrong by itself; it is named.
+    """
+    rules.check_order(order)
+    if order.completed_at > ctx.now + ORDER_AHEAD_MAX:
+        field = FieldProblem(field="completed_at", detail="This is in the future.")
+        raise Invalid(field, code=Code.TIME_OUT_OF_RANGE)
+    programme = await get_default_programme(fresh=fresh)
+    if order.currency != programme.currency:
+        field = FieldProblem(field="currency", detail=f"The programme counts {programme.currency}.")
+        raise Invalid(field, code=Code.CURRENCY_MISMATCH)
+    version = programme.rules_at(order.completed_at)
+    return Sale(
+        order=order,
+        order_id=new_id(),
+        programme=programme,
+        version=version,
+        plan=rules.plan_points(
+            order,
+            version.rules if version else None,
+            programme.currency,
+            Occasion(completed_at=order.completed_at, zone=programme.zone, store_code=order.store),
+        ),
+        dates=lot_dates(order.completed_at, version.rules, programme.zone)
+        if version
+        else LotDates(available_at=order.completed_at, expires_at=None),
+        content_hash=_hash_content(order),
+    )
+
+
+def _hash_content(order: PosOrder) -> bytes:
+    """Return the SHA-256 of what was sold to whom; state and revision go their own way."""
+    if order.state is not OrderState.COMPLETED or order.revision:
+        order = msgspec.structs.replace(order, state=OrderState.COMPLETED, revision=0)
+    return hashlib.sha256(msgspec.json.encode(order)).digest()
+
+
+async def find_target(sale: Sale) -> Target:
+    """Find and lock the membership that a sale counts for, or say why there is none."""
+    if sale.order.customer is None:
+        return Target(skipped=sale.skipped or SkippedReason.NO_CUSTOMER)
+    found, reason = await resolve_customer(sale.order.customer)
+    if found is None:
+        return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
+    return await lock_target(sale, found["customer"], found["membership"], reason)
+
+
+async def lock_target(sale: Sale, customer_id: UUID, membership_id: UUID | None, reason: str) -> Target:
+    """Lock the membership that a known customer's sale counts for, and say why it earns nothing if it does not."""
+    not_member = Target(customer_id=customer_id, reason=reason, skipped=sale.skipped or SkippedReason.NOT_MEMBER)
+    if membership_id is None:
+        return not_member
+    locked = await store.lock_target(membership_id, customer_id)
+    assert locked is not None
+    return target_of(sale, locked, customer_id, reason) if _is_member(locked) else not_member
+
+
+def _is_member(locked: Row) -> bool:
+    return locked["status"] == "active" and locked["eligible_from"] is not None
+
+
+def target_of(sale: Sale, locked: Row, customer_id: UUID, reason: str) -> Target:
+    """Return the target in a membership that is locked, of which the customer is a member."""
+    return Target(
+        customer_id=customer_id,
+        membership_id=locked["id"],
+        deficit=locked["deficit"],
+        reason=reason,
+        skipped=_skip_reason(sale, locked),
+    )
+
+
+async def resolve_customer(customer: PosCustomer) -> tuple[Row | None, str]:
+    if customer.card_number is not None:
+        found = await store.resolve_card(normalise_card_number(customer.card_number))
+        if found is None or found["status"] != "active" or found["customer_status"] not in ("active", "stub"):
+            return None, "card"
+        return found, "card"
+    if customer.email is not None:
+        return await store.resolve_email(parse_email(customer.email, "customer.email").key), "email"
+    # POS customer ids are known through links, which the directory of POS records brings.
+    return None, "pos"
+
+
+def _skip_reason(sale: Sale, locked: Row) -> SkippedReason | None:
+    if sale.skipped:
+        return sale.skipped
+    if sale.version is None or sale.programme.status != "active":
+        return SkippedReason.PROGRAMME_INACTIVE
+    if sale.order.completed_at < locked["eligible_from"]:
+        return SkippedReason.BEFORE_START
+    return None if sale.plan.points else rules.why_nothing(sale.plan)
+
+
+def result_of(sale: Sale, target: Target) -> PosOrderResult:
+    return PosOrderResult(
+        order_id=sale.order_id,
+        points=0 if target.skipped else sale.plan.points,
+        lines=tuple(
+            LinePoints(
+                line_id=line.line_id,
+                points=0 if target.skipped else share.points,
+                rule=rules.skipped_line_words(target.skipped) if target.skipped else share.rule,
+            )
+            for line, share in zip(sale.order.lines, sale.plan.lines, strict=True)
+        ),
+        skipped_reason=target.skipped,
+        state=sale.order.state,
+        revision=sale.order.revision,
+    )
+
+
+def record_of(sale: Sale, target: Target) -> store.OrderRecord:
+    order = sale.order
+    result = result_of(sale, target)
+    return store.OrderRecord(
+        id=sale.order_id,
+        external_id=order.external_id,
+        number=order.number,
+        store_code=order.store,
+        completed_at=order.completed_at,
+        currency=order.currency,
+        net_minor=sum(line.net_minor for line in order.lines),
+        tax_minor=sum(line.tax_minor for line in order.lines),
+        content_hash=sale.content_hash,
+        points=result.points,
+        skipped_reason=target.skipped,
+        rule_version_id=sale.version.id if sale.version else None,
+        assignment_reason=target.reason,
+        lines=tuple(
+            store.LineRecord(
+                id=new_id(),
+                position=position,
+                line_id=line.line_id,
+                sku=line.sku,
+                description=line.description,
+                category=line.category,
+                quantity=str(line.quantity),
+                net_minor=line.net_minor,
+                tax_minor=line.tax_minor,
+                points=earned.points,
+                rule=earned.rule,
+            )
+            for position, (line, earned) in enumerate(zip(order.lines, result.lines, strict=True))
+        ),
+        state=order.state,
+        revision=order.revision,
+        entry_id=new_id(),
+        available_at=sale.dates.available_at,
+        expires_at=sale.dates.expires_at,
+    )
