@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 
 from server import operations
 from server.accounts import routes as accounts_routes
+from server.adjustments import routes as adjustments_routes
 from server.audience import routes as audience_routes
 from server.audit import routes as audit_routes
 from server.clock import Clock, SystemClock
@@ -34,6 +35,7 @@ from server.orders import routes as orders_routes
 from server.passwords import Passwords
 from server.problems import problem_response
 from server.programmes import routes as programmes_routes
+from server.rewards import routes as rewards_routes
 from server.sessions import routes as sessions_routes
 from server.settings import Settings, secret_key_bytes
 from server.staff import routes as staff_routes
@@ -51,12 +53,14 @@ _ROUTES: tuple[ModuleType, ...] = (
     programmes_routes,
     memberships_routes,
     ledger_routes,
+    rewards_routes,
     orders_routes,
     staff_routes,
     audience_routes,
     audit_routes,
     desk_routes,
     email_changes_routes,
+    adjustments_routes,
 )
 
 

@@ -1,6 +1,6 @@
-"""Card numbers: how they are built, checked and recognised by service and console alike."""
+"""Card numbers and codes: how they are built, checked and recognised by service and console alike."""
 
-from shared.limits import CARD_LENGTH, CARD_PREFIX
+from shared.limits import CARD_LENGTH, CARD_PREFIX, VOUCHER_CODE_LENGTH
 
 
 def check_digit(digits: str) -> str:
@@ -30,3 +30,48 @@ def is_card_number(text: str) -> bool:
         and text.startswith(CARD_PREFIX)
         and check_digit(text[:-1]) == text[-1]
     )
+
+
+# Crockford's base 32: no I, L, O or U, so that a code read aloud or off a receipt has one reading.
+CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_CODE_VALUES = {character: value for value, character in enumerate(CODE_ALPHABET)}
+_CODE_TWINS = str.maketrans("OIL", "011")
+_VOUCHER_GROUP = 4
+
+
+def check_character(text: str) -> str:
+    """Return the check character of a code in CODE_ALPHABET; one wrong or two swapped characters never fit it.
+
+    The characters are the coefficients of a polynomial over GF(32); the check character makes its value at the
+    generator 0.
+    """
+    remainder = 0
+    for character in text:
+        remainder = _times_generator(remainder) ^ _CODE_VALUES[character]
+    return CODE_ALPHABET[_times_generator(remainder)]
+
+
+def make_voucher_code(random_characters: str) -> str:
+    """Return the voucher code over VOUCHER_CODE_LENGTH - 1 random characters, in groups: `XXXX-XXXX-XXXX`."""
+    assert len(random_characters) == VOUCHER_CODE_LENGTH - 1
+    code = random_characters + check_character(random_characters)
+    return "-".join(code[start : start + _VOUCHER_GROUP] for start in range(0, len(code), _VOUCHER_GROUP))
+
+
+def normalise_voucher_code(text: str) -> str:
+    """Return a typed or scanned code in capitals without blanks and dashes, with O, I and L read as 0, 1 and 1."""
+    return "".join(text.split()).replace("-", "").upper().translate(_CODE_TWINS)
+
+
+def is_voucher_code(code: str) -> bool:
+    """Return whether a normalised code can be a voucher's by length, characters and check character."""
+    return (
+        len(code) == VOUCHER_CODE_LENGTH
+        and all(character in _CODE_VALUES for character in code)
+        and check_character(code[:-1]) == code[-1]
+    )
+
+
+def _times_generator(value: int) -> int:
+    value <<= 1
+    return value ^ 0b100101 if value & 0b100000 else value

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared import members, pos, staff
+from shared import adjustments, members, pos, rewards, staff
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -83,9 +83,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="end_my_session", method="DELETE", path="/v1/me/sessions/{session_id}", caller=_M, status=204),
     Endpoint(operation="end_my_sessions", method="DELETE", path="/v1/me/sessions", caller=_M, status=204),
     Endpoint(operation="change_my_password", method="POST", path="/v1/me/password", caller=_M, status=204, request=members.PasswordChange, step_up=True),
+    Endpoint(operation="list_my_rewards", method="GET", path="/v1/me/rewards", caller=_M, response=rewards.RewardOffers),
+    Endpoint(operation="list_my_vouchers", method="GET", path="/v1/me/vouchers", caller=_M, response=rewards.VoucherList),
+    Endpoint(operation="issue_my_voucher", method="POST", path="/v1/me/vouchers", caller=_M, status=201, request=rewards.TakeReward, response=rewards.VoucherIssued, idempotent=True),
+    Endpoint(operation="get_my_presence_code", method="GET", path="/v1/me/presence-code", caller=_M, response=rewards.PresenceCode),
+    Endpoint(operation="get_my_presence_svg", method="GET", path="/v1/me/presence-code.svg", caller=_M, media_type="image/svg+xml"),
+    Endpoint(operation="put_my_redemption_limit", method="PUT", path="/v1/me/redemption-limit", caller=_M, request=rewards.RedemptionLimit, response=rewards.RedemptionLimitView),
     # Tills.
     Endpoint(operation="push_order", method="POST", path="/v1/pos/orders", caller=_K, status=201, request=pos.PosOrder, response=pos.PosOrderResult, scope=Scope.ORDERS, idempotent=True),
     Endpoint(operation="pos_lookup", method="GET", path="/v1/pos/lookup", caller=_K, response=pos.PosLookup, scope=Scope.LOOKUP, query=("card", "email")),
+    Endpoint(operation="quote_redemption", method="POST", path="/v1/pos/quotes", caller=_K, request=rewards.QuoteRequest, response=rewards.Quote, scope=Scope.HOLDS),
+    Endpoint(operation="open_hold", method="POST", path="/v1/pos/holds", caller=_K, status=201, request=rewards.NewHold, response=rewards.HoldView, scope=Scope.HOLDS, idempotent=True),
+    Endpoint(operation="capture_hold", method="POST", path="/v1/pos/holds/{hold_id}/capture", caller=_K, request=rewards.CaptureHold, response=rewards.HoldView, scope=Scope.HOLDS, idempotent=True),
+    Endpoint(operation="release_hold", method="POST", path="/v1/pos/holds/{hold_id}/release", caller=_K, response=rewards.HoldView, scope=Scope.HOLDS),
     # Staff.
     Endpoint(operation="get_staff_session", method="GET", path="/v1/staff/sessions/current", caller=_S, response=staff.StaffView, permission=_P.OWN_SESSION),
     Endpoint(operation="end_staff_session", method="DELETE", path="/v1/staff/sessions/current", caller=_S, status=204, permission=_P.OWN_SESSION),
@@ -107,6 +117,21 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="resume_audience", method="POST", path="/v1/staff/audience/resume", caller=_S, status=202, response=staff.AudienceStatus, permission=_P.AUDIENCE_REPAIR),
     Endpoint(operation="list_audit", method="GET", path="/v1/staff/audit", caller=_S, response=staff.AuditPage, permission=_P.AUDIT_READ, query=(*_PAGE, "customer_id", "actor_id")),
     Endpoint(operation="list_programmes", method="GET", path="/v1/staff/programmes", caller=_S, response=staff.ProgrammeList, permission=_P.PROGRAMME_READ),
+    Endpoint(operation="list_rewards", method="GET", path="/v1/staff/rewards", caller=_S, response=rewards.RewardList, permission=_P.PROGRAMME_READ),
+    Endpoint(operation="create_reward", method="POST", path="/v1/staff/rewards", caller=_S, status=201, request=rewards.NewReward, response=rewards.RewardView, permission=_P.REWARD_MANAGE),
+    Endpoint(operation="change_reward", method="PATCH", path="/v1/staff/rewards/{reward_id}", caller=_S, request=rewards.RewardChange, response=rewards.RewardView, permission=_P.REWARD_MANAGE),
+    Endpoint(operation="get_redemption_terms", method="GET", path="/v1/staff/redemption-terms", caller=_S, response=rewards.RedemptionTermsView, permission=_P.PROGRAMME_READ),
+    Endpoint(operation="put_redemption_terms", method="PUT", path="/v1/staff/redemption-terms", caller=_S, request=rewards.RedemptionSettings, response=rewards.RedemptionTermsView, permission=_P.REWARD_MANAGE),
+    Endpoint(operation="list_customer_vouchers", method="GET", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, response=rewards.VoucherList, permission=_P.CUSTOMER_READ),
+    Endpoint(operation="issue_customer_voucher", method="POST", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, status=201, request=rewards.StaffTakeReward, response=rewards.VoucherIssued, permission=_P.POINTS_REDEEM, idempotent=True),
+    Endpoint(operation="cancel_voucher", method="POST", path="/v1/staff/vouchers/{voucher_id}/cancel", caller=_S, request=rewards.CancelVoucher, response=rewards.VoucherView, permission=_P.REWARD_MANAGE, idempotent=True),
+    # Adjustments.
+    Endpoint(operation="preview_adjustment", method="POST", path="/v1/staff/customers/{customer_id}/adjustments/preview", caller=_S, request=adjustments.AdjustmentRequest, response=adjustments.AdjustmentPreview, permission=_P.POINTS_ADJUST),
+    Endpoint(operation="adjust_points", method="POST", path="/v1/staff/customers/{customer_id}/adjustments", caller=_S, status=201, request=adjustments.AdjustmentRequest, response=adjustments.AdjustmentView, permission=_P.POINTS_ADJUST, idempotent=True),
+    Endpoint(operation="list_adjustments", method="GET", path="/v1/staff/adjustments", caller=_S, response=adjustments.AdjustmentPage, permission=_P.ADJUSTMENT_READ, query=(*_PAGE, "state", "customer_id")),
+    Endpoint(operation="approve_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/approve", caller=_S, request=adjustments.AdjustmentDecision, response=adjustments.AdjustmentView, permission=_P.POINTS_APPROVE, idempotent=True),
+    Endpoint(operation="refuse_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/refuse", caller=_S, request=adjustments.AdjustmentRefusal, response=adjustments.AdjustmentView, permission=_P.POINTS_APPROVE),
+    Endpoint(operation="undo_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/undo", caller=_S, request=staff.Undo, response=adjustments.AdjustmentView, permission=_P.POINTS_ADJUST, idempotent=True),
 )  # fmt: skip
 
 BY_OPERATION: dict[str, Endpoint] = {endpoint.operation: endpoint for endpoint in ENDPOINTS}

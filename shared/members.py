@@ -135,12 +135,16 @@ class DatedPoints(View, frozen=True, kw_only=True):
 
 
 class Balance(View, frozen=True, kw_only=True):
-    """A membership's points as of one instant. A deficit is filled by the next points earned."""
+    """A membership's points as of one instant. A deficit is filled by the next points earned.
+
+    `held` of the available points are set aside for sales being paid; the rest can be spent.
+    """
 
     available: int
     pending: int
     deficit: int
     lifetime: int
+    held: int = 0
     maturing: tuple[DatedPoints, ...] = ()
     expiring: tuple[DatedPoints, ...] = ()
     as_of: datetime

@@ -13,6 +13,9 @@ _TILL = _EVERYONE | {
     Permission.CUSTOMER_REGISTER,
     Permission.CUSTOMER_INVITE,
     Permission.EMAIL_CORRECT,
+    Permission.POINTS_ADJUST,
+    Permission.ADJUSTMENT_READ,
+    Permission.POINTS_REDEEM,
 }
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
@@ -22,9 +25,12 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         | {
             Permission.CUSTOMER_EDIT,
             Permission.EMAIL_CHANGE,
+            Permission.REWARD_MANAGE,
             Permission.AUDIENCE_READ,
             Permission.AUDIENCE_REPAIR,
             Permission.AUDIT_READ,
+            Permission.POINTS_APPROVE,
+            Permission.REPORT_READ,
         }
     ),
     Role.MARKETING: frozenset(_EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR}),
@@ -36,6 +42,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.CUSTOMER_READ,
             Permission.AUDIENCE_READ,
             Permission.AUDIT_READ,
+            Permission.ADJUSTMENT_READ,
+            Permission.REPORT_READ,
         }
     ),
 }

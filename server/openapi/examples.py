@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared import members, pos, rewards, staff
+from shared import adjustments, members, pos, rewards, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
@@ -109,5 +109,14 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "card_daily_points": 200,
         "restore_grace_days": 30,
     },
+    adjustments.AdjustmentRequest: {
+        "points": 50,
+        "reason_code": "goodwill",
+        "note": "Waited half an hour for a parcel",
+        "visible": True,
+        "preview_hash": _PREVIEW_HASH,
+    },
+    adjustments.AdjustmentDecision: {"preview_hash": _PREVIEW_HASH, "note": "Saw the receipts"},
+    adjustments.AdjustmentRefusal: {"reason": "No receipt to be seen"},
     staff.Undo: {"reason": "The customer rang: not their wish"},
 }

@@ -9,6 +9,8 @@ _EXECUTION = (*_STAFF_CHANGE, *_CLOSED, Code.EMAIL_TAKEN, Code.PREVIEW_STALE)
 _SPENDING = (Code.INSUFFICIENT_POINTS, Code.REDEMPTION_HELD, Code.REDEMPTION_LIMIT, Code.MEMBERSHIP_CLOSED)
 _TILL = (Code.STORE_UNKNOWN, Code.CURRENCY_MISMATCH)
 _PRESENCE = (Code.PRESENCE_NEEDED, Code.PRESENCE_WRONG, Code.RATE_LIMITED)
+_ADJUSTMENT = (Code.ADJUST_ABSOLUTE_REFUSED, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED)
+_DECISION = (Code.APPROVAL_REQUIRED, Code.REQUEST_CLOSED)
 _PASSWORD_AGAIN = (Code.REAUTH_REQUIRED, Code.RATE_LIMITED)
 
 # By operation; a test fails on an answer that the document does not tell of.
@@ -73,6 +75,17 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "undo_email_change": (Code.SELF_DEALING, Code.UNDO_EXPIRED, Code.UNDO_NOT_LAST, Code.EMAIL_TAKEN),
     "preview_correction": _STAFF_CHANGE,
     "correct_email": (*_EXECUTION, Code.EMAIL_VERIFIED),
+    "preview_adjustment": _ADJUSTMENT,
+    "adjust_points": (*_ADJUSTMENT, Code.PREVIEW_STALE),
+    "approve_adjustment": (*_DECISION, Code.PREVIEW_STALE, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED),
+    "refuse_adjustment": _DECISION,
+    "undo_adjustment": (
+        Code.UNDO_EXPIRED,
+        Code.SELF_DEALING,
+        Code.INSUFFICIENT_POINTS,
+        Code.MEMBERSHIP_CLOSED,
+        *_CLOSED,
+    ),
 }
 
 

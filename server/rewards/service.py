@@ -1,16 +1,18 @@
-"""Use cases of vouchers."""
+"""Vouchers and holds when an account is closed and opened anew, and how a voucher's code is made."""
 
 from uuid import UUID
 
 import msgspec
 
 from server.context import Context
+from server.db.engine import Row
 from server.db.ids import new_id
-from server.rewards import store
-
-# Letters and digits that are not taken for one another when read aloud or off a receipt; 32, as codes need.
-_ALPHABET = "23456789ABCDEFGHJKLMNPQRSTUVWXYZ"
-_CODE_LENGTH = 12  # 60 bits: nobody guesses one of a million vouchers.
+from server.errors import Refused
+from server.rewards import hold_store, store
+from shared.codes import CODE_ALPHABET, make_voucher_code, normalise_voucher_code
+from shared.limits import VOUCHER_CODE_LENGTH
+from shared.problems import Code
+from shared.rewards import HoldState
 
 
 class ReissuedVoucher(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,14 +32,15 @@ async def reissue_vouchers(
     """
     reissued = []
     for voucher in await store.lock_unspent(customer_id, from_membership):
-        code = ctx.tokens.random_code(_ALPHABET, _CODE_LENGTH)
-        replacement = ReissuedVoucher(old_id=voucher["id"], new_id=new_id(), code=code)
+        voucher_id = new_id()
+        code = code_of(ctx, voucher_id)
+        replacement = ReissuedVoucher(old_id=voucher["id"], new_id=voucher_id, code=code)
         await store.copy_voucher(
             ctx,
             replacement.old_id,
             replacement.new_id,
             membership_id=to_membership,
-            code_hash=hash_code(ctx, code),
+            code_hash=hash_code(ctx, normalise_voucher_code(code)),
             code_last4=code[-4:],
         )
         await store.void_voucher(ctx, replacement.old_id, replaced_by=replacement.new_id, reason=reason)
@@ -45,6 +48,47 @@ async def reissue_vouchers(
     return tuple(reissued)
 
 
+async def check_no_open_hold(ctx: Context, membership_ids: list[UUID]) -> None:
+    """Refuse while a sale is being paid from one of these locked memberships; holds whose time is over are ended.
+
+    Raises:
+        Refused: OPEN_HOLD, naming store and sale in `data`.
+    """
+    for hold in await hold_store.lock_open_holds(membership_ids):
+        if hold["expires_at"] > ctx.now:
+            data = {
+                "store": hold["store_name"],
+                "order_reference": hold["order_reference"],
+                "until": hold["expires_at"].isoformat(),
+            }
+            raise Refused(Code.OPEN_HOLD, data=data)
+        await end_hold(ctx, hold, HoldState.LAPSED)
+
+
+async def release_open_holds(ctx: Context, membership_ids: list[UUID]) -> int:
+    """Free everything that is set aside in these locked memberships, as when the true owner stops a thief; return how many."""
+    holds = await hold_store.lock_open_holds(membership_ids)
+    for hold in holds:
+        await end_hold(ctx, hold, HoldState.RELEASED)
+    return len(holds)
+
+
+async def end_hold(ctx: Context, hold: Row, state: HoldState) -> None:
+    """End a locked open hold without spending it; its voucher is free again."""
+    await hold_store.end_hold(hold["id"], state, ctx.now)
+    if hold["voucher"] is not None:
+        await hold_store.move_voucher(hold["voucher"], status="held", to="issued", now=ctx.now)
+
+
+def code_of(ctx: Context, voucher_id: UUID) -> str:
+    """Return a voucher's code, made from its id and the service's secret, so that a lost answer can be given again.
+
+    It is sent once; only its hash is stored.
+    """
+    digest = ctx.tokens.keyed_hash("voucher-code", str(voucher_id))
+    return make_voucher_code("".join(CODE_ALPHABET[byte % 32] for byte in digest[: VOUCHER_CODE_LENGTH - 1]))
+
+
 def hash_code(ctx: Context, code: str) -> bytes:
-    """Return the keyed hash under which a voucher's code is stored; a plain hash of 60 bits could be tried out."""
+    """Return the keyed hash under which a normalised code is stored; a plain hash of 55 bits could be tried out."""
     return ctx.tokens.keyed_hash("voucher", code)

@@ -10,8 +10,10 @@ select * from voucher where customer = $1 and membership = $2 and status = 'issu
 """
 _COPY = """
 insert into voucher (id, reward, membership, customer, code_hash, code_last4, value_minor, currency, status, issued_at,
-                     valid_until)
-select $2, reward, $3, customer, $4, $5, value_minor, currency, 'issued', $6, valid_until from voucher where id = $1
+                     valid_until, kind, percent, sku, points_cost, issue_entry)
+select $2, reward, $3, customer, $4, $5, value_minor, currency, 'issued', $6, valid_until, kind, percent, sku, points_cost,
+       issue_entry
+from voucher where id = $1
 """
 _VOID = """
 update voucher set status = 'void', void_reason = $3, replaced_by = $2, ended_at = $4

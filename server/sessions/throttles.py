@@ -6,6 +6,7 @@ If the counters cannot be reached, nothing that they guard is done.
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import msgspec
@@ -54,6 +55,9 @@ _NAME = Limit(tries=limits.ACCOUNT_TRIES, window=limits.ACCOUNT_WINDOW)
 _NETWORK = Limit(tries=limits.NETWORK_TRIES, window=limits.NETWORK_WINDOW)
 _MAILS = Limit(tries=limits.MAILS_PER_ADDRESS, window=limits.MAILS_WINDOW)
 _FORMS = Limit(tries=limits.FORMS_PER_NETWORK, window=limits.FORMS_WINDOW)
+_PRESENCE = Limit(
+    tries=limits.PRESENCE_TRIES, window=limits.PRESENCE_WINDOW, doublings=limits.WAIT_DOUBLINGS, quiet=limits.WAIT_MEMORY
+)
 
 # A key whose wait is not over is not updated and so not returned: that try is refused. Keys are taken in their order,
 # so that two processes cannot block each other.
@@ -110,6 +114,21 @@ async def check_form(ctx: Context) -> None:
         ThrottlesUnavailable: The counters cannot be reached.
     """
     await _count(ctx.now, {f"forms:{ctx.network}": _FORMS})
+
+
+async def check_presence(ctx: Context, customer_id: UUID) -> None:
+    """Count a try at the digits that a member's app shows at the till.
+
+    Raises:
+        Throttled: Too many tries.
+        ThrottlesUnavailable: The counters cannot be reached.
+    """
+    await _count(ctx.now, {f"presence:{customer_id}": _PRESENCE})
+
+
+async def clear_presence(customer_id: UUID) -> None:
+    """Forget the tries after the right digits. Runs in the caller's transaction."""
+    await DB.fetch(_CLEAR, [f"presence:{customer_id}"])
 
 
 async def may_mail(ctx: Context, purpose: str, email_key: str) -> bool:

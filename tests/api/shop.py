@@ -15,6 +15,7 @@ from shared.endpoints import BY_OPERATION, Caller, Endpoint
 from shared.enums import Role, Scope
 from tests.api.conformity import Conformity
 from tests.app import SignedUp, World, expect
+from tests.ledgers import credit
 
 # Tries are counted whatever becomes of them.
 NOT_COMPARED = ("throttle_counter",)
@@ -35,6 +36,9 @@ class Shop:
         self.ben: SignedUp
         self.till_customer_id = UUID(int=0)
         self.contact_id = UUID(int=0)
+        self.reward_id = UUID(int=0)
+        self.voucher_id = UUID(int=0)
+        self.hold_id = UUID(int=0)
 
     async def fill(self) -> None:
         """Let everybody in; every answer from here on is checked."""
@@ -51,7 +55,34 @@ class Shop:
         )
         self.till_customer_id = UUID(registered["id"])
         self.contact_id = await self._id("select id from audience_contact where customer = $1", self.ana.customer_id)
+        await self._fill_rewards()
         await self.world.run_jobs()
+
+    async def _fill_rewards(self) -> None:
+        await credit(self.world, self.ana.membership_id, 5_000)
+        expect(await self.send("put_redemption_terms", json=self.terms(card_daily_points=2_000)), 200)
+        reward = {"code": "one-off", "name": "1.00 off", "kind": "amount_off", "points_cost": 100, "value_minor": 100}
+        self.reward_id = UUID(expect(await self.send("create_reward", json=reward), 201)["id"])
+        taken = expect(await self.send("issue_customer_voucher", json={"reward_id": str(self.reward_id)}), 201)
+        self.voucher_id = UUID(taken["voucher"]["id"])
+        self.hold_id = UUID(expect(await self.send("open_hold", json=self.hold("cart-1")), 201)["id"])
+
+    @staticmethod
+    def terms(**fields: object) -> dict[str, Any]:
+        """Return redemption settings."""
+        terms: dict[str, Any] = {**EXAMPLES[BY_OPERATION["put_redemption_terms"].request]}  # type: ignore[index]
+        return terms | fields
+
+    def hold(self, order_reference: str) -> dict[str, Any]:
+        """Return a wish to set aside what Ana's card alone may spend."""
+        hold: dict[str, Any] = {**EXAMPLES[BY_OPERATION["open_hold"].request]}  # type: ignore[index]
+        del hold["presence_code"]
+        return hold | {"card_number": self.ana.card_number, "points": 100, "order_reference": order_reference}
+
+    def quote(self) -> dict[str, Any]:
+        """Return a question what Ana's points may pay."""
+        quote: dict[str, Any] = {**EXAMPLES[BY_OPERATION["quote_redemption"].request]}  # type: ignore[index]
+        return quote | {"card_number": self.ana.card_number}
 
     @staticmethod
     async def _id(sql: str, *values: object) -> UUID:
@@ -86,6 +117,10 @@ class Shop:
             "session_id": self.ana.tokens["session_id"],
             "change_id": new_id(),
             "contact_id": self.contact_id,
+            "adjustment_id": new_id(),
+            "reward_id": self.reward_id,
+            "voucher_id": self.voucher_id,
+            "hold_id": self.hold_id,
             "purpose": "signup",
             "name": "links.css",
         }

@@ -21,6 +21,8 @@ READING = {
     Permission.AUDIENCE_READ,
     Permission.AUDIT_READ,
     Permission.PROGRAMME_READ,
+    Permission.ADJUSTMENT_READ,
+    Permission.REPORT_READ,
 }
 
 
@@ -165,8 +167,15 @@ async def test_a_key_works_for_its_own_stores_only(shop: Shop) -> None:
 
 def body_of(shop: Shop, row: Endpoint) -> dict[str, object]:
     """Return what a till sends."""
-    if row.operation == "push_order":
-        return {"json": shop.order(f"sale-{new_id()}")}
+    bodies: dict[str, object] = {
+        "push_order": shop.order(f"sale-{new_id()}"),
+        "quote_redemption": shop.quote(),
+        "open_hold": shop.hold(f"sale-{new_id()}") | {"points": 100},
+    }
+    if row.operation in bodies:
+        return {"json": bodies[row.operation]}
+    if row.request is not None or row.method == "POST":
+        return {}
     return {"params": {"card": shop.ana.card_number}}
 
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from server.db.ids import new_id
-from shared.endpoints import ENDPOINTS
+from shared.endpoints import BY_OPERATION, ENDPOINTS
+from shared.endpoints import Caller as Sender
 from shared.enums import Role
 from tests.api.conformity import check_problem
 from tests.api.shop import Shop
@@ -77,6 +78,73 @@ async def undo(shop: Shop) -> Case:
     return Case(path=path, body={"reason": "not wanted"}, other={"reason": "something else"})
 
 
+async def adjustment(shop: Shop) -> Case:
+    """Points given, as previewed."""
+    path = f"/v1/staff/customers/{shop.ana.customer_id}/adjustments"
+    case = await _previewed(shop, path, {"points": 5, "reason_code": "goodwill"})
+    return msgspec.structs.replace(case, other=case.body | {"note": "something else"})
+
+
+async def _requested(shop: Shop, points: int) -> dict[str, Any]:
+    case = await _previewed(
+        shop, f"/v1/staff/customers/{shop.ana.customer_id}/adjustments", {"points": points, "reason_code": "goodwill"}
+    )
+    headers = shop.staff[Role.CASHIER] | {"Idempotency-Key": f"test-{new_id()}"}
+    body = {"points": points, "reason_code": "goodwill"}
+    seen = await shop.client.post(f"{case.path}/preview", json=body, headers=headers)
+    signed = body | {"preview_hash": expect(seen, 200)["preview_hash"]}
+    done: dict[str, Any] = expect(await shop.client.post(case.path, json=signed, headers=headers), 201)
+    return done
+
+
+async def approval(shop: Shop) -> Case:
+    """Points that a cashier asked for."""
+    asked = await _requested(shop, 500)
+    body = {"preview_hash": asked["preview_hash"]}
+    return Case(path=f"/v1/staff/adjustments/{asked['id']}/approve", body=body, other=body | {"note": "something else"})
+
+
+async def adjustment_undo(shop: Shop) -> Case:
+    """Points taken back that a cashier gave."""
+    done = await _requested(shop, 5)
+    path = f"/v1/staff/adjustments/{done['id']}/undo"
+    return Case(path=path, body={"reason": "not wanted"}, other={"reason": "something else"})
+
+
+async def my_voucher(shop: Shop) -> Case:
+    """A voucher for the last one of a reward, and for another reward."""
+    return Case(path="/v1/me/vouchers", **await _last_ones(shop))
+
+
+async def till_voucher(shop: Shop) -> Case:
+    """The same by staff."""
+    return Case(path=f"/v1/staff/customers/{shop.ana.customer_id}/vouchers", **await _last_ones(shop))
+
+
+async def _last_ones(shop: Shop) -> dict[str, Any]:
+    form = {"name": "Off", "kind": "amount_off", "points_cost": 100, "value_minor": 100, "stock": 1}
+    rewards = [expect(await shop.send("create_reward", json=form | {"code": code}), 201) for code in ("last", "other")]
+    return {name: {"reward_id": reward["id"]} for name, reward in zip(("body", "other"), rewards, strict=True)}
+
+
+async def cancelled_voucher(shop: Shop) -> Case:
+    """A voucher taken back, and with another reason."""
+    path = f"/v1/staff/vouchers/{shop.voucher_id}/cancel"
+    return Case(path=path, body={"reason": "took the wrong one"}, other={"reason": "something else"})
+
+
+async def hold(shop: Shop) -> Case:
+    """Points for a sale, when the card alone may spend them once more today; and for another sale."""
+    expect(await shop.send("put_redemption_terms", json=shop.terms(version=1, card_daily_points=300)), 200)
+    return Case(path="/v1/pos/holds", body=shop.hold("cart-2"), other=shop.hold("cart-3"))
+
+
+async def capture(shop: Shop) -> Case:
+    """A hold that is paid, and for another sale."""
+    path = f"/v1/pos/holds/{shop.hold_id}/capture"
+    return Case(path=path, body={"order_reference": "sale-1"}, other={"order_reference": "sale-2"})
+
+
 CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "sale": ("push_order", sale),
     "sale without a customer": ("push_order", plain_sale),
@@ -84,7 +152,17 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "email change": ("change_email", staff_change),
     "correction": ("correct_email", correction),
     "undo": ("undo_email_change", undo),
+    "own voucher": ("issue_my_voucher", my_voucher),
+    "voucher at the till": ("issue_customer_voucher", till_voucher),
+    "cancelled voucher": ("cancel_voucher", cancelled_voucher),
+    "hold": ("open_hold", hold),
+    "capture": ("capture_hold", capture),
+    "adjustment": ("adjust_points", adjustment),
+    "approval": ("approve_adjustment", approval),
+    "undone adjustment": ("undo_adjustment", adjustment_undo),
 }
+# Sent again, these answer what became of the thing itself, whatever the key.
+TOLD_AGAIN = {"push_order", "capture_hold"}
 GOOD_KEY = "till-4-receipt-000123"
 
 each = pytest.mark.parametrize("name", CASES)
@@ -104,7 +182,10 @@ class Caller:
         return cls(shop, operation, await make(shop))
 
     async def send(self, key: str | bytes | None = GOOD_KEY, body: Fields | None = None) -> httpx.Response:
-        headers = self.shop.key if self.operation == "push_order" else self.shop.staff[Role.MANAGER]
+        shop = self.shop
+        headers = {Sender.KEY: shop.key, Sender.MEMBER: shop.ana.headers, Sender.STAFF: shop.staff[Role.MANAGER]}[
+            BY_OPERATION[self.operation].caller
+        ]
         raw = {name: value.encode() for name, value in headers.items()}
         if key is not None:
             raw["Idempotency-Key"] = key if isinstance(key, bytes) else key.encode()
@@ -198,7 +279,7 @@ async def test_the_same_thing_under_two_keys_at_once_happens_once_and_breaks_not
     done = [answer for answer in answers if answer.is_success]
     # A till that sends its receipt again is told what it earned; the rest is refused, as the world has moved on.
     assert len({answer.content for answer in done}) == 1
-    assert len(done) == (3 if caller.operation == "push_order" else 1)
+    assert len(done) == (3 if caller.operation in TOLD_AGAIN else 1)
     for answer in answers:
         assert answer.is_success or check_problem(answer).status in (400, 404, 409)
 

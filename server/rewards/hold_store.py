@@ -1,0 +1,284 @@
+"""SQL of holds, of what can be spent, and of used presence codes.
+
+Locks are taken in this order: the sale (an advisory lock), memberships, rewards, vouchers, holds.
+"""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from server.context import Context
+from server.db.engine import DB, Row
+from server.rewards.rules import Sale, Standing
+
+# Two tills, or two cards, that pay for one sale see each other's part of it.
+_LOCK_SALE = "select pg_advisory_xact_lock(hashtextextended('sale:' || $1::uuid || ':' || $2::text, 0))"
+_SALE = """
+select coalesce(sum(amount_minor) filter (where voucher is null), 0)::bigint as points_minor,
+       coalesce(sum(amount_minor) filter (where voucher is not null), 0)::bigint as vouchers_minor
+from hold
+where connection = $1 and order_reference = $2 and (state = 'captured' or (state = 'open' and expires_at > $3))
+"""
+_CARD = """
+select c.customer, c.membership from card c join customer u on u.id = c.customer
+where c.code = $1 and c.status = 'active' and c.membership is not null and u.status in ('active', 'stub')
+"""
+_HOME = """
+select p.membership, c.code from membership_person p
+join membership m on m.id = p.membership and m.status = 'active'
+left join card c on c.membership = p.membership and c.customer = p.customer and c.status = 'active'
+where p.customer = $1 and p.programme = $2 and p.left_at is null
+order by c.issued_at desc limit 1
+"""
+_STORE = "select id from store where code = $1"
+# Summed from the lots themselves, as the cached figures hold only until `figures_until`. What was spent and given back on
+# one day stays counted for that day. $4 is the start of the local day.
+_STANDING = """
+select m.status, u.redemption_held_until, p.redeem_limit,
+       coalesce((select sum(l.remaining) from lot l where l.membership = m.id and l.remaining > 0
+                 and l.available_at <= $3 and (l.expires_at is null or l.expires_at > $3)), 0)::bigint as available,
+       h.held, h.mine + e.spent as spent_today, h.unproven + e.unproven as unproven_today
+from membership m
+join membership_person p on p.membership = m.id and p.customer = $2 and p.left_at is null
+join customer u on u.id = p.customer and u.status in ('active', 'stub')
+cross join lateral (
+    select coalesce(sum(points), 0)::bigint as held,
+           coalesce(sum(points) filter (where customer = $2), 0)::bigint as mine,
+           coalesce(sum(points) filter (where customer = $2 and proof = 'card'), 0)::bigint as unproven
+    from hold where membership = m.id and state = 'open' and expires_at > $3
+) h
+cross join lateral (
+    select coalesce(-sum(points), 0)::bigint as spent,
+           coalesce(-sum(points) filter (where reason_code = 'spent_by_card'), 0)::bigint as unproven
+    from ledger_entry
+    where membership = m.id and kind = 'REDEEM' and customer = $2 and posted_at >= $4
+) e
+where m.id = $1
+"""
+_INSERT = """
+insert into hold (id, membership, customer, points, voucher, amount_minor, currency, connection, store, order_reference,
+                  proof, created_at, expires_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+"""
+_FIND = """
+select h.*, v.code_last4, v.kind, v.sku, v.status as voucher_status, v.valid_until
+from hold h left join voucher v on v.id = h.voucher where h.id = $1
+"""
+_LOCK = "select 1 from hold where id = $1 for update"
+_END = """
+update hold set state = $2, ended_at = $3, entry = coalesce($4, entry), order_reference = coalesce($5, order_reference)
+where id = $1
+"""
+_LOCK_VOUCHER = "select * from voucher where id = $1 for update"
+_FIND_VOUCHER = "select id, membership, customer from voucher where code_hash = $1"
+_MOVE_VOUCHER = """
+update voucher set status = $3, ended_at = case when $3 in ('issued', 'held') then null else $4::timestamptz end
+where id = $1 and status = $2 returning id
+"""
+_EXTEND_VOUCHER = "update voucher set valid_until = $2 where id = $1 and valid_until <= $3"
+_LAPSE_OF_VOUCHER = """
+with lapsed as (
+    update hold set state = 'lapsed', ended_at = $2
+    where voucher = $1 and state = 'open' and expires_at <= $2 returning voucher
+)
+update voucher set status = 'issued' from lapsed where voucher.id = lapsed.voucher and status = 'held' returning voucher.id
+"""
+# Counted by time everywhere, so this only tidies up. Memberships in use are left for the next run.
+_LAPSE_ALL = """
+with locked as (
+    select m.id from membership m
+    where m.id in (select membership from hold where state = 'open' and expires_at <= $1 order by expires_at limit $2)
+    order by m.id for no key update skip locked
+), vouchers as (
+    select v.id from voucher v
+    where v.id in (select h.voucher from hold h join locked on locked.id = h.membership
+                   where h.state = 'open' and h.expires_at <= $1)
+    order by v.id for update
+), lapsed as (
+    update hold set state = 'lapsed', ended_at = $1 from locked
+    where hold.membership = locked.id and hold.state = 'open' and hold.expires_at <= $1
+      and (hold.voucher is null or hold.voucher in (select id from vouchers))
+    returning hold.voucher
+), freed as (
+    update voucher set status = 'issued' from lapsed where voucher.id = lapsed.voucher and voucher.status = 'held'
+)
+select count(*)::int as holds from lapsed
+"""
+_EXPIRE_VOUCHERS = """
+update voucher set status = 'expired', ended_at = valid_until
+where id in (select id from voucher where status = 'issued' and valid_until <= $1
+             order by id limit $2 for update skip locked)
+returning id
+"""
+_OPEN_OF = """
+select h.id, h.voucher, h.order_reference, s.name as store_name, h.expires_at
+from hold h join store s on s.id = h.store
+where h.membership = any($1::uuid[]) and h.state = 'open' order by h.id for update of h
+"""
+_USE_STEP = """
+insert into presence_use as p (customer, last_step, used_at) values ($1, $2, $3)
+on conflict (customer) do update set last_step = excluded.last_step, used_at = excluded.used_at
+where p.last_step < excluded.last_step
+returning customer
+"""
+_SET_LIMIT = """
+update membership_person set redeem_limit = $3
+where customer = $1 and membership = $2 and left_at is null returning id
+"""
+
+
+class NewHoldRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold to write; `points` is 0 where a voucher is held."""
+
+    id: UUID
+    membership_id: UUID
+    customer_id: UUID
+    points: int = 0
+    voucher_id: UUID | None = None
+    amount_minor: int
+    currency: str
+    connection_id: UUID
+    store_id: UUID
+    order_reference: str
+    proof: str
+    expires_at: datetime
+
+
+async def lock_sale(connection_id: UUID, order_reference: str) -> None:
+    """Let nobody else set anything aside for a sale until the transaction ends."""
+    await DB.fetch(_LOCK_SALE, connection_id, order_reference)
+
+
+async def get_sale(connection_id: UUID, order_reference: str, total_minor: int, now: datetime) -> Sale:
+    """Return a sale with what holds take off it."""
+    row = await DB.fetch_row(_SALE, connection_id, order_reference, now)
+    assert row is not None
+    return Sale(total_minor=total_minor, points_minor=row["points_minor"], vouchers_minor=row["vouchers_minor"])
+
+
+async def find_card(code: str) -> Row | None:
+    """Return customer and membership of an active card."""
+    return await DB.fetch_row(_CARD, code)
+
+
+async def find_home(customer_id: UUID, programme_id: UUID) -> Row | None:
+    """Return a customer's active membership in a programme and the newest card's code."""
+    return await DB.fetch_row(_HOME, customer_id, programme_id)
+
+
+async def find_store(code: str) -> UUID | None:
+    """Return the id of a store."""
+    row = await DB.fetch_row(_STORE, code)
+    return row["id"] if row else None
+
+
+async def find_standing(
+    membership_id: UUID, customer_id: UUID, now: datetime, day_starts_at: datetime
+) -> tuple[str, Standing] | None:
+    """Return a membership's status and what a customer in it can spend; None if the customer is not in it."""
+    row = await DB.fetch_row(_STANDING, membership_id, customer_id, now, day_starts_at)
+    if row is None:
+        return None
+    return row["status"], Standing(
+        available=row["available"],
+        held=row["held"],
+        spent_today=row["spent_today"],
+        unproven_today=row["unproven_today"],
+        own_limit=row["redeem_limit"],
+        redemption_held_until=row["redemption_held_until"],
+    )
+
+
+async def insert_hold(hold: NewHoldRow, now: datetime) -> None:
+    """Add an open hold."""
+    await DB.fetch(
+        _INSERT,
+        hold.id,
+        hold.membership_id,
+        hold.customer_id,
+        hold.points,
+        hold.voucher_id,
+        hold.amount_minor,
+        hold.currency,
+        hold.connection_id,
+        hold.store_id,
+        hold.order_reference,
+        hold.proof,
+        now,
+        hold.expires_at,
+    )
+
+
+async def find_hold(hold_id: UUID) -> Row | None:
+    """Return a hold with its voucher's ending, kind, sku, status and validity."""
+    return await DB.fetch_row(_FIND, hold_id)
+
+
+async def lock_hold(hold_id: UUID) -> Row:
+    """Lock a hold and return it as `find_hold` does, as it is under the lock."""
+    await DB.fetch(_LOCK, hold_id)
+    row = await find_hold(hold_id)
+    assert row is not None, "holds are never deleted"
+    return row
+
+
+async def end_hold(
+    hold_id: UUID, state: str, now: datetime, *, entry_id: UUID | None = None, order_reference: str | None = None
+) -> None:
+    """Move a locked hold to another state."""
+    await DB.fetch(_END, hold_id, state, now, entry_id, order_reference)
+
+
+async def find_voucher(code_hash: bytes) -> Row | None:
+    """Return id, membership and customer of the voucher with a code."""
+    return await DB.fetch_row(_FIND_VOUCHER, code_hash)
+
+
+async def lock_voucher(voucher_id: UUID) -> Row:
+    """Lock a voucher and return it."""
+    row = await DB.fetch_row(_LOCK_VOUCHER, voucher_id)
+    assert row is not None, "vouchers are never deleted"
+    return row
+
+
+async def move_voucher(voucher_id: UUID, *, status: str, to: str, now: datetime) -> bool:
+    """Move a locked voucher from one state to another; False if it is not in the first."""
+    return await DB.fetch_row(_MOVE_VOUCHER, voucher_id, status, to, now) is not None
+
+
+async def extend_voucher(voucher_id: UUID, valid_until: datetime, now: datetime) -> None:
+    """Let a locked voucher that is over be good for a while."""
+    await DB.fetch(_EXTEND_VOUCHER, voucher_id, valid_until, now)
+
+
+async def lapse_holds_of_voucher(voucher_id: UUID, now: datetime) -> bool:
+    """End a locked voucher's hold whose time is over; False if there is none."""
+    return await DB.fetch_row(_LAPSE_OF_VOUCHER, voucher_id, now) is not None
+
+
+async def lapse_holds(now: datetime, at_once: int) -> int:
+    """End some of the holds whose time is over and return how many."""
+    count = await DB.fetch_value(_LAPSE_ALL, now, at_once)
+    assert isinstance(count, int)
+    return count
+
+
+async def expire_vouchers(now: datetime, at_once: int) -> int:
+    """End some of the vouchers whose time is over and return how many."""
+    return len(await DB.fetch(_EXPIRE_VOUCHERS, now, at_once))
+
+
+async def lock_open_holds(membership_ids: list[UUID]) -> list[Row]:
+    """Lock and return the holds of memberships that nobody has ended, lapsed ones included."""
+    return await DB.fetch(_OPEN_OF, membership_ids)
+
+
+async def use_presence_step(ctx: Context, customer_id: UUID, step: int) -> bool:
+    """Use a step of a member's code up, and all before it; False if it was used up before."""
+    return await DB.fetch_row(_USE_STEP, customer_id, step, ctx.now) is not None
+
+
+async def set_limit(customer_id: UUID, membership_id: UUID, points: int | None) -> None:
+    """Write how many points a member wants to be spent in a day at most."""
+    await DB.fetch(_SET_LIMIT, customer_id, membership_id, points)
