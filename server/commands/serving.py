@@ -62,9 +62,10 @@ async def prepare_database(settings: Settings) -> DemoSignIns | None:
     """
     assert settings.database_url is not None
     await check_database(settings.database_url)
-    await migrate(settings.database_url)
+    # Opened before migrating, which otherwise connects and leaves once more.
     await DB.open(settings.database_url, size=2)
     try:
+        await migrate(settings.database_url)
         return await _prepare_data(settings)
     finally:
         await DB.close()
