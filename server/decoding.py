@@ -34,11 +34,11 @@ _FIELD_LENGTH_MAX = 80
 _decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[msgspec.Struct]] = {}
 
 
-async def read_body(request: Request[None, None, State]) -> bytes:
+async def read_body(request: Request[None, None, State], bytes_max: int = BODY_BYTES_MAX) -> bytes:
     """Return the raw JSON body.
 
     Raises:
-        Refused: It is not declared as JSON, or is longer than `BODY_BYTES_MAX`.
+        Refused: It is not declared as JSON, or is longer than `bytes_max`.
     """
     media_type = request.headers.get("content-type", "")
     if media_type.partition(";")[0].strip().lower() != "application/json":
@@ -46,13 +46,13 @@ async def read_body(request: Request[None, None, State]) -> bytes:
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed.")
     declared = request.headers.get("content-length", "")
-    if declared.isascii() and declared.isdigit() and int(declared[:_SIZE_DIGITS]) > BODY_BYTES_MAX:
+    if declared.isascii() and declared.isdigit() and int(declared[:_SIZE_DIGITS]) > bytes_max:
         raise Refused(Code.BODY_TOO_LARGE)
     chunks: list[bytes] = []
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > BODY_BYTES_MAX:
+        if size > bytes_max:
             raise Refused(Code.BODY_TOO_LARGE)
         chunks.append(chunk)
     return b"".join(chunks)

@@ -169,7 +169,7 @@ def operation(name: str, *, checks_itself: bool = False) -> Callable[[Handler], 
             elif endpoint.caller is not Caller.ANYONE:
                 call.bearer_token()
             if endpoint.request is not None:
-                call.raw_body = await read_body(request)
+                call.raw_body = await read_body(request, endpoint.body_bytes_max)
                 call.body = decode(call.raw_body, endpoint.request)
             if endpoint.idempotent and not checks_itself:
                 return await _answer_once(call, handler)

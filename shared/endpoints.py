@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from shared import adjustments, members, pos, rewards, staff
+from shared import limits
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -25,7 +26,8 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """One operation.
 
     `idempotent` routes demand an Idempotency-Key; `step_up` routes a password proven in the last ten minutes (or sent
-    along in the body). `query` names the parameters a handler may read; `media_type` is that of a good answer.
+    along in the body). `query` names the parameters a handler may read; `media_type` is that of a good answer;
+    `body_bytes_max` is how long a body may be.
     """
 
     operation: str
@@ -41,6 +43,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     step_up: bool = False
     query: tuple[str, ...] = ()
     media_type: str = "application/json"
+    body_bytes_max: int = limits.BODY_BYTES_MAX
 
 
 _A, _M, _K, _S = Caller.ANYONE, Caller.MEMBER, Caller.KEY, Caller.STAFF
@@ -91,6 +94,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="put_my_redemption_limit", method="PUT", path="/v1/me/redemption-limit", caller=_M, request=rewards.RedemptionLimit, response=rewards.RedemptionLimitView),
     # Tills.
     Endpoint(operation="push_order", method="POST", path="/v1/pos/orders", caller=_K, status=201, request=pos.PosOrder, response=pos.PosOrderResult, scope=Scope.ORDERS, idempotent=True),
+    Endpoint(operation="push_orders", method="POST", path="/v1/pos/orders/batch", caller=_K, request=pos.PosOrderBatch, response=pos.PosOrderBatchResult, scope=Scope.ORDERS, idempotent=True, body_bytes_max=limits.BATCH_BYTES_MAX),
     Endpoint(operation="pos_lookup", method="GET", path="/v1/pos/lookup", caller=_K, response=pos.PosLookup, scope=Scope.LOOKUP, query=("card", "email")),
     Endpoint(operation="quote_redemption", method="POST", path="/v1/pos/quotes", caller=_K, request=rewards.QuoteRequest, response=rewards.Quote, scope=Scope.HOLDS),
     Endpoint(operation="open_hold", method="POST", path="/v1/pos/holds", caller=_K, status=201, request=rewards.NewHold, response=rewards.HoldView, scope=Scope.HOLDS, idempotent=True),

@@ -19,6 +19,7 @@ DEVICE_LENGTH_MAX = 120
 
 # Requests -------------------------------------------------------------------------------------------------------------
 BODY_BYTES_MAX = 64 * 1024
+BATCH_BYTES_MAX = 4 * 1024 * 1024  # 500 sales of about 40 lines.
 JSON_DEPTH_MAX = 32
 VERSION_MAX = 2**31 - 1  # What an integer column holds.
 PAGE_SIZE = 50
@@ -28,6 +29,7 @@ IDEMPOTENCY_KEPT = timedelta(days=30)
 
 # Orders ---------------------------------------------------------------------------------------------------------------
 ORDER_LINES_MAX = 200
+ORDER_BATCH_MAX = 500
 MONEY_MINOR_MAX = 1_000_000_000  # Ten million in a currency with cents: above any till receipt.
 ORDER_POINTS_MAX = 10_000_000
 ORDER_COMPLETED_FROM = datetime(2000, 1, 1, tzinfo=UTC)  # Older sales are typing errors, and years near 1 have no UTC.

@@ -10,6 +10,7 @@ import msgspec
 from shared import limits
 from shared.base import CardNumber, Email, Request, View
 from shared.enums import OrderState, SkippedReason
+from shared.problems import Problem
 
 Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 OptionalText = Annotated[str, msgspec.Meta(max_length=200)]
@@ -78,6 +79,28 @@ class PosOrderResult(View, frozen=True, kw_only=True):
     skipped_reason: SkippedReason | None = None
     state: OrderState = OrderState.COMPLETED
     revision: int = 0
+
+
+class PosOrderBatch(Request, frozen=True, kw_only=True):
+    """Sales of a till, in any order; each is accepted or refused by itself."""
+
+    orders: Annotated[tuple[PosOrder, ...], msgspec.Meta(min_length=1, max_length=limits.ORDER_BATCH_MAX)]
+
+
+class PosOrderOutcome(View, frozen=True, kw_only=True):
+    """What became of one sale of a batch: its result, or the problem for which it was refused."""
+
+    external_id: str
+    order: PosOrderResult | None = None
+    problem: Problem | None = None
+
+
+class PosOrderBatchResult(View, frozen=True, kw_only=True):
+    """What became of every sale of a batch, in the order in which they were sent."""
+
+    accepted: int
+    refused: int
+    results: tuple[PosOrderOutcome, ...]
 
 
 class PosLookup(View, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """A till for tests: builds sales and pushes them."""
 
 import itertools
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,6 +40,16 @@ async def push(
     """Send a sale, under a fresh Idempotency-Key unless one is given."""
     key = key or f"test-key-{next(_numbers):016}"
     return await world.client.post("/v1/pos/orders", json=body, headers=headers | {"Idempotency-Key": key})
+
+
+async def push_batch(
+    world: World, headers: dict[str, str], bodies: Sequence[dict[str, Any]], *, key: str | None = None
+) -> httpx.Response:
+    """Send sales at once, under a fresh Idempotency-Key unless one is given."""
+    key = key or f"test-key-{next(_numbers):016}"
+    return await world.client.post(
+        "/v1/pos/orders/batch", json={"orders": list(bodies)}, headers=headers | {"Idempotency-Key": key}
+    )
 
 
 async def add_rules(world: World, **rules: Any) -> None:  # noqa: ANN401 - the fields of the rules

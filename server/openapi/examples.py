@@ -48,6 +48,19 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
             }
         ],
     },
+    pos.PosOrderBatch: {
+        "orders": [
+            {
+                "external_id": "till-4-000124",
+                "number": "000124",
+                "store": "high-street",
+                "completed_at": "2026-03-02T09:31:00+00:00",
+                "currency": "GBP",
+                "customer": {"email": "ana.flores@example.org"},
+                "lines": [{"line_id": "1", "description": "Laces", "category": "footwear", "net_minor": 400}],
+            }
+        ]
+    },
     staff.StaffSignIn: {"login": "manager", "password": "your-staff-password", "terminal": "front desk"},
     staff.StaffInvitationUse: {"token": _TOKEN, "new_password": _NEW_PASSWORD},
     staff.RegisterCustomer: {

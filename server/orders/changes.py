@@ -212,7 +212,7 @@ async def _target_of(
     if membership_id is not None and (customer_id, membership_id) == (order["customer"], order["heir"]):
         locked = await change_store.lock_kept(membership_id, customer_id)
         if locked["eligible_from"] is not None:
-            return sales.target_of(sale, locked, customer_id, reason)
+            return sales.target_of(sale, locked, customer_id, reason, eligible_from=locked["eligible_from"])
     return await sales.lock_target(sale, customer_id, membership_id, reason)
 
 

@@ -4,13 +4,14 @@ from uuid import UUID
 
 from litestar import Response
 
-from server.errors import Invalid
+from server.errors import Invalid, Refused
 from server.http import Call, operation, reply_response
 from server.orders import service
+from server.problems import problem_of
 from server.tokens import hash_token
 from shared.members import OrderPage
-from shared.pos import PosCustomer, PosLookup, PosOrder
-from shared.problems import FieldProblem
+from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderBatch, PosOrderBatchResult, PosOrderOutcome
+from shared.problems import FieldProblem, Problem
 
 
 @operation("push_order", checks_itself=True)
@@ -24,6 +25,27 @@ async def push_order(call: Call) -> Response[bytes]:
         order=call.message(PosOrder),
     )
     return reply_response(reply)
+
+
+@operation("push_orders")
+async def push_orders(call: Call) -> PosOrderBatchResult:
+    """Take up to 500 sales at once; each is accepted or refused by itself, and the answer says which."""
+    outcomes = await service.push_orders(call.ctx, call.key, call.message(PosOrderBatch).orders)
+    results = tuple(
+        PosOrderOutcome(
+            external_id=outcome.external_id,
+            order=outcome.result,
+            problem=_problem(outcome.refusal) if outcome.refusal else None,
+        )
+        for outcome in outcomes
+    )
+    accepted = sum(result.problem is None for result in results)
+    return PosOrderBatchResult(accepted=accepted, refused=len(results) - accepted, results=results)
+
+
+def _problem(refusal: Refused) -> Problem:
+    fields = refusal.fields if isinstance(refusal, Invalid) else ()
+    return problem_of(refusal.code, detail=refusal.detail or "", errors=fields, data=refusal.data)
 
 
 @operation("pos_lookup")

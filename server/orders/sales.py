@@ -1,6 +1,7 @@
 """A sale before it is written: checked, worked out, and the member it counts for."""
 
 import hashlib
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -104,21 +105,23 @@ async def lock_target(sale: Sale, customer_id: UUID, membership_id: UUID | None,
         return not_member
     locked = await store.lock_target(membership_id, customer_id)
     assert locked is not None
-    return target_of(sale, locked, customer_id, reason) if _is_member(locked) else not_member
+    if not _is_member(locked):
+        return not_member
+    return target_of(sale, locked, customer_id, reason, eligible_from=locked["eligible_from"])
 
 
 def _is_member(locked: Row) -> bool:
     return locked["status"] == "active" and locked["eligible_from"] is not None
 
 
-def target_of(sale: Sale, locked: Row, customer_id: UUID, reason: str) -> Target:
+def target_of(sale: Sale, locked: Row, customer_id: UUID, reason: str, *, eligible_from: datetime) -> Target:
     """Return the target in a membership that is locked, of which the customer is a member."""
     return Target(
         customer_id=customer_id,
         membership_id=locked["id"],
         deficit=locked["deficit"],
         reason=reason,
-        skipped=_skip_reason(sale, locked),
+        skipped=_skip_reason(sale, eligible_from),
     )
 
 
@@ -134,12 +137,12 @@ async def resolve_customer(customer: PosCustomer) -> tuple[Row | None, str]:
     return None, "pos"
 
 
-def _skip_reason(sale: Sale, locked: Row) -> SkippedReason | None:
+def _skip_reason(sale: Sale, eligible_from: datetime) -> SkippedReason | None:
     if sale.skipped:
         return sale.skipped
     if sale.version is None or sale.programme.status != "active":
         return SkippedReason.PROGRAMME_INACTIVE
-    if sale.order.completed_at < locked["eligible_from"]:
+    if sale.order.completed_at < eligible_from:
         return SkippedReason.BEFORE_START
     return None if sale.plan.points else rules.why_nothing(sale.plan)
 

@@ -1,5 +1,6 @@
 """Use cases of orders."""
 
+from collections.abc import Sequence
 from functools import partial
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from server.db.engine import Row
 from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
 from server.orders import changes, sales, store
+from server.orders.batch import Outcome, Sender, post_orders
 from server.programmes.rules import needs_history
 from server.tokens import hash_token
 from shared.codes import normalise_card_number
@@ -76,6 +78,17 @@ async def _post_step_by_step(ctx: Context, key: Key, order: PosOrder) -> PosOrde
     result = await changes.post_order(ctx, key.connection_id, await sales.prepare_sale(ctx, order, fresh=True))
     await store.touch_key(key.key_id, ctx.now.date())
     return result
+
+
+async def push_orders(ctx: Context, key: Key, orders: Sequence[PosOrder]) -> tuple[Outcome, ...]:
+    """Take sales from a till in the caller's transaction, each accepted or refused by itself.
+
+    Raises:
+        Busy: Somebody else changed one of the orders just now; nothing of the batch has happened.
+    """
+    outcomes = await post_orders(ctx, Sender(connection_id=key.connection_id, stores=key.stores), orders)
+    await store.touch_key(key.key_id, ctx.now.date())
+    return outcomes
 
 
 async def list_orders(customer_id: UUID, *, cursor: str, limit: int) -> OrderPage:

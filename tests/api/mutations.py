@@ -118,10 +118,10 @@ def body_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
     yield from (Mutation(name, body, ("",)) for name, body in bodies.items())
 
 
-def too_large(kind: type[msgspec.Struct]) -> bytes:
+def too_large(kind: type[msgspec.Struct], bytes_max: int) -> bytes:
     """Return a good body made too large by blanks."""
     good = _body(EXAMPLES[kind])
-    return good + b" " * (BODY_BYTES_MAX + 1 - len(good))
+    return good + b" " * (bytes_max + 1 - len(good))
 
 
 def _wrong_values(schema: Schema) -> Iterator[object]:

@@ -5,7 +5,7 @@ import asyncio
 from server.db.engine import DB
 from server.ledger.verification import verify
 from tests.app import World, expect
-from tests.tills import push, sale
+from tests.tills import push, push_batch, sale
 
 
 async def test_64_sales_at_once_all_count(world: World) -> None:
@@ -30,3 +30,44 @@ async def test_64_copies_of_one_sale_at_once_count_once(world: World) -> None:
     assert {expect(answer, 201)["order_id"] for answer in answers} == {answers[0].json()["order_id"]}
     assert await DB.fetch_value("select balance from membership") == 12
     assert await DB.fetch_value("select count(*) from ledger_entry") == 1
+
+
+async def test_overlapping_batches_at_once_count_every_sale_once(world: World) -> None:
+    members = [await world.sign_up(f"m{number}@shop.test") for number in range(5)]
+    key = await world.pos_key()
+    sales = [sale(world, card=members[number % 5].card_number) for number in range(60)]
+    batches = [sales[start : start + 30] for start in range(0, 40, 5)] + [sales[::-1]] * 4 + [sales] * 4
+    answers = await asyncio.gather(*(push_batch(world, key, batch) for batch in batches))
+    singles = await asyncio.gather(*(push(world, key, body) for body in sales[::3]))
+    assert {answer.status_code for answer in answers} == {200}
+    assert {answer.status_code for answer in singles} == {201}
+    assert await DB.fetch_value("select count(*) from orders") == 60
+    assert await DB.fetch_value("select sum(balance) from membership") == 60 * 12
+    assert [outcome async for outcome in verify(world.clock.now()) if not outcome.is_right] == []
+
+
+async def test_64_revisions_at_once_end_with_the_highest(world: World) -> None:
+    member = await world.sign_up()
+    key = await world.pos_key()
+    body = sale(world, card=member.card_number)
+    expect(await push(world, key, body), 201)
+    lines = [[{"line_id": "1", "net_minor": 100 * revision}] for revision in range(65)]
+    waiting = [body | {"revision": revision, "lines": lines[revision]} for revision in range(1, 65)]
+    while waiting:
+        answers = await asyncio.gather(*(push(world, key, sent) for sent in waiting))
+        assert {answer.status_code for answer in answers} <= {201, 503}
+        # A till does as it is told: it sends again what the service was too busy for.
+        waiting = [sent for sent, answer in zip(waiting, answers, strict=True) if answer.status_code == 503]
+    assert await DB.fetch_value("select balance from membership") == 64
+    assert [outcome async for outcome in verify(world.clock.now()) if not outcome.is_right] == []
+
+
+async def test_64_voids_at_once_take_back_once(world: World) -> None:
+    member = await world.sign_up()
+    key = await world.pos_key()
+    body = sale(world, card=member.card_number)
+    expect(await push(world, key, body), 201)
+    answers = await asyncio.gather(*(push(world, key, body | {"state": "voided"}) for _ in range(64)))
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert await DB.fetch_value("select balance from membership") == 0
+    assert await DB.fetch_value("select count(*) from ledger_entry where kind = 'CLAWBACK'") == 1

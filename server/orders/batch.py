@@ -1,0 +1,191 @@
+"""Many sales at once: one statement posts the plain ones, the others go step by step. In the caller's transaction."""
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import msgspec
+
+from server.context import Context
+from server.customers.rules import parse_email
+from server.db.engine import Row
+from server.errors import Invalid, NotPermitted, Refused
+from server.orders import batch_store, changes, sales
+from server.orders.sales import Sale, Target
+from server.programmes.rules import needs_history
+from server.programmes.service import get_default_programme
+from shared.codes import normalise_card_number
+from shared.enums import SkippedReason
+from shared.pos import PosOrder, PosOrderResult
+from shared.problems import Code, FieldProblem
+
+# Other requests are answered between so many sales, as working out what they earn takes no waiting.
+_PREPARED_AT_ONCE = 20
+
+
+class Sender(msgspec.Struct, frozen=True, kw_only=True):
+    """The till system whose sales these are, and the stores it may speak for (none: all)."""
+
+    connection_id: UUID
+    stores: tuple[str, ...] = ()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one sale: its result or its refusal. `is_new` is False for one that was known already."""
+
+    external_id: str
+    result: PosOrderResult | None = None
+    refusal: Refused | None = None
+    is_new: bool = False
+
+
+async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) -> tuple[Outcome, ...]:
+    """Post sales, each accepted or refused by itself, and return what became of them in their order.
+
+    Memberships are locked first and in the order of their ids, so that two batches cannot wait for each other.
+
+    Raises:
+        Busy: Somebody else changed one of the orders just now; nothing of the batch has happened.
+    """
+    outcomes: dict[int, Outcome] = {}
+    ready = await _prepare(ctx, sender, orders, outcomes)
+    known = await batch_store.list_known(sender.connection_id, [sale.order.external_id for sale in ready.values()])
+    finder = await _Finder.of(list(ready.values()), [row["heir"] for row in known if row["heir"]])
+    plain = _choose_plain(ready, {row["external_id"] for row in known}, finder)
+    written = await _write(ctx, sender, {number: (ready[number], plain[number]) for number in plain}, finder)
+    for number, sale in ready.items():
+        if number in written:
+            result = sales.result_of(sale, plain[number])
+            outcomes[number] = Outcome(external_id=sale.order.external_id, result=result, is_new=True)
+        else:
+            outcomes[number] = await _step(ctx, sender, sale, is_known=sale.order.external_id in finder.seen)
+            finder.seen.add(sale.order.external_id)
+    return tuple(outcomes[number] for number in range(len(orders)))
+
+
+async def _prepare(
+    ctx: Context, sender: Sender, orders: Sequence[PosOrder], outcomes: dict[int, Outcome]
+) -> dict[int, Sale]:
+    """Check every sale by itself; those refused get their outcome."""
+    await get_default_programme(fresh=True)
+    stores = await batch_store.list_stores({order.store for order in orders})
+    ready = {}
+    for number, order in enumerate(orders):
+        if number % _PREPARED_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        try:
+            _check_store(sender, stores, order)
+            _check_email(order)
+            ready[number] = await sales.prepare_sale(ctx, order)
+        except Refused as refusal:
+            outcomes[number] = Outcome(external_id=order.external_id, refusal=refusal)
+    return ready
+
+
+def _check_store(sender: Sender, stores: set[str], order: PosOrder) -> None:
+    if sender.stores and order.store not in sender.stores:
+        raise NotPermitted("This key is not for this store.")
+    if order.store not in stores:
+        raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
+
+
+def _check_email(order: PosOrder) -> None:
+    if order.customer is not None and order.customer.email is not None:
+        parse_email(order.customer.email, "customer.email")
+
+
+class _Finder:
+    """Who bought: customers and memberships of all cards and addresses of a batch, locked."""
+
+    __slots__ = ("_cards", "_emails", "_locked", "_people", "seen")
+
+    def __init__(
+        self, cards: dict[str, Row], emails: dict[str, Row], locked: dict[UUID, Row], people: list[Row]
+    ) -> None:
+        self._cards = cards
+        self._emails = emails
+        self._locked = locked
+        self._people = {(row["membership"], row["customer"]): row["eligible_from"] for row in people}
+        self.seen: set[str] = set()
+
+    @classmethod
+    async def of(cls, prepared: Sequence[Sale], other_memberships: Sequence[UUID]) -> "_Finder":
+        """Look everybody up in one statement a kind and lock the memberships, `other_memberships` included."""
+        customers = [sale.order.customer for sale in prepared if sale.order.customer is not None]
+        cards = await batch_store.resolve_cards(
+            {normalise_card_number(one.card_number) for one in customers if one.card_number is not None}
+        )
+        emails = await batch_store.resolve_emails(
+            {parse_email(one.email, "customer.email").key for one in customers if one.email is not None}
+        )
+        found = [row["membership"] for row in (*cards.values(), *emails.values()) if row["membership"]]
+        ids = {*found, *other_memberships}
+        locked = await batch_store.lock_memberships(ids)
+        return cls(cards, emails, locked, await batch_store.list_people(ids))
+
+    def find(self, sale: Sale) -> Target:
+        """Return whom a sale counts for."""
+        customer = sale.order.customer
+        if customer is None:
+            return Target(skipped=sale.skipped or SkippedReason.NO_CUSTOMER)
+        if customer.card_number is not None:
+            found, reason = self._cards.get(normalise_card_number(customer.card_number)), "card"
+        elif customer.email is not None:
+            found, reason = self._emails.get(parse_email(customer.email, "customer.email").key), "email"
+        else:
+            found, reason = None, "pos"
+        if found is None:
+            return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
+        locked = self._locked.get(found["membership"])
+        eligible_from = self._people.get((found["membership"], found["customer"]))
+        if locked is None or locked["status"] != "active" or eligible_from is None:
+            skipped = sale.skipped or SkippedReason.NOT_MEMBER
+            return Target(customer_id=found["customer"], reason=reason, skipped=skipped)
+        return sales.target_of(sale, locked, found["customer"], reason, eligible_from=eligible_from)
+
+    def is_stale(self, membership_id: UUID, ctx: Context) -> bool:
+        """Return whether a membership's cached figures were out of date before the batch."""
+        until = self._locked[membership_id]["figures_until"]
+        return until is not None and until <= ctx.now
+
+
+def _choose_plain(ready: dict[int, Sale], known: set[str], finder: _Finder) -> dict[int, Target]:
+    """Return the sales that one statement can post: new ones, of members who owe nothing, under rules without history."""
+    plain = {}
+    finder.seen |= known
+    for number, sale in ready.items():
+        if sale.order.external_id in finder.seen:
+            continue
+        target = finder.find(sale)
+        earns = not target.skipped and sale.plan.points
+        has_history = sale.version is not None and needs_history(sale.version.rules) and target.membership_id
+        if (earns and target.deficit) or has_history:
+            continue
+        finder.seen.add(sale.order.external_id)
+        plain[number] = target
+    return plain
+
+
+async def _write(ctx: Context, sender: Sender, plain: dict[int, tuple[Sale, Target]], finder: _Finder) -> set[int]:
+    """Write the plain ones and return their numbers; one that somebody else has sent meanwhile is not among them."""
+    if not plain:
+        return set()
+    rows = {
+        number: batch_store.BatchRecord(
+            record=sales.record_of(sale, target), customer_id=target.customer_id, membership_id=target.membership_id
+        )
+        for number, (sale, target) in plain.items()
+    }
+    written = await batch_store.record_many(ctx, sender.connection_id, list(rows.values()))
+    paid = {target.membership_id for _, target in plain.values() if target.membership_id and not target.skipped}
+    await batch_store.refresh_many({one for one in paid if finder.is_stale(one, ctx)}, ctx.now)
+    return {number for number, row in rows.items() if row.record.id in written}
+
+
+async def _step(ctx: Context, sender: Sender, sale: Sale, *, is_known: bool) -> Outcome:
+    try:
+        result = await changes.post_order(ctx, sender.connection_id, sale)
+    except Refused as refusal:
+        # Refusals come before the first write, so there is nothing to take back.
+        return Outcome(external_id=sale.order.external_id, refusal=refusal)
+    return Outcome(external_id=sale.order.external_id, result=result, is_new=not is_known)

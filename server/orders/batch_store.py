@@ -1,0 +1,216 @@
+"""SQL of many sales at once."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from server.audience.marks import wake_worker
+from server.context import Context
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.orders.store import OrderRecord
+
+_KNOWN = """
+select id, external_id, case when membership is not null then regulars_heir(membership) end as heir
+from orders where connection = $1 and external_id = any($2::text[])
+"""
+_STORES = "select code from store where code = any($1::text[])"
+_CARDS = """
+select c.code as found_by, c.membership, c.customer
+from card c join customer u on u.id = c.customer and u.status in ('active', 'stub')
+where c.code = any($1::text[]) and c.status = 'active'
+"""
+_EMAILS = """
+select p.key as found_by, p.customer, m.membership
+from contact_point p
+join customer u on u.id = p.customer and u.status in ('active', 'stub')
+left join lateral (
+    select n.membership from membership_person n join membership s on s.id = n.membership and s.status = 'active'
+    where n.customer = p.customer and n.left_at is null order by n.joined_at limit 1
+) m on true
+where p.kind = 'email' and p.key = any($1::text[]) and p.status = 'verified'
+"""
+_LOCK = """
+select id, status, deficit, figures_until from membership where id = any($1::uuid[]) order by id for no key update
+"""
+_PEOPLE = """
+select membership, customer, eligible_from from membership_person
+where membership = any($1::uuid[]) and left_at is null
+"""
+# The set form of what `store._RECORD_PARTS` does for one sale. Sales of one membership are summed before its row is
+# raised, as an update may touch a row once only.
+_RECORD_MANY = """
+with sent as (
+    select * from jsonb_to_recordset($3::jsonb) as o(
+        id uuid, external_id text, number text, store_code text, completed_at timestamptz, currency text, net_minor int8,
+        tax_minor int8, content_hash bytea, points int8, skipped_reason text, rule_version_id uuid,
+        assignment_reason text, state text, revision int4, customer_id uuid, membership_id uuid, entry_id uuid,
+        audit_id uuid, available_at timestamptz, expires_at timestamptz)
+), new_orders as (
+    insert into orders (id, connection, external_id, number, store, completed_at, currency, net_minor, tax_minor,
+                        content_hash, customer, membership, points, skipped_reason, rule_version, assignment_reason,
+                        state, revision, created_at)
+    select o.id, $1, o.external_id, o.number, s.id, o.completed_at, o.currency, o.net_minor, o.tax_minor, o.content_hash,
+           o.customer_id, o.membership_id, o.points, o.skipped_reason, o.rule_version_id, o.assignment_reason, o.state,
+           o.revision, $2
+    from sent o join store s on s.code = o.store_code
+    order by o.external_id
+    on conflict (connection, external_id) do nothing
+    returning id
+), posted as (
+    select o.* from sent o join new_orders using (id)
+), new_lines as (
+    insert into order_line (id, "order", position, line_id, sku, description, category, quantity, net_minor, tax_minor,
+                            points, rule)
+    select l.id, l.order_id, l.position, l.line_id, l.sku, l.description, l.category, l.quantity, l.net_minor,
+           l.tax_minor, l.points, l.rule
+    from jsonb_to_recordset($4::jsonb) as l(
+        id uuid, order_id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
+        net_minor int8, tax_minor int8, points int8, rule text)
+    join new_orders o on o.id = l.order_id
+), earning as (
+    select * from posted where membership_id is not null and points > 0
+), entries as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order",
+                              rule_version, actor_kind, actor_id)
+    select entry_id, membership_id, 'EARN', points, completed_at, $2, 'order:' || id || ':1', customer_id, id,
+           rule_version_id, $5, $6::uuid
+    from earning
+), lots as (
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
+    select entry_id, membership_id, points, points, completed_at, available_at, expires_at from earning
+), sums as (
+    select membership_id, sum(points)::bigint as points,
+           coalesce(sum(points) filter (where available_at <= $2 and coalesce(expires_at > $2, true)), 0)::bigint as available,
+           coalesce(sum(points) filter (where available_at > $2), 0)::bigint as pending,
+           least(min(available_at) filter (where available_at > $2), min(expires_at) filter (where expires_at > $2)) as until
+    from earning group by membership_id
+), raised as (
+    update membership m
+    set balance = balance + s.points, lifetime = lifetime + s.points, available = m.available + s.available,
+        pending = m.pending + s.pending, figures_until = least(m.figures_until, s.until), version = version + 1
+    from sums s where m.id = s.membership_id
+), marked as (
+    update audience_contact contact
+    set dirty_seq = contact.dirty_seq + 1,
+        dirty_at = case when contact.dirty_seq > contact.pushed_seq then contact.dirty_at else $2 end
+    from (
+        select c.id from audience_contact c
+        where c.state = 'live' and c.customer in (
+            select p.customer from membership_person p
+            where p.left_at is null and p.membership in (select membership_id from posted where membership_id is not null))
+        order by c.id for update of c
+    ) chosen
+    where contact.id = chosen.id
+), audited as (
+    insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id, request_id)
+    select audit_id, $2, $5, $6::uuid, 'order.posted', 'order', id, customer_id, $7 from posted
+)
+select id from new_orders
+"""
+_REFRESH_MANY = """
+update membership m
+set available = f.available, pending = f.pending, figures_until = f.until
+from (
+    select membership,
+           coalesce(sum(remaining) filter (where available_at <= $2 and (expires_at is null or expires_at > $2)), 0) as available,
+           coalesce(sum(remaining) filter (where available_at > $2), 0) as pending,
+           least(min(available_at) filter (where available_at > $2), min(expires_at) filter (where expires_at > $2)) as until
+    from lot where membership = any($1::uuid[]) and remaining > 0 group by membership
+) f
+where m.id = f.membership
+"""
+
+
+class BatchRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A sale to write whose customer and membership are decided."""
+
+    record: OrderRecord
+    customer_id: UUID | None
+    membership_id: UUID | None
+
+
+async def list_known(connection_id: UUID, external_ids: Sequence[str]) -> list[Row]:
+    """Return the orders that this till system sent before, with the membership in which their points live."""
+    return await DB.fetch(_KNOWN, connection_id, list(external_ids))
+
+
+async def list_stores(codes: Collection[str]) -> set[str]:
+    """Return those of the codes that are of a store."""
+    return {row["code"] for row in await DB.fetch(_STORES, list(codes))}
+
+
+async def resolve_cards(codes: Collection[str]) -> dict[str, Row]:
+    """Return customer and membership by the code of an active card."""
+    return {row["found_by"]: row for row in await DB.fetch(_CARDS, list(codes))} if codes else {}
+
+
+async def resolve_emails(keys: Collection[str]) -> dict[str, Row]:
+    """Return customer and membership by the key of a proven address."""
+    return {row["found_by"]: row for row in await DB.fetch(_EMAILS, list(keys))} if keys else {}
+
+
+async def lock_memberships(ids: Collection[UUID]) -> dict[UUID, Row]:
+    """Lock memberships in the order of their ids and return their state."""
+    return {row["id"]: row for row in await DB.fetch(_LOCK, list(ids))} if ids else {}
+
+
+async def list_people(membership_ids: Collection[UUID]) -> list[Row]:
+    """Return who is in these memberships, and from when their sales count."""
+    return await DB.fetch(_PEOPLE, list(membership_ids)) if membership_ids else []
+
+
+async def record_many(ctx: Context, connection_id: UUID, batch: Sequence[BatchRecord]) -> set[UUID]:
+    """Write sales and return the ids of those that were new; memberships are locked and owe nothing."""
+    orders = [_order(one) for one in batch]
+    lines = [
+        {**msgspec.to_builtins(line), "order_id": str(one.record.id)} for one in batch for line in one.record.lines
+    ]
+    rows = await DB.fetch(
+        _RECORD_MANY,
+        connection_id,
+        ctx.now,
+        msgspec.json.encode(orders).decode(),
+        msgspec.json.encode(lines).decode(),
+        ctx.actor.kind,
+        ctx.actor.id,
+        ctx.request_id,
+    )
+    if rows:
+        await wake_worker(ctx)
+    return {row["id"] for row in rows}
+
+
+async def refresh_many(membership_ids: Collection[UUID], now: datetime) -> None:
+    """Sum the live lots of memberships into their cached figures."""
+    if membership_ids:
+        await DB.fetch(_REFRESH_MANY, list(membership_ids), now)
+
+
+def _order(one: BatchRecord) -> dict[str, object]:
+    record = one.record
+    return {
+        "id": record.id,
+        "external_id": record.external_id,
+        "number": record.number,
+        "store_code": record.store_code,
+        "completed_at": record.completed_at,
+        "currency": record.currency,
+        "net_minor": record.net_minor,
+        "tax_minor": record.tax_minor,
+        "content_hash": f"\\x{record.content_hash.hex()}",
+        "points": record.points,
+        "skipped_reason": record.skipped_reason,
+        "rule_version_id": record.rule_version_id,
+        "assignment_reason": record.assignment_reason,
+        "state": record.state,
+        "revision": record.revision,
+        "customer_id": one.customer_id,
+        "membership_id": one.membership_id,
+        "entry_id": record.entry_id,
+        "audit_id": new_id(),
+        "available_at": record.available_at,
+        "expires_at": record.expires_at,
+    }
