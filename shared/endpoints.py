@@ -7,8 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared import adjustments, members, pos, rewards, staff
-from shared import limits
+from shared import adjustments, limits, members, pos, programmes, rewards, staff
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -121,6 +120,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="resume_audience", method="POST", path="/v1/staff/audience/resume", caller=_S, status=202, response=staff.AudienceStatus, permission=_P.AUDIENCE_REPAIR),
     Endpoint(operation="list_audit", method="GET", path="/v1/staff/audit", caller=_S, response=staff.AuditPage, permission=_P.AUDIT_READ, query=(*_PAGE, "customer_id", "actor_id")),
     Endpoint(operation="list_programmes", method="GET", path="/v1/staff/programmes", caller=_S, response=staff.ProgrammeList, permission=_P.PROGRAMME_READ),
+    Endpoint(operation="list_rule_versions", method="GET", path="/v1/staff/programmes/{programme_id}/rules", caller=_S, response=programmes.RuleVersionList, permission=_P.PROGRAMME_READ),
+    Endpoint(operation="preview_rules", method="POST", path="/v1/staff/programmes/{programme_id}/rules/preview", caller=_S, request=programmes.RulesProposal, response=programmes.RulesPreview, permission=_P.PROGRAMME_EDIT),
+    Endpoint(operation="publish_rules", method="POST", path="/v1/staff/programmes/{programme_id}/rules", caller=_S, status=201, request=programmes.RulesPublication, response=programmes.RuleVersionView, permission=_P.PROGRAMME_EDIT, idempotent=True),
     Endpoint(operation="list_rewards", method="GET", path="/v1/staff/rewards", caller=_S, response=rewards.RewardList, permission=_P.PROGRAMME_READ),
     Endpoint(operation="create_reward", method="POST", path="/v1/staff/rewards", caller=_S, status=201, request=rewards.NewReward, response=rewards.RewardView, permission=_P.REWARD_MANAGE),
     Endpoint(operation="change_reward", method="PATCH", path="/v1/staff/rewards/{reward_id}", caller=_S, request=rewards.RewardChange, response=rewards.RewardView, permission=_P.REWARD_MANAGE),

@@ -28,6 +28,7 @@ class Permission(StrEnum):
     AUDIENCE_REPAIR = "audience.repair"
     AUDIT_READ = "audit.read"
     PROGRAMME_READ = "programme.read"
+    PROGRAMME_EDIT = "programme.edit"
     POINTS_ADJUST = "points.adjust"
     POINTS_APPROVE = "points.approve"
     ADJUSTMENT_READ = "adjustment.read"

@@ -29,6 +29,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.AUDIENCE_READ,
             Permission.AUDIENCE_REPAIR,
             Permission.AUDIT_READ,
+            Permission.PROGRAMME_EDIT,
             Permission.POINTS_APPROVE,
             Permission.REPORT_READ,
         }

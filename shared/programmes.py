@@ -2,11 +2,12 @@
 
 from datetime import datetime
 from typing import Annotated, Literal
+from uuid import UUID
 
 from msgspec import Meta
 
 from shared import limits
-from shared.base import Request
+from shared.base import Hash, Reason, Request, View
 
 Percent = Annotated[int, Meta(ge=0, le=10_000)]
 PointsUpTo = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -123,3 +124,80 @@ class EarningRules(Request, frozen=True, kw_only=True):
     bonuses: BonusRules = BonusRules()
     pending_days: Annotated[int, Meta(ge=0, le=365)] = 0
     expiry: Expiry = Expiry()
+
+
+class RulesProposal(Request, frozen=True, kw_only=True):
+    """New rules, or those of an old version again, and the past sales to try them on.
+
+    Args:
+        valid_from: None for at once.
+        since: The sales of the preview were completed from here on.
+        until: And before here; None for now.
+    """
+
+    rules: EarningRules | None = None
+    from_version: Annotated[int, Meta(ge=1, le=limits.VERSION_MAX)] | None = None
+    valid_from: datetime | None = None
+    since: datetime
+    until: datetime | None = None
+
+
+class RulesPublication(Request, frozen=True, kw_only=True):
+    """New rules, or those of an old version again, to be put in force as they were previewed."""
+
+    rules: EarningRules | None = None
+    from_version: Annotated[int, Meta(ge=1, le=limits.VERSION_MAX)] | None = None
+    valid_from: datetime | None = None
+    reason: Reason
+    preview_hash: Hash | None = None
+
+
+class RulesEffect(View, frozen=True, kw_only=True):
+    """What the sales of one store and month (`2026-03`, in the programme's zone) earned then and would earn now."""
+
+    store_code: str
+    store_name: str
+    month: str
+    orders: int
+    points_then: int
+    points_now: int
+
+
+class RulesPreview(View, frozen=True, kw_only=True):
+    """What past sales would have earned under new rules; nothing has changed.
+
+    `cost_minor` is what the points on top are worth in the dearest reward a point can buy, None without rewards. A
+    preview that ran out of time is not `is_complete` and has counted the sales before `counted_until`.
+    """
+
+    rules: EarningRules
+    warnings: tuple[str, ...]
+    orders: int
+    orders_changed: int
+    points_then: int
+    points_now: int
+    cost_minor: int | None
+    currency: str
+    effects: tuple[RulesEffect, ...]
+    is_complete: bool
+    counted_until: datetime
+    orders_left: int
+    preview_hash: str
+
+
+class RuleVersionView(View, frozen=True, kw_only=True):
+    """A version of the rules: in force (`current`), still to come (`future`) or over (`past`)."""
+
+    id: UUID
+    version: int
+    state: Literal["past", "current", "future"]
+    valid_from: datetime
+    created_at: datetime
+    created_by: str | None
+    rules: EarningRules
+
+
+class RuleVersionList(View, frozen=True, kw_only=True):
+    """All versions, newest first."""
+
+    items: tuple[RuleVersionView, ...]

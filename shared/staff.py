@@ -301,6 +301,7 @@ class Undo(Request, frozen=True, kw_only=True):
 class ProgrammeView(View, frozen=True, kw_only=True):
     """A programme and the rules in force."""
 
+    id: UUID | None = None
     code: str
     name: str
     zone: str

@@ -2,13 +2,24 @@
 
 import msgspec
 
-from shared import adjustments, members, pos, rewards, staff
+from shared import adjustments, members, pos, programmes, rewards, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
 _PASSWORD = "wandering-teapot-71-gulls"  # noqa: S105  # an invented one
 _NEW_PASSWORD = "seven-lanterns-over-quay-9"  # noqa: S105  # an invented one
 _PREVIEW_HASH = "paste-the-preview_hash-of-the-preview"
+
+_RULES: dict[str, object] = {
+    "points": 1,
+    "per_minor": 100,
+    "basis": "gross",
+    "categories": [{"category": "gift cards", "percent": 0}],
+    "promotions": [{"code": "double-tuesday", "name": "Double Tuesday", "percent": 200, "weekdays": ["tue"]}],
+    "tiers": {"levels": [{"name": "Gold", "from_points": 1000, "percent": 150}]},
+    "bonuses": {"sign_up": 50},
+    "expiry": {"kind": "days", "days": 365},
+}
 
 EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     members.SignUp: {
@@ -132,4 +143,10 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     adjustments.AdjustmentDecision: {"preview_hash": _PREVIEW_HASH, "note": "Saw the receipts"},
     adjustments.AdjustmentRefusal: {"reason": "No receipt to be seen"},
     staff.Undo: {"reason": "The customer rang: not their wish"},
+    programmes.RulesProposal: {"rules": _RULES, "since": "2026-01-01T00:00:00+00:00"},
+    programmes.RulesPublication: {
+        "rules": _RULES,
+        "reason": "Spring promotion, agreed with the owner",
+        "preview_hash": _PREVIEW_HASH,
+    },
 }

@@ -5,7 +5,7 @@ from shared.problems import Code
 
 _CLOSED = (Code.CUSTOMER_BLOCKED, Code.CUSTOMER_MERGED, Code.CUSTOMER_ERASED)
 _STAFF_CHANGE = (Code.EMAIL_INVALID, Code.EMAIL_SAME, Code.SELF_DEALING)
-_EXECUTION = (*_STAFF_CHANGE, *_CLOSED, Code.EMAIL_TAKEN, Code.PREVIEW_STALE)
+_EXECUTION = (*_STAFF_CHANGE, *_CLOSED, Code.EMAIL_TAKEN, Code.PREVIEW_STALE, Code.OPEN_HOLD)
 _SPENDING = (Code.INSUFFICIENT_POINTS, Code.REDEMPTION_HELD, Code.REDEMPTION_LIMIT, Code.MEMBERSHIP_CLOSED)
 _TILL = (Code.STORE_UNKNOWN, Code.CURRENCY_MISMATCH)
 _PRESENCE = (Code.PRESENCE_NEEDED, Code.PRESENCE_WRONG, Code.RATE_LIMITED)
@@ -21,7 +21,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "refresh_session": (Code.NOT_SIGNED_IN,),
     "request_password_reset": (Code.EMAIL_INVALID, Code.RATE_LIMITED),
     "confirm_password_reset": (Code.PASSWORD_WEAK, Code.TOKEN_EXPIRED),
-    "confirm_email_change": (Code.TOKEN_EXPIRED, Code.EMAIL_TAKEN),
+    "confirm_email_change": (Code.TOKEN_EXPIRED, Code.EMAIL_TAKEN, Code.OPEN_HOLD),
     "cancel_email_change": (Code.TOKEN_EXPIRED, Code.UNDO_EXPIRED, Code.UNDO_NOT_LAST, Code.EMAIL_TAKEN),
     "staff_sign_in": (Code.SIGN_IN_FAILED, Code.RATE_LIMITED),
     "accept_staff_invitation": (Code.PASSWORD_WEAK, Code.TOKEN_EXPIRED),
@@ -38,6 +38,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.EMAIL_INVALID,
         Code.ORDER_CONFLICT,
     ),
+    "publish_rules": (Code.PREVIEW_STALE,),
     "pos_lookup": (Code.EMAIL_INVALID, Code.NOT_FOUND),
     "issue_my_voucher": (Code.REWARD_UNAVAILABLE, *_SPENDING, *_PASSWORD_AGAIN),
     "get_my_presence_code": (Code.NOT_FOUND,),

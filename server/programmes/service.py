@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from server.db.engine import DB, Row
-from server.errors import RegularsError
+from server.errors import NotFound, RegularsError
 from server.programmes import store
 from shared.programmes import EarningRules
 from shared.staff import ProgrammeList, ProgrammeView
@@ -45,7 +45,30 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
         return next((version for version in self.rule_versions if version.valid_from <= at), None)
 
 
+_CACHED_MAX = 100
+
 _cache: dict[str, Programme] = {}
+_cache_by_id: dict[tuple[str, UUID], Programme] = {}
+
+
+async def get_programme(programme_id: UUID, *, fresh: bool = False) -> Programme:
+    """Return a programme; kept in memory like the default one.
+
+    Raises:
+        NotFound: There is no such programme.
+    """
+    key = (str(DB.config["dsn"]), programme_id)
+    cached = _cache_by_id.get(key)
+    if cached is None or fresh:
+        row = await store.find_programme(programme_id)
+        if row is None:
+            raise NotFound
+        cached = await _load(row)
+        # A shop has a handful of programmes; what is more belongs to databases that are gone.
+        if len(_cache_by_id) >= _CACHED_MAX:
+            _cache_by_id.clear()
+        _cache_by_id[key] = cached
+    return cached
 
 
 async def get_default_programme(*, fresh: bool = False) -> Programme:
@@ -77,6 +100,7 @@ async def list_views(now: datetime) -> ProgrammeList:
         current = programme.rules_at(now)
         views.append(
             ProgrammeView(
+                id=programme.id,
                 code=programme.code,
                 name=programme.name,
                 zone=programme.zone,

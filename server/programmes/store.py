@@ -1,7 +1,9 @@
 """SQL of programmes and their rule versions."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -9,13 +11,53 @@ import msgspec
 from server.context import Context
 from server.db.engine import DB, Row
 from server.db.ids import new_id
+from server.programmes.rules import EarningLine
+from server.programmes.trial import PastOrder
+from shared.enums import SkippedReason
 from shared.programmes import EarningRules
+
+DECIDED_BY_RULES = (
+    SkippedReason.EXCLUDED_ITEMS,
+    SkippedReason.BELOW_MINIMUM,
+    SkippedReason.STORED_VALUE,
+    SkippedReason.PAID_WITH_POINTS,
+    SkippedReason.CAP_REACHED,
+)
+_ORDERS_AT_ONCE = 100  # Few, as other requests wait while a batch is counted.
 
 _DEFAULT = "select * from programme where is_default"
 _ALL = "select * from programme order by code limit 100"
+_BY_ID = "select * from programme where id = $1"
 _VERSIONS = (
     "select id, version, valid_from, body from rule_version where programme = $1 order by valid_from desc, version desc"
 )
+_HISTORY = """
+select r.id, r.version, r.valid_from, r.body, r.created_at, s.name as created_by
+from rule_version r left join staff_member s on s.id = r.created_by
+where r.programme = $1 order by r.version desc limit 1000
+"""
+# Sales that rules decided on: those skipped for other reasons (before the start, not a member) earn nothing under any.
+_TRIED = """
+from orders o
+join membership m on m.id = o.membership and m.programme = $1
+join store s on s.id = o.store
+where o.completed_at >= $2 and o.completed_at < $3 and o.state = 'completed'
+  and (o.skipped_reason is null or o.skipped_reason = any($4::text[]))
+"""
+_COUNT_TRIED = f"select count(*)::int {_TRIED}"
+_PAST_ORDERS = f"""
+select o.membership, o.completed_at, o.points, s.code, s.name,
+       coalesce((select t.tier from tier_change t where t.membership = o.membership and t.at <= o.completed_at
+                 order by t.at desc, t.id desc limit 1), '') as tier,
+       array(select row(l.sku, l.category, l.quantity, l.net_minor, l.tax_minor, l.stored_value, l.points_paid_minor)
+             from order_line l where l."order" = o.id order by l.position) as lines
+{_TRIED}
+order by o.completed_at, o.id
+"""
+_POINT_VALUE = """
+select max(value_minor::numeric / points_cost) from reward
+where programme = $1 and status = 'active' and value_minor > 0 and points_cost > 0
+"""
 _INSERT = """
 insert into programme (id, code, name, unit_one, unit_many, zone, currency, launch_at, is_default, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -39,6 +81,68 @@ async def find_default() -> Row | None:
 async def list_programmes() -> list[Row]:
     """Return all programmes by code."""
     return await DB.fetch(_ALL)
+
+
+async def find_programme(programme_id: UUID) -> Row | None:
+    """Return a programme."""
+    return await DB.fetch_row(_BY_ID, programme_id)
+
+
+async def lock_programme(programme_id: UUID) -> None:
+    """Lock a programme, so that its rules change one after the other."""
+    await DB.fetch("select 1 from programme where id = $1 for no key update", programme_id)
+
+
+async def list_history(programme_id: UUID) -> list[Row]:
+    """Return a programme's rule versions with who made them, newest first."""
+    return await DB.fetch(_HISTORY, programme_id)
+
+
+async def begin_reading(seconds: float) -> None:
+    """Bind the transaction to reading, and every statement of it to a time."""
+    await DB.fetch("set transaction read only")
+    await DB.fetch(f"set local statement_timeout = {int(seconds * 1000)}")
+
+
+async def count_past_orders(programme_id: UUID, since: datetime, until: datetime) -> int:
+    """Return how many sales of a period rules decided on."""
+    count = await DB.fetch_value(_COUNT_TRIED, programme_id, since, until, list(DECIDED_BY_RULES))
+    assert isinstance(count, int)
+    return count
+
+
+async def stream_past_orders(programme_id: UUID, since: datetime, until: datetime) -> AsyncIterator[PastOrder]:
+    """Yield those sales in the order of their completion, in the caller's transaction."""
+    async with DB.connection() as connection:
+        arguments = (programme_id, since, until, list(DECIDED_BY_RULES))
+        async for row in connection.cursor(_PAST_ORDERS, *arguments, prefetch=_ORDERS_AT_ONCE):
+            yield PastOrder(
+                membership_id=row["membership"],
+                store_code=row["code"],
+                store_name=row["name"],
+                completed_at=row["completed_at"],
+                points=row["points"],
+                tier=row["tier"],
+                lines=tuple(_past_line(*line) for line in row["lines"]),
+            )
+
+
+def _past_line(
+    sku: str, category: str, quantity: Decimal, net_minor: int, tax_minor: int, *rest: object
+) -> EarningLine:
+    stored_value, points_paid_minor = rest
+    assert isinstance(points_paid_minor, int)
+    return EarningLine(
+        sku=sku, category=category, quantity=quantity, net_minor=net_minor, tax_minor=tax_minor,
+        stored_value=bool(stored_value), points_paid_minor=points_paid_minor,
+    )  # fmt: skip
+
+
+async def get_point_value(programme_id: UUID) -> Decimal | None:
+    """Return what a point is worth at most in a reward, in minor units; None where rewards have no value."""
+    value = await DB.fetch_value(_POINT_VALUE, programme_id)
+    assert value is None or isinstance(value, Decimal)
+    return value
 
 
 async def list_versions(programme_id: UUID) -> list[Row]:

@@ -36,6 +36,7 @@ class Shop:
         self.ben: SignedUp
         self.till_customer_id = UUID(int=0)
         self.contact_id = UUID(int=0)
+        self.programme_id = UUID(int=0)
         self.reward_id = UUID(int=0)
         self.voucher_id = UUID(int=0)
         self.hold_id = UUID(int=0)
@@ -54,6 +55,7 @@ class Shop:
             await self.send("register_customer", json={"given_name": "Cy", "email": "cy@shop.test"}), 201
         )
         self.till_customer_id = UUID(registered["id"])
+        self.programme_id = await self._id("select id from programme where is_default")
         self.contact_id = await self._id("select id from audience_contact where customer = $1", self.ana.customer_id)
         await self._fill_rewards()
         await self.world.run_jobs()
@@ -117,6 +119,7 @@ class Shop:
             "session_id": self.ana.tokens["session_id"],
             "change_id": new_id(),
             "contact_id": self.contact_id,
+            "programme_id": self.programme_id,
             "adjustment_id": new_id(),
             "reward_id": self.reward_id,
             "voucher_id": self.voucher_id,

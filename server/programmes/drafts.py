@@ -1,0 +1,94 @@
+"""What rules must look like before they can be put in force: pure functions."""
+
+from collections.abc import Collection, Iterable, Iterator
+
+from shared.problems import FieldProblem
+from shared.programmes import CategoryRule, EarningRules, Promotion, SkuRule
+
+_TWICE = "This is given twice."
+
+
+def list_problems(rules: EarningRules, *, store_codes: Collection[str]) -> list[FieldProblem]:
+    """Return everything that is wrong with rules beyond the form of their fields, each by its path below `rules`."""
+    return [
+        *_repeated("categories", "category", (rule.category.casefold() for rule in rules.categories)),
+        *_repeated("skus", "sku", (rule.sku for rule in rules.skus)),
+        *_two_ways("categories", rules.categories),
+        *_two_ways("skus", rules.skus),
+        *_tier_problems(rules),
+        *_repeated("promotions", "code", (promotion.code for promotion in rules.promotions)),
+        *(
+            problem
+            for place, promotion in enumerate(rules.promotions)
+            for problem in _promotion_problems(f"rules.promotions[{place}]", promotion, rules, store_codes)
+        ),
+        *_expiry_problems(rules),
+    ]
+
+
+def list_warnings(rules: EarningRules) -> list[str]:
+    """Return what is allowed and worth a second look."""
+    warnings = []
+    if not (
+        rules.points
+        or rules.visit_points
+        or any(rule.points for rule in rules.categories)
+        or any(rule.points for rule in rules.skus)
+    ):
+        warnings.append("No sale earns anything under these rules.")
+    if rules.order_points_max == 0 or rules.day_points_max == 0:
+        warnings.append("A cap of 0 points lets nobody earn anything.")
+    if rules.tiers.levels:
+        warnings.append("The preview counts every sale in the tier that the member had then.")
+    return warnings
+
+
+def _repeated(where: str, field: str, keys: Iterable[str]) -> Iterator[FieldProblem]:
+    seen: set[str] = set()
+    for place, key in enumerate(keys):
+        if key in seen:
+            yield FieldProblem(field=f"rules.{where}[{place}].{field}", detail=_TWICE)
+        seen.add(key)
+
+
+def _two_ways(where: str, rules: Iterable[CategoryRule | SkuRule]) -> Iterator[FieldProblem]:
+    for place, rule in enumerate(rules):
+        if rule.points is not None and rule.percent != 100:
+            detail = "Give either a percentage or points a piece."
+            yield FieldProblem(field=f"rules.{where}[{place}].points", detail=detail)
+
+
+def _tier_problems(rules: EarningRules) -> Iterator[FieldProblem]:
+    levels = rules.tiers.levels
+    yield from _repeated("tiers.levels", "name", (level.name for level in levels))
+    for place in range(1, len(levels)):
+        if levels[place].from_points <= levels[place - 1].from_points:
+            detail = "Tiers are listed from the lowest to the highest."
+            yield FieldProblem(field=f"rules.tiers.levels[{place}].from_points", detail=detail)
+
+
+def _promotion_problems(
+    path: str, promotion: Promotion, rules: EarningRules, store_codes: Collection[str]
+) -> Iterator[FieldProblem]:
+    if (promotion.percent != 100) == (promotion.points > 0):
+        yield FieldProblem(field=f"{path}.percent", detail="Give either a percentage other than 100 or points to add.")
+    for name, at in (("from_at", promotion.from_at), ("until_at", promotion.until_at)):
+        if at is not None and at.tzinfo is None:
+            yield FieldProblem(field=f"{path}.{name}", detail="Give the time with its offset from UTC.")
+            return
+    if promotion.from_at and promotion.until_at and promotion.until_at <= promotion.from_at:
+        yield FieldProblem(field=f"{path}.until_at", detail="A promotion ends after it begins.")
+    if promotion.until_hour <= promotion.from_hour:
+        yield FieldProblem(field=f"{path}.until_hour", detail="The last hour comes after the first, on the same day.")
+    tiers = {level.name for level in rules.tiers.levels}
+    for place, code in enumerate(promotion.stores):
+        if code not in store_codes:
+            yield FieldProblem(field=f"{path}.stores[{place}]", detail="We do not know this store.")
+    for place, tier in enumerate(promotion.tiers):
+        if tier not in tiers:
+            yield FieldProblem(field=f"{path}.tiers[{place}]", detail="There is no such tier in these rules.")
+
+
+def _expiry_problems(rules: EarningRules) -> Iterator[FieldProblem]:
+    if rules.expiry.kind == "never" and rules.expiry.days:
+        yield FieldProblem(field="rules.expiry.days", detail="Points that never lapse have no days.")
