@@ -28,6 +28,7 @@ from server.housekeeping import delete_outdated, requeue_stuck_mails
 from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail, send_mail
+from server.rewards.holds import tidy
 
 if TYPE_CHECKING:
     from server.audience.gateway import Mailchimp
@@ -63,6 +64,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
     handlers: dict[str, Handler] = {MAIL_JOB: partial(_send_mail, tools), PUSH_JOB: _do_nothing}
     sweeps: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
+        ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
     ]
     if pusher is not None:

@@ -18,7 +18,7 @@ from server.errors import Refused
 from server.ledger.service import transfer_lots
 from server.memberships.service import issue_card
 from server.memberships.store import lock_memberships
-from server.rewards.service import ReissuedVoucher, reissue_vouchers
+from server.rewards.service import ReissuedVoucher, check_no_open_hold, reissue_vouchers, release_open_holds
 from shared.problems import Code
 
 
@@ -32,10 +32,15 @@ class Reissue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def reissue_account(ctx: Context, customer_id: UUID, operation_id: UUID) -> Reissue:
-    """Give a customer new cards, and a new membership for each that nobody shares, with the same points."""
+    """Give a customer new cards, and a new membership for each that nobody shares, with the same points.
+
+    Raises:
+        Refused: OPEN_HOLD, a sale is being paid with the customer's points or voucher just now.
+    """
     await lock_memberships([membership.id for membership in await store.list_memberships(customer_id)])
     # Read again: under the locks nobody joins or leaves.
     memberships = await store.list_memberships(customer_id)
+    await check_no_open_hold(ctx, [membership.id for membership in memberships], customer_id=customer_id)
     moved = tuple(
         [
             await _replace_membership(ctx, membership, operation_id)
@@ -68,6 +73,8 @@ async def restore_account(ctx: Context, change: Change) -> Reissue:
     effects = change.effects
     ids = [one for move in effects.memberships for one in (move.old_id, move.new_id)]
     rows = {row["id"]: row for row in await lock_memberships([*ids, *effects.shared_ids])}
+    # Whoever holds points at a till now may be the thief whom this stops, so nothing waits for that sale.
+    await release_open_holds(ctx, list(rows), customer_id=change.customer_id)
     for move in effects.memberships:
         new, old = rows[move.new_id], rows[move.old_id]
         is_alone = await store.list_people(move.new_id) == [change.customer_id]

@@ -164,6 +164,51 @@ select 'customer ' || customer as row, count(*)::text || ' live contacts' as fou
 from audience_contact where state = 'live' group by customer having count(*) > 1
 """
 
+_SPENDING = """
+select 'ledger_entry ' || e.id as row, coalesce(a.points, 0) || ' from lots' as found, (-e.points)::text as expected
+from ledger_entry e
+left join (select debit_entry, sum(points) as points from allocation group by debit_entry) a on a.debit_entry = e.id
+where e.kind = 'REDEEM' and a.points is distinct from -e.points
+"""
+_HOLDS = """
+select 'hold ' || h.id as row, coalesce((-e.points)::text, 'no REDEEM') as found, h.points::text as expected
+from hold h
+left join ledger_entry e
+  on e.id = h.entry and e.kind = 'REDEEM' and e.membership = h.membership and e.source_key = 'hold:' || h.id
+where h.voucher is null and h.state in ('captured', 'undone') and -e.points is distinct from h.points
+union all
+select 'ledger_entry ' || e.id, -e.points || ' spent', 'a captured hold'
+from ledger_entry e left join hold h on h.entry = e.id
+where e.kind = 'REDEEM' and e.source_key like 'hold:%' and h.id is null
+"""
+# A reissued voucher is void and its successor names the same entry; so one at most is alive for what was spent once.
+_VOUCHERS = """
+select 'voucher ' || v.id as row, (-e.points)::text as found, v.points_cost::text as expected
+from voucher v join ledger_entry e on e.id = v.issue_entry
+where e.kind <> 'REDEEM' or e.points <> -v.points_cost
+union all
+select 'ledger_entry ' || e.id, count(v.id) || ' vouchers', '1 voucher, or all of them void'
+from ledger_entry e left join voucher v on v.issue_entry = e.id
+where e.kind = 'REDEEM' and e.source_key like 'voucher:%'
+group by e.id having count(v.id) = 0 or count(v.id) filter (where v.status <> 'void') > 1
+union all
+select 'voucher ' || v.id, coalesce(sum(r.points), 0) || ' given back', v.points_cost::text
+from voucher v left join ledger_entry r on r.related_entry = v.issue_entry and r.kind = 'RESTORE'
+where v.void_reason = 'cancelled' and v.issue_entry is not null
+group by v.id, v.points_cost having coalesce(sum(r.points), 0) <> v.points_cost
+"""
+_VOUCHER_STATES = """
+select 'voucher ' || v.id as row, v.status as found, h.state || ' by hold ' || h.id as expected
+from hold h join voucher v on v.id = h.voucher
+where (h.state = 'open' and v.status <> 'held') or (h.state = 'captured' and v.status <> 'redeemed')
+union all
+select 'voucher ' || v.id, v.status, 'a hold that says so'
+from voucher v
+where v.issue_entry is not null and v.status in ('held', 'redeemed')
+  and not exists (select from hold h where h.voucher = v.id
+                  and h.state = case v.status when 'held' then 'open' else 'captured' end)
+"""
+
 _FIRST_WRONG_ROW = "select * from ({}) wrong order by row limit 1"
 
 CHECKS: tuple[Check, ...] = (
@@ -180,6 +225,10 @@ CHECKS: tuple[Check, ...] = (
     Check(name="every former assignment of an order is kept", sql=_ASSIGNMENTS),
     Check(name="nothing was earned before the membership began", sql=_START_DATE),
     Check(name="transfers come in pairs of equal points and dates", sql=_TRANSFERS),
+    Check(name="spending is covered by lots and never makes a debt", sql=_SPENDING),
+    Check(name="a captured hold spent exactly its points", sql=_HOLDS),
+    Check(name="a voucher stands for the points that it cost", sql=_VOUCHERS),
+    Check(name="a voucher is held or used where a hold says so", sql=_VOUCHER_STATES),
     Check(name="every active membership has one owner", sql=_OWNERS),
     Check(name="merged and erased customers have no way in", sql=_GONE),
     Check(name="a customer has one live audience contact at most", sql=_CONTACTS),

@@ -11,7 +11,7 @@ from uuid import UUID
 from server.audience.marks import mark_membership
 from server.audit.store import record
 from server.auth import Key
-from server.context import Context
+from server.context import Context, Tools
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Invalid, NotFound, NotPermitted, Refused
@@ -40,6 +40,7 @@ from shared.problems import Code, FieldProblem
 from shared.rewards import CaptureHold, HoldState, HoldView, NewHold, Quote, QuoteRequest, RewardKind
 
 _BY_CARD, _PROVEN = "spent_by_card", "spent_as_money"
+_TIDY_AT_ONCE = 500
 
 
 async def quote(ctx: Context, key: Key, form: QuoteRequest) -> Quote:
@@ -175,6 +176,14 @@ async def undo_capture(ctx: Context, membership: Row, hold_id: UUID, *, source_k
     given = await give_back(ctx, membership, points, origin, spent_entry_id=hold["entry"], grace=terms.grace)
     await _record(ctx, "hold.undone", hold, {"source": source_key, "points": given})
     return given
+
+
+async def tidy(tools: Tools) -> None:
+    """End holds and vouchers whose time is over, batch by batch. Nothing depends on when this runs."""
+    now = tools.clock.now()
+    for step in (store.lapse_holds, store.expire_vouchers):
+        while await step(now, _TIDY_AT_ONCE):
+            pass
 
 
 async def _hold_points(

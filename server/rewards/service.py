@@ -1,5 +1,6 @@
 """Vouchers and holds when an account is closed and opened anew, and how a voucher's code is made."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -48,13 +49,16 @@ async def reissue_vouchers(
     return tuple(reissued)
 
 
-async def check_no_open_hold(ctx: Context, membership_ids: list[UUID]) -> None:
+async def check_no_open_hold(ctx: Context, membership_ids: Sequence[UUID], *, customer_id: UUID | None = None) -> None:
     """Refuse while a sale is being paid from one of these locked memberships; holds whose time is over are ended.
+
+    Args:
+        customer_id: Whose holds count; those of all people in the memberships without it.
 
     Raises:
         Refused: OPEN_HOLD, naming store and sale in `data`.
     """
-    for hold in await hold_store.lock_open_holds(membership_ids):
+    for hold in await hold_store.lock_open_holds(list(membership_ids), customer_id):
         if hold["expires_at"] > ctx.now:
             data = {
                 "store": hold["store_name"],
@@ -65,9 +69,9 @@ async def check_no_open_hold(ctx: Context, membership_ids: list[UUID]) -> None:
         await end_hold(ctx, hold, HoldState.LAPSED)
 
 
-async def release_open_holds(ctx: Context, membership_ids: list[UUID]) -> int:
-    """Free everything that is set aside in these locked memberships, as when the true owner stops a thief; return how many."""
-    holds = await hold_store.lock_open_holds(membership_ids)
+async def release_open_holds(ctx: Context, membership_ids: Sequence[UUID], *, customer_id: UUID | None = None) -> int:
+    """Free what a customer, or everybody, set aside in these locked memberships; return how many holds there were."""
+    holds = await hold_store.lock_open_holds(list(membership_ids), customer_id)
     for hold in holds:
         await end_hold(ctx, hold, HoldState.RELEASED)
     return len(holds)
