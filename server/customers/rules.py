@@ -114,9 +114,16 @@ def fold_name(text: str) -> str:
 
 
 def name_keys(given: str, family: str) -> tuple[str, ...]:
-    """Return every rotation of a name's folded words, so that a prefix search finds it by any of them."""
-    words = fold_name(f"{given} {family}").split()[:NAME_KEY_WORDS_MAX]
-    return tuple(dict.fromkeys(" ".join(words[turn:] + words[:turn]) for turn in range(len(words))))
+    """Return every rotation of a name's folded words, so that a prefix search finds it by any of them.
+
+    A word with an apostrophe counts in both ways: O'Sullivan is found as "osullivan" and as "sullivan".
+    """
+    name = f"{given} {family}"
+    keys: dict[str, None] = {}
+    for spelling in (name, _APOSTROPHES.sub(" ", name)):
+        words = fold_name(spelling).split()[:NAME_KEY_WORDS_MAX]
+        keys |= dict.fromkeys(" ".join(words[turn:] + words[:turn]) for turn in range(len(words)))
+    return tuple(keys)
 
 
 def check_birthday(birthday: Birthday, today: date, field: str) -> None:

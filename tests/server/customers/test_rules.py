@@ -152,6 +152,12 @@ def test_names_are_folded_as_people_type_them(name: str, folded: str) -> None:
     assert rules.fold_name(name) == folded
 
 
+def test_a_name_with_an_apostrophe_is_found_with_and_without_what_stands_before_it() -> None:
+    keys = rules.name_keys("Maeve", "O’Sullivan")
+    assert any(key.startswith("osullivan") for key in keys)
+    assert any(key.startswith("sullivan") for key in keys)
+
+
 def test_a_name_of_very_many_words_has_few_keys() -> None:
     assert len(rules.name_keys(" ".join(str(number) for number in range(40)), "")) == 8
 
