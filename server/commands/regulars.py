@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from server.commands import backup, keys, people, shop, upkeep
+from server.commands import backup, imports, keys, people, shop, upkeep
 from server.commands.common import Commands, load_settings
 
 
@@ -41,5 +41,12 @@ def demo() -> None:
     sys.exit(showing.show(load_settings(demo=True)))
 
 
-for command in (*shop.COMMANDS, *people.COMMANDS, *keys.COMMANDS, *upkeep.COMMANDS, *backup.COMMANDS):
+for command in (
+    *shop.COMMANDS,
+    *people.COMMANDS,
+    *keys.COMMANDS,
+    *upkeep.COMMANDS,
+    *backup.COMMANDS,
+    *imports.COMMANDS,
+):
     regulars.add_command(command)

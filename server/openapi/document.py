@@ -60,6 +60,7 @@ _QUERY: dict[str, tuple[str, Json]] = {
     "q": ("Name, phone, email or card number, or the beginning of one.", {"type": "string", "maxLength": SEARCH_LENGTH_MAX}),
     "card": ("A card number; either this or `email`.", {"type": "string"}),
     "email": ("A proven email address; either this or `card`.", {"type": "string"}),
+    "state": ("Only those in this state.", {"type": "string"}),
     "customer_id": ("Only what concerns this customer.", {"type": "string", "format": "uuid"}),
     "actor_id": ("Only what this member, staff member or key did.", {"type": "string", "format": "uuid"}),
 }  # fmt: skip

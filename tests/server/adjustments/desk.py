@@ -26,9 +26,7 @@ async def preview(world: World, headers: dict[str, str], customer_id: UUID, body
 
 async def execute(world: World, headers: dict[str, str], customer_id: UUID, body: dict[str, Any]) -> httpx.Response:
     """Carry it out."""
-    return await world.client.post(
-        f"/v1/staff/customers/{customer_id}/adjustments", json=body, headers=keyed(headers)
-    )
+    return await world.client.post(f"/v1/staff/customers/{customer_id}/adjustments", json=body, headers=keyed(headers))
 
 
 async def adjust(
@@ -43,8 +41,8 @@ async def adjust(
     return done
 
 
-async def act(world: World, headers: dict[str, str], adjustment_id: str, act: str, body: dict[str, Any]) -> httpx.Response:
+async def act(
+    world: World, headers: dict[str, str], adjustment_id: str, act: str, body: dict[str, Any]
+) -> httpx.Response:
     """Approve, refuse or undo."""
-    return await world.client.post(
-        f"/v1/staff/adjustments/{adjustment_id}/{act}", json=body, headers=keyed(headers)
-    )
+    return await world.client.post(f"/v1/staff/adjustments/{adjustment_id}/{act}", json=body, headers=keyed(headers))

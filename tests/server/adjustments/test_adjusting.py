@@ -11,8 +11,10 @@ import pytest
 from server.db.engine import DB
 from shared.enums import Role
 from tests.app import SignedUp, World, expect, problem
-from tests.ledgers import assert_verified, credit, figures, left_in
+from tests.ledgers import assert_verified, credit, figures
 from tests.server.adjustments.desk import act, adjust, execute, keyed, preview, wish
+
+Headers = dict[str, str]
 
 
 @pytest.fixture
@@ -41,7 +43,7 @@ async def audited(action: str) -> list[asyncpg.Record]:
     return await DB.fetch("select * from audit_entry where action = $1", action)
 
 
-async def test_a_preview_says_what_will_be_and_changes_nothing(world: World, ana: SignedUp, cashier: Any) -> None:
+async def test_a_preview_says_what_will_be_and_changes_nothing(world: World, ana: SignedUp, cashier: Headers) -> None:
     await credit(world, ana.membership_id, 30)
     seen = expect(await preview(world, cashier, ana.customer_id, wish(-20)), 200)
     assert (seen["balance"]["available"], seen["available_after"], seen["deficit_after"]) == (30, 10, 0)
@@ -50,7 +52,7 @@ async def test_a_preview_says_what_will_be_and_changes_nothing(world: World, ana
     assert await DB.fetch_value("select count(*) from adjustment") == 0
 
 
-async def test_points_are_given_and_taken_by_a_signed_number(world: World, ana: SignedUp, cashier: Any) -> None:
+async def test_points_are_given_and_taken_by_a_signed_number(world: World, ana: SignedUp, cashier: Headers) -> None:
     given = await adjust(world, cashier, ana.customer_id, 50)
     taken = await adjust(world, cashier, ana.customer_id, -20)
     assert (given["state"], taken["state"]) == ("posted", "posted")
@@ -60,7 +62,7 @@ async def test_points_are_given_and_taken_by_a_signed_number(world: World, ana: 
 
 
 async def test_the_member_reads_the_reason_always_and_the_note_only_if_it_is_for_them(
-    world: World, ana: SignedUp, cashier: Any
+    world: World, ana: SignedUp, cashier: Headers
 ) -> None:
     await adjust(world, cashier, ana.customer_id, 5, note="regular who moans", visible=False)
     await adjust(world, cashier, ana.customer_id, 6, note="Thank you for waiting", visible=True)
@@ -72,14 +74,14 @@ async def test_the_member_reads_the_reason_always_and_the_note_only_if_it_is_for
     assert hidden
 
 
-async def test_a_new_balance_is_refused(world: World, ana: SignedUp, manager: Any) -> None:
+async def test_a_new_balance_is_refused(world: World, ana: SignedUp, manager: Headers) -> None:
     for body in (wish(5, set_to=3300), {"reason_code": "goodwill", "balance": 3300}):
         assert problem(await preview(world, manager, ana.customer_id, body))[:2] == (400, "ADJUST_ABSOLUTE_REFUSED")
         assert problem(await execute(world, manager, ana.customer_id, body))[:2] == (400, "ADJUST_ABSOLUTE_REFUSED")
     assert await figures(ana.membership_id) == (0, 0, 0, 0)
 
 
-async def test_a_preview_that_no_longer_holds_is_refused(world: World, ana: SignedUp, cashier: Any) -> None:
+async def test_a_preview_that_no_longer_holds_is_refused(world: World, ana: SignedUp, cashier: Headers) -> None:
     seen = expect(await preview(world, cashier, ana.customer_id, wish(5)), 200)
     signed = {"preview_hash": seen["preview_hash"]}
     for body in (wish(5), wish(6) | signed, wish(5, visible=True) | signed):
@@ -88,7 +90,7 @@ async def test_a_preview_that_no_longer_holds_is_refused(world: World, ana: Sign
     assert problem(await execute(world, cashier, ana.customer_id, wish(5) | signed))[1] == "PREVIEW_STALE"
 
 
-async def test_points_given_lapse_as_those_of_a_sale_would(world: World, ana: SignedUp, cashier: Any) -> None:
+async def test_points_given_lapse_as_those_of_a_sale_would(world: World, ana: SignedUp, cashier: Headers) -> None:
     await DB.run_script(
         "set session_replication_role = replica;"
         """update rule_version set body = body || '{"expiry": {"kind": "days", "days": 10}}';"""
@@ -104,7 +106,7 @@ async def test_points_given_lapse_as_those_of_a_sale_would(world: World, ana: Si
     assert seen["expires_at"] == expires_at.isoformat().replace("+00:00", "Z")  # type: ignore[attr-defined]
 
 
-async def test_splitting_does_not_help(world: World, ana: SignedUp, cashier: Any) -> None:
+async def test_splitting_does_not_help(world: World, ana: SignedUp, cashier: Headers) -> None:
     ben = await world.sign_up("ben@shop.test")
     await adjust(world, cashier, ana.customer_id, 100)
     await adjust(world, cashier, ana.customer_id, -100)
@@ -120,7 +122,7 @@ async def test_splitting_does_not_help(world: World, ana: SignedUp, cashier: Any
     assert (await adjust(world, cashier, ana.customer_id, 100))["state"] == "posted"
 
 
-async def test_racing_does_not_help(world: World, cashier: Any) -> None:
+async def test_racing_does_not_help(world: World, cashier: Headers) -> None:
     members = [await world.sign_up(f"member{number}@shop.test") for number in range(8)]
     bodies = []
     for member in members:
@@ -141,7 +143,7 @@ async def test_racing_does_not_help(world: World, cashier: Any) -> None:
 
 
 async def test_above_the_limit_somebody_else_decides(
-    world: World, ana: SignedUp, cashier: Any, manager: Any
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
 ) -> None:
     request = await adjust(world, cashier, ana.customer_id, 101)
     assert (request["state"], request["needs_second_person"]) == ("waiting", ["More than 100 points at a time."])
@@ -161,7 +163,7 @@ async def test_above_the_limit_somebody_else_decides(
     await assert_verified(world)
 
 
-async def test_nobody_approves_their_own_request(world: World, ana: SignedUp, manager: Any) -> None:
+async def test_nobody_approves_their_own_request(world: World, ana: SignedUp, manager: Headers) -> None:
     request = await adjust(world, manager, ana.customer_id, 5001)
     body = {"preview_hash": request["preview_hash"]}
     assert problem(await act(world, manager, request["id"], "approve", body))[:2] == (403, "APPROVAL_REQUIRED")
@@ -170,7 +172,9 @@ async def test_nobody_approves_their_own_request(world: World, ana: SignedUp, ma
         await DB.fetch("update adjustment set state = 'refused', decided_by = requested_by, decided_at = now()")
 
 
-async def test_an_approval_holds_for_what_was_shown(world: World, ana: SignedUp, cashier: Any, manager: Any) -> None:
+async def test_an_approval_holds_for_what_was_shown(
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
+) -> None:
     request = await adjust(world, cashier, ana.customer_id, 300)
     await credit(world, ana.membership_id, 7)
     body = {"preview_hash": request["preview_hash"]}
@@ -179,7 +183,7 @@ async def test_an_approval_holds_for_what_was_shown(world: World, ana: SignedUp,
 
 
 async def test_a_request_lapses_after_a_day_and_can_be_refused_before(
-    world: World, ana: SignedUp, cashier: Any, manager: Any
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
 ) -> None:
     first = await adjust(world, cashier, ana.customer_id, 300)
     second = await adjust(world, cashier, ana.customer_id, 301)
@@ -194,7 +198,7 @@ async def test_a_request_lapses_after_a_day_and_can_be_refused_before(
     assert [item["id"] for item in lapsed] == [second["id"]]
 
 
-async def test_both_must_hold_their_roles_when_it_is_carried_out(world: World, ana: SignedUp, manager: Any) -> None:
+async def test_both_must_hold_their_roles_when_it_is_carried_out(world: World, ana: SignedUp, manager: Headers) -> None:
     asking = await world.add_staff(Role.CASHIER)
     request = await adjust(world, await world.staff_headers(staff_id=asking), ana.customer_id, 300)
     await DB.fetch("update staff_member set status = 'disabled' where id = $1", asking)
@@ -205,7 +209,7 @@ async def test_both_must_hold_their_roles_when_it_is_carried_out(world: World, a
     assert await figures(ana.membership_id) == (0, 0, 0, 0)
 
 
-async def test_of_many_approvals_at_once_one_moves_points(world: World, ana: SignedUp, cashier: Any) -> None:
+async def test_of_many_approvals_at_once_one_moves_points(world: World, ana: SignedUp, cashier: Headers) -> None:
     request = await adjust(world, cashier, ana.customer_id, 300)
     managers = [await world.staff_headers(Role.MANAGER) for _ in range(4)]
     body = {"preview_hash": request["preview_hash"]}
@@ -218,7 +222,7 @@ async def test_of_many_approvals_at_once_one_moves_points(world: World, ana: Sig
 
 
 async def test_nobody_adjusts_for_themselves_or_their_household(
-    world: World, ana: SignedUp, cashier: Any, manager: Any
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
 ) -> None:
     ben = await world.sign_up("ben@shop.test")
     own = await world.add_staff(Role.MANAGER)
@@ -230,7 +234,9 @@ async def test_nobody_adjusts_for_themselves_or_their_household(
     assert problem(await act(world, headers, request["id"], "approve", body))[1] == "SELF_DEALING"
     assert (await adjust(world, headers, ben.customer_id, 5))["state"] == "posted"
     await DB.fetch(
-        "update membership_person set membership = $2, role = 'sharer' where customer = $1", ben.customer_id, ana.membership_id
+        "update membership_person set membership = $2, role = 'sharer' where customer = $1",
+        ben.customer_id,
+        ana.membership_id,
     )
     assert problem(await preview(world, headers, ben.customer_id, wish(5)))[1] == "SELF_DEALING"
     done = await adjust(world, manager, ana.customer_id, 5)
@@ -238,7 +244,7 @@ async def test_nobody_adjusts_for_themselves_or_their_household(
 
 
 async def test_a_cashier_makes_no_deficit_and_a_manager_may(
-    world: World, ana: SignedUp, cashier: Any, manager: Any
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
 ) -> None:
     await credit(world, ana.membership_id, 10)
     await credit(world, ana.membership_id, 15, pending=3)
@@ -249,7 +255,9 @@ async def test_a_cashier_makes_no_deficit_and_a_manager_may(
     await assert_verified(world)
 
 
-async def test_what_was_given_can_be_taken_back(world: World, ana: SignedUp, cashier: Any, manager: Any) -> None:
+async def test_what_was_given_can_be_taken_back(
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
+) -> None:
     mine = await adjust(world, cashier, ana.customer_id, 50)
     undone = expect(await act(world, cashier, mine["id"], "undo", {"reason": "Wrong member"}), 200)
     assert (undone["state"], undone["available"]) == ("undone", 0)
@@ -264,7 +272,7 @@ async def test_what_was_given_can_be_taken_back(world: World, ana: SignedUp, cas
 
 
 async def test_what_was_taken_comes_back_with_its_dates_and_debts_are_let_go(
-    world: World, ana: SignedUp, manager: Any
+    world: World, ana: SignedUp, manager: Headers
 ) -> None:
     await credit(world, ana.membership_id, 10, days=5)
     await credit(world, ana.membership_id, 20, days=50)
@@ -287,7 +295,7 @@ async def test_what_was_taken_comes_back_with_its_dates_and_debts_are_let_go(
 
 
 async def test_taking_back_what_was_spent_takes_a_manager(
-    world: World, ana: SignedUp, cashier: Any, manager: Any
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
 ) -> None:
     given = await adjust(world, cashier, ana.customer_id, 50)
     await adjust(world, cashier, ana.customer_id, -30)
@@ -298,7 +306,7 @@ async def test_taking_back_what_was_spent_takes_a_manager(
     await assert_verified(world)
 
 
-async def test_nothing_is_given_to_who_is_no_more(world: World, ana: SignedUp, manager: Any) -> None:
+async def test_nothing_is_given_to_who_is_no_more(world: World, ana: SignedUp, manager: Headers) -> None:
     ben = await world.sign_up("ben@shop.test")
     other = {"membership_id": str(ben.membership_id)}
     assert problem(await preview(world, manager, ana.customer_id, wish(5, **other)))[:2] == (404, "NOT_FOUND")
@@ -311,12 +319,15 @@ async def test_nothing_is_given_to_who_is_no_more(world: World, ana: SignedUp, m
 
 
 async def test_cashiers_see_their_own_and_managers_all(
-    world: World, ana: SignedUp, cashier: Any, manager: Any
+    world: World, ana: SignedUp, cashier: Headers, manager: Headers
 ) -> None:
     await adjust(world, cashier, ana.customer_id, 5)
     await adjust(world, manager, ana.customer_id, 6)
     seen = [
-        [item["points"] for item in expect(await world.client.get(f"/v1/staff/adjustments{query}", headers=who), 200)["items"]]
+        [
+            item["points"]
+            for item in expect(await world.client.get(f"/v1/staff/adjustments{query}", headers=who), 200)["items"]
+        ]
         for who, query in ((cashier, ""), (manager, ""), (manager, f"?customer_id={ana.customer_id}&state=waiting"))
     ]
     assert seen == [[5], [6, 5], []]

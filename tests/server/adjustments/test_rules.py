@@ -65,7 +65,10 @@ def test_a_deficit_needs_a_manager() -> None:
 
 
 @given(
-    st.integers(0, 500), st.integers(0, 500), st.integers(0, 500), st.integers(-2000, 2000).filter(lambda points: points)
+    st.integers(0, 500),
+    st.integers(0, 500),
+    st.integers(0, 500),
+    st.integers(-2000, 2000).filter(lambda points: points),
 )
 def test_a_delta_changes_the_sum_by_itself_and_leaves_no_points_beside_a_deficit(
     available: int, pending: int, deficit: int, points: int

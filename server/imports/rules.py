@@ -1,0 +1,158 @@
+"""How a file of opening balances is read: pure functions over its text."""
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from server.customers.rules import parse_email, parse_phone
+from server.errors import Invalid, RegularsError
+from shared.codes import normalise_card_number
+
+BYTES_MAX: Final = 20_000_000
+ROWS_MAX: Final = 200_000
+POINTS_MAX: Final = 1_000_000_000
+_KEY_LENGTH_MAX: Final = 100
+_PERSON: Final = ("card", "email", "phone")
+_COLUMNS: Final = (*_PERSON, "points", "earned_at", "expires_at", "key")
+_NEEDED: Final = ("points", "earned_at")
+_POINTS = re.compile("[0-9]{1,10}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+
+class WrongFile(RegularsError):
+    """The file as a whole cannot be read; says why in words."""
+
+
+class BalanceLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Points of one person with their dates; `line` counts from 1, the header being the first."""
+
+    line: int
+    row_key: str
+    identified_by: str
+    identifier: str
+    points: int
+    earned_at: datetime
+    expires_at: datetime | None
+
+
+class BadLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that cannot be brought over, and why."""
+
+    line: int
+    row_key: str
+    reason: str
+
+
+class _Wrong(Exception):
+    """What is wrong with the line at hand."""
+
+
+def read_balances(lines: Iterable[str], *, zone: str, country: str, now: datetime) -> Iterator[BalanceLine | BadLine]:
+    """Yield the lines of a file.
+
+    A header names the columns: `points` and `earned_at`, one of `card`, `email` and `phone` (the first that is filled
+    counts), and, if wanted, `expires_at` and `key`. Dates are days of the shop or instants with an offset; a last day
+    counts to its end, and points without one never lapse. A line's key is what makes it the same line when the file
+    comes again: the column `key`, or else its number.
+
+    Args:
+        zone: Time zone of the programme.
+        country: Where phone numbers without a country belong.
+        now: Nothing was earned later than this.
+
+    Raises:
+        WrongFile: No header, unknown columns, too many lines, or broken quoting.
+    """
+    reader = csv.reader(lines, strict=True)
+    try:
+        columns = _read_header(next(reader, []))
+        seen: set[str] = set()
+        for count, cells in enumerate(reader, start=1):
+            if count > ROWS_MAX:
+                raise WrongFile(f"The file has more than {ROWS_MAX:,} rows; split it.")
+            if any(cell.strip() for cell in cells):
+                values = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
+                yield _read_line(reader.line_num, values, len(cells) - len(columns), seen, zone, country, now)
+    except csv.Error as error:
+        raise WrongFile(f"Line {reader.line_num} is not CSV: {error}.") from error
+
+
+def _read_header(cells: list[str]) -> list[str]:
+    columns = [cell.strip().lower() for cell in cells]
+    unknown = [column for column in columns if column not in _COLUMNS]
+    missing = [column for column in _NEEDED if column not in columns]
+    if unknown or missing or len(set(columns)) != len(columns) or not set(columns) & set(_PERSON):
+        raise WrongFile(
+            f"The first line names the columns: {', '.join(_NEEDED)}, one or more of {', '.join(_PERSON)}, and, if wanted, "
+            f"expires_at and key. It has: {', '.join(columns) or 'nothing'}."
+        )
+    return columns
+
+
+def _read_line(
+    line: int, values: dict[str, str], extra: int, seen: set[str], zone: str, country: str, now: datetime
+) -> BalanceLine | BadLine:
+    row_key = values.get("key") or f"line-{line}"
+    try:
+        if extra > 0:
+            raise _Wrong("It has more cells than the header.")
+        if row_key in seen or len(row_key) > _KEY_LENGTH_MAX or not row_key.isprintable():
+            raise _Wrong("Its key is there twice, too long, or not printable.")
+        seen.add(row_key)
+        identified_by, identifier = _read_person(values, country)
+        earned_at = _read_time(values.get("earned_at", ""), zone, "earned_at")
+        if earned_at > now:
+            raise _Wrong("earned_at lies in the future.")
+        expires_at = None
+        if values.get("expires_at"):
+            expires_at = _read_time(values["expires_at"], zone, "expires_at", days_later=1)
+            if expires_at <= max(now, earned_at):
+                raise _Wrong("These points have lapsed.")
+        return BalanceLine(
+            line=line,
+            row_key=row_key,
+            identified_by=identified_by,
+            identifier=identifier,
+            points=_read_points(values.get("points", "")),
+            earned_at=earned_at,
+            expires_at=expires_at,
+        )
+    except _Wrong as wrong:
+        return BadLine(line=line, row_key=row_key, reason=str(wrong))
+
+
+def _read_person(values: dict[str, str], country: str) -> tuple[str, str]:
+    try:
+        if card := values.get("card"):
+            return "card", normalise_card_number(card)
+        if email := values.get("email"):
+            return "email", parse_email(email, "email").key
+        if phone := values.get("phone"):
+            return "phone", parse_phone(phone, country, "phone").key
+    except Invalid as error:
+        raise _Wrong(error.fields[0].detail) from error
+    raise _Wrong("It names nobody: card, email and phone are empty.")
+
+
+def _read_points(text: str) -> int:
+    if not _POINTS.fullmatch(text) or not 0 < int(text) <= POINTS_MAX:
+        raise _Wrong(f"points must be a whole number from 1 to {POINTS_MAX:,}.")
+    return int(text)
+
+
+def _read_time(text: str, zone: str, column: str, *, days_later: int = 0) -> datetime:
+    try:
+        if _DATE.fullmatch(text):
+            day = date.fromisoformat(text) + timedelta(days=days_later)
+            return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError("an instant without an offset could be any of 26")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise _Wrong(f"{column} must be a day such as 2025-03-31, or an instant with an offset.") from error

@@ -1,0 +1,219 @@
+"""SQL of imports: the staging table, whom a row is for, and the entries it becomes."""
+
+from collections.abc import AsyncIterator, Sequence
+from uuid import UUID
+
+from server.context import Context
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.imports.rules import BalanceLine
+
+_PAGE = 5_000
+_OPEN_BATCH = """
+insert into import_batch (id, kind, name, file_hash, started_at) values ($1, 'balances', $2, $3, $4)
+on conflict (kind, name) do update set file_hash = excluded.file_hash, finished_at = null
+returning id
+"""
+# A row that comes again is tried again, with what it says now; one that was posted stays as it is.
+_STAGE = """
+insert into balance_row (id, batch, row_key, line, identified_by, identifier, points, earned_at, expires_at)
+select r.id, $1, r.row_key, r.line, r.identified_by, r.identifier, r.points, r.earned_at, r.expires_at
+from unnest($2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[], $9::timestamptz[])
+     as r(id, row_key, line, identified_by, identifier, points, earned_at, expires_at)
+on conflict (batch, row_key) do update
+set line = excluded.line, identified_by = excluded.identified_by, identifier = excluded.identifier,
+    points = excluded.points, earned_at = excluded.earned_at, expires_at = excluded.expires_at,
+    state = 'new', reason = null
+where balance_row.state <> 'posted'
+"""
+_DIFFERENT = """
+select r.row_key, b.entry is not null as posted
+from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[])
+     as r(row_key, identified_by, identifier, points, earned_at, expires_at)
+join balance_row b on b.batch = $1 and b.row_key = r.row_key and b.state = 'posted'
+where (b.identified_by, b.identifier, b.points, b.earned_at, b.expires_at)
+      is distinct from (r.identified_by, r.identifier, r.points, r.earned_at, r.expires_at)
+"""
+_COUNT_TO_DO = "select count(*) from balance_row where batch = $1 and state = 'new'"
+_TO_DO = """
+select id, row_key, line, identified_by, identifier, points, earned_at, expires_at from balance_row
+where batch = $1 and state = 'new' order by line limit $2 for update skip locked
+"""
+# A card is one customer's. An address counts for whoever has proven it, or else for those who cannot have typed it in
+# themselves, as they have no login; so nobody gets points by naming another's address.
+_RESOLVE = """
+with wanted as (
+    select * from unnest($1::int[], $2::text[], $3::text[]) as w(n, kind, key)
+), found as (
+    select w.n, c.customer, c.membership, true as proven
+    from wanted w join card c on w.kind = 'card' and c.code = w.key and c.status = 'active'
+    join membership m on m.id = c.membership and m.status = 'active'
+    union all
+    select w.n, p.customer, null, p.status <> 'unverified'
+    from wanted w join contact_point p on p.kind = w.kind and p.key = w.key and p.status <> 'retired'
+    where p.status <> 'unverified' or not exists (select from login l where l.customer = p.customer)
+), people as (
+    select f.n, f.customer, f.membership, c.status, count(*) over (partition by f.n) as people,
+           row_number() over (partition by f.n order by f.customer) as place
+    from found f join customer c on c.id = f.customer and c.status in ('stub', 'active', 'blocked')
+    where f.proven or not exists (select from found p where p.n = f.n and p.proven)
+)
+select p.n, p.customer, p.status, p.people, coalesce(p.membership, (
+           select m.id from membership_person x join membership m on m.id = x.membership and m.status = 'active'
+           join programme g on g.id = m.programme
+           where x.customer = p.customer and x.left_at is null
+           order by g.is_default desc, x.joined_at limit 1)) as membership
+from people p where p.place = 1
+"""
+_REFUSE = """
+update balance_row b set state = 'refused', reason = r.reason
+from unnest($1::uuid[], $2::text[]) as r(id, reason) where b.id = r.id
+"""
+_POST = """
+with rows as (
+    select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::timestamptz[],
+                         $7::timestamptz[], $8::text[])
+        as r(id, entry, membership, customer, points, earned_at, expires_at, source_key)
+), entries as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, actor_kind, actor_id)
+    select entry, membership, 'OPENING', points, earned_at, $9, source_key, customer, $10, $11::uuid from rows
+), lots as (
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
+    select entry, membership, points, points, earned_at, earned_at, expires_at from rows
+), done as (
+    update balance_row b set state = 'posted', reason = null, customer = r.customer, membership = r.membership, entry = r.entry
+    from rows r where b.id = r.id
+)
+update membership m
+set balance = m.balance + x.points, available = m.available + x.points, version = m.version + 1,
+    figures_until = least(m.figures_until, x.until)
+from (select membership, sum(points) as points, min(expires_at) as until from rows group by membership) x
+where m.id = x.membership
+"""
+_MARK_POSTED = (
+    "update balance_row set state = 'posted', reason = null, customer = $2, membership = $3, entry = $4 where id = $1"
+)
+_FINISH = "update import_batch set finished_at = $2 where id = $1"
+_COUNTS = """
+select count(*) filter (where state = 'posted') as posted, count(*) filter (where state = 'refused') as refused,
+       coalesce(sum(points) filter (where state = 'posted'), 0)::bigint as points
+from balance_row where batch = $1
+"""
+_REPORT = """
+select line, row_key, identifier, points, state, reason from balance_row
+where batch = $1 and (line, row_key) > ($2, $3) order by line, row_key limit $4
+"""
+_PEOPLE = """
+select distinct customer from membership_person where membership = any($1::uuid[]) and left_at is null order by customer
+"""
+
+
+async def open_batch(ctx: Context, *, name: str, file_hash: bytes) -> UUID:
+    """Return the batch of this name, a new one unless there is one."""
+    row = await DB.fetch_row(_OPEN_BATCH, new_id(), name, file_hash, ctx.now)
+    assert row is not None
+    return UUID(str(row["id"]))
+
+
+async def stage(batch_id: UUID, lines: Sequence[BalanceLine]) -> None:
+    """Write lines down to be posted; those that were posted before stay as they are."""
+    await DB.fetch(
+        _STAGE,
+        batch_id,
+        [new_id() for _ in lines],
+        [line.row_key for line in lines],
+        [line.line for line in lines],
+        *_person(lines),
+        *_lot(lines),
+    )
+
+
+async def list_different(batch_id: UUID, lines: Sequence[BalanceLine]) -> set[str]:
+    """Return the keys of lines that were posted before with other content."""
+    rows = await DB.fetch(_DIFFERENT, batch_id, [line.row_key for line in lines], *_person(lines), *_lot(lines))
+    return {row["row_key"] for row in rows}
+
+
+async def count_to_do(batch_id: UUID) -> int:
+    """Return how many rows of a batch wait to be posted."""
+    count = await DB.fetch_value(_COUNT_TO_DO, batch_id)
+    assert isinstance(count, int)
+    return count
+
+
+async def lock_to_do(batch_id: UUID, limit: int) -> list[Row]:
+    """Return rows to post, in the order of the file; those that another process has in hand are left out."""
+    return await DB.fetch(_TO_DO, batch_id, limit)
+
+
+async def resolve(people: Sequence[tuple[str, str]]) -> dict[int, Row]:
+    """Return by place whom (kind, key) names: customer, status, membership, and how many people it could be."""
+    rows = await DB.fetch(_RESOLVE, list(range(len(people))), [kind for kind, _ in people], [key for _, key in people])
+    return {row["n"]: row for row in rows}
+
+
+async def refuse(refusals: Sequence[tuple[UUID, str]]) -> None:
+    """Write why rows cannot be posted."""
+    await DB.fetch(_REFUSE, [row_id for row_id, _ in refusals], [reason for _, reason in refusals])
+
+
+async def post(ctx: Context, rows: Sequence[tuple[Row, Row]], *, batch_id: UUID) -> None:
+    """Post staged rows, each with whom it is for, to locked memberships without a deficit."""
+    await DB.fetch(
+        _POST,
+        [row["id"] for row, _ in rows],
+        [new_id() for _ in rows],
+        [found["membership"] for _, found in rows],
+        [found["customer"] for _, found in rows],
+        [row["points"] for row, _ in rows],
+        [row["earned_at"] for row, _ in rows],
+        [row["expires_at"] for row, _ in rows],
+        [source_key(batch_id, row) for row, _ in rows],
+        ctx.now,
+        ctx.actor.kind,
+        ctx.actor.id,
+    )
+
+
+async def mark_posted(row_id: UUID, *, customer_id: UUID, membership_id: UUID, entry_id: UUID) -> None:
+    """Write that a row was posted by itself."""
+    await DB.fetch(_MARK_POSTED, row_id, customer_id, membership_id, entry_id)
+
+
+async def list_people(membership_ids: Sequence[UUID]) -> list[UUID]:
+    """Return everybody in these memberships."""
+    return [row["customer"] for row in await DB.fetch(_PEOPLE, list(membership_ids))]
+
+
+async def finish(ctx: Context, batch_id: UUID) -> Row:
+    """Note that nothing of a batch is left to do, and return its counts: posted, refused, points."""
+    await DB.fetch(_FINISH, batch_id, ctx.now)
+    row = await DB.fetch_row(_COUNTS, batch_id)
+    assert row is not None
+    return row
+
+
+async def iterate_report(batch_id: UUID) -> AsyncIterator[Row]:
+    """Yield every row of a batch with what became of it, in the order of the file."""
+    line, key = 0, ""
+    while rows := await DB.fetch(_REPORT, batch_id, line, key, _PAGE):
+        for row in rows:
+            yield row
+        line, key = rows[-1]["line"], rows[-1]["row_key"]
+
+
+def source_key(batch_id: UUID, row: Row) -> str:
+    """Return the key under which a row's entry is posted once, whatever happens to the staging table."""
+    return f"import:{batch_id}:{row['row_key']}"
+
+
+def _person(lines: Sequence[BalanceLine]) -> tuple[list[str], list[str]]:
+    return [line.identified_by for line in lines], [line.identifier for line in lines]
+
+
+def _lot(lines: Sequence[BalanceLine]) -> tuple[list[object], list[object], list[object]]:
+    return (
+        [line.points for line in lines],
+        [line.earned_at for line in lines],
+        [line.expires_at for line in lines],
+    )
