@@ -16,6 +16,7 @@ from server.accounts import routes as accounts_routes
 from server.adjustments import routes as adjustments_routes
 from server.audience import routes as audience_routes
 from server.audit import routes as audit_routes
+from server.bonuses import routes as bonuses_routes
 from server.clock import Clock, SystemClock
 from server.consents import routes as consents_routes
 from server.consents.store import seed_wordings
@@ -51,6 +52,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     sessions_routes,
     consents_routes,
     programmes_routes,
+    bonuses_routes,
     memberships_routes,
     ledger_routes,
     rewards_routes,

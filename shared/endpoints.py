@@ -78,6 +78,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="get_my_card_svg", method="GET", path="/v1/me/card.svg", caller=_M, media_type="image/svg+xml"),
     Endpoint(operation="get_my_card_png", method="GET", path="/v1/me/card.png", caller=_M, media_type="image/png"),
     Endpoint(operation="list_my_orders", method="GET", path="/v1/me/orders", caller=_M, response=members.OrderPage, query=_PAGE),
+    Endpoint(operation="get_my_referral_code", method="POST", path="/v1/me/memberships/{membership_id}/referral-code", caller=_M, response=programmes.ReferralCode),
+    Endpoint(operation="name_my_referrer", method="POST", path="/v1/me/memberships/{membership_id}/referrer", caller=_M, request=programmes.ReferralNaming, response=programmes.ReferralAnswer),
     Endpoint(operation="request_email_change", method="POST", path="/v1/me/email-changes", caller=_M, status=202, request=members.EmailChangeRequest, response=members.Accepted, step_up=True),
     Endpoint(operation="get_my_consents", method="GET", path="/v1/me/consents", caller=_M, response=members.Consents),
     Endpoint(operation="put_my_consents", method="PUT", path="/v1/me/consents", caller=_M, request=ConsentChoices, response=members.Consents),

@@ -201,3 +201,21 @@ class RuleVersionList(View, frozen=True, kw_only=True):
     """All versions, newest first."""
 
     items: tuple[RuleVersionView, ...]
+
+
+class ReferralCode(View, frozen=True, kw_only=True):
+    """The code that a member hands to friends."""
+
+    code: str
+
+
+class ReferralNaming(Request, frozen=True, kw_only=True):
+    """The code of the member who brought this one."""
+
+    code: Annotated[str, Meta(min_length=4, max_length=32)]
+
+
+class ReferralAnswer(View, frozen=True, kw_only=True):
+    """The code was taken; both are paid with the first purchase."""
+
+    accepted: bool

@@ -38,6 +38,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.EMAIL_INVALID,
         Code.ORDER_CONFLICT,
     ),
+    "name_my_referrer": (Code.SELF_REFERRAL, Code.REFERRAL_CLOSED),
     "publish_rules": (Code.PREVIEW_STALE,),
     "pos_lookup": (Code.EMAIL_INVALID, Code.NOT_FOUND),
     "issue_my_voucher": (Code.REWARD_UNAVAILABLE, *_SPENDING, *_PASSWORD_AGAIN),

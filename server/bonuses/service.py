@@ -1,0 +1,213 @@
+"""Use cases of bonuses. A grant is a row of its own, so that each is given once, however many ask for it at once."""
+
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from server.audience.marks import mark_membership
+from server.audit.store import record
+from server.bonuses import rules, store
+from server.context import Context
+from server.db.engine import DB
+from server.errors import NotFound, Refused
+from server.ledger.service import post_credit
+from server.programmes.rules import lot_dates
+from server.programmes.service import Programme, get_programme
+from server.programmes.store import list_programmes
+from shared.enums import EntryKind
+from shared.problems import Code
+from shared.programmes import BonusRules, ReferralAnswer, ReferralCode
+
+_AT_ONCE = 500
+_CODE_BITS_DIGITS = 12  # 40 bits, as a code has.
+_WORDS = {
+    "sign_up": "welcome",
+    "birthday": "birthday",
+    "first_purchase": "first purchase",
+    "referrer": "a friend joined",
+    "referred": "brought by a friend",
+}
+
+
+async def grant_sign_up(ctx: Context, *, customer_id: UUID, membership_id: UUID, programme_id: UUID) -> None:
+    """Give a new member the welcome bonus, in the caller's transaction."""
+    programme = await get_programme(programme_id)
+    bonuses = _bonuses_of(programme, ctx.now)
+    await _grant(ctx, programme, "sign_up", bonuses.sign_up, customer_id=customer_id, membership_id=membership_id)
+
+
+async def grant_for_sale(
+    ctx: Context, programme: Programme, *, customer_id: UUID, membership_id: UUID, order_id: UUID
+) -> None:
+    """Give what a sale that earned points sets off, in its transaction: first purchase, and the friend's part of a referral.
+
+    The referrer's part follows by the sweep, as that membership may not be locked after this one.
+    """
+    bonuses = _bonuses_of(programme, ctx.now)
+    if not (bonuses.first_purchase or bonuses.referred or bonuses.referrer):
+        return
+    if await store.has_bought(customer_id, programme.id, except_order=order_id):
+        return
+    await _grant(
+        ctx, programme, "first_purchase", bonuses.first_purchase, customer_id=customer_id, membership_id=membership_id
+    )
+    if await store.complete_referral(programme.id, customer_id, ctx.now):
+        await _grant(ctx, programme, "referred", bonuses.referred, customer_id=customer_id, membership_id=membership_id)
+
+
+async def grant_due(ctx: Context) -> int:
+    """Give the birthday bonuses of the last days and what referrers are owed; return how many bonuses were given."""
+    count = 0
+    for row in await list_programmes():
+        programme = await get_programme(row["id"], fresh=True)
+        bonuses = _bonuses_of(programme, ctx.now)
+        if bonuses.birthday:
+            count += await _grant_birthdays(ctx, programme, bonuses.birthday)
+        if bonuses.referrer:
+            count += await _grant_referrers(ctx, programme, bonuses.referrer)
+    return count
+
+
+async def get_referral_code(ctx: Context, customer_id: UUID, membership_id: UUID) -> ReferralCode:
+    """Return the code a member hands to friends, and make it the first time.
+
+    Raises:
+        NotFound: This is not an active membership of the member's.
+    """
+    async with DB.transaction():
+        programme_id = await store.find_programme_of(membership_id, customer_id)
+        if programme_id is None:
+            raise NotFound
+        while True:
+            if code := await store.find_code(programme_id, customer_id):
+                return ReferralCode(code=code)
+            number = int(ctx.tokens.random_digits(_CODE_BITS_DIGITS))
+            await store.insert_code(rules.make_referral_code(number), programme_id, customer_id, ctx.now)
+
+
+async def name_referrer(ctx: Context, customer_id: UUID, membership_id: UUID, code: str) -> ReferralAnswer:
+    """Note who brought a member; counts until the first purchase.
+
+    Raises:
+        NotFound: This is not an active membership of the member's, or nobody has the code.
+        Refused: SELF_REFERRAL or REFERRAL_CLOSED.
+    """
+    async with DB.transaction():
+        programme_id = await store.find_programme_of(membership_id, customer_id)
+        if programme_id is None:
+            raise NotFound
+        owner = await store.find_code_owner(rules.normalise_referral_code(code))
+        if owner is None or owner["programme"] != programme_id:
+            raise NotFound("Nobody has this code.")
+        if owner["customer"] == customer_id:
+            raise Refused(Code.SELF_REFERRAL)
+        if await store.has_bought(customer_id, programme_id, except_order=None):
+            raise Refused(Code.REFERRAL_CLOSED)
+        if not await store.insert_referral(
+            programme_id, referrer_id=owner["customer"], referred_id=customer_id, now=ctx.now
+        ):
+            raise Refused(Code.REFERRAL_CLOSED)
+        await record(
+            ctx, "referral.named", subject_kind="customer", subject_id=owner["customer"], customer_id=customer_id
+        )
+    return ReferralAnswer(accepted=True)
+
+
+async def _grant_birthdays(ctx: Context, programme: Programme, points: int) -> int:
+    tz = ZoneInfo(programme.zone)
+    today, count = ctx.now.astimezone(tz).date(), 0
+    for late in range(rules.BIRTHDAYS_LATE_MAX.days + 1):
+        day = today - timedelta(days=late)
+        ends_at = datetime.combine(day + timedelta(days=1), time(), tz).astimezone(UTC)
+        while True:
+            due = await store.list_birthdays(
+                programme.id,
+                rules.celebrated_on(day),
+                joined_before=ends_at - timedelta(microseconds=1),
+                occasion=str(day.year),
+                limit=_AT_ONCE,
+            )
+            given = 0
+            for row in due:
+                given += await _grant_alone(
+                    ctx, programme, "birthday", points, row["customer"], row["membership"], str(day.year)
+                )
+            count += given
+            if len(due) < _AT_ONCE or not given:
+                break
+    return count
+
+
+async def _grant_referrers(ctx: Context, programme: Programme, points: int) -> int:
+    count = 0
+    while True:
+        due = await store.list_unpaid(programme.id, _AT_ONCE)
+        given = 0
+        for row in due:
+            given += await _grant_alone(
+                ctx, programme, "referrer", points, row["referrer"], row["membership"], str(row["id"])
+            )
+        count += given
+        if len(due) < _AT_ONCE or not given:
+            return count
+
+
+async def _grant_alone(
+    ctx: Context, programme: Programme, code: str, points: int, customer_id: UUID, membership_id: UUID, occasion: str
+) -> bool:
+    async with DB.transaction():
+        return await _grant(
+            ctx, programme, code, points, customer_id=customer_id, membership_id=membership_id, occasion=occasion
+        )
+
+
+async def _grant(
+    ctx: Context,
+    programme: Programme,
+    code: str,
+    points: int,
+    *,
+    customer_id: UUID,
+    membership_id: UUID,
+    occasion: str = "",
+) -> bool:
+    """Give a bonus once; False if it was given before, is worth nothing, or the membership is over."""
+    if not points:
+        return False
+    membership = await store.lock_membership(membership_id)
+    version = programme.rules_at(ctx.now)
+    if membership is None or version is None:
+        return False
+    if not await store.insert_grant(
+        programme.id, code, customer_id, occasion=occasion, membership_id=membership_id, points=points, now=ctx.now
+    ):
+        return False
+    # A bonus cannot be returned, so it does not wait; it lapses like points earned today.
+    dates = lot_dates(ctx.now, msgspec.structs.replace(version.rules, pending_days=0), programme.zone)
+    entry_id = await post_credit(
+        ctx,
+        membership_id=membership_id,
+        deficit=membership["deficit"],
+        kind=EntryKind.BONUS,
+        points=points,
+        source_key=":".join((str(programme.id), code, str(customer_id), *([occasion] if occasion else []))),
+        occurred_at=ctx.now,
+        available_at=dates.available_at,
+        expires_at=dates.expires_at,
+        customer_id=customer_id,
+        reason_code=f"bonus_{code}",
+        note=_WORDS[code],
+    )
+    await record(
+        ctx, "bonus.granted", subject_kind="ledger_entry", subject_id=entry_id, customer_id=customer_id,
+        details={"code": code, "points": points},
+    )  # fmt: skip
+    await mark_membership(ctx, membership_id)
+    return True
+
+
+def _bonuses_of(programme: Programme, now: datetime) -> BonusRules:
+    version = programme.rules_at(now)
+    return version.rules.bonuses if version is not None and programme.status == "active" else BonusRules()

@@ -1,0 +1,1 @@
+"""Tiers: reached by the points of sales, kept for years, never lost before a period ends."""

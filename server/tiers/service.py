@@ -1,0 +1,135 @@
+"""Use cases of tiers. All but the sweep run in the caller's transaction with the membership locked."""
+
+from datetime import UTC, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from server.audience.marks import mark_membership
+from server.audit.store import record
+from server.context import Context
+from server.db.engine import DB, Row
+from server.programmes.rules import Occasion, PromotionPoints
+from server.programmes.service import Programme, get_programme
+from server.tiers import store
+from server.tiers.rules import Standing, list_windows, plan_standing, rank
+from shared.limits import ORDER_AHEAD_MAX
+from shared.programmes import EarningRules, TierRules
+
+_DUE_AT_ONCE = 200
+
+
+async def get_occasion(
+    programme: Programme,
+    rules: EarningRules,
+    *,
+    membership_id: UUID,
+    completed_at: datetime,
+    store_code: str,
+    external_id: str,
+) -> Occasion:
+    """Return what the rules need to know of a member for one sale: the tier at its completion and what caps have left.
+
+    Args:
+        external_id: The sale's own; what it earned itself does not count against it.
+    """
+    tier = await store.get_tier_at(membership_id, completed_at) if rules.tiers.levels else ""
+    day_points = 0
+    if rules.day_points_max is not None:
+        since, until = _local_day(completed_at, programme.zone)
+        day_points = await store.get_day_points(membership_id, since, until, external_id)
+    capped = [promotion.code for promotion in rules.promotions if promotion.member_points_max is not None]
+    return Occasion(
+        completed_at=completed_at,
+        zone=programme.zone,
+        store_code=store_code,
+        tier=tier,
+        day_points=day_points,
+        promotion_points=await store.get_promotion_points(membership_id, capped, external_id) if capped else {},
+    )
+
+
+async def note_uses(order_id: UUID, assignment_version: int, uses: tuple[PromotionPoints, ...]) -> None:
+    """Note what promotions added to an order, so that their caps for a member hold."""
+    if uses:
+        await store.insert_uses(order_id, assignment_version, [(use.code, use.points) for use in uses])
+
+
+async def raise_tier(ctx: Context, programme: Programme, membership_id: UUID) -> None:
+    """Give a membership the tier that its sales have reached by now; never a lower one than it has."""
+    version = programme.rules_at(ctx.now)
+    if version is None or not version.rules.tiers.levels:
+        return
+    membership = await store.lock(membership_id)
+    if membership is None:
+        return
+    tiers = version.rules.tiers
+    current = await _settle(ctx, programme, membership)
+    # A till's clock may run ahead a little.
+    standing = await _stand(tiers, membership_id, ctx.now + ORDER_AHEAD_MAX, programme.zone)
+    if rank(tiers, standing.tier) > rank(tiers, current):
+        await _change(ctx, membership_id, standing, at=ctx.now, reason="reached")
+
+
+async def settle_due(ctx: Context) -> int:
+    """Look again at every membership whose tier's time is over, each in a transaction of its own; return how many.
+
+    What comes out depends on when the time was over and not on when this runs.
+    """
+    count = 0
+    while True:
+        due = await store.list_due(ctx.now, _DUE_AT_ONCE)
+        for membership_id in due:
+            async with DB.transaction():
+                membership = await store.lock(membership_id)
+                if membership is not None:
+                    programme = await get_programme(membership["programme"], fresh=count == 0)
+                    await _settle(ctx, programme, membership)
+                    await mark_membership(ctx, membership_id)
+            count += 1
+        if len(due) < _DUE_AT_ONCE:
+            return count
+
+
+async def inherit_tier(ctx: Context, programme: Programme, *, from_membership: UUID, to_membership: UUID) -> None:
+    """Let a membership that takes over another's points keep the higher tier of both; both are locked."""
+    version = programme.rules_at(ctx.now)
+    source, target = await store.lock(from_membership), await store.lock(to_membership)
+    if version is None or source is None or target is None:
+        return
+    tiers = version.rules.tiers
+    if rank(tiers, source["tier"]) > rank(tiers, target["tier"]):
+        standing = Standing(tier=source["tier"], until=source["tier_until"])
+        await _change(ctx, to_membership, standing, at=ctx.now, reason="inherited")
+
+
+async def _settle(ctx: Context, programme: Programme, membership: Row) -> str:
+    """Bring a locked membership's tier up to now, period by period, and return it."""
+    tier, until = str(membership["tier"]), membership["tier_until"]
+    while until is not None and until <= ctx.now:
+        version = programme.rules_at(until)
+        tiers = version.rules.tiers if version else TierRules()
+        standing = await _stand(tiers, membership["id"], until, programme.zone)
+        await _change(ctx, membership["id"], standing, at=until, reason="kept" if standing.tier == tier else "ended")
+        tier, until = standing.tier, standing.until
+    return tier
+
+
+async def _stand(tiers: TierRules, membership_id: UUID, at: datetime, zone: str) -> Standing:
+    windows = list_windows(tiers, at, zone)
+    points = await store.list_qualifying(membership_id, windows) if windows else []
+    return plan_standing(tiers, windows, points)
+
+
+async def _change(ctx: Context, membership_id: UUID, standing: Standing, *, at: datetime, reason: str) -> None:
+    await store.set_tier(membership_id, standing, at, reason)
+    await record(
+        ctx, f"tier.{reason}", subject_kind="membership", subject_id=membership_id,
+        details={"tier": standing.tier, "until": standing.until, "points": standing.points},
+    )  # fmt: skip
+
+
+def _local_day(at: datetime, zone: str) -> tuple[datetime, datetime]:
+    tz = ZoneInfo(zone)
+    day = at.astimezone(tz).date()
+    start, end = (datetime.combine(each, time(), tz).astimezone(UTC) for each in (day, day + timedelta(days=1)))
+    return start, end

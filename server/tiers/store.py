@@ -1,0 +1,102 @@
+"""SQL of tiers."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.tiers.rules import Standing, Window
+
+# What the sales of each window earned and have not lost again, wherever their points have gone with a reissue.
+_QUALIFYING = """
+select coalesce(sum(e.points), 0)::bigint as points
+from unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(since, until, n)
+left join lateral (
+    select e.points from orders o join ledger_entry e on e."order" = o.id
+    where o.membership in (select regulars_family($1)) and o.completed_at >= w.since and o.completed_at < w.until
+      and e.kind in ('EARN', 'CORRECTION', 'CLAWBACK') and e.membership in (select regulars_family($1))
+) e on true
+group by w.n order by w.n
+"""
+_SET = """
+with changed as (update membership set tier = $2, tier_until = $3, version = version + 1 where id = $1)
+insert into tier_change (id, membership, tier, until, at, qualifying_points, reason) values ($4, $1, $2, $3, $5, $6, $7)
+"""
+# A membership's own tiers first; one that was reissued has none of its own from before.
+_TIER_AT = """
+select tier from tier_change
+where membership in (select regulars_family($1)) and at <= $2
+order by (membership = $1) desc, at desc, id desc limit 1
+"""
+_DUE = "select id from membership where tier_until <= $1 and status = 'active' order by tier_until limit $2"
+_LOCK = "select id, programme, tier, tier_until from membership where id = $1 and status = 'active' for no key update"
+_DAY_POINTS = """
+select coalesce(sum(points), 0)::bigint from orders
+where membership in (select regulars_family($1)) and completed_at >= $2 and completed_at < $3
+  and state = 'completed' and external_id <> $4
+"""
+_PROMOTION_POINTS = """
+select p.code, sum(p.points)::bigint as points
+from promotion_use p join orders o on o.id = p."order" and o.assignment_version = p.assignment_version
+where o.membership in (select regulars_family($1)) and p.code = any($2::text[]) and o.external_id <> $3
+group by p.code
+"""
+_USE = """
+insert into promotion_use (id, "order", assignment_version, code, points)
+select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::bigint[])
+on conflict ("order", assignment_version, code) do nothing
+"""
+
+
+async def list_qualifying(membership_id: UUID, windows: Sequence[Window]) -> list[int]:
+    """Return the points that the sales of each window earned and kept."""
+    since, until = [window.since for window in windows], [window.until for window in windows]
+    return [row["points"] for row in await DB.fetch(_QUALIFYING, membership_id, since, until)]
+
+
+async def set_tier(membership_id: UUID, standing: Standing, at: datetime, reason: str) -> None:
+    """Give a locked membership a tier from an instant on."""
+    await DB.fetch(_SET, membership_id, standing.tier, standing.until, new_id(), at, standing.points, reason)
+
+
+async def get_tier_at(membership_id: UUID, at: datetime) -> str:
+    """Return the tier that a membership was in at an instant, "" for none."""
+    tier = await DB.fetch_value(_TIER_AT, membership_id, at)
+    return str(tier or "")
+
+
+async def list_due(now: datetime, limit: int) -> list[UUID]:
+    """Return memberships whose tier's time is over, the longest over first."""
+    return [row["id"] for row in await DB.fetch(_DUE, now, limit)]
+
+
+async def lock(membership_id: UUID) -> Row | None:
+    """Lock an active membership and return its tier."""
+    return await DB.fetch_row(_LOCK, membership_id)
+
+
+async def get_day_points(membership_id: UUID, since: datetime, until: datetime, external_id: str) -> int:
+    """Return what the membership's other sales of a time earned."""
+    points = await DB.fetch_value(_DAY_POINTS, membership_id, since, until, external_id)
+    assert isinstance(points, int)
+    return points
+
+
+async def get_promotion_points(membership_id: UUID, codes: Sequence[str], external_id: str) -> dict[str, int]:
+    """Return what each promotion has given the membership in other sales."""
+    rows = await DB.fetch(_PROMOTION_POINTS, membership_id, list(codes), external_id)
+    return {row["code"]: row["points"] for row in rows}
+
+
+async def insert_uses(order_id: UUID, assignment_version: int, uses: Sequence[tuple[str, int]]) -> None:
+    """Note what promotions added to an order."""
+    count = len(uses)
+    await DB.fetch(
+        _USE,
+        [new_id() for _ in uses],
+        [order_id] * count,
+        [assignment_version] * count,
+        [code for code, _ in uses],
+        [points for _, points in uses],
+    )
