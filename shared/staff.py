@@ -171,7 +171,10 @@ class CustomerDetail(View, frozen=True, kw_only=True):
 
 
 class RegisterCustomer(Request, frozen=True, kw_only=True):
-    """A customer at the till: at least one of email, phone and card. Consent is off unless the person said yes."""
+    """A customer at the till: at least one of email, phone and card. Consent is off unless the person said yes.
+
+    `declined` says which channels the person was asked about and refused; neither yes nor no means not asked.
+    """
 
     given_name: Name
     family_name: OptionalName = ""
@@ -180,6 +183,7 @@ class RegisterCustomer(Request, frozen=True, kw_only=True):
     birthday: Birthday | None = None
     card_number: CardNumber | None = None
     consents: ConsentChoices = ConsentChoices()
+    declined: ConsentChoices = ConsentChoices()
     notes: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] = ""
     locale: Annotated[str, msgspec.Meta(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")] = "en"
 

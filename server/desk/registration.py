@@ -84,6 +84,9 @@ def _read(ctx: Context, form: RegisterCustomer) -> _Entry:
         raise Refused(Code.CONSENT_NEEDS_EMAIL)
     if form.consents.sms and form.phone is None:
         raise Refused(Code.CONSENT_NEEDS_PHONE)
+    for channel in ("email", "sms"):
+        if getattr(form.consents, channel) and getattr(form.declined, channel):
+            raise Invalid(FieldProblem(field=f"declined.{channel}", detail="This cannot be both given and declined."))
     if form.birthday is not None:
         check_birthday(form.birthday, ctx.now.date(), "birthday")
     return _Entry(
@@ -120,19 +123,19 @@ async def _add_contact_points(ctx: Context, customer_id: UUID, entry: _Entry) ->
 async def _record_consents(
     ctx: Context, staff: Staff, customer_id: UUID, form: RegisterCustomer, entry: _Entry
 ) -> None:
-    # A "no" at the till is nobody's word against a later yes: only a yes is recorded.
-    given = {
-        ConsentChannel.EMAIL: entry.email.key if entry.email and form.consents.email else None,
-        ConsentChannel.SMS: entry.phone.key if entry.phone and form.consents.sms else None,
-    }
-    for channel, address_key in given.items():
-        if address_key is not None:
+    answers = (
+        (ConsentChannel.EMAIL, entry.email.key if entry.email else None, form.consents.email, form.declined.email),
+        (ConsentChannel.SMS, entry.phone.key if entry.phone else None, form.consents.sms, form.declined.sms),
+    )
+    for channel, address_key, is_given, is_declined in answers:
+        # Not asked leaves no event: only what the person said is recorded, with the words they were asked in.
+        if address_key is not None and (is_given or is_declined):
             await record_choice(
                 ctx,
                 customer_id=customer_id,
                 channel=channel,
                 address_key=address_key,
-                opted_in=True,
+                opted_in=is_given,
                 source="till",
                 store_id=staff.store_id,
             )

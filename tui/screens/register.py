@@ -190,6 +190,7 @@ class RegisterPage(FormPage):
             consents=ConsentChoices(
                 email=self.answer("consent-email") == "yes", sms=self.answer("consent-sms") == "yes"
             ),
+            declined=ConsentChoices(email=self.answer("consent-email") == "no", sms=self.answer("consent-sms") == "no"),
             notes=self.text("notes"),
         )
 

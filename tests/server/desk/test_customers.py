@@ -125,6 +125,16 @@ async def test_a_yes_is_kept_with_staff_store_words_and_time_and_silence_is_no_a
     assert [tuple(row) for row in rows] == [("email", "pending", *who), ("sms", "opted_in", *who)]
 
 
+async def test_a_spoken_no_is_kept_too_and_cannot_stand_beside_a_yes(world: World) -> None:
+    headers = await world.staff_headers(Role.CASHIER)
+    both = {"consents": {"email": True}, "declined": {"email": True}}
+    assert problem(await register(world, headers, email="ana@shop.test", **both))[2] == ["declined.email"]
+    declined = {"email": True, "sms": True}
+    expect(await register(world, headers, email="ana@shop.test", declined=declined), 201)
+    rows = await DB.fetch("select channel, state, source from consent_event")
+    assert [tuple(row) for row in rows] == [("email", "opted_out", "till")]
+
+
 @pytest.mark.parametrize(
     ("contact", "consent", "code"),
     [
