@@ -9,7 +9,6 @@ import msgspec
 
 from server.openapi import openapi_document
 from server.openapi.examples import EXAMPLES
-from shared.limits import BODY_BYTES_MAX
 
 Schema = Mapping[str, Any]
 

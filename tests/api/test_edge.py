@@ -1,5 +1,6 @@
 """What surrounds every operation: methods, hosts, ids, parameters, headers, and trouble inside."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -58,7 +59,7 @@ async def test_another_spelling_of_an_address_is_no_way_around_its_guard(shop: S
         assert answer.status_code in (401, 404), answer.text
 
 
-IDS = ("customer_id", "membership_id", "session_id", "change_id", "contact_id")
+IDS = sorted({name for row in ENDPOINTS for name in re.findall(r"\{(\w+_id)\}", row.path)})
 WITH_IDS = [row for row in ENDPOINTS if "_id}" in row.path]
 WRONG_IDS = (
     "1", "0", "-1", "x", "null", "undefined", "%00", "%ff", "'", "%27%20or%201=1", "..%2F..", "*", "a" * 36, "a" * 5000,
@@ -135,6 +136,10 @@ async def test_a_cursor_is_one_of_ours(shop: Shop) -> None:
             )
 
 
+# The lists in which three sales leave three lines.
+FILLED = {"list_my_entries", "list_my_orders", "list_customer_entries", "list_customer_orders", "list_audit"}
+
+
 async def test_pages_of_one_tell_the_same_as_one_page(shop: Shop) -> None:
     for i in range(3):
         expect(await shop.send("push_order", json=shop.order(f"page-{i}")), 201)
@@ -145,11 +150,11 @@ async def test_pages_of_one_tell_the_same_as_one_page(shop: Shop) -> None:
         seen, cursor = [], ""
         while cursor is not None:
             page = expect(await shop.send(row, params={"limit": 1, "cursor": cursor}), 200)
-            assert len(page["items"]) == 1
+            assert len(page["items"]) == min(1, len(whole["items"]))
             seen += page["items"]
             cursor = page["next_cursor"]
         assert seen == whole["items"]
-        assert len(seen) >= 3
+        assert len(seen) >= 3 or row.operation not in FILLED
 
 
 async def test_our_own_host_names_are_served(world: World) -> None:
