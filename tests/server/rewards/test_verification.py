@@ -1,0 +1,57 @@
+"""`verify` finds holds and vouchers that do not agree with the entries."""
+
+import pytest
+
+from server.db.engine import DB
+from server.ledger.verification import verify
+from tests.app import World, expect
+from tests.ledgers import assert_verified
+from tests.server.rewards.builders import Counter
+
+SPENDING = "spending is covered by lots and never makes a debt"
+HOLDS = "a captured hold spent exactly its points"
+VOUCHERS = "a voucher stands for the points that it cost"
+STATES = "a voucher is held or used where a hold says so"
+
+TAMPERING = [
+    (SPENDING, "delete from allocation where debit_entry in (select id from ledger_entry where kind = 'REDEEM')"),
+    (SPENDING, "update allocation set points = points - 1"),
+    (HOLDS, "update hold set points = points + 50 where voucher is null"),
+    (HOLDS, "update hold set state = 'released', entry = null where voucher is null"),
+    (HOLDS, "update ledger_entry set points = points - 1 where source_key like 'hold:%'"),
+    (VOUCHERS, "update voucher set points_cost = 0"),
+    (VOUCHERS, "update voucher set issue_entry = null where status = 'redeemed'"),
+    (VOUCHERS, "update voucher set status = 'void', void_reason = 'cancelled' where status = 'issued'"),
+    (
+        VOUCHERS,
+        "update voucher set issue_entry = (select issue_entry from voucher where status = 'redeemed') "
+        "where status = 'issued'",
+    ),
+    (STATES, "update voucher set status = 'issued'"),
+    (STATES, "update voucher set status = 'redeemed'"),
+    (STATES, "update voucher set status = 'held'"),
+    (STATES, "update hold set state = 'released' where voucher is not null"),
+]
+
+
+@pytest.fixture
+async def counter(world: World) -> Counter:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward()
+    await counter.take_code(reward)
+    code = await counter.take_code(reward)
+    expect(await counter.capture(expect(await counter.hold_voucher(code), 201)), 200)
+    expect(await counter.capture(await counter.hold_proven(300), sale="sale-2"), 200)
+    await assert_verified(world)
+    return counter
+
+
+@pytest.mark.parametrize(("check", "tampering"), TAMPERING)
+async def test_tampering_is_found_and_the_row_is_named(counter: Counter, check: str, tampering: str) -> None:
+    await DB.run_script(f"set session_replication_role = replica; {tampering}; reset session_replication_role")
+    found = {
+        outcome.name: outcome.wrong_row async for outcome in verify(counter.world.clock.now()) if not outcome.is_right
+    }
+    row = found.get(check)
+    assert row is not None, f"found only {found}"
+    assert row.split()[0] in {"ledger_entry", "hold", "voucher"}

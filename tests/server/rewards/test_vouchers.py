@@ -1,0 +1,238 @@
+"""Vouchers: taken for points, shown once, cancelled with every point and date."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+
+from server.db.engine import DB
+from server.ledger.movements import expire_lapsed
+from shared.codes import is_voucher_code, normalise_voucher_code
+from shared.enums import Role
+from tests.app import World, expect, problem
+from tests.ledgers import assert_verified, credit, figures
+from tests.server.email_changes.builders import home_of
+from tests.server.rewards.builders import Counter, voucher_status
+
+
+async def test_a_member_takes_a_voucher_for_points(world: World) -> None:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward(kind="percent_off", percent=10, valid_days=30)
+    issued = expect(await counter.take(reward), 201)
+    assert is_voucher_code(normalise_voucher_code(issued["code"]))
+    voucher = issued["voucher"]
+    assert (voucher["status"], voucher["points_cost"], voucher["percent"]) == ("issued", 100, 10)
+    assert voucher["valid_until"] == "2026-04-01T23:00:00Z"
+    assert await counter.balance() == (900, 0)
+    await assert_verified(world)
+
+
+async def test_a_code_is_in_one_answer_only(world: World) -> None:
+    counter = await Counter.open(world)
+    code = await counter.take_code(await counter.add_reward())
+    for text in (code, code.replace("-", "")):
+        for table in await DB.fetch("select tablename from pg_tables where schemaname = 'public'"):
+            name = table["tablename"]
+            where = "t::text like '%' || $1 || '%' or t::text like '%' || encode($1::bytea, 'hex') || '%'"
+            assert not await DB.fetch(
+                f'select 1 from "{name}" t where {where.replace("$1::bytea", "$2::bytea")}', text, text.encode()
+            ), name
+    listed = (await world.client.get("/v1/me/vouchers", headers=counter.member.headers)).text
+    shown = await counter.send(
+        "GET", f"/v1/staff/customers/{counter.member.customer_id}/vouchers", headers=counter.manager
+    )
+    for answer in (listed, shown.text):
+        assert code[-4:] in answer
+        assert code not in answer
+
+
+async def test_a_lost_answer_is_given_again_with_the_code(world: World) -> None:
+    counter = await Counter.open(world)
+    body = {"reward_id": (await counter.add_reward())["id"]}
+    answers = [
+        await counter.send("POST", "/v1/me/vouchers", body, headers=counter.member.headers, key="one-key-for-both")
+        for _ in range(2)
+    ]
+    assert answers[0].content == answers[1].content
+    assert await counter.balance() == (900, 0)
+
+
+async def test_much_in_a_day_needs_the_password(world: World) -> None:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward()
+    world.advance(timedelta(minutes=11))
+    expect(await counter.take(reward), 201)
+    expect(await counter.take(reward), 201)
+    assert problem(await counter.take(reward))[:2] == (403, "REAUTH_REQUIRED")
+    assert problem(await counter.take(reward, password="wrong-teapot-72-gulls"))[:2] == (403, "REAUTH_REQUIRED")
+    expect(await counter.take(reward, password=counter.member.password), 201)
+    assert await counter.balance() == (700, 0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "taken"), [({"stock": 1}, 1), ({"member_limit": 2}, 2), ({"status": "retired"}, 0), ({"stock": 0}, 0)]
+)
+async def test_what_is_not_to_be_had_costs_nothing(world: World, fields: dict[str, object], taken: int) -> None:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward()
+    path = f"/v1/staff/rewards/{reward['id']}"
+    expect(await counter.send("PATCH", path, {"version": 1} | fields, headers=counter.manager), 200)
+    for _ in range(taken):
+        expect(await counter.take(reward), 201)
+    assert problem(await counter.take(reward))[:2] == (409, "REWARD_UNAVAILABLE")
+    assert await counter.balance() == (1_000 - 100 * taken, 0)
+
+
+async def test_unknown_rewards_and_too_few_points_are_refused(world: World) -> None:
+    counter = await Counter.open(world, points=90)
+    refused = await counter.take(await counter.add_reward())
+    assert problem(refused)[:2] == (409, "INSUFFICIENT_POINTS")
+    assert refused.json()["data"] == {"available": 90, "held": 0, "spendable": 90}
+    unknown = {"id": "01970000-0000-7000-8000-000000000001"}
+    assert problem(await counter.take(unknown))[:2] == (409, "REWARD_UNAVAILABLE")
+
+
+async def test_points_on_hold_buy_no_voucher(world: World) -> None:
+    counter = await Counter.open(world)
+    await counter.hold_proven(950)
+    assert problem(await counter.take(await counter.add_reward()))[:2] == (409, "INSUFFICIENT_POINTS")
+
+
+async def test_staff_take_a_voucher_with_the_members_digits_or_within_the_days_limit(world: World) -> None:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward(points_cost=150)
+    cashier = await world.staff_headers(Role.CASHIER)
+    path, body = f"/v1/staff/customers/{counter.member.customer_id}/vouchers", {"reward_id": reward["id"]}
+    expect(await counter.send("POST", path, body, headers=cashier), 201)
+    assert problem(await counter.send("POST", path, body, headers=cashier))[:2] == (409, "PRESENCE_NEEDED")
+    wrong = await counter.send("POST", path, body | {"presence_code": "00000000"}, headers=cashier)
+    assert problem(wrong)[:2] == (403, "PRESENCE_WRONG")
+    proven = body | {"presence_code": await counter.digits()}
+    expect(await counter.send("POST", path, proven, headers=cashier), 201)
+    assert (await counter.quote())["card_points"] == 50
+
+
+async def test_staff_serve_anybody_but_themselves(world: World) -> None:
+    counter = await Counter.open(world)
+    issued = expect(await counter.take(await counter.add_reward()), 201)
+    await DB.fetch("update staff_member set customer = $1", counter.member.customer_id)
+    reward = await counter.add_reward()
+    path = f"/v1/staff/customers/{counter.member.customer_id}/vouchers"
+    taken = await counter.send("POST", path, {"reward_id": reward["id"]}, headers=counter.manager)
+    assert problem(taken)[:2] == (403, "SELF_DEALING")
+    cancel = f"/v1/staff/vouchers/{issued['voucher']['id']}/cancel"
+    cancelled = await counter.send("POST", cancel, {"reason": "no need"}, headers=counter.manager)
+    assert problem(cancelled)[:2] == (403, "SELF_DEALING")
+
+
+async def test_a_cancelled_voucher_gives_its_points_back_with_their_dates(world: World) -> None:
+    counter = await Counter.open(world, points=0)
+    soon = await credit(world, counter.member.membership_id, 60, days=3)
+    await credit(world, counter.member.membership_id, 500, days=365)
+    issued = expect(await counter.take(await counter.add_reward(member_limit=1)), 201)
+    expires_at = await DB.fetch_value("select expires_at from lot where entry = $1", soon)
+    path = f"/v1/staff/vouchers/{issued['voucher']['id']}/cancel"
+    view = expect(await counter.send("POST", path, {"reason": "wrong one"}, headers=counter.manager), 200)
+    assert view["status"] == "void"
+    assert await counter.balance() == (560, 0)
+    back = await DB.fetch_value("select remaining from lot where expires_at = $1 and remaining > 0", expires_at)
+    assert back == 60
+    assert problem(await counter.hold_voucher(issued["code"]))[:2] == (409, "VOUCHER_USED")
+    again = await counter.send("POST", path, {"reason": "wrong one"}, headers=counter.manager)
+    assert problem(again)[:2] == (409, "VOUCHER_USED")
+    await assert_verified(world)
+
+
+async def test_points_that_lapsed_meanwhile_come_back_for_the_grace(world: World) -> None:
+    counter = await Counter.open(world, points=0, restore_grace_days=7)
+    await credit(world, counter.member.membership_id, 100, days=1)
+    issued = expect(await counter.take(await counter.add_reward()), 201)
+    world.advance(timedelta(days=2))
+    await expire_lapsed(world.ctx)
+    manager = await world.staff_headers(Role.MANAGER)
+    path = f"/v1/staff/vouchers/{issued['voucher']['id']}/cancel"
+    expect(await counter.send("POST", path, {"reason": "wrong one"}, headers=manager), 200)
+    expires_at = await DB.fetch_value("select expires_at from lot where remaining = 100")
+    assert expires_at == world.clock.now() + timedelta(days=7)
+    await assert_verified(world)
+
+
+async def test_a_voucher_at_a_till_or_used_is_not_cancelled(world: World) -> None:
+    counter = await Counter.open(world)
+    issued = expect(await counter.take(await counter.add_reward()), 201)
+    path, reason = f"/v1/staff/vouchers/{issued['voucher']['id']}/cancel", {"reason": "wrong one"}
+    hold = expect(await counter.hold_voucher(issued["code"]), 201)
+    assert problem(await counter.send("POST", path, reason, headers=counter.manager))[:2] == (409, "VOUCHER_USED")
+    expect(await counter.capture(hold), 200)
+    assert problem(await counter.send("POST", path, reason, headers=counter.manager))[:2] == (409, "VOUCHER_USED")
+
+
+async def test_a_reward_that_changes_leaves_issued_vouchers_alone(world: World) -> None:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward()
+    code = await counter.take_code(reward)
+    change = {"version": 1, "value_minor": 1, "status": "retired"}
+    expect(await counter.send("PATCH", f"/v1/staff/rewards/{reward['id']}", change, headers=counter.manager), 200)
+    assert expect(await counter.hold_voucher(code), 201)["amount_minor"] == 500
+
+
+# A reissued account ---------------------------------------------------------------------------------------------------
+
+
+async def reissue(counter: Counter) -> str:
+    """Have Ana's account reissued by herself and return the token that undoes it."""
+    world, member = counter.world, counter.member
+    form = {"new_email": "new@shop.test", "mode": "reissue", "password": member.password}
+    expect(await world.client.post("/v1/me/email-changes", json=form, headers=member.headers), 202)
+    return (await world.mail_to("new@shop.test", purpose="email-change")).token
+
+
+async def test_a_reissue_waits_for_a_sale_that_is_being_paid(world: World) -> None:
+    counter = await Counter.open(world)
+    hold = await counter.hold_proven(600)
+    token = await reissue(counter)
+    refused = await world.client.post("/v1/email-changes/confirm", json={"token": token})
+    assert problem(refused)[:2] == (409, "OPEN_HOLD")
+    assert refused.json()["data"] == {
+        "store": "High Street",
+        "order_reference": "cart-1",
+        "until": hold["expires_at"].replace("Z", "+00:00"),
+    }
+    expect(await counter.capture(hold), 200)
+    expect(await world.client.post("/v1/email-changes/confirm", json={"token": token}), 200)
+    assert (await figures(await home_of(counter.member.customer_id)))[:2] == (400, 400)
+    await assert_verified(world)
+
+
+async def test_a_lapsed_hold_stops_no_reissue_and_its_voucher_gets_a_new_code(world: World) -> None:
+    counter = await Counter.open(world)
+    issued = expect(await counter.take(await counter.add_reward()), 201)
+    expect(await counter.hold_voucher(issued["code"]), 201)
+    await counter.hold_proven(600, sale="cart-2")
+    token = await reissue(counter)
+    world.advance(timedelta(minutes=15))
+    expect(await world.client.post("/v1/email-changes/confirm", json={"token": token}), 200)
+    assert await voucher_status(issued["voucher"]["id"]) == "void"
+    assert problem(await counter.hold_voucher(issued["code"]))[:2] in {
+        (409, "MEMBERSHIP_CLOSED"),
+        (409, "VOUCHER_USED"),
+    }
+    await assert_verified(world)
+
+
+async def test_a_reissued_voucher_pays_with_its_new_code_and_gives_its_points_to_the_new_account(world: World) -> None:
+    counter = await Counter.open(world)
+    await counter.take_code(await counter.add_reward())
+    token = await reissue(counter)
+    expect(await world.client.post("/v1/email-changes/confirm", json={"token": token}), 200)
+    (mail,) = [mail for mail in await world.mails_to("new@shop.test") if mail.subject == "Your vouchers have new codes"]
+    world.advance(timedelta(hours=25))
+    (code,) = [word for word in mail.text.split() if is_voucher_code(normalise_voucher_code(word))]
+    hold = expect(await counter.hold_voucher(code), 201)
+    expect(await counter.release(hold), 200)
+    voucher_id = await DB.fetch_value("select id from voucher where status = 'issued'")
+    manager = await world.staff_headers(Role.MANAGER)
+    path = f"/v1/staff/vouchers/{UUID(str(voucher_id))}/cancel"
+    expect(await counter.send("POST", path, {"reason": "wrong one"}, headers=manager), 200)
+    assert (await figures(await home_of(counter.member.customer_id)))[:2] == (1_000, 1_000)
+    await assert_verified(world)
