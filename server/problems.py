@@ -67,7 +67,7 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.ORDER_CONFLICT: (409, "This order was sent before with other content."),
     Code.POINTS_SPENT: (409, "The points of this order have been spent."),
     Code.ASSIGNMENT_WINDOW: (409, "This order is too old to be moved."),
-    Code.ASSIGNMENT_SAME: (409, "The order belongs to this customer already."),
+    Code.ASSIGNMENT_SAME: (409, "The order is assigned that way already."),
     Code.STORE_UNKNOWN: (400, "We do not know this store, or this key is not for it."),
     Code.CURRENCY_MISMATCH: (400, "The programme counts another currency."),
     Code.TIME_OUT_OF_RANGE: (400, "This time cannot be right."),

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared import adjustments, limits, members, pos, programmes, rewards, staff
+from shared import adjustments, limits, members, orders, pos, programmes, rewards, staff
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -110,6 +110,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="change_customer", method="PATCH", path="/v1/staff/customers/{customer_id}", caller=_S, request=staff.CustomerChange, response=staff.CustomerDetail, permission=_P.CUSTOMER_EDIT),
     Endpoint(operation="list_customer_entries", method="GET", path="/v1/staff/memberships/{membership_id}/entries", caller=_S, response=members.EntryPage, permission=_P.CUSTOMER_READ, query=_PAGE),
     Endpoint(operation="list_customer_orders", method="GET", path="/v1/staff/customers/{customer_id}/orders", caller=_S, response=members.OrderPage, permission=_P.CUSTOMER_READ, query=_PAGE),
+    Endpoint(operation="find_orders", method="GET", path="/v1/staff/orders", caller=_S, response=orders.StaffOrderPage, permission=_P.CUSTOMER_READ, query=(*_PAGE, "number", "store", "day")),
+    Endpoint(operation="preview_assignment", method="POST", path="/v1/staff/orders/{order_id}/assignment/preview", caller=_S, request=orders.OrderAssignment, response=orders.AssignmentPreview, permission=_P.ORDER_ASSIGN),
+    Endpoint(operation="assign_order", method="POST", path="/v1/staff/orders/{order_id}/assignment", caller=_S, request=orders.OrderAssignment, response=orders.AssignmentApplied, permission=_P.ORDER_ASSIGN, idempotent=True),
     Endpoint(operation="list_customer_audit", method="GET", path="/v1/staff/customers/{customer_id}/audit", caller=_S, response=staff.AuditPage, permission=_P.CUSTOMER_READ, query=_PAGE),
     Endpoint(operation="invite_customer", method="POST", path="/v1/staff/customers/{customer_id}/invitations", caller=_S, status=202, response=members.Accepted, permission=_P.CUSTOMER_INVITE),
     Endpoint(operation="preview_email_change", method="POST", path="/v1/staff/customers/{customer_id}/email-changes/preview", caller=_S, request=staff.StaffEmailChange, response=staff.EmailChangePreview, permission=_P.EMAIL_CHANGE),

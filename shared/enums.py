@@ -35,6 +35,8 @@ class Permission(StrEnum):
     REPORT_READ = "report.read"
     REWARD_MANAGE = "reward.manage"
     POINTS_REDEEM = "points.redeem"
+    ORDER_ASSIGN = "order.assign"
+    ORDER_ASSIGN_LATE = "order.assign_late"
 
 
 class Scope(StrEnum):

@@ -32,6 +32,8 @@ ORDER_LINES_MAX = 200
 ORDER_BATCH_MAX = 500
 MONEY_MINOR_MAX = 1_000_000_000  # Ten million in a currency with cents: above any till receipt.
 ORDER_POINTS_MAX = 10_000_000
+MANAGER_ASSIGN_DAYS = 90  # Within which a manager may still give an order to somebody.
+LATE_POINTS_MAX = 500  # Of an order that a cashier may give to somebody after the sale; more is for a manager.
 ORDER_COMPLETED_FROM = datetime(2000, 1, 1, tzinfo=UTC)  # Older sales are typing errors, and years near 1 have no UTC.
 ORDER_AHEAD_MAX = timedelta(minutes=10)  # Till clocks run ahead a little; a sale cannot be from tomorrow.
 

@@ -16,6 +16,7 @@ _TILL = _EVERYONE | {
     Permission.POINTS_ADJUST,
     Permission.ADJUSTMENT_READ,
     Permission.POINTS_REDEEM,
+    Permission.ORDER_ASSIGN,
 }
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
@@ -26,6 +27,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.CUSTOMER_EDIT,
             Permission.EMAIL_CHANGE,
             Permission.REWARD_MANAGE,
+            Permission.ORDER_ASSIGN_LATE,
             Permission.AUDIENCE_READ,
             Permission.AUDIENCE_REPAIR,
             Permission.AUDIT_READ,

@@ -61,6 +61,9 @@ _QUERY: dict[str, tuple[str, Json]] = {
     "card": ("A card number; either this or `email`.", {"type": "string"}),
     "email": ("A proven email address; either this or `card`.", {"type": "string"}),
     "state": ("Only those in this state.", {"type": "string"}),
+    "number": ("A receipt number; without it, `store` and `day` list the orders that count for nobody.", {"type": "string"}),
+    "store": ("Code of a store.", {"type": "string"}),
+    "day": ("A day on the store's own calendar.", {"type": "string", "format": "date"}),
     "customer_id": ("Only what concerns this customer.", {"type": "string", "format": "uuid"}),
     "actor_id": ("Only what this member, staff member or key did.", {"type": "string", "format": "uuid"}),
 }  # fmt: skip

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared import adjustments, members, pos, programmes, rewards, staff
+from shared import adjustments, members, orders, pos, programmes, rewards, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
@@ -71,6 +71,11 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
                 "lines": [{"line_id": "1", "description": "Laces", "category": "footwear", "net_minor": 400}],
             }
         ]
+    },
+    orders.OrderAssignment: {
+        "customer_id": "01957d2e-7c00-7000-8000-000000000001",
+        "reason": "Forgot the card at the till, shows the receipt.",
+        "preview_hash": _PREVIEW_HASH,
     },
     staff.StaffSignIn: {"login": "manager", "password": "your-staff-password", "terminal": "front desk"},
     staff.StaffInvitationUse: {"token": _TOKEN, "new_password": _NEW_PASSWORD},

@@ -11,8 +11,8 @@ from server.customers.rules import parse_email
 from server.db.engine import Row
 from server.errors import Invalid, NotPermitted, Refused
 from server.orders import batch_store, changes, sales
+from server.orders.fitting import is_plain
 from server.orders.sales import Sale, Target
-from server.programmes.rules import needs_history
 from server.programmes.service import get_default_programme
 from shared.codes import normalise_card_number
 from shared.enums import SkippedReason
@@ -158,8 +158,7 @@ def _choose_plain(ready: dict[int, Sale], known: set[str], finder: _Finder) -> d
             continue
         target = finder.find(sale)
         earns = not target.skipped and sale.plan.points
-        has_history = sale.version is not None and needs_history(sale.version.rules) and target.membership_id
-        if (earns and target.deficit) or has_history:
+        if (earns and target.deficit) or not is_plain(sale, target):
             continue
         finder.seen.add(sale.order.external_id)
         plain[number] = target

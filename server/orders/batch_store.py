@@ -33,7 +33,7 @@ left join lateral (
 where p.kind = 'email' and p.key = any($1::text[]) and p.status = 'verified'
 """
 _LOCK = """
-select id, status, deficit, figures_until from membership where id = any($1::uuid[]) order by id for no key update
+select id, programme, status, deficit, figures_until from membership where id = any($1::uuid[]) order by id for no key update
 """
 _PEOPLE = """
 select membership, customer, eligible_from from membership_person
@@ -63,12 +63,12 @@ with sent as (
     select o.* from sent o join new_orders using (id)
 ), new_lines as (
     insert into order_line (id, "order", position, line_id, sku, description, category, quantity, net_minor, tax_minor,
-                            points, rule)
+                            points, rule, stored_value, points_paid_minor)
     select l.id, l.order_id, l.position, l.line_id, l.sku, l.description, l.category, l.quantity, l.net_minor,
-           l.tax_minor, l.points, l.rule
+           l.tax_minor, l.points, l.rule, l.stored_value, l.points_paid_minor
     from jsonb_to_recordset($4::jsonb) as l(
         id uuid, order_id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
-        net_minor int8, tax_minor int8, points int8, rule text)
+        net_minor int8, tax_minor int8, points int8, rule text, stored_value bool, points_paid_minor int8)
     join new_orders o on o.id = l.order_id
 ), earning as (
     select * from posted where membership_id is not null and points > 0

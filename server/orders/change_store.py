@@ -54,17 +54,20 @@ _CHANGE_LINES = """
 with sent as (
     select * from jsonb_to_recordset($2::jsonb) as l(
         id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
-        net_minor int8, tax_minor int8, points int8, rule text)
+        net_minor int8, tax_minor int8, points int8, rule text, stored_value bool, points_paid_minor int8)
 ), gone as (
     delete from order_line where "order" = $1 and line_id not in (select line_id from sent)
 )
 insert into order_line (id, "order", position, line_id, sku, description, category, quantity, net_minor, tax_minor,
-                        points, rule)
-select id, $1, position, line_id, sku, description, category, quantity, net_minor, tax_minor, points, rule from sent
+                        points, rule, stored_value, points_paid_minor)
+select id, $1, position, line_id, sku, description, category, quantity, net_minor, tax_minor, points, rule, stored_value,
+       points_paid_minor
+from sent
 on conflict ("order", line_id) do update
 set position = excluded.position, sku = excluded.sku, description = excluded.description, category = excluded.category,
     quantity = excluded.quantity, net_minor = excluded.net_minor, tax_minor = excluded.tax_minor,
-    points = excluded.points, rule = excluded.rule
+    points = excluded.points, rule = excluded.rule, stored_value = excluded.stored_value,
+    points_paid_minor = excluded.points_paid_minor
 """
 _VOID = """
 with emptied as (update order_line set points = 0, rule = $3 where "order" = $1)
@@ -72,7 +75,7 @@ update orders set state = 'voided', points = 0, skipped_reason = 'voided', revis
 """
 # Of a person who has left since, too: what they earned stays in the membership, and so does what is put right of it.
 _LOCK_KEPT = """
-select m.id, m.status, m.deficit, p.eligible_from
+select m.id, m.programme, m.status, m.deficit, p.eligible_from
 from membership m
 left join lateral (
     select eligible_from from membership_person

@@ -13,6 +13,7 @@ from server.ledger import store as ledger_store
 from server.ledger.rules import Debt, plan_fills
 from server.memberships.store import lock_memberships
 from server.orders import change_store, rules, sales, store
+from server.orders.fitting import fit_to_member, follow_up
 from server.orders.postings import Posting, earn, take_back
 from server.orders.sales import Sale, Target
 from shared.enums import EntryKind, OrderState, SkippedReason
@@ -32,7 +33,7 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderR
     """
     existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
     if existing is None:
-        target = await sales.find_target(sale)
+        sale, target = await fit_to_member(sale, await sales.find_target(sale))
         if await _record(ctx, connection_id, sale, target):
             return sales.result_of(sale, target)
         existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
@@ -89,17 +90,34 @@ async def lock_whole(order: Row, other_membership_id: UUID | None) -> Row:
     return locked
 
 
-async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason_code: str) -> None:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
+    """What was taken back when an order moved; in a shared membership it is earned there again at once."""
+
+    taken: int = 0
+    exempt: int = 0
+    owed: int = 0
+    written_off: int = 0
+    is_shared: bool = False
+
+
+async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason_code: str) -> Settled:
     """Move a locked order's points from where they are to its target, and write the order anew.
 
     Within one membership and person only the difference is posted; else all is taken back there and earned here.
+
+    Raises:
+        Refused: POINTS_SPENT, staff want to move what was spent, and the programme refuses that.
     """
+    settled = Settled()
     is_moved = (order["customer"], order["heir"]) != (target.customer_id, target.membership_id)
     version = order["assignment_version"] + is_moved
     record = sales.record_of(sale, target)
     difference = record.points - order["points"]
     if is_moved:
-        await take_all_back(ctx, order, reason_code=reason_code, may_owe=target.reason != "staff")
+        is_shared = target.membership_id is not None and target.membership_id == order["heir"]
+        settled = await take_all_back(
+            ctx, order, reason_code=reason_code, may_owe=target.reason != "staff", is_zero_sum=is_shared
+        )
         await change_store.archive_assignment(ctx, order["id"])
         difference = record.points
     if difference and target.membership_id is not None:
@@ -111,12 +129,16 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
         membership_id=target.membership_id,
         assignment_version=version,
     )
+    await follow_up(ctx, sale, target, order_id=order["id"], assignment_version=version)
+    return settled
 
 
-async def take_all_back(ctx: Context, order: Row, *, reason_code: str, may_owe: bool = True) -> None:
+async def take_all_back(
+    ctx: Context, order: Row, *, reason_code: str, may_owe: bool = True, is_zero_sum: bool = False
+) -> Settled:
     """Take back all that a locked order has in its membership."""
     if order["heir"] is None:
-        return
+        return Settled(is_shared=is_zero_sum)
     posting = Posting(
         order_id=order["id"],
         customer_id=order["customer"],
@@ -124,8 +146,12 @@ async def take_all_back(ctx: Context, order: Row, *, reason_code: str, may_owe: 
         source_key=f"order:{order['id']}:{order['assignment_version']}",
         reason_code=reason_code,
         may_owe=may_owe,
+        is_zero_sum=is_zero_sum,
     )
-    await take_back(ctx, order["heir"], None, posting)
+    back = await take_back(ctx, order["heir"], None, posting)
+    return Settled(
+        taken=back.points, exempt=back.exempt, owed=back.owed, written_off=back.written_off, is_shared=is_zero_sum
+    )
 
 
 async def mark_memberships(ctx: Context, *membership_ids: UUID | None) -> None:
@@ -151,6 +177,7 @@ async def _record(ctx: Context, connection_id: UUID, sale: Sale, target: Target)
             await ledger_store.insert_fills(target.membership_id, record.entry_id, fills, ctx.now)
         # The cached figures may have been out of date, so they are summed anew.
         await ledger_store.refresh_figures(target.membership_id, ctx.now)
+        await follow_up(ctx, sale, target, order_id=sale.order_id, assignment_version=1)
     return recorded
 
 
@@ -164,6 +191,7 @@ async def _replace(ctx: Context, existing: Row, sale: Sale) -> None:
     customer_id, membership_id, reason = await _find_claimant(existing, sale)
     order = await lock_whole(existing, membership_id)
     target = await _target_of(order, sale, customer_id, membership_id, reason)
+    sale, target = await fit_to_member(sale, target)
     await settle(ctx, order, sale, target, reason_code="reassigned")
     await audit(
         ctx,

@@ -21,7 +21,10 @@ from shared.problems import Code
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
-    """Why points of an order move; the same `source_key` posts once in a membership and kind."""
+    """Why points of an order move; the same `source_key` posts once in a membership and kind.
+
+    `may_owe` lets spent points be taken where the programme refuses that; `is_zero_sum` says that they come back at once.
+    """
 
     order_id: UUID
     customer_id: UUID | None
@@ -29,9 +32,19 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     source_key: str
     reason_code: str = ""
     may_owe: bool = True
+    is_zero_sum: bool = False
 
 
-async def take_back(ctx: Context, membership_id: UUID, points: int | None, posting: Posting) -> Clawback:
+class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
+    """What was taken back: `points` in all, of which `owed` were spent; `exempt` had lapsed and were let be."""
+
+    points: int
+    exempt: int
+    owed: int
+    written_off: int
+
+
+async def take_back(ctx: Context, membership_id: UUID, points: int | None, posting: Posting) -> TakenBack:
     """Take an order's points back in the membership that holds them, from the lots they were earned in first.
 
     Points that lapsed meanwhile are let be and listed as exempt. What was spent becomes a deficit, or is written off
@@ -53,9 +66,8 @@ async def take_back(ctx: Context, membership_id: UUID, points: int | None, posti
         clawback = await _take_back_one(ctx, membership_id, part, credit, _numbered(posting, number))
         left -= part
         taken, exempt, owed = taken + clawback.points, exempt + clawback.exempt, owed + clawback.owed
-    if owed:
-        await _settle_debt(ctx, membership_id, owed, posting)
-    return Clawback(points=taken, exempt=exempt, owed=owed)
+    is_forgiven = owed and not posting.is_zero_sum and await _settle_debt(ctx, membership_id, owed, posting)
+    return TakenBack(points=taken, exempt=exempt, owed=owed, written_off=owed if is_forgiven else 0)
 
 
 async def earn(
@@ -112,13 +124,13 @@ async def _take_back_one(ctx: Context, membership_id: UUID, points: int, credit:
     return clawback
 
 
-async def _settle_debt(ctx: Context, membership_id: UUID, owed: int, posting: Posting) -> None:
-    """Let the programme's policy decide about points that were spent before they could be taken back."""
+async def _settle_debt(ctx: Context, membership_id: UUID, owed: int, posting: Posting) -> bool:
+    """Let the programme's policy decide about points that were spent; return whether they are written off."""
     policy = await change_store.get_clawback_policy(membership_id)
     if policy == "refuse" and not posting.may_owe:
-        raise Refused(Code.POINTS_SPENT, data={"missing": owed})
+        raise Refused(Code.POINTS_SPENT, f"{owed} of the points have been spent.", data={"missing": owed})
     if policy != "available_only":
-        return
+        return False
     credit = ledger_store.Credit(
         entry_id=new_id(),
         membership_id=membership_id,
@@ -137,6 +149,7 @@ async def _settle_debt(ctx: Context, membership_id: UUID, owed: int, posting: Po
     filled = await credit_membership(credit, deficit=await change_store.get_deficit(membership_id))
     assert filled == owed, "what was just owed is still owed"
     await ledger_store.refresh_figures(membership_id, ctx.now)
+    return True
 
 
 def _numbered(posting: Posting, number: int) -> Posting:

@@ -6,10 +6,11 @@ from litestar import Response
 
 from server.errors import Invalid, Refused
 from server.http import Call, operation, reply_response
-from server.orders import service
+from server.orders import assignments, service
 from server.problems import problem_of
 from server.tokens import hash_token
 from shared.members import OrderPage
+from shared.orders import AssignmentApplied, AssignmentPreview, OrderAssignment, StaffOrderPage
 from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderBatch, PosOrderBatchResult, PosOrderOutcome
 from shared.problems import FieldProblem, Problem
 
@@ -68,3 +69,29 @@ async def list_customer_orders(call: Call) -> OrderPage:
     """List a customer's orders, for staff."""
     customer_id: UUID = call.request.path_params["customer_id"]
     return await service.list_orders(customer_id, cursor=call.query("cursor"), limit=call.page_size())
+
+
+@operation("find_orders")
+async def find_orders(call: Call) -> StaffOrderPage:
+    """Find orders by receipt number, or list those of a store's day that count for nobody."""
+    return await assignments.list_orders(
+        number=call.query("number"),
+        store_code=call.query("store"),
+        day=call.query("day"),
+        cursor=call.query("cursor"),
+        limit=call.page_size(),
+    )
+
+
+@operation("preview_assignment")
+async def preview_assignment(call: Call) -> AssignmentPreview:
+    """Show what giving an order to a customer, to another one or to nobody would do to points."""
+    order_id: UUID = call.request.path_params["order_id"]
+    return await assignments.preview(call.ctx, call.staff, order_id, call.message(OrderAssignment))
+
+
+@operation("assign_order")
+async def assign_order(call: Call) -> AssignmentApplied:
+    """Give an order to a customer, to another one or to nobody; its points follow by the rules of its time."""
+    order_id: UUID = call.request.path_params["order_id"]
+    return await assignments.assign(call.ctx, call.staff, order_id, call.message(OrderAssignment))

@@ -8,7 +8,7 @@ import msgspec
 from server.errors import Invalid
 from server.programmes.rules import EarningLine, EarningPlan, LineShare, Occasion, plan_earning
 from shared.enums import OrderState, SkippedReason
-from shared.limits import MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
+from shared.limits import MANAGER_ASSIGN_DAYS, MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
 from shared.pos import PosOrder
 from shared.problems import FieldProblem
 from shared.programmes import EarningRules
@@ -114,6 +114,23 @@ def decide_fate(known: KnownOrder, sent: KnownOrder) -> Fate:
         # The cart of a sale that has been completed meanwhile.
         return "stands" if sent.revision == known.revision else "refused"
     return "replaced" if sent.revision > known.revision else "refused"
+
+
+AssignmentAction = Literal["attached", "reassigned", "detached"]
+
+
+def name_action(*, had: bool, has: bool) -> AssignmentAction:
+    """Return what an assignment does to an order that had a customer, and has one after it."""
+    if not has:
+        return "detached"
+    return "reassigned" if had else "attached"
+
+
+def window_of(action: AssignmentAction, *, late_attach_days: int, reassign_days: int, is_manager: bool) -> int:
+    """Return for how many days after its completion an order can be moved."""
+    if is_manager:
+        return MANAGER_ASSIGN_DAYS
+    return late_attach_days if action == "attached" else reassign_days
 
 
 def skipped_line_words(reason: SkippedReason) -> str:

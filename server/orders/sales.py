@@ -43,6 +43,8 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
     customer_id: UUID | None = None
     membership_id: UUID | None = None
+    programme_id: UUID | None = None
+    eligible_from: datetime | None = None
     deficit: int = 0
     reason: str = "none"
     skipped: SkippedReason | None = None
@@ -62,10 +64,15 @@ async def prepare_sale(ctx: Context, order: PosOrder, *, fresh: bool = False) ->
     if order.currency != programme.currency:
         field = FieldProblem(field="currency", detail=f"The programme counts {programme.currency}.")
         raise Invalid(field, code=Code.CURRENCY_MISMATCH)
-    version = programme.rules_at(order.completed_at)
+    return sale_in(programme, order, order_id=new_id(), content_hash=_hash_content(order))
+
+
+def sale_in(programme: Programme, order: PosOrder, *, order_id: UUID, content_hash: bytes) -> Sale:
+    """Return what a checked sale earns in a programme by itself."""
+    version = programme.rules_at(order.completed_at) if order.currency == programme.currency else None
     return Sale(
         order=order,
-        order_id=new_id(),
+        order_id=order_id,
         programme=programme,
         version=version,
         plan=rules.plan_points(
@@ -77,7 +84,7 @@ async def prepare_sale(ctx: Context, order: PosOrder, *, fresh: bool = False) ->
         dates=lot_dates(order.completed_at, version.rules, programme.zone)
         if version
         else LotDates(available_at=order.completed_at, expires_at=None),
-        content_hash=_hash_content(order),
+        content_hash=content_hash,
     )
 
 
@@ -119,9 +126,11 @@ def target_of(sale: Sale, locked: Row, customer_id: UUID, reason: str, *, eligib
     return Target(
         customer_id=customer_id,
         membership_id=locked["id"],
+        programme_id=locked["programme"],
+        eligible_from=eligible_from,
         deficit=locked["deficit"],
         reason=reason,
-        skipped=_skip_reason(sale, eligible_from),
+        skipped=skip_reason(sale, eligible_from),
     )
 
 
@@ -137,7 +146,8 @@ async def resolve_customer(customer: PosCustomer) -> tuple[Row | None, str]:
     return None, "pos"
 
 
-def _skip_reason(sale: Sale, eligible_from: datetime) -> SkippedReason | None:
+def skip_reason(sale: Sale, eligible_from: datetime) -> SkippedReason | None:
+    """Return why a sale earns a member nothing, None if it earns."""
     if sale.skipped:
         return sale.skipped
     if sale.version is None or sale.programme.status != "active":
@@ -195,6 +205,8 @@ def record_of(sale: Sale, target: Target) -> store.OrderRecord:
                 tax_minor=line.tax_minor,
                 points=earned.points,
                 rule=earned.rule,
+                stored_value=line.stored_value,
+                points_paid_minor=line.points_paid_minor,
             )
             for position, (line, earned) in enumerate(zip(order.lines, result.lines, strict=True))
         ),

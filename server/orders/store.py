@@ -32,12 +32,12 @@ _RECORD_PARTS = """
     returning id, customer, membership
 ), new_lines as (
     insert into order_line (id, "order", position, line_id, sku, description, category, quantity, net_minor, tax_minor,
-                            points, rule)
+                            points, rule, stored_value, points_paid_minor)
     select l.id, o.id, l.position, l.line_id, l.sku, l.description, l.category, l.quantity, l.net_minor, l.tax_minor,
-           l.points, l.rule
+           l.points, l.rule, l.stored_value, l.points_paid_minor
     from new_order o, jsonb_to_recordset($18::jsonb) as l(
         id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
-        net_minor int8, tax_minor int8, points int8, rule text)
+        net_minor int8, tax_minor int8, points int8, rule text, stored_value bool, points_paid_minor int8)
 ), entry as (
     insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order",
                               rule_version, actor_kind, actor_id)
@@ -95,7 +95,7 @@ with key as (
     join membership m on m.id = c.membership
     join programme g on g.id = m.programme
     where m.status = 'active' and m.deficit = 0 and (m.figures_until is null or m.figures_until > $2)
-      and g.version = $7::int and p.eligible_from <= $9
+      and g.is_default and g.version = $7::int and p.eligible_from <= $9
     for no key update of m
 )"""
     + _RECORD_PARTS.replace("$27", "(select id from key)")
@@ -125,7 +125,7 @@ from contact_point p join customer u on u.id = p.customer and u.status in ('acti
 where p.kind = 'email' and p.key = $1 and p.status = 'verified'
 """
 _LOCK_TARGET = """
-select m.id, m.status, m.deficit, p.eligible_from
+select m.id, m.programme, m.status, m.deficit, p.eligible_from
 from membership m left join membership_person p on p.membership = m.id and p.customer = $2 and p.left_at is null
 where m.id = $1 for no key update of m
 """
@@ -162,6 +162,8 @@ class LineRecord(msgspec.Struct, frozen=True, kw_only=True):
     tax_minor: int
     points: int
     rule: str
+    stored_value: bool
+    points_paid_minor: int
 
 
 class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):

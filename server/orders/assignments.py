@@ -1,0 +1,322 @@
+"""Staff give an order to a customer, to another one, or to nobody; its points follow.
+
+A preview is the execution, taken back: both run the same steps, so that what was shown is what happens.
+"""
+
+import hashlib
+from datetime import date, datetime, time, timedelta
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from server.audit.store import record as audit
+from server.auth import Staff
+from server.context import Context
+from server.cursors import decode_cursor, encode_cursor
+from server.customers.store import lock_customers
+from server.db.engine import DB, Row
+from server.errors import Invalid, NotFound, Refused, RegularsError
+from server.orders import assignment_store, change_store, changes, sales
+from server.orders.changes import Settled
+from server.orders.fitting import fit_to_member
+from server.orders.rules import AssignmentAction, name_action, window_of
+from server.orders.sales import Sale, Target
+from shared.enums import OrderState, Permission, SkippedReason
+from shared.limits import LATE_POINTS_MAX
+from shared.orders import (
+    AssignmentApplied,
+    AssignmentEffect,
+    AssignmentPreview,
+    OrderAssignment,
+    StaffOrder,
+    StaffOrderPage,
+)
+from shared.permissions import may
+from shared.pos import PosLine, PosOrder
+from shared.problems import Code, FieldProblem
+
+_STATUS_BLOCKS = {
+    "blocked": Code.CUSTOMER_BLOCKED,
+    "merged": Code.CUSTOMER_MERGED,
+    "erased": Code.CUSTOMER_ERASED,
+}
+
+
+class _TakenBack(RegularsError):
+    """Ends the transaction of a preview, so that nothing of it stays."""
+
+
+class _Move(msgspec.Struct, frozen=True, kw_only=True):
+    """An order before, whom it goes to, and what that did."""
+
+    order: Row
+    action: AssignmentAction
+    customer: Row | None
+    target: Target
+    sale: Sale
+    settled: Settled
+
+    @property
+    def hash(self) -> str:
+        """What must be the same at the execution: the order as it was, the target, and every figure of the effect."""
+        order = self.order
+        seen = (
+            order["id"], order["assignment_version"], order["revision"], order["state"], order["heir"],
+            self.target.customer_id, self.target.membership_id, self.effect,
+        )  # fmt: skip
+        return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()
+
+    @property
+    def effect(self) -> AssignmentEffect:
+        result = sales.result_of(self.sale, self.target)
+        return AssignmentEffect(
+            action=self.action,
+            points_taken=self.settled.taken,
+            points_exempt=self.settled.exempt,
+            points_owed=0 if self.settled.is_shared else self.settled.owed,
+            points_written_off=self.settled.written_off,
+            points_earned=result.points if self.target.membership_id else 0,
+            is_shared=self.settled.is_shared,
+            skipped_reason=self.target.skipped,
+            lines=result.lines,
+        )
+
+
+async def list_orders(*, number: str, store_code: str, day: str, cursor: str, limit: int) -> StaffOrderPage:
+    """Return a page of orders: those of a receipt number, else those of a store's day that count for nobody.
+
+    Raises:
+        Invalid: Neither is given, or the day or the cursor is none.
+    """
+    before = decode_cursor(cursor)
+    if number:
+        rows = await assignment_store.list_by_number(number, store_code, before=before, limit=limit + 1)
+    else:
+        from_at, until_at = await _local_day(store_code, day)
+        rows = await assignment_store.list_unassigned(store_code, from_at, until_at, before=before, limit=limit + 1)
+    items = tuple(_view(row) for row in rows[:limit])
+    more = len(rows) > limit
+    return StaffOrderPage(
+        items=items, next_cursor=encode_cursor(items[-1].completed_at, items[-1].id) if more else None
+    )
+
+
+async def preview(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> AssignmentPreview:
+    """Return what an assignment would do.
+
+    Raises:
+        NotFound: There is no such order or customer.
+        Refused: SELF_DEALING.
+    """
+    shown: AssignmentPreview | None = None
+    try:
+        async with DB.transaction():
+            view = _view(await _get_view(order_id))
+            shown = await _try(ctx, staff, order_id, form, view)
+            raise _TakenBack
+    except _TakenBack:
+        assert shown is not None
+        return shown
+
+
+async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> AssignmentApplied:
+    """Move an order and its points, in the caller's transaction.
+
+    Raises:
+        NotFound: There is no such order or customer.
+        Refused: PREVIEW_STALE, SELF_DEALING, or what the preview listed as a blocker.
+    """
+    move = await _carry_out(ctx, staff, order_id, form)
+    if form.preview_hash != move.hash:
+        raise Refused(Code.PREVIEW_STALE)
+    await _audit(ctx, move, form.reason)
+    await changes.mark_memberships(ctx, move.order["heir"], move.target.membership_id)
+    return AssignmentApplied(order=_view(await assignment_store.get_view(order_id)), effect=move.effect)
+
+
+async def _try(
+    ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment, view: StaffOrder
+) -> AssignmentPreview:
+    try:
+        move = await _carry_out(ctx, staff, order_id, form)
+    except Refused as refusal:
+        if refusal.code in (Code.NOT_FOUND, Code.SELF_DEALING):
+            raise
+        # Nothing can be carried out with this; the hash is one that no execution has.
+        return AssignmentPreview(
+            order=view, customer_name=None, effect=None, blockers=(refusal.detail or refusal.code,), warnings=(),
+            preview_hash=hashlib.sha256(b"blocked").hexdigest(),
+        )  # fmt: skip
+    return AssignmentPreview(
+        order=view,
+        customer_name=move.customer["name"] if move.customer else None,
+        effect=move.effect,
+        blockers=(),
+        warnings=tuple(_list_warnings(move)),
+        preview_hash=move.hash,
+    )
+
+
+async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> _Move:
+    found = await change_store.find_order(order_id)
+    if found is None:
+        raise NotFound
+    customer = await _find_customer(form.customer_id)
+    membership_id = customer["membership"] if customer else None
+    await _check_not_self(staff, found, form.customer_id, membership_id)
+    await lock_customers([one for one in {found["customer"], form.customer_id} if one is not None])
+    order = await changes.lock_whole(found, membership_id)
+    sale = await _sale_of(ctx, order)
+    action = name_action(had=order["customer"] is not None, has=form.customer_id is not None)
+    if (order["customer"], order["heir"]) == (form.customer_id, membership_id):
+        detail = "The order counts for this customer already." if form.customer_id else "The order counts for nobody."
+        raise Refused(Code.ASSIGNMENT_SAME, detail)
+    await _check_window(ctx, staff, order, sale, action)
+    sale, target = await fit_to_member(sale, await _lock_target(sale, customer))
+    if target.membership_id and not target.skipped:
+        _check_size(staff, sale)
+    settled = await changes.settle(ctx, order, sale, target, reason_code="reassigned")
+    return _Move(order=order, action=action, customer=customer, target=target, sale=sale, settled=settled)
+
+
+async def _find_customer(customer_id: UUID | None) -> Row | None:
+    if customer_id is None:
+        return None
+    customer = await assignment_store.find_customer(customer_id)
+    if customer is None:
+        raise NotFound("There is no such customer.")
+    if code := _STATUS_BLOCKS.get(customer["status"]):
+        data = {"customer_id": customer["merged_into"]} if customer["merged_into"] else None
+        raise Refused(code, f"This customer is {customer['status']}.", data=data)
+    return customer
+
+
+async def _check_not_self(staff: Staff, order: Row, customer_id: UUID | None, membership_id: UUID | None) -> None:
+    """Refuse staff who are one of the customers, or share points with one."""
+    if staff.customer_id is None:
+        return
+    memberships = [one for one in (order["heir"], membership_id) if one is not None]
+    is_self = staff.customer_id in (order["customer"], customer_id)
+    if is_self or await assignment_store.is_in(staff.customer_id, memberships):
+        raise Refused(Code.SELF_DEALING)
+
+
+async def _check_window(ctx: Context, staff: Staff, order: Row, sale: Sale, action: AssignmentAction) -> None:
+    if order["state"] == OrderState.OPEN:
+        return
+    late_attach_days, reassign_days = await assignment_store.get_windows(sale.programme.id)
+    is_manager = may(staff.role, Permission.ORDER_ASSIGN_LATE)
+    days = window_of(action, late_attach_days=late_attach_days, reassign_days=reassign_days, is_manager=is_manager)
+    if ctx.now - order["completed_at"] > timedelta(days=days):
+        detail = f"This order is older than {days} days" + ("." if is_manager else "; ask a manager.")
+        raise Refused(Code.ASSIGNMENT_WINDOW, detail, data={"days": days})
+
+
+def _check_size(staff: Staff, sale: Sale) -> None:
+    if sale.plan.points > LATE_POINTS_MAX and not may(staff.role, Permission.ORDER_ASSIGN_LATE):
+        raise Refused(Code.NOT_PERMITTED, f"Orders of more than {LATE_POINTS_MAX} points are for a manager.")
+
+
+async def _lock_target(sale: Sale, customer: Row | None) -> Target:
+    # The reason stays even when nobody is left on the order: what the till says later must not bring them back.
+    if customer is None:
+        return Target(reason="staff", skipped=sale.skipped or SkippedReason.NO_CUSTOMER)
+    return await sales.lock_target(sale, customer["id"], customer["membership"], "staff")
+
+
+async def _sale_of(ctx: Context, order: Row) -> Sale:
+    """Return a stored order as the sale it was, worked out by the rules of its time."""
+    lines = tuple(
+        PosLine(
+            line_id=line["line_id"],
+            sku=line["sku"],
+            description=line["description"],
+            category=line["category"],
+            quantity=line["quantity"],
+            net_minor=line["net_minor"],
+            tax_minor=line["tax_minor"],
+            stored_value=line["stored_value"],
+            points_paid_minor=line["points_paid_minor"],
+        )
+        for line in await assignment_store.list_lines(order["id"])
+    )
+    sent = PosOrder(
+        external_id=order["external_id"],
+        number=order["number"],
+        store=order["store_code"],
+        completed_at=order["completed_at"],
+        currency=order["currency"],
+        state=OrderState(order["state"]),
+        revision=order["revision"],
+        lines=lines,
+    )
+    sale = await sales.prepare_sale(ctx, sent, fresh=True)
+    # What the till sends again is compared with what it sent, not with what staff made of it.
+    return msgspec.structs.replace(sale, order_id=order["id"], content_hash=order["content_hash"])
+
+
+async def _audit(ctx: Context, move: _Move, reason: str) -> None:
+    """Write the act down for both customers, each of whom it concerns."""
+    details = {
+        "from_customer": move.order["customer"],
+        "to_customer": move.target.customer_id,
+        "assignment_version": move.order["assignment_version"] + 1,
+        "points_taken": move.settled.taken,
+        "points_earned": move.effect.points_earned,
+    }
+    for customer_id in dict.fromkeys((move.order["customer"], move.target.customer_id)):
+        if customer_id is not None:
+            await audit(
+                ctx,
+                f"order.{move.action}",
+                subject_kind="order",
+                subject_id=move.order["id"],
+                customer_id=customer_id,
+                reason=reason,
+                details=details,
+            )
+
+
+def _list_warnings(move: _Move) -> list[str]:
+    warnings = []
+    effect = move.effect
+    if effect.points_owed and not effect.points_written_off:
+        warnings.append(f"{effect.points_owed} of the points have been spent: the balance goes below zero by that.")
+    if effect.points_written_off:
+        warnings.append(f"{effect.points_written_off} of the points have been spent and are written off.")
+    if effect.points_exempt:
+        warnings.append(f"{effect.points_exempt} of the points have lapsed and are not taken again.")
+    if effect.skipped_reason is SkippedReason.BEFORE_START:
+        warnings.append("The order is from before the membership began: it is kept for the history and earns nothing.")
+    if effect.skipped_reason is SkippedReason.NOT_MEMBER:
+        warnings.append("The customer has no membership: the order is kept for the history and earns nothing.")
+    return warnings
+
+
+async def _get_view(order_id: UUID) -> Row:
+    if await change_store.find_order(order_id) is None:
+        raise NotFound
+    return await assignment_store.get_view(order_id)
+
+
+async def _local_day(store_code: str, day: str) -> tuple[datetime, datetime]:
+    """Return the instants at which a store's day begins and ends."""
+    try:
+        first = date.fromisoformat(day)
+        after = first + timedelta(days=1)
+    except (ValueError, OverflowError) as error:
+        detail = "Give a receipt number, or a store and a day as YYYY-MM-DD."
+        raise Invalid(FieldProblem(field="day", detail=detail)) from error
+    zone = await assignment_store.find_zone(store_code)
+    if zone is None:
+        raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
+    return (datetime.combine(first, time(), ZoneInfo(zone)), datetime.combine(after, time(), ZoneInfo(zone)))
+
+
+def _view(row: Row) -> StaffOrder:
+    values = {name: row[name] for name in StaffOrder.__struct_fields__}
+    skipped = row["skipped_reason"]
+    return StaffOrder(
+        **values | {"state": OrderState(row["state"]), "skipped_reason": SkippedReason(skipped) if skipped else None}
+    )

@@ -1,0 +1,68 @@
+"""A sale as it counts for one member: their programme, tier and caps before it is written, what it sets off after.
+
+Everything here runs in the caller's transaction, with the membership locked.
+"""
+
+from uuid import UUID
+
+import msgspec
+
+from server.bonuses.service import grant_for_sale
+from server.context import Context
+from server.orders import rules
+from server.orders.sales import Sale, Target, sale_in, skip_reason
+from server.programmes.rules import needs_history
+from server.programmes.service import get_programme
+from server.tiers.service import get_occasion, note_uses, raise_tier
+
+
+def is_plain(sale: Sale, target: Target) -> bool:
+    """Return whether a sale counts for its member as it would for any other of the shop's programme."""
+    if target.membership_id is None:
+        return True
+    is_elsewhere = target.programme_id != sale.programme.id
+    return not is_elsewhere and (sale.version is None or not needs_history(sale.version.rules))
+
+
+async def fit_to_member(sale: Sale, target: Target) -> tuple[Sale, Target]:
+    """Return a sale with what it earns this member, and the target with why not.
+
+    The programme is that of the membership, which the card on the sale names.
+    """
+    if is_plain(sale, target) or sale.skipped:
+        return sale, target
+    assert target.membership_id is not None
+    assert target.programme_id is not None
+    assert target.eligible_from is not None
+    programme = await get_programme(target.programme_id, fresh=True)
+    if programme.id != sale.programme.id:
+        sale = sale_in(programme, sale.order, order_id=sale.order_id, content_hash=sale.content_hash)
+    if sale.version is not None and needs_history(sale.version.rules):
+        occasion = await get_occasion(
+            programme,
+            sale.version.rules,
+            membership_id=target.membership_id,
+            completed_at=sale.order.completed_at,
+            store_code=sale.order.store,
+            external_id=sale.order.external_id,
+        )
+        plan = rules.plan_points(sale.order, sale.version.rules, programme.currency, occasion)
+        sale = msgspec.structs.replace(sale, plan=plan)
+    return sale, msgspec.structs.replace(target, skipped=skip_reason(sale, target.eligible_from))
+
+
+async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID, assignment_version: int) -> None:
+    """Do what a sale that earned points sets off: caps are counted, tiers reached, bonuses given."""
+    if target.membership_id is None or target.customer_id is None or target.skipped or sale.version is None:
+        return
+    if not needs_history(sale.version.rules):
+        return
+    await note_uses(order_id, assignment_version, sale.plan.promotions)
+    await raise_tier(ctx, sale.programme, target.membership_id)
+    await grant_for_sale(
+        ctx,
+        sale.programme,
+        customer_id=target.customer_id,
+        membership_id=target.membership_id,
+        order_id=order_id,
+    )
