@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from shared import limits
-from shared.base import Hash, Reason, Request, View
+from shared.base import CardNumber, Hash, Reason, Request, View
 
 Percent = Annotated[int, Meta(ge=0, le=10_000)]
 PointsUpTo = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -219,3 +219,17 @@ class ReferralAnswer(View, frozen=True, kw_only=True):
     """The code was taken; both are paid with the first purchase."""
 
     accepted: bool
+
+
+class ProgrammeJoining(Request, frozen=True, kw_only=True):
+    """A further programme for a customer; a printed card may be registered with it, else a new one is made."""
+
+    programme_code: Annotated[str, Meta(min_length=1, max_length=limits.NAME_LENGTH_MAX)]
+    card_number: CardNumber | None = None
+
+
+class ProgrammeJoined(View, frozen=True, kw_only=True):
+    """The new membership and the card that scans for it."""
+
+    membership_id: UUID
+    card_number: str

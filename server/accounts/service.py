@@ -11,6 +11,7 @@ from server.accounts import rules, store
 from server.accounts.rules import choose_owner, read_form
 from server.audience.marks import ensure_contact
 from server.audit.store import record
+from server.bonuses.service import grant_sign_up
 from server.consents.service import record_choice
 from server.consents.wordings import EDITION, version_of
 from server.context import Context
@@ -212,9 +213,11 @@ async def enrol(
         views = await memberships.list_membership_views(customer_id, ctx.now)
         active = next((view for view in views if view.status == "active"), None)
     if active is None:
-        return await memberships.open_membership(
+        opened = await memberships.open_membership(
             ctx, customer_id=customer_id, enrolled_at=enrolled_at, card_number=card_number
         )
+        await grant_sign_up(ctx, customer_id=customer_id, membership_id=opened.membership_id)
+        return opened
     if card_number is not None:
         number = await memberships.adopt_card(ctx, card_number, membership_id=active.id, customer_id=customer_id)
     else:

@@ -14,7 +14,7 @@ from server.db.engine import DB
 from server.errors import NotFound, Refused
 from server.ledger.service import post_credit
 from server.programmes.rules import lot_dates
-from server.programmes.service import Programme, get_programme
+from server.programmes.service import Programme, get_default_programme, get_programme
 from server.programmes.store import list_programmes
 from shared.enums import EntryKind
 from shared.problems import Code
@@ -31,9 +31,11 @@ _WORDS = {
 }
 
 
-async def grant_sign_up(ctx: Context, *, customer_id: UUID, membership_id: UUID, programme_id: UUID) -> None:
-    """Give a new member the welcome bonus, in the caller's transaction."""
-    programme = await get_programme(programme_id)
+async def grant_sign_up(
+    ctx: Context, *, customer_id: UUID, membership_id: UUID, programme: Programme | None = None
+) -> None:
+    """Give a new member of a programme, the shop's own unless another is named, the welcome bonus; in the transaction."""
+    programme = programme or await get_default_programme(fresh=True)
     bonuses = _bonuses_of(programme, ctx.now)
     await _grant(ctx, programme, "sign_up", bonuses.sign_up, customer_id=customer_id, membership_id=membership_id)
 

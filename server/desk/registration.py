@@ -9,6 +9,7 @@ from server.accounts.store import lock_address
 from server.audience.marks import ensure_contact
 from server.audit.store import record
 from server.auth import Staff
+from server.bonuses.service import grant_sign_up
 from server.consents.service import record_choice
 from server.context import Context
 from server.customers import store as customers
@@ -54,6 +55,7 @@ async def register_customer(ctx: Context, staff: Staff, form: RegisterCustomer) 
     )
     await _add_contact_points(ctx, customer_id, entry)
     opened = await open_membership(ctx, customer_id=customer_id, enrolled_at=ctx.now, card_number=entry.card)
+    await grant_sign_up(ctx, customer_id=customer_id, membership_id=opened.membership_id)
     await _record_consents(ctx, staff, customer_id, form, entry)
     if entry.email is not None:
         email = entry.email

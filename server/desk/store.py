@@ -77,3 +77,9 @@ async def list_email_changes(customer_id: UUID, now: datetime) -> list[Row]:
 async def set_notes(ctx: Context, customer_id: UUID, notes: str) -> None:
     """Replace a customer's notes."""
     await DB.fetch(_SET_NOTES, customer_id, notes, ctx.now)
+
+
+async def is_member(customer_id: UUID, programme_id: UUID) -> bool:
+    """Return whether a customer is in a membership of a programme."""
+    sql = "select 1 from membership_person where customer = $1 and programme = $2 and left_at is null"
+    return await DB.fetch_row(sql, customer_id, programme_id) is not None

@@ -31,8 +31,8 @@ update membership_person set left_at = null, left_reason = null where id = $1 an
 # The new membership goes on where the old one stood: same programme, enrolment, tier and start date.
 _SUCCEED = """
 with opened as (
-    insert into membership (id, programme, enrolled_at, tier, created_at)
-    select $2, programme, enrolled_at, tier, $5 from membership where id = $1
+    insert into membership (id, programme, enrolled_at, tier, tier_until, created_at)
+    select $2, programme, enrolled_at, tier, tier_until, $5 from membership where id = $1
     returning id
 )
 insert into membership_person (id, membership, programme, customer, role, joined_at, eligible_from)
@@ -46,7 +46,7 @@ returning id
 """
 _REOPEN_MEMBERSHIP = """
 update membership m
-set status = 'active', successor = null, closed_at = null, tier = n.tier, version = m.version + 1
+set status = 'active', successor = null, closed_at = null, tier = n.tier, tier_until = n.tier_until, version = m.version + 1
 from membership n
 where m.id = $1 and m.status = 'reissued' and m.successor = $2 and n.id = $2
 returning m.id

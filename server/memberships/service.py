@@ -12,7 +12,7 @@ from server.db.ids import new_id
 from server.errors import Refused
 from server.memberships import store
 from server.programmes.rules import eligible_from
-from server.programmes.service import get_default_programme
+from server.programmes.service import Programme, get_default_programme
 from shared.codes import make_card_number, normalise_card_number
 from shared.limits import CARD_LENGTH, CARD_PREFIX
 from shared.members import Balance, DatedPoints, MembershipView
@@ -29,9 +29,14 @@ class OpenedMembership(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def open_membership(
-    ctx: Context, *, customer_id: UUID, enrolled_at: datetime, card_number: str | None = None
+    ctx: Context,
+    *,
+    customer_id: UUID,
+    enrolled_at: datetime,
+    card_number: str | None = None,
+    programme: Programme | None = None,
 ) -> OpenedMembership:
-    """Open a membership in the shop's programme; runs in the caller's transaction.
+    """Open a membership in a programme, the shop's own unless another is named; runs in the caller's transaction.
 
     Args:
         enrolled_at: When the person asked to join; sales from the start of that local day on count.
@@ -40,7 +45,7 @@ async def open_membership(
     Raises:
         Refused: CARD_UNKNOWN or CARD_TAKEN.
     """
-    programme = await get_default_programme()
+    programme = programme or await get_default_programme()
     membership_id = new_id()
     await store.open_membership(
         membership_id,

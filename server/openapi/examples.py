@@ -148,6 +148,7 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     adjustments.AdjustmentDecision: {"preview_hash": _PREVIEW_HASH, "note": "Saw the receipts"},
     adjustments.AdjustmentRefusal: {"reason": "No receipt to be seen"},
     staff.Undo: {"reason": "The customer rang: not their wish"},
+    programmes.ProgrammeJoining: {"programme_code": "rewards"},
     programmes.ReferralNaming: {"code": "7K3M-Q2XZ"},
     programmes.RulesProposal: {"rules": _RULES, "since": "2026-01-01T00:00:00+00:00"},
     programmes.RulesPublication: {

@@ -39,6 +39,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.ORDER_CONFLICT,
     ),
     "name_my_referrer": (Code.SELF_REFERRAL, Code.REFERRAL_CLOSED),
+    "join_programme": (*_CLOSED, Code.SELF_DEALING, Code.ALREADY_MEMBER, Code.CARD_UNKNOWN, Code.CARD_TAKEN),
     "publish_rules": (Code.PREVIEW_STALE,),
     "find_orders": (Code.STORE_UNKNOWN,),
     "preview_assignment": (Code.SELF_DEALING,),

@@ -88,6 +88,11 @@ async def find_programme(programme_id: UUID) -> Row | None:
     return await DB.fetch_row(_BY_ID, programme_id)
 
 
+async def find_by_code(code: str) -> Row | None:
+    """Return the programme of a code."""
+    return await DB.fetch_row("select * from programme where code = $1", code)
+
+
 async def lock_programme(programme_id: UUID) -> None:
     """Lock a programme, so that its rules change one after the other."""
     await DB.fetch("select 1 from programme where id = $1 for no key update", programme_id)

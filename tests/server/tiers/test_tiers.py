@@ -1,0 +1,136 @@
+"""A tier is reached with the sale that makes it full, multiplies the sales after it, and ends with its period only."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from server.db.engine import DB
+from server.programmes import store as programmes
+from server.programmes.service import get_default_programme
+from server.tiers import service as tiers
+from shared.programmes import EarningRules, Promotion, Tier, TierRules
+from tests.app import World, expect
+from tests.ledgers import assert_verified, locked
+from tests.tills import push, sale
+
+GOLD = TierRules(levels=(Tier(name="Silver", from_points=12), Tier(name="Gold", from_points=24, percent=200)))
+
+
+async def set_rules(world: World, **rules: Any) -> None:  # noqa: ANN401
+    programme = await programmes.find_default()
+    assert programme is not None
+    body = EarningRules(**{"points": 1, "per_minor": 100, **rules})
+    await programmes.insert_rules(world.ctx, programme["id"], body, valid_from=world.clock.now() - timedelta(days=1))
+
+
+async def buy(world: World, card: str, **fields: Any) -> int:  # noqa: ANN401
+    points = expect(await push(world, await world.pos_key(), sale(world, card=card, **fields)), 201)["points"]
+    assert isinstance(points, int)
+    return points
+
+
+async def tier_of(membership_id: UUID) -> str:
+    return str(await DB.fetch_value("select tier from membership where id = $1", membership_id))
+
+
+async def test_a_tier_is_reached_at_once_and_multiplies_from_the_next_sale_on(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    member = await world.sign_up()
+    assert await buy(world, member.card_number) == 12
+    assert await tier_of(member.membership_id) == "Silver"
+    world.advance(timedelta(minutes=1))
+    assert await buy(world, member.card_number) == 12
+    world.advance(timedelta(minutes=1))
+    assert await buy(world, member.card_number) == 24
+    (view,) = expect(await world.client.get("/v1/me/memberships", headers=member.headers), 200)["items"]
+    assert view["tier"] == "Gold"
+    await assert_verified(world)
+
+
+async def test_a_sale_counts_in_the_tier_of_its_completion(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    member = await world.sign_up()
+    before = world.clock.now().isoformat()
+    for _ in range(2):
+        world.advance(timedelta(minutes=1))
+        await buy(world, member.card_number)
+    world.advance(timedelta(minutes=1))
+    assert await buy(world, member.card_number, completed_at=before) == 12
+    assert await buy(world, member.card_number) == 24
+
+
+async def test_a_tier_ends_with_its_period_only_however_late_that_is_noticed(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    member = await world.sign_up()
+    for _ in range(2):
+        await buy(world, member.card_number)
+    # Reached in 2026, kept through 2027.
+    world.clock.set(world.clock.now().replace(year=2027, month=12, day=31, hour=23))
+    assert await tiers.settle_due(world.ctx) == 0
+    assert await tier_of(member.membership_id) == "Gold"
+    world.advance(timedelta(days=40))
+    assert await tiers.settle_due(world.ctx) == 1
+    assert await tier_of(member.membership_id) == ""
+    assert await tiers.settle_due(world.ctx) == 0
+    ended = await DB.fetch_row("select at, reason from tier_change order by id desc limit 1")
+    assert ended is not None
+    assert (ended["at"].isoformat(), ended["reason"]) == ("2028-01-01T00:00:00+00:00", "ended")
+
+
+async def test_who_qualifies_again_keeps_the_tier(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    member = await world.sign_up()
+    for _ in range(2):
+        await buy(world, member.card_number)
+    world.clock.set(world.clock.now().replace(year=2027))
+    await buy(world, member.card_number)
+    world.clock.set(world.clock.now().replace(year=2028))
+    await tiers.settle_due(world.ctx)
+    assert await tier_of(member.membership_id) == "Gold"
+
+
+async def test_the_higher_tier_of_two_accounts_goes_on(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    for card in (ana.card_number, ana.card_number, ben.card_number):
+        await buy(world, card)
+    programme = await get_default_programme()
+    for source, target in ((ben, ana), (ana, ben)):
+        async with locked(target.membership_id):
+            await tiers.inherit_tier(
+                world.ctx, programme, from_membership=source.membership_id, to_membership=target.membership_id
+            )
+        assert await tier_of(target.membership_id) == "Gold"
+
+
+async def test_caps_of_a_day_and_of_a_promotion_hold_over_all_sales_of_a_member(world: World) -> None:
+    promotion = Promotion(code="double", name="Double", percent=200, member_points_max=15)
+    await set_rules(world, promotions=(promotion,), day_points_max=40)
+    member = await world.sign_up()
+    assert [await buy(world, member.card_number) for _ in range(4)] == [24, 15, 1, 0]
+    world.advance(timedelta(days=1))
+    assert await buy(world, member.card_number) == 12
+    await assert_verified(world)
+
+
+async def test_the_card_names_the_programme_that_counts(world: World) -> None:
+    member = await world.sign_up()
+    ctx = world.ctx
+    other = await programmes.insert_programme(
+        ctx, code="club", name="Club", zone="Europe/London", currency="GBP",
+        launch_at=ctx.now - timedelta(days=10), is_default=False,
+    )  # fmt: skip
+    # The same number of versions as the shop's own programme has.
+    await programmes.insert_rules(
+        ctx, other, EarningRules(points=5, per_minor=100), valid_from=ctx.now - timedelta(days=9)
+    )
+    staff = await world.staff_headers("manager") | {"Idempotency-Key": "join-the-club-too"}
+    path = f"/v1/staff/customers/{member.customer_id}/memberships"
+    joined = expect(await world.client.post(path, json={"programme_code": "club"}, headers=staff), 201)
+    assert await buy(world, joined["card_number"]) == 61
+    assert await buy(world, member.card_number) == 12
+    again = await world.client.post(
+        path, json={"programme_code": "club"}, headers=staff | {"Idempotency-Key": "join-the-club-again"}
+    )
+    assert (again.status_code, again.json()["code"]) == (409, "ALREADY_MEMBER")
+    await assert_verified(world)
