@@ -28,6 +28,7 @@ from server.email_changes import routes as email_changes_routes
 from server.errors import NotFound, Refused, RegularsError
 from server.gauges import WorkGauges
 from server.http import options_handlers
+from server.expiry import routes as expiry_routes
 from server.ledger import routes as ledger_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes
@@ -36,6 +37,7 @@ from server.orders import routes as orders_routes
 from server.passwords import Passwords
 from server.problems import problem_response
 from server.programmes import routes as programmes_routes
+from server.reports import routes as reports_routes
 from server.rewards import routes as rewards_routes
 from server.sessions import routes as sessions_routes
 from server.settings import Settings, secret_key_bytes
@@ -63,6 +65,8 @@ _ROUTES: tuple[ModuleType, ...] = (
     desk_routes,
     email_changes_routes,
     adjustments_routes,
+    expiry_routes,
+    reports_routes,
 )
 
 

@@ -24,6 +24,7 @@ from server.audience import store as audience_store
 from server.audience.marks import PUSH_JOB
 from server.context import Tools
 from server.errors import RegularsError
+from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
 from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
@@ -42,6 +43,7 @@ STOP_GRACE_SECONDS: Final = 2.0
 """What runs when the worker is told to stop may finish this long."""
 SWEEP_SECONDS: Final = 60.0
 CLEAN_UP_SECONDS: Final = 3600.0
+EXPIRY_SECONDS: Final = 3600.0
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=30)
 JOB_TRIES_MAX: Final = 50
 _CONNECT_SECONDS: Final = 10.0
@@ -66,6 +68,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
         ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
+        ("expiry", EXPIRY_SECONDS, partial(sweep_expiry, tools)),
     ]
     if pusher is not None:
         handlers[PUSH_JOB] = partial(_push_audience, pusher, stop)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared import adjustments, limits, members, orders, pos, programmes, rewards, staff
+from shared import adjustments, limits, members, orders, pos, programmes, reports, rewards, staff
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -136,6 +136,12 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="list_customer_vouchers", method="GET", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, response=rewards.VoucherList, permission=_P.CUSTOMER_READ),
     Endpoint(operation="issue_customer_voucher", method="POST", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, status=201, request=rewards.StaffTakeReward, response=rewards.VoucherIssued, permission=_P.POINTS_REDEEM, idempotent=True),
     Endpoint(operation="cancel_voucher", method="POST", path="/v1/staff/vouchers/{voucher_id}/cancel", caller=_S, request=rewards.CancelVoucher, response=rewards.VoucherView, permission=_P.REWARD_MANAGE, idempotent=True),
+    # Lapsing points.
+    Endpoint(operation="get_my_expiry", method="GET", path="/v1/me/memberships/{membership_id}/expiry", caller=_M, response=reports.ExpirySchedule, query=_PAGE),
+    Endpoint(operation="get_customer_expiry", method="GET", path="/v1/staff/memberships/{membership_id}/expiry", caller=_S, response=reports.ExpirySchedule, permission=_P.CUSTOMER_READ, query=_PAGE),
+    # Reports.
+    Endpoint(operation="get_report", method="GET", path="/v1/staff/reports/{name}", caller=_S, response=reports.ReportView, permission=_P.REPORT_READ, query=("since", "until")),
+    Endpoint(operation="get_report_csv", method="GET", path="/v1/staff/reports/{name}/csv", caller=_S, permission=_P.REPORT_READ, query=("since", "until"), media_type="text/csv"),
     # Adjustments.
     Endpoint(operation="preview_adjustment", method="POST", path="/v1/staff/customers/{customer_id}/adjustments/preview", caller=_S, request=adjustments.AdjustmentRequest, response=adjustments.AdjustmentPreview, permission=_P.POINTS_ADJUST),
     Endpoint(operation="adjust_points", method="POST", path="/v1/staff/customers/{customer_id}/adjustments", caller=_S, status=201, request=adjustments.AdjustmentRequest, response=adjustments.AdjustmentView, permission=_P.POINTS_ADJUST, idempotent=True),

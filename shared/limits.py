@@ -88,6 +88,12 @@ NAME_KEY_WORDS_MAX = 8  # A name of more words is found by its first eight.
 CARD_PREFIX = "29"  # GS1 numbers 20 to 29 are for use inside a shop, so no product carries them.
 CARD_LENGTH = 14  # Prefix, eleven random digits, one check digit: a guess hits one card in 100,000 of a million.
 
+# Lapsing points -------------------------------------------------------------------------------------------------------
+EXPIRY_NOTICE_DAYS = (30, 7)  # Time to plan a visit, and a last reminder.
+EXPIRY_NOTICE_SPAN = timedelta(days=7)  # One mail tells of a whole week, as whoever buys daily has points lapse daily.
+QUIET_FROM_HOUR = 20  # Local hours between which no notice leaves: a telephone may lie beside a bed.
+QUIET_UNTIL_HOUR = 9
+
 # Adjustments ----------------------------------------------------------------------------------------------------------
 # What one person may give or take without a second one; sums are of absolute points, so that plus and minus do not cancel.
 ADJUST_POINTS_MAX = 1_000_000  # Above any real mistake; with more, a balance brought over is meant.

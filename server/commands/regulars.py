@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from server.commands import backup, imports, keys, people, shop, upkeep
+from server.commands import backup, import_orders, imports, keys, people, shop, upkeep
 from server.commands.common import Commands, load_settings
 
 
@@ -41,6 +41,7 @@ def demo() -> None:
     sys.exit(showing.show(load_settings(demo=True)))
 
 
+imports.import_group.add_command(import_orders.orders)
 for command in (
     *shop.COMMANDS,
     *people.COMMANDS,

@@ -143,15 +143,17 @@ left join (
 where a.debit_entry = $1 and a.points > coalesce(r.points, 0)
 order by l.expires_at nulls last, l.earned_at, l.entry
 """
-# One EXPIRE entry for each lapsed lot with points left. Memberships are locked in order, and those in use are left for
-# the next batch, so that sales never wait for this.
+# Memberships are locked in order, and those in use are left for the next batch, so that sales never wait for this.
+_LOCK_LAPSED = """
+select m.id from membership m
+where m.id in (select l.membership from lot l where l.remaining > 0 and l.expires_at <= $1 order by l.expires_at limit $2)
+order by m.id for no key update skip locked
+"""
+# One EXPIRE entry for each lapsed lot with points left. A statement of its own, because that which takes the locks sees
+# lots as they were before it had them.
 _EXPIRE = """
-with due as (
-    select l.membership, min(l.expires_at) as first from lot l
-    where l.remaining > 0 and l.expires_at <= $1
-    group by l.membership order by first limit $2
-), locked as (
-    select m.id from membership m where m.id in (select membership from due) order by m.id for no key update skip locked
+with locked as (
+    select unnest($2::uuid[]) as id
 ), lapsed as (
     select l.entry, l.membership, l.remaining, l.expires_at, regulars_new_id() as debit, regulars_new_id() as allocation
     from lot l join locked on locked.id = l.membership
@@ -380,9 +382,14 @@ async def list_taken(debit_entry_id: UUID) -> list[Row]:
     return await DB.fetch(_TAKEN_BY, debit_entry_id)
 
 
-async def expire_lots(now: datetime, memberships_max: int) -> Row:
-    """Book lapsed lots of at most so many memberships; return counts of lots, memberships and points."""
-    rows = await DB.fetch(_EXPIRE, now, memberships_max)
+async def lock_lapsed(now: datetime, lots_max: int) -> list[UUID]:
+    """Lock the memberships of the lots that lapsed first, but for those in use, and return their ids."""
+    return [row["id"] for row in await DB.fetch(_LOCK_LAPSED, now, lots_max)]
+
+
+async def expire_lots(now: datetime, membership_ids: Sequence[UUID]) -> Row:
+    """Book the lapsed lots of locked memberships; return counts of lots, memberships and points."""
+    rows = await DB.fetch(_EXPIRE, now, list(membership_ids))
     return rows[0]
 
 

@@ -60,6 +60,8 @@ _QUERY: dict[str, tuple[str, Json]] = {
     "q": ("Name, phone, email or card number, or the beginning of one.", {"type": "string", "maxLength": SEARCH_LENGTH_MAX}),
     "card": ("A card number; either this or `email`.", {"type": "string"}),
     "email": ("A proven email address; either this or `card`.", {"type": "string"}),
+    "since": ("The first day of the period, in the programme's zone; 90 days ago if not given.", {"type": "string", "format": "date"}),
+    "until": ("Its last day; today if not given.", {"type": "string", "format": "date"}),
     "state": ("Only those in this state.", {"type": "string"}),
     "number": ("A receipt number; without it, `store` and `day` list the orders that count for nobody.", {"type": "string"}),
     "store": ("Code of a store.", {"type": "string"}),
@@ -69,7 +71,7 @@ _QUERY: dict[str, tuple[str, Json]] = {
 }  # fmt: skip
 _PATH: dict[str, str] = {
     "purpose": "What the mailed link is for.",
-    "name": "Name of the file.",
+    "name": "Name of the file or of the report.",
 }
 _PARAMETER = re.compile(r"\{(\w+)\}")
 

@@ -1,0 +1,170 @@
+"""SQL of the reports: one set-based statement each, months and days in the programme's zone."""
+
+from collections.abc import AsyncGenerator
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from server.db.engine import DB, Row
+from shared.limits import ADJUST_CASHIER_EACH, ADJUST_MANAGER_EACH
+
+_ROWS_AT_ONCE: Final = 500
+_NEAR_PERCENT: Final = 90
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A report: its statement takes the present ($1) and, where it is about a period, its bounds ($2 and $3)."""
+
+    name: str
+    title: str
+    columns: tuple[str, ...]
+    sql: str
+    has_period: bool = True
+
+
+# Lots of equal dates are summed first, as there are few dates and many lots. A lot lapses at the midnight after its last
+# day, so its month is that of the instant before.
+_LIABILITY = """
+select programme, coalesce(to_char((expires_at - interval '1 microsecond') at time zone zone, 'YYYY-MM'), 'never') as month,
+       sum(points)::bigint as points, sum(pending)::bigint as pending, sum(lots)::bigint as lots
+from (
+    select g.code as programme, g.zone, l.expires_at, sum(l.remaining) as points,
+           coalesce(sum(l.remaining) filter (where l.available_at > $1), 0) as pending, count(*) as lots
+    from lot l join membership m on m.id = l.membership join programme g on g.id = m.programme
+    where l.remaining > 0 and (l.expires_at is null or l.expires_at > $1)
+    group by g.code, g.zone, l.expires_at
+) dated
+group by 1, 2 order by 1, 2
+"""
+# By the month in which points were earned, which transferred and restored points keep: so what was issued once is spread
+# over used, lapsed and live, whatever accounts it passed through.
+_BREAKAGE = """
+select programme, month, issued, issued - lapsed - live as used, lapsed, live,
+       case when issued > 0 then round(100.0 * lapsed / issued, 1)::float8 end as lapsed_percent
+from (
+    select g.code as programme, to_char(l.earned_at at time zone g.zone, 'YYYY-MM') as month,
+           coalesce(sum(l.points) filter (where e.kind not in ('TRANSFER_IN', 'RESTORE')), 0)::bigint as issued,
+           (coalesce(sum(x.points), 0) + coalesce(sum(l.remaining) filter (where l.expires_at <= $1), 0))::bigint as lapsed,
+           coalesce(sum(l.remaining) filter (where l.expires_at is null or l.expires_at > $1), 0)::bigint as live
+    from lot l
+    join ledger_entry e on e.id = l.entry
+    join membership m on m.id = l.membership
+    join programme g on g.id = m.programme
+    left join (
+        select a.lot_entry, sum(a.points) as points from allocation a join ledger_entry d on d.id = a.debit_entry
+        where d.kind = 'EXPIRE' group by a.lot_entry
+    ) x on x.lot_entry = l.entry
+    group by 1, 2
+) cohort
+order by 1, 2
+"""
+# Transfers move points between accounts of one shop; they are neither issued nor used.
+_POINTS = """
+select g.code as programme, coalesce(s.name, '') as store, e.kind, coalesce('version ' || r.version, '') as rule,
+       count(*) as entries, coalesce(sum(e.points) filter (where e.points > 0), 0)::bigint as issued,
+       coalesce(-sum(e.points) filter (where e.points < 0), 0)::bigint as taken
+from ledger_entry e
+join membership m on m.id = e.membership
+join programme g on g.id = m.programme
+left join orders o on o.id = e."order"
+left join adjustment a on a.entry = e.id
+left join store s on s.id = coalesce(o.store, a.store)
+left join rule_version r on r.id = e.rule_version
+where e.posted_at >= $2 and e.posted_at < $3 and e.kind not in ('TRANSFER_IN', 'TRANSFER_OUT') and $1::timestamptz is not null
+group by g.code, s.name, e.kind, r.version
+order by g.code, s.name nulls first, e.kind, r.version
+"""
+# An order that changes hands is in the trail once for each of the two customers, at one instant.
+_LATE_ATTACHES = """
+select f.name as staff, f.role, coalesce(s.name, '') as store,
+       count(*) filter (where a.action = 'order.attached') as attached,
+       count(*) filter (where a.action = 'order.reassigned') as reassigned,
+       count(*) filter (where a.action = 'order.detached') as detached,
+       count(*) filter (where a.at > o.completed_at + interval '24 hours') as after_a_day,
+       count(distinct o.customer) as customers,
+       coalesce(sum((a.details ->> 'points_earned')::bigint), 0)::bigint as points_given,
+       coalesce(sum((a.details ->> 'points_taken')::bigint), 0)::bigint as points_taken
+from (
+    select distinct on (actor_id, at, subject_id) action, actor_id, at, subject_id, details from audit_entry
+    where actor_kind = 'staff' and action in ('order.attached', 'order.reassigned', 'order.detached')
+      and at >= $2 and at < $3 and $1::timestamptz is not null
+    order by actor_id, at, subject_id, id
+) a
+join staff_member f on f.id = a.actor_id
+left join store s on s.id = f.store
+left join orders o on o.id = a.subject_id
+group by f.id, f.name, f.role, s.name
+order by points_given desc, f.name, f.id
+"""
+_ADJUSTMENTS = f"""
+select f.name as staff, a.requested_role as role, coalesce(s.name, '') as store, a.reason_code as reason,
+       count(*) filter (where a.posted_at is not null) as posted,
+       coalesce(sum(a.points) filter (where a.posted_at is not null and a.points > 0), 0)::bigint as given,
+       coalesce(-sum(a.points) filter (where a.posted_at is not null and a.points < 0), 0)::bigint as taken,
+       count(*) filter (where a.posted_at is not null and a.decided_by is not null) as by_two,
+       count(*) filter (where a.undone_at is not null) as undone,
+       count(*) filter (where a.state = 'refused') as refused,
+       count(*) filter (where a.state = 'waiting' and a.lapses_at <= $1) as lapsed,
+       count(*) filter (where a.decided_by is null and a.posted_at is not null
+                          and abs(a.points) * 100 >= {_NEAR_PERCENT} * case a.requested_role
+                              when 'manager' then {ADJUST_MANAGER_EACH} else {ADJUST_CASHIER_EACH} end) as near_limit
+from adjustment a
+join staff_member f on f.id = a.requested_by
+left join store s on s.id = a.store
+where a.requested_at >= $2 and a.requested_at < $3
+group by f.id, f.name, a.requested_role, s.name, a.reason_code
+order by given desc, f.name, f.id, a.requested_role, s.name, a.reason_code
+"""
+
+REPORTS: Final = {
+    report.name: report
+    for report in (
+        Report(
+            name="liability",
+            title="Points that can still be spent, by the month in which they lapse",
+            columns=("programme", "month", "points", "pending", "lots"),
+            sql=_LIABILITY,
+            has_period=False,
+        ),
+        Report(
+            name="breakage",
+            title="What became of points, by the month in which they were earned",
+            columns=("programme", "month", "issued", "used", "lapsed", "live", "lapsed_percent"),
+            sql=_BREAKAGE,
+            has_period=False,
+        ),
+        Report(
+            name="points",
+            title="Points issued and taken, by store, kind and version of the rules",
+            columns=("programme", "store", "kind", "rule", "entries", "issued", "taken"),
+            sql=_POINTS,
+        ),
+        Report(
+            name="late-attaches",
+            title="Sales given to a customer after the event, by staff member",
+            columns=(
+                "staff", "role", "store", "attached", "reassigned", "detached", "after_a_day", "customers",
+                "points_given", "points_taken",
+            ),
+            sql=_LATE_ATTACHES,
+        ),
+        Report(
+            name="adjustments",
+            title="Points given and taken by hand, by staff member",
+            columns=(
+                "staff", "role", "store", "reason", "posted", "given", "taken", "by_two", "undone", "refused", "lapsed",
+                "near_limit",
+            ),
+            sql=_ADJUSTMENTS,
+        ),
+    )
+}  # fmt: skip
+
+
+async def iterate_rows(report: Report, now: datetime, since: datetime, until: datetime) -> AsyncGenerator[Row, None]:
+    """Yield a report's rows as the database finds them, few of them held at a time."""
+    arguments = (now, since, until) if report.has_period else (now,)
+    async with DB.transaction(), DB.connection() as connection:
+        async for row in connection.cursor(report.sql, *arguments, prefetch=_ROWS_AT_ONCE):
+            yield row

@@ -1,0 +1,152 @@
+"""Reports: what they count, for whom, and that a spreadsheet runs nothing in them."""
+
+import csv
+import io
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from server.db.engine import DB
+from server.ledger.movements import Origin, expire_lapsed, give_back, spend
+from shared.enums import Role
+from tests.app import SignedUp, World, expect, problem
+from tests.ledgers import credit, locked
+from tests.server.adjustments.desk import act, adjust
+from tests.tills import push, sale
+
+
+@pytest.fixture
+async def ana(world: World) -> SignedUp:
+    return await world.sign_up()
+
+
+async def report(world: World, name: str, query: str = "") -> list[dict[str, Any]]:
+    headers = await world.staff_headers(Role.AUDITOR)
+    found = expect(await world.client.get(f"/v1/staff/reports/{name}{query}", headers=headers), 200)
+    assert found["is_complete"]
+    return [dict(zip(found["columns"], row, strict=True)) for row in found["rows"]]
+
+
+async def test_liability_is_what_can_still_be_spent_by_month(world: World, ana: SignedUp) -> None:
+    await credit(world, ana.membership_id, 10, days=1)
+    await credit(world, ana.membership_id, 20, days=20, pending=3)
+    await credit(world, ana.membership_id, 30, days=40)
+    await credit(world, ana.membership_id, 40, days=None)
+    world.advance(timedelta(days=2))
+    rows = await report(world, "liability")
+    assert [(row["month"], row["points"], row["pending"]) for row in rows] == [
+        ("2026-03", 20, 20),
+        ("2026-04", 30, 0),
+        ("never", 40, 0),
+    ]
+    total = await DB.fetch_value(
+        "select sum(remaining)::bigint from lot where expires_at is null or expires_at > $1", world.clock.now()
+    )
+    assert sum(row["points"] for row in rows) == total
+
+
+async def test_what_was_issued_is_used_lapsed_or_live(world: World, ana: SignedUp) -> None:
+    await credit(world, ana.membership_id, 100, days=5)
+    await credit(world, ana.membership_id, 50, days=100)
+    async with locked(ana.membership_id) as membership:
+        entry_id = await spend(world.ctx, membership, 120, Origin(source_key="redeem:1"))
+        await give_back(
+            world.ctx, membership, 40, Origin(source_key="refund:1"), spent_entry_id=entry_id, grace=timedelta(days=30)
+        )
+    expected = {"month": "2026-03", "issued": 150, "used": 80, "lapsed": 0, "live": 70}
+    (row,) = await report(world, "breakage")
+    assert {name: row[name] for name in expected} == expected
+    world.advance(timedelta(days=6))
+    (before,) = await report(world, "breakage")
+    await expire_lapsed(world.ctx)
+    (after,) = await report(world, "breakage")
+    assert before == after
+    assert (after["used"], after["lapsed"], after["live"], after["lapsed_percent"]) == (80, 20, 50, 13.3)
+
+
+async def test_points_are_counted_by_store_kind_and_rules_in_whole_local_days(world: World, ana: SignedUp) -> None:
+    key = await world.pos_key()
+    expect(await push(world, key, sale(world, card=ana.card_number)), 201)
+    manager = await world.staff_headers(Role.MANAGER)
+    await adjust(world, manager, ana.customer_id, 7)
+    await adjust(world, manager, ana.customer_id, -3)
+    rows = {row["kind"]: row for row in await report(world, "points")}
+    assert (rows["EARN"]["store"], rows["EARN"]["rule"], rows["EARN"]["issued"]) == ("High Street", "version 1", 12)
+    assert (rows["ADJUST"]["store"], rows["ADJUST"]["issued"], rows["ADJUST"]["taken"]) == ("High Street", 7, 3)
+    assert len(await report(world, "points", "?since=2026-03-02&until=2026-03-02")) == 2
+    assert await report(world, "points", "?since=2026-03-03&until=2026-03-04") == []
+    assert await report(world, "points", "?since=2026-03-01&until=2026-03-01") == []
+
+
+async def test_adjustments_are_counted_by_who_asked_for_them(world: World, ana: SignedUp) -> None:
+    cashier, manager = await world.staff_headers(Role.CASHIER), await world.staff_headers(Role.MANAGER)
+    await adjust(world, cashier, ana.customer_id, 95)
+    small = await adjust(world, cashier, ana.customer_id, 5)
+    expect(await act(world, cashier, small["id"], "undo", {"reason": "Wrong member"}), 200)
+    large = await adjust(world, cashier, ana.customer_id, 300)
+    expect(await act(world, manager, large["id"], "approve", {"preview_hash": large["preview_hash"]}), 200)
+    no = await adjust(world, cashier, ana.customer_id, 400)
+    expect(await act(world, manager, no["id"], "refuse", {"reason": "No receipt"}), 200)
+    (row,) = await report(world, "adjustments")
+    expected = {"role": "cashier", "posted": 3, "given": 400, "by_two": 1, "undone": 1, "refused": 1, "near_limit": 1}
+    assert {name: row[name] for name in expected} == expected
+
+
+async def test_late_attaches_are_counted_once_though_two_customers_are_told(world: World, ana: SignedUp) -> None:
+    ben = await world.sign_up("ben@shop.test")
+    staff_id = await world.add_staff(Role.CASHIER, name="Kim")
+    for customer_id in (ana.customer_id, ben.customer_id):
+        await DB.fetch(
+            "insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id, details) "
+            "values (regulars_new_id(), $1, 'staff', $2, 'order.reassigned', 'order', $2, $3, $4)",
+            world.clock.now(), staff_id, customer_id, '{"points_earned": 12, "points_taken": 10}',
+        )  # fmt: skip
+    (row,) = await report(world, "late-attaches")
+    assert (row["staff"], row["reassigned"], row["points_given"], row["points_taken"]) == ("Kim", 1, 12, 10)
+
+
+async def test_csv_says_the_same_and_has_no_formula(world: World, ana: SignedUp) -> None:
+    staff_id = await world.add_staff(Role.MANAGER, name="=cmd|' /C calc'!A0")
+    await adjust(world, await world.staff_headers(staff_id=staff_id), ana.customer_id, -5)
+    headers = await world.staff_headers(Role.MANAGER)
+    answer = await world.client.get("/v1/staff/reports/adjustments/csv", headers=headers)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    assert "adjustments.csv" in answer.headers["content-disposition"]
+    titles, row = csv.reader(io.StringIO(answer.text))
+    assert row[0] == "'=cmd|' /C calc'!A0"
+    (same,) = await report(world, "adjustments")
+    assert [str(value) for name, value in same.items() if name != "staff"] == row[1:]
+    assert titles == list(same)
+
+
+@pytest.mark.parametrize("name", ["liability", "breakage", "points", "late-attaches", "adjustments"])
+async def test_an_empty_shop_has_empty_reports(world: World, name: str) -> None:
+    assert await report(world, name) == []
+    headers = await world.staff_headers(Role.MANAGER)
+    text = (await world.client.get(f"/v1/staff/reports/{name}/csv", headers=headers)).text
+    assert len(text.splitlines()) == 1
+
+
+async def test_reports_are_for_managers_and_auditors(world: World) -> None:
+    for role in (Role.CASHIER, Role.MARKETING, Role.ADMIN):
+        headers = await world.staff_headers(role)
+        assert (await world.client.get("/v1/staff/reports/points", headers=headers)).status_code == 403
+        assert (await world.client.get("/v1/staff/reports/points/csv", headers=headers)).status_code == 403
+
+
+async def test_what_cannot_be_a_report_is_refused(world: World) -> None:
+    headers = await world.staff_headers(Role.MANAGER)
+    for suffix in ("", "/csv"):
+        assert problem(await world.client.get(f"/v1/staff/reports/nonsense{suffix}", headers=headers))[:2] == (
+            404,
+            "NOT_FOUND",
+        )
+        for query, field in (
+            ("since=x", "since"),
+            ("until=0001-01-01", "until"),
+            ("since=2026-03-02&until=2026-03-01", "since"),
+        ):
+            answer = await world.client.get(f"/v1/staff/reports/points{suffix}?{query}", headers=headers)
+            assert problem(answer) == (400, "INVALID_REQUEST", [field])
