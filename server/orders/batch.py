@@ -1,6 +1,7 @@
 """Many sales at once: one statement posts the plain ones, the others go step by step. In the caller's transaction."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from server.orders.sales import Sale, Target
 from server.programmes.service import get_default_programme
 from shared.codes import normalise_card_number
 from shared.enums import SkippedReason
-from shared.pos import PosOrder, PosOrderResult
+from shared.pos import LinePoints, PosOrder, PosOrderResult
 from shared.problems import Code, FieldProblem
 
 # Other requests are answered between so many sales, as working out what they earn takes no waiting.
@@ -49,11 +50,17 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
     """
     outcomes: dict[int, Outcome] = {}
     ready = await _prepare(ctx, sender, orders, outcomes)
-    known = await batch_store.list_known(sender.connection_id, [sale.order.external_id for sale in ready.values()])
-    finder = await _Finder.of(list(ready.values()), [row["heir"] for row in known if row["heir"]])
-    plain = _choose_plain(ready, {row["external_id"] for row in known}, finder)
+    known = await _list_known(sender, ready)
+    standing = _choose_standing(ready, known)
+    outcomes |= await _repeat(standing)
+    open_ones = {number: sale for number, sale in ready.items() if number not in standing}
+    finder = await _Finder.of(
+        list(open_ones.values()),
+        [known[sale.order.external_id]["heir"] for sale in open_ones.values() if sale.order.external_id in known],
+    )
+    plain = _choose_plain(open_ones, set(known), finder)
     written = await _write(ctx, sender, {number: (ready[number], plain[number]) for number in plain}, finder)
-    for number, sale in ready.items():
+    for number, sale in open_ones.items():
         if number in written:
             result = sales.result_of(sale, plain[number])
             outcomes[number] = Outcome(external_id=sale.order.external_id, result=result, is_new=True)
@@ -80,6 +87,35 @@ async def _prepare(
         except Refused as refusal:
             outcomes[number] = Outcome(external_id=order.external_id, refusal=refusal)
     return ready
+
+
+async def _list_known(sender: Sender, ready: dict[int, Sale]) -> dict[str, Row]:
+    rows = await batch_store.list_known(sender.connection_id, [sale.order.external_id for sale in ready.values()])
+    return {row["external_id"]: row for row in rows}
+
+
+def _choose_standing(ready: dict[int, Sale], known: dict[str, Row]) -> dict[int, Row]:
+    """Return the known orders that come again unchanged, as a batch sent twice is full of."""
+    times = Counter(sale.order.external_id for sale in ready.values())
+    return {
+        number: known[name]
+        for number, sale in ready.items()
+        if (name := sale.order.external_id) in known
+        and times[name] == 1
+        and changes.fate_of(known[name], sale) == "stands"
+    }
+
+
+async def _repeat(standing: dict[int, Row]) -> dict[int, Outcome]:
+    lines: dict[UUID, list[LinePoints]] = {row["id"]: [] for row in standing.values()}
+    for line in await batch_store.list_line_points(list(lines)):
+        lines[line["order"]].append(LinePoints(line_id=line["line_id"], points=line["points"], rule=line["rule"]))
+    return {
+        number: Outcome(
+            external_id=row["external_id"], result=changes.result_as_it_stands(row, tuple(lines[row["id"]]))
+        )
+        for number, row in standing.items()
+    }
 
 
 def _check_store(sender: Sender, stores: set[str], order: PosOrder) -> None:
@@ -109,7 +145,7 @@ class _Finder:
         self.seen: set[str] = set()
 
     @classmethod
-    async def of(cls, prepared: Sequence[Sale], other_memberships: Sequence[UUID]) -> "_Finder":
+    async def of(cls, prepared: Sequence[Sale], other_memberships: Sequence[UUID | None]) -> "_Finder":
         """Look everybody up in one statement a kind and lock the memberships, `other_memberships` included."""
         customers = [sale.order.customer for sale in prepared if sale.order.customer is not None]
         cards = await batch_store.resolve_cards(
@@ -119,7 +155,7 @@ class _Finder:
             {parse_email(one.email, "customer.email").key for one in customers if one.email is not None}
         )
         found = [row["membership"] for row in (*cards.values(), *emails.values()) if row["membership"]]
-        ids = {*found, *other_memberships}
+        ids = {*found, *(one for one in other_memberships if one is not None)}
         locked = await batch_store.lock_memberships(ids)
         return cls(cards, emails, locked, await batch_store.list_people(ids))
 

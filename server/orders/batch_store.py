@@ -13,8 +13,12 @@ from server.db.ids import new_id
 from server.orders.store import OrderRecord
 
 _KNOWN = """
-select id, external_id, case when membership is not null then regulars_heir(membership) end as heir
+select id, external_id, state, revision, content_hash, points, skipped_reason,
+       case when membership is not null then regulars_heir(membership) end as heir
 from orders where connection = $1 and external_id = any($2::text[])
+"""
+_LINE_POINTS = """
+select "order", line_id, points, rule from order_line where "order" = any($1::uuid[]) order by "order", position
 """
 _STORES = "select code from store where code = any($1::text[])"
 _CARDS = """
@@ -137,9 +141,24 @@ async def list_known(connection_id: UUID, external_ids: Sequence[str]) -> list[R
     return await DB.fetch(_KNOWN, connection_id, list(external_ids))
 
 
+async def list_line_points(order_ids: Collection[UUID]) -> list[Row]:
+    """Return what each line of several orders earned."""
+    return await DB.fetch(_LINE_POINTS, list(order_ids)) if order_ids else []
+
+
 async def list_stores(codes: Collection[str]) -> set[str]:
     """Return those of the codes that are of a store."""
     return {row["code"] for row in await DB.fetch(_STORES, list(codes))}
+
+
+async def list_zones() -> dict[str, str]:
+    """Return the time zone of every store by its code."""
+    return {row["code"]: row["zone"] for row in await DB.fetch("select code, zone from store")}
+
+
+async def list_connections() -> dict[str, UUID]:
+    """Return the till systems by their codes."""
+    return {row["code"]: row["id"] for row in await DB.fetch("select code, id from pos_connection")}
 
 
 async def resolve_cards(codes: Collection[str]) -> dict[str, Row]:

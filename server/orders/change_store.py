@@ -46,7 +46,7 @@ _CHANGE_ORDER = """
 update orders
 set number = $2, store = (select id from store where code = $3), completed_at = $4, currency = $5, net_minor = $6,
     tax_minor = $7, content_hash = $8, points = $9, skipped_reason = $10, rule_version = $11, state = $12, revision = $13,
-    customer = $14, membership = $15, assignment_reason = $16, assignment_version = $17
+    customer = $14, membership = $15, assignment_reason = $16, assignment_version = $17, points_returned = $18
 where id = $1
 """
 # Lines that stay keep their ids, as entries and returns may name them.
@@ -71,7 +71,8 @@ set position = excluded.position, sku = excluded.sku, description = excluded.des
 """
 _VOID = """
 with emptied as (update order_line set points = 0, rule = $3 where "order" = $1)
-update orders set state = 'voided', points = 0, skipped_reason = 'voided', revision = greatest(revision, $2) where id = $1
+update orders set state = 'voided', points = 0, points_returned = 0, skipped_reason = 'voided', revision = greatest(revision, $2)
+where id = $1
 """
 # Of a person who has left since, too: what they earned stays in the membership, and so does what is put right of it.
 _LOCK_KEPT = """
@@ -160,6 +161,7 @@ async def change_order(
     customer_id: UUID | None,
     membership_id: UUID | None,
     assignment_version: int,
+    points_returned: int,
 ) -> None:
     """Write an order anew, with its lines."""
     await DB.fetch(
@@ -181,6 +183,7 @@ async def change_order(
         membership_id,
         record.assignment_reason,
         assignment_version,
+        points_returned,
     )
     await change_lines(order_id, record.lines)
 

@@ -1,5 +1,6 @@
 """Orders that come again: retries, other content, completion of an open sale, voids. In the caller's transaction."""
 
+from decimal import Decimal
 from uuid import UUID
 
 import msgspec
@@ -12,9 +13,10 @@ from server.errors import Busy, Refused
 from server.ledger import store as ledger_store
 from server.ledger.rules import Debt, plan_fills
 from server.memberships.store import lock_memberships
-from server.orders import change_store, rules, sales, store
+from server.orders import change_store, return_store, rules, sales, store
 from server.orders.fitting import fit_to_member, follow_up
 from server.orders.postings import Posting, earn, take_back
+from server.orders.returns import SoldLine, points_returned
 from server.orders.sales import Sale, Target
 from shared.enums import EntryKind, OrderState, SkippedReason
 from shared.pos import LinePoints, PosOrderResult
@@ -38,7 +40,7 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderR
             return sales.result_of(sale, target)
         existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
         assert existing is not None, "the insert conflicted with this order, and orders are never deleted"
-        if _fate(existing, sale) in ("replaced", "voided"):
+        if fate_of(existing, sale) in ("replaced", "voided"):
             # The membership is locked already, so another one could not be locked in order.
             raise Busy
     return await follow(ctx, existing, sale)
@@ -46,7 +48,7 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderR
 
 async def follow(ctx: Context, existing: Row, sale: Sale) -> PosOrderResult:
     """Do what the new sending of a known order asks for, and answer with what counts now."""
-    match _fate(existing, sale):
+    match fate_of(existing, sale):
         case "replaced":
             await _replace(ctx, existing, msgspec.structs.replace(sale, order_id=existing["id"]))
         case "voided":
@@ -62,11 +64,17 @@ async def follow(ctx: Context, existing: Row, sale: Sale) -> PosOrderResult:
 
 async def result_of_order(order: Row) -> PosOrderResult:
     """Return the answer for an order as it stands."""
-    lines = await store.list_line_points(order["id"])
+    rows = await store.list_line_points(order["id"])
+    lines = tuple(LinePoints(line_id=row["line_id"], points=row["points"], rule=row["rule"]) for row in rows)
+    return result_as_it_stands(order, lines)
+
+
+def result_as_it_stands(order: Row, lines: tuple[LinePoints, ...]) -> PosOrderResult:
+    """Return the answer for an order with its lines."""
     return PosOrderResult(
         order_id=order["id"],
         points=order["points"],
-        lines=tuple(LinePoints(line_id=row["line_id"], points=row["points"], rule=row["rule"]) for row in lines),
+        lines=lines,
         skipped_reason=SkippedReason(order["skipped_reason"]) if order["skipped_reason"] else None,
         state=OrderState(order["state"]),
         revision=order["revision"],
@@ -112,14 +120,15 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
     is_moved = (order["customer"], order["heir"]) != (target.customer_id, target.membership_id)
     version = order["assignment_version"] + is_moved
     record = sales.record_of(sale, target)
-    difference = record.points - order["points"]
+    returned = await _points_returned(order, record)
+    difference = record.points - returned - (order["points"] - order["points_returned"])
     if is_moved:
         is_shared = target.membership_id is not None and target.membership_id == order["heir"]
         settled = await take_all_back(
             ctx, order, reason_code=reason_code, may_owe=target.reason != "staff", is_zero_sum=is_shared
         )
         await change_store.archive_assignment(ctx, order["id"])
-        difference = record.points
+        difference = record.points - returned
     if difference and target.membership_id is not None:
         await _post_difference(ctx, order, sale, target, difference=difference, version=version)
     await change_store.change_order(
@@ -128,9 +137,27 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
         customer_id=target.customer_id,
         membership_id=target.membership_id,
         assignment_version=version,
+        points_returned=returned,
     )
     await follow_up(ctx, sale, target, order_id=order["id"], assignment_version=version)
     return settled
+
+
+async def _points_returned(order: Row, record: store.OrderRecord) -> int:
+    """Return how many points of an order, as it is to be written, go with what came back of it."""
+    back = await return_store.list_returned(order["id"])
+    if not back:
+        return 0
+    sold = [
+        SoldLine(
+            line_id=line.line_id,
+            quantity=Decimal(line.quantity),
+            net_minor=line.net_minor,
+            points=line.points,
+        )
+        for line in record.lines
+    ]
+    return sum(points_returned(sold, back).values())
 
 
 async def take_all_back(
@@ -263,7 +290,8 @@ async def _post_difference(
         await take_back(ctx, target.membership_id, -difference, posting)
 
 
-def _fate(existing: Row, sale: Sale) -> rules.Fate:
+def fate_of(existing: Row, sale: Sale) -> rules.Fate:
+    """Return what becomes of a known order that is sent again."""
     known = rules.KnownOrder(
         state=OrderState(existing["state"]), revision=existing["revision"], content_hash=existing["content_hash"]
     )

@@ -110,7 +110,7 @@ select id from new_order
 )
 _RECORD = (
     "with target as (select $6::uuid as connection, (select id from store where code = $5) as store, $7::uuid as customer, "
-    "$8::uuid as membership)" + _RECORD_PARTS + "select id from new_order"
+    "$8::uuid as membership)" + _RECORD_PARTS.replace("'key'", "$28::text") + "select id from new_order"
 )
 _FIND_STORE = "select id from store where code = $1"
 _LINE_POINTS = 'select line_id, points, rule from order_line where "order" = $1 order by position'
@@ -234,7 +234,8 @@ async def record(
 ) -> bool:
     """Write a sale whose customer and membership are decided; False if its external id exists."""
     target = (connection_id, customer_id, membership_id)
-    return bool(await DB.fetch(_RECORD, *_arguments(order, target, now=now, request_id=request_id), actor.id))
+    arguments = _arguments(order, target, now=now, request_id=request_id)
+    return bool(await DB.fetch(_RECORD, *arguments, actor.id, actor.kind))
 
 
 def _arguments(

@@ -1,0 +1,122 @@
+"""Bringing sales in from a file, by the same way as a till's batches.
+
+An order's external id makes it the same order, so an import that was stopped is run again and goes on where it was: what
+is there already is found so, batch by batch, and posts nothing.
+"""
+
+import asyncio
+from collections.abc import Callable
+from uuid import UUID
+
+import msgspec
+
+from server.context import Context
+from server.db.engine import DB
+from server.errors import Busy, Invalid, Refused
+from server.orders import batch_store
+from server.orders.batch import Outcome, Sender, post_orders
+from server.orders.files import Defaults, ReadOrder, chunks, read_orders
+from server.problems import problem_of
+from server.programmes.service import get_default_programme
+from shared.limits import ORDER_BATCH_MAX
+
+_TRIES_MAX = 5
+_FIRST_WAIT_SECONDS = 0.2
+
+Progress = Callable[[int], None]
+
+
+class ImportedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the report: what became of a sale (posted, known, refused), its points, and why it earned none."""
+
+    row: int
+    external_id: str
+    result: str
+    points: int
+    reason: str
+
+
+class OrdersImported(msgspec.Struct, frozen=True, kw_only=True):
+    """What an import came to: `posted` are new, `known` were there (changed ones included), `refused` can be put right."""
+
+    posted: int
+    known: int
+    refused: int
+    points: int
+    orders: tuple[ImportedOrder, ...]
+
+
+async def read_file(text: str) -> list[ReadOrder]:
+    """Read the sales of a file.
+
+    Raises:
+        WrongFile: It cannot be read.
+        NoProgramme: The shop has none.
+    """
+    programme = await get_default_programme()
+    return read_orders(text, Defaults(currency=programme.currency, zones=await batch_store.list_zones()))
+
+
+async def import_orders(
+    ctx: Context, read: list[ReadOrder], *, connection_id: UUID, on_progress: Progress
+) -> OrdersImported:
+    """Post the sales of a file, batch by batch, each batch whole or not at all.
+
+    Args:
+        connection_id: The till system whose sales these are; the same one that pushes them, or they would count twice.
+        on_progress: Told how many sales were just done.
+
+    Raises:
+        Busy: The database did not keep up; run the import again.
+    """
+    done: list[ImportedOrder] = []
+    points = 0
+    for chunk in chunks(read, ORDER_BATCH_MAX):
+        outcomes = iter(await _post(ctx, connection_id, chunk))
+        for one in chunk:
+            line = _line_of(one, next(outcomes) if one.order is not None else None)
+            points += line.points if line.result == "posted" else 0
+            done.append(line)
+        on_progress(len(chunk))
+    counts = {result: sum(line.result == result for line in done) for result in ("posted", "known", "refused")}
+    return OrdersImported(**counts, points=points, orders=tuple(done))
+
+
+async def _post(ctx: Context, connection_id: UUID, chunk: list[ReadOrder]) -> tuple[Outcome, ...]:
+    orders = [one.order for one in chunk if one.order is not None]
+    wait_seconds = _FIRST_WAIT_SECONDS
+    for tries in range(1, _TRIES_MAX + 1):
+        try:
+            async with DB.transaction():
+                now = ctx.tools.clock.now()
+                return await post_orders(
+                    msgspec.structs.replace(ctx, now=now), Sender(connection_id=connection_id), orders
+                )
+        except Busy:
+            if tries == _TRIES_MAX:
+                raise
+            await asyncio.sleep(wait_seconds)
+            wait_seconds *= 2
+    raise AssertionError("the last try returns or raises")
+
+
+def _line_of(one: ReadOrder, outcome: Outcome | None) -> ImportedOrder:
+    if outcome is None:
+        return ImportedOrder(row=one.row, external_id=one.external_id, result="refused", points=0, reason=one.reason)
+    if outcome.result is None:
+        assert outcome.refusal is not None
+        reason = _words(outcome.refusal)
+        return ImportedOrder(row=one.row, external_id=one.external_id, result="refused", points=0, reason=reason)
+    return ImportedOrder(
+        row=one.row,
+        external_id=one.external_id,
+        result="posted" if outcome.is_new else "known",
+        points=outcome.result.points,
+        reason=str(outcome.result.skipped_reason or ""),
+    )
+
+
+def _words(refusal: Refused) -> str:
+    if isinstance(refusal, Invalid) and refusal.fields:
+        return " ".join(f"{field.field}: {field.detail}" for field in refusal.fields)
+    return refusal.detail or problem_of(refusal.code).title

@@ -1,0 +1,35 @@
+"""SQL of what came back of an order. Rows of `refund_line` name the order once the refund is posted."""
+
+from typing import Final
+from uuid import UUID
+
+from server.db.engine import DB
+from server.jobs import enqueue
+from server.orders.returns import ReturnedLine
+
+REFUND_JOB: Final = "refunds.post"
+"""Posts the refunds whose sale has come."""
+
+_RETURNED = """
+select line_id, quantity, net_minor, points_part_minor from refund_line where "order" = $1 order by id
+"""
+_SET = "update orders set points_returned = $2 where id = $1"
+_IS_WAITED_FOR = """
+select 1 from refund where connection = $1 and original_external_id = $2 and state = 'parked' limit 1
+"""
+
+
+async def list_returned(order_id: UUID) -> list[ReturnedLine]:
+    """Return every return of an order."""
+    return [ReturnedLine(**dict(row)) for row in await DB.fetch(_RETURNED, order_id)]
+
+
+async def set_points_returned(order_id: UUID, points: int) -> None:
+    """Write how many points of a locked order went with what came back."""
+    await DB.fetch(_SET, order_id, points)
+
+
+async def wake_refunds(connection_id: UUID, external_id: str) -> None:
+    """Have the refunds posted that came before this order, if there are any; the sweep finds those of other ways in."""
+    if await DB.fetch_row(_IS_WAITED_FOR, connection_id, external_id) is not None:
+        await enqueue(REFUND_JOB, dedupe_key=f"{REFUND_JOB}:{connection_id}:{external_id}")
