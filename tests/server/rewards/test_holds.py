@@ -315,3 +315,42 @@ async def test_a_voucher_whose_time_is_over_pays_nothing(world: World) -> None:
     assert await voucher_status(issued["voucher"]["id"]) == "expired"
     assert problem(await counter.hold_voucher(issued["code"]))[:2] == (409, "VOUCHER_USED")
     await assert_verified(world)
+
+
+@pytest.mark.parametrize(
+    ("table", "event"),
+    [("hold", "insert"), ("hold", "update"), ("ledger_entry", "insert"), ("membership", "update"),
+     ("voucher", "insert"), ("voucher", "update"), ("audit_entry", "insert"), ("idempotency_key", "insert")],
+)  # fmt: skip
+async def test_what_breaks_off_halfway_leaves_nothing_behind(world: World, table: str, event: str) -> None:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward()
+    code = await counter.take_code(reward)
+    hold = await counter.hold_proven(300)
+    voucher_hold = expect(await counter.hold_voucher(await counter.take_code(reward)), 201)
+    before = await everything()
+    await DB.run_script(
+        "create function fail() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;"
+        f"create trigger fail before {event} on {table} for each row execute function fail();"
+    )
+    calls = (
+        counter.hold(50, sale="cart-2"),
+        counter.hold_voucher(code, sale="cart-2"),
+        counter.capture(hold),
+        counter.capture(voucher_hold, sale="sale-2"),
+        counter.take(reward),
+    )
+    outcomes = [(await call).status_code for call in calls]
+    broken = [status for status in outcomes if status == 500]
+    assert broken
+    if len(broken) == len(outcomes):
+        assert await everything() == before
+    await DB.run_script(f"drop trigger fail on {table}")
+    await assert_verified(world)
+
+
+async def everything() -> dict[str, object]:
+    """Return a checksum of what a redemption writes."""
+    tables = ("hold", "voucher", "membership", "lot", "ledger_entry", "allocation", "audit_entry", "idempotency_key")
+    sql = "select md5(coalesce(string_agg(t::text, '|' order by t::text), '')) from {} t"
+    return {table: await DB.fetch_value(sql.format(table)) for table in tables}
