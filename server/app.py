@@ -37,6 +37,7 @@ from server.orders import routes as orders_routes
 from server.passwords import Passwords
 from server.problems import problem_response
 from server.programmes import routes as programmes_routes
+from server.refunds import routes as refunds_routes
 from server.reports import routes as reports_routes
 from server.rewards import routes as rewards_routes
 from server.sessions import routes as sessions_routes
@@ -59,6 +60,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     ledger_routes,
     rewards_routes,
     orders_routes,
+    refunds_routes,
     staff_routes,
     audience_routes,
     audit_routes,

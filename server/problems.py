@@ -66,6 +66,8 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.VOUCHER_USED: (409, "This voucher cannot be used."),
     Code.ORDER_CONFLICT: (409, "This order was sent before with other content."),
     Code.POINTS_SPENT: (409, "The points of this order have been spent."),
+    Code.OVER_REFUND: (409, "More would have come back than was sold."),
+    Code.REFUND_CONFLICT: (409, "This refund was sent before with other content."),
     Code.ASSIGNMENT_WINDOW: (409, "This order is too old to be moved."),
     Code.ASSIGNMENT_SAME: (409, "The order is assigned that way already."),
     Code.STORE_UNKNOWN: (400, "We do not know this store, or this key is not for it."),

@@ -29,6 +29,8 @@ from server.housekeeping import delete_outdated, requeue_stuck_mails
 from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail, send_mail
+from server.orders.return_store import REFUND_JOB
+from server.refunds.service import post_parked
 from server.rewards.holds import tidy
 
 if TYPE_CHECKING:
@@ -63,10 +65,15 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
     cut = asyncio.Event()
     pusher = await _create_pusher(tools, gateway)
     # Without an audience its jobs are taken and dropped, so that none lie about for ever.
-    handlers: dict[str, Handler] = {MAIL_JOB: partial(_send_mail, tools), PUSH_JOB: _do_nothing}
+    handlers: dict[str, Handler] = {
+        MAIL_JOB: partial(_send_mail, tools),
+        REFUND_JOB: partial(_post_refunds, tools),
+        PUSH_JOB: _do_nothing,
+    }
     sweeps: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
         ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
+        ("refunds", SWEEP_SECONDS, partial(post_parked, tools)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
         ("expiry", EXPIRY_SECONDS, partial(sweep_expiry, tools)),
     ]
@@ -100,6 +107,10 @@ async def _create_pusher(tools: Tools, gateway: "Mailchimp | None") -> "Pusher |
 
 async def _send_mail(tools: Tools, payload: bytes) -> None:
     await send_mail(tools, msgspec.json.decode(payload, type=SendMail).message_id)
+
+
+async def _post_refunds(tools: Tools, _: bytes) -> None:
+    await post_parked(tools)
 
 
 async def _do_nothing(_: bytes) -> None:

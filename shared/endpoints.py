@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared import adjustments, limits, members, orders, pos, programmes, reports, rewards, staff
+from shared import adjustments, limits, members, orders, pos, programmes, refunds, reports, rewards, staff
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -101,6 +101,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="open_hold", method="POST", path="/v1/pos/holds", caller=_K, status=201, request=rewards.NewHold, response=rewards.HoldView, scope=Scope.HOLDS, idempotent=True),
     Endpoint(operation="capture_hold", method="POST", path="/v1/pos/holds/{hold_id}/capture", caller=_K, request=rewards.CaptureHold, response=rewards.HoldView, scope=Scope.HOLDS, idempotent=True),
     Endpoint(operation="release_hold", method="POST", path="/v1/pos/holds/{hold_id}/release", caller=_K, response=rewards.HoldView, scope=Scope.HOLDS),
+    Endpoint(operation="push_refund", method="POST", path="/v1/pos/refunds", caller=_K, status=201, request=refunds.PosRefund, response=refunds.PosRefundResult, scope=Scope.REFUNDS, idempotent=True),
     # Staff.
     Endpoint(operation="get_staff_session", method="GET", path="/v1/staff/sessions/current", caller=_S, response=staff.StaffView, permission=_P.OWN_SESSION),
     Endpoint(operation="end_staff_session", method="DELETE", path="/v1/staff/sessions/current", caller=_S, status=204, permission=_P.OWN_SESSION),
@@ -133,6 +134,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="change_reward", method="PATCH", path="/v1/staff/rewards/{reward_id}", caller=_S, request=rewards.RewardChange, response=rewards.RewardView, permission=_P.REWARD_MANAGE),
     Endpoint(operation="get_redemption_terms", method="GET", path="/v1/staff/redemption-terms", caller=_S, response=rewards.RedemptionTermsView, permission=_P.PROGRAMME_READ),
     Endpoint(operation="put_redemption_terms", method="PUT", path="/v1/staff/redemption-terms", caller=_S, request=rewards.RedemptionSettings, response=rewards.RedemptionTermsView, permission=_P.REWARD_MANAGE),
+    Endpoint(operation="list_refunds", method="GET", path="/v1/staff/refunds", caller=_S, response=refunds.RefundPage, permission=_P.REFUND_READ, query=(*_PAGE, "state")),
     Endpoint(operation="list_customer_vouchers", method="GET", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, response=rewards.VoucherList, permission=_P.CUSTOMER_READ),
     Endpoint(operation="issue_customer_voucher", method="POST", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, status=201, request=rewards.StaffTakeReward, response=rewards.VoucherIssued, permission=_P.POINTS_REDEEM, idempotent=True),
     Endpoint(operation="cancel_voucher", method="POST", path="/v1/staff/vouchers/{voucher_id}/cancel", caller=_S, request=rewards.CancelVoucher, response=rewards.VoucherView, permission=_P.REWARD_MANAGE, idempotent=True),

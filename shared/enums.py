@@ -35,6 +35,7 @@ class Permission(StrEnum):
     REPORT_READ = "report.read"
     REWARD_MANAGE = "reward.manage"
     POINTS_REDEEM = "points.redeem"
+    REFUND_READ = "refund.read"
     ORDER_ASSIGN = "order.assign"
     ORDER_ASSIGN_LATE = "order.assign_late"
 

@@ -30,6 +30,7 @@ IDEMPOTENCY_KEPT = timedelta(days=30)
 # Orders ---------------------------------------------------------------------------------------------------------------
 ORDER_LINES_MAX = 200
 ORDER_BATCH_MAX = 500
+REFUND_PARKED_MAX = timedelta(days=7)  # How long a refund waits for its sale before a person is asked to look.
 MONEY_MINOR_MAX = 1_000_000_000  # Ten million in a currency with cents: above any till receipt.
 ORDER_POINTS_MAX = 10_000_000
 MANAGER_ASSIGN_DAYS = 90  # Within which a manager may still give an order to somebody.

@@ -16,6 +16,7 @@ _TILL = _EVERYONE | {
     Permission.POINTS_ADJUST,
     Permission.ADJUSTMENT_READ,
     Permission.POINTS_REDEEM,
+    Permission.REFUND_READ,
     Permission.ORDER_ASSIGN,
 }
 
@@ -46,6 +47,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.AUDIENCE_READ,
             Permission.AUDIT_READ,
             Permission.ADJUSTMENT_READ,
+            Permission.REFUND_READ,
             Permission.REPORT_READ,
         }
     ),

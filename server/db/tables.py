@@ -457,6 +457,7 @@ class Order(Table, tablename="orders"):
     assignment_version = _count(1)
     assignment_reason = Text(default="none")
     revision = _count(0)
+    points_returned = _points(0)
     created_at = _at()
 
     orders_external_once = Unique([connection, external_id])
@@ -761,6 +762,53 @@ class PresenceUse(Table, tablename="presence_use"):
     used_at = _at()
 
 
+# refunds --------------------------------------------------------------------------------------------------------------
+
+
+class Refund(Table, tablename="refund"):
+    """A return of goods or money as the till told it, and what it did; parked while its sale is not here yet."""
+
+    id = _id()
+    connection = _ref(PosConnection, index=False)
+    external_id = _text()
+    original_external_id = _text(null=True)
+    order = _ref(Order, null=True)
+    store = _ref(Store, index=False)
+    completed_at = _at()
+    currency = _text()
+    content_hash = Bytea(default=None)
+    state = Text(default="parked")
+    refused_for = _text(null=True)
+    points_taken = _points(0)
+    points_exempt = _points(0)
+    points_owed = _points(0)
+    points_restored = _points(0)
+    created_at = _at()
+    posted_at = _at(null=True)
+
+    refund_external_once = Unique([connection, external_id])
+    refund_state_known = Check("state in ('parked', 'posted', 'blind', 'refused')")
+    refund_posted_has_order = Check("(state = 'posted') = (\"order\" is not null and posted_at is not null)")
+    refund_blind_has_no_original = Check("(state = 'blind') = (original_external_id is null)")
+    refund_refused_has_reason = Check("(state = 'refused') = (refused_for is not null)")
+
+
+class RefundLine(Table, tablename="refund_line"):
+    """What came back of one line: pieces or money. It names the order once it is posted; `points` is what it took then."""
+
+    id = _id()
+    refund = _ref(Refund, index=False)
+    order = _ref(Order, null=True)
+    line_id = _text()
+    quantity = Numeric(digits=(12, 3), default=None, null=True)
+    net_minor = BigInt(default=None, null=True)
+    points_part_minor = BigInt(default=None, null=True)
+    points = _points(0)
+
+    refund_line_once = Unique([refund, line_id])
+    refund_line_quantity_or_money = Check("coalesce(quantity > 0, net_minor is not null)")
+
+
 # adjustments ----------------------------------------------------------------------------------------------------------
 
 
@@ -1030,6 +1078,8 @@ TABLES: tuple[type[Table], ...] = (
     Voucher,
     Hold,
     PresenceUse,
+    Refund,
+    RefundLine,
     Adjustment,
     ImportBatch,
     BalanceRow,

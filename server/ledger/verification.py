@@ -113,12 +113,54 @@ with heir as (
     select x."order", h.heir, sum(x.points) as points
     from exemption x join heir h on h.id = x.membership group by x."order", h.heir
 ), expected as (
-    select o.id as "order", h.heir, o.points from orders o left join heir h on h.id = o.membership where o.points <> 0
+    select o.id as "order", h.heir, o.points - o.points_returned as points
+    from orders o left join heir h on h.id = o.membership where o.points <> o.points_returned
 )
 select 'orders ' || "order" as row, (coalesce(f.points, 0) - coalesce(x.points, 0)) || ' in ' || coalesce(heir::text, 'none') as found,
        coalesce(e.points, 0)::text as expected
 from found f full join expected e using ("order", heir) left join exempt x using ("order", heir)
 where coalesce(f.points, 0) - coalesce(x.points, 0) <> coalesce(e.points, 0)
+"""
+# A line is all back when its pieces, or its money, or parts of both make up the whole; multiplied out, as thirds are no
+# decimals. A sale may have been changed after a return, so more than all counts as all.
+_RETURNED = """
+with back as (
+    select "order", line_id, coalesce(sum(quantity), 0) as pieces,
+           coalesce(sum(net_minor) filter (where quantity is null), 0) as money
+    from refund_line where "order" is not null group by "order", line_id
+), line as (
+    select l."order", b.line_id is not null as is_touched, l.points <= 0 or coalesce(case
+               when l.quantity <= 0 and b.pieces > 0 or l.net_minor = 0 and b.money <> 0 then true
+               when l.quantity <= 0 then b.money * sign(l.net_minor) >= abs(l.net_minor)
+               when l.net_minor = 0 then b.pieces >= l.quantity
+               else b.pieces * abs(l.net_minor) + b.money * sign(l.net_minor) * l.quantity >= l.quantity * abs(l.net_minor)
+           end, false) as is_back
+    from order_line l left join back b on b."order" = l."order" and b.line_id = l.line_id
+    where l."order" in (select "order" from back)
+), returned as (
+    select "order", bool_and(is_back) as is_all, bool_or(is_touched) as is_touched from line group by "order"
+)
+select 'orders ' || o.id as row, o.points_returned || ' returned' as found,
+       case when r.is_all then 'all ' || o.points when r.is_touched then 'at most ' || o.points else 'none' end as expected
+from orders o left join returned r on r."order" = o.id
+where o.points_returned < 0 or o.points_returned > o.points
+   or (r.is_all and o.points_returned <> o.points)
+   or (r.is_touched is not true and o.points_returned <> 0)
+"""
+_REFUNDS = """
+select 'refund ' || r.id as row, r.points_taken || ' taken and ' || r.points_exempt || ' exempt' as found,
+       coalesce(e.points, 0) || ' taken, ' || coalesce(l.points, 0) || ' by its lines' as expected
+from refund r
+left join (select split_part(source_key, ':', 2)::uuid as refund, -sum(points) as points from ledger_entry
+           where kind = 'CLAWBACK' and source_key like 'refund:%' group by 1) e on e.refund = r.id
+left join (select refund, sum(points) as points from refund_line group by refund) l on l.refund = r.id
+where r.points_taken <> coalesce(e.points, 0) or r.points_taken + r.points_exempt <> coalesce(l.points, 0)
+   or (r.state <> 'posted' and r.points_taken + r.points_exempt + r.points_restored <> 0)
+union all
+select 'ledger_entry ' || c.id, 'a refund ' || c.source_key, 'one that is known'
+from ledger_entry c
+where c.kind = 'CLAWBACK' and c.source_key like 'refund:%'
+  and not exists (select from refund r where r.id = split_part(c.source_key, ':', 2)::uuid)
 """
 _ASSIGNMENTS = """
 select 'orders ' || o.id as row, coalesce(a.former, 0) || ' former assignments' as found,
@@ -222,6 +264,8 @@ CHECKS: tuple[Check, ...] = (
     Check(name="lifetime points are all points ever earned", sql=_LIFETIME),
     Check(name="an order's points are the sum of its lines", sql=_ORDER_LINES),
     Check(name="an order's points are those of its entries, in its own membership only", sql=_ORDER_ENTRIES),
+    Check(name="what came back of an order takes at most what it earned, and all of it exactly that", sql=_RETURNED),
+    Check(name="a refund took exactly what its lines say", sql=_REFUNDS),
     Check(name="every former assignment of an order is kept", sql=_ASSIGNMENTS),
     Check(name="nothing was earned before the membership began", sql=_START_DATE),
     Check(name="transfers come in pairs of equal points and dates", sql=_TRANSFERS),

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared import adjustments, members, orders, pos, programmes, rewards, staff
+from shared import adjustments, members, orders, pos, programmes, refunds, rewards, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
@@ -40,6 +40,14 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     members.EmailChangeRequest: {"new_email": "ana@example.net", "mode": "reissue", "password": _PASSWORD},
     members.PasswordChange: {"password": _PASSWORD, "new_password": _NEW_PASSWORD},
     ConsentChoices: {"email": True, "sms": False},
+    refunds.PosRefund: {
+        "external_id": "till-4-return-000007",
+        "original_order": "till-4-000123",
+        "store": "high-street",
+        "completed_at": "2026-03-02T09:45:00+00:00",
+        "currency": "GBP",
+        "lines": [{"line_id": "1", "quantity": "1", "net_minor": 7500, "points_part": 0}],
+    },
     pos.PosOrder: {
         "external_id": "till-4-000123",
         "number": "000123",

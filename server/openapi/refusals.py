@@ -38,6 +38,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.EMAIL_INVALID,
         Code.ORDER_CONFLICT,
     ),
+    "push_refund": (*_TILL, Code.TIME_OUT_OF_RANGE, Code.OVER_REFUND, Code.REFUND_CONFLICT),
     "name_my_referrer": (Code.SELF_REFERRAL, Code.REFERRAL_CLOSED),
     "join_programme": (*_CLOSED, Code.SELF_DEALING, Code.ALREADY_MEMBER, Code.CARD_UNKNOWN, Code.CARD_TAKEN),
     "publish_rules": (Code.PREVIEW_STALE,),

@@ -1,0 +1,239 @@
+"""Use cases of refunds.
+
+Locks are taken in the order of everything else: the refund's own row, memberships, the order, vouchers. All refunds of
+an order pass through its lock, so their sum is exact whatever comes at once.
+"""
+
+import hashlib
+from uuid import UUID
+
+import msgspec
+
+from server.audit.store import record
+from server.auth import Key
+from server.context import Context, Tools, system_context
+from server.cursors import decode_cursor, encode_cursor
+from server.db.engine import DB, Row
+from server.db.ids import new_id
+from server.errors import Busy, Invalid, NotPermitted, Refused
+from server.memberships.store import lock_memberships
+from server.orders import change_store, changes, return_store
+from server.orders.postings import Posting, take_back
+from server.orders.returns import ReturnedLine, SoldLine
+from server.orders.store import store_exists, touch_key
+from server.refunds import rules, store
+from server.refunds.rules import Paid, RefundPlan
+from server.rewards.holds import undo_capture
+from shared.enums import EntryKind, OrderState
+from shared.limits import REFUND_PARKED_MAX
+from shared.problems import Code, FieldProblem
+from shared.refunds import PosRefund, PosRefundResult, RefundLinePoints, RefundPage, RefundState, RefundView
+
+_SWEEP_AT_ONCE = 200
+
+
+async def take_refund(ctx: Context, key: Key, form: PosRefund) -> PosRefundResult:
+    """Take a refund from a till, once, in the caller's transaction, and answer what it did.
+
+    Raises:
+        NotPermitted: The key is not for this store.
+        Invalid: A field is wrong; it is named. STORE_UNKNOWN, CURRENCY_MISMATCH, TIME_OUT_OF_RANGE.
+        Refused: OVER_REFUND, REFUND_CONFLICT.
+        Busy: The order was changed by somebody else just now.
+    """
+    rules.check_refund(form, ctx.now)
+    if key.stores and form.store not in key.stores:
+        raise NotPermitted("This key is not for this store.")
+    if not await store_exists(form.store):
+        raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
+    content_hash = hashlib.sha256(msgspec.json.encode(form)).digest()
+    refund_id = new_id()
+    if not await store.insert_refund(refund_id, key.connection_id, form, content_hash=content_hash, now=ctx.now):
+        return await _first_result(key, form, content_hash)
+    await touch_key(key.key_id, ctx.now.date())
+    order = await _find_original(key.connection_id, form.original_order)
+    if order is None:
+        await record(ctx, "refund.parked", subject_kind="refund", subject_id=refund_id)
+    else:
+        await _post(ctx, refund_id, order)
+    return await _result(refund_id)
+
+
+async def post_parked(tools: Tools) -> int:
+    """Post the refunds whose sale has come since, each in a transaction of its own, and return how many had an effect.
+
+    One that does not fit its sale is refused and left for a person. It may run any time and any number of times.
+    """
+    ctx = system_context(tools)
+    count, after = 0, None
+    while due := await store.list_due(after, _SWEEP_AT_ONCE):
+        for row in due:
+            count += await _post_one(ctx, row["id"], row["order"])
+        after = due[-1]["id"]
+    return count
+
+
+async def list_refunds(ctx: Context, state: str, *, cursor: str, limit: int) -> RefundPage:
+    """Return a page of refunds, newest first.
+
+    Raises:
+        Invalid: The cursor is not one of ours.
+    """
+    rows = await store.list_refunds(state, before=decode_cursor(cursor), limit=limit + 1)
+    page, more = rows[:limit], len(rows) > limit
+    return RefundPage(
+        items=tuple(_view(ctx, row) for row in page),
+        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
+    )
+
+
+async def _first_result(key: Key, form: PosRefund, content_hash: bytes) -> PosRefundResult:
+    sent = await store.find_sent(key.connection_id, form.external_id)
+    assert sent is not None, "the insert conflicted with this refund, and refunds are never deleted"
+    if sent["content_hash"] != content_hash:
+        raise Refused(Code.REFUND_CONFLICT)
+    return await _result(sent["id"])
+
+
+async def _find_original(connection_id: UUID, external_id: str | None) -> Row | None:
+    """Return the sale that goods came back from, None if it is not there or not completed yet."""
+    if external_id is None:
+        return None
+    order = await change_store.find_by_external_id(connection_id, external_id)
+    return None if order is None or order["state"] == OrderState.OPEN else order
+
+
+async def _post_one(ctx: Context, refund_id: UUID, order_id: UUID) -> bool:
+    try:
+        async with DB.transaction():
+            order = await change_store.find_order(order_id)
+            assert order is not None, "orders are never deleted"
+            return await _post(ctx, refund_id, order)
+    except Busy:
+        # The next run finds it again.
+        return False
+    except Refused as refusal:
+        async with DB.transaction():
+            await store.refuse_parked(refund_id, refusal.code)
+            details = {"code": refusal.code}
+            await record(ctx, "refund.refused", subject_kind="refund", subject_id=refund_id, details=details)
+        return False
+
+
+async def _post(ctx: Context, refund_id: UUID, found: Row) -> bool:
+    """Give a parked refund its effect; False if somebody else has done so."""
+    holds = await store.list_captured(found["connection"], found["external_id"])
+    await _lock_memberships(found, holds)
+    order = await changes.lock_whole(found, None)
+    refund = await store.find_refund(refund_id)
+    if refund["state"] != RefundState.PARKED:
+        return False
+    _check_order(order, refund)
+    sold, before = await store.list_sold(order["id"]), await return_store.list_returned(order["id"])
+    refunded = [store.returned_line(row) for row in await store.list_lines(refund_id)]
+    plan = rules.plan_refund(sold, before, refunded)
+    restored = await _restore(ctx, refund_id, order, holds, _wanted(sold, [*before, *refunded], holds), plan)
+    posted = await _take_back(ctx, refund_id, order, plan, restored)
+    await return_store.set_points_returned(order["id"], plan.points_returned)
+    await store.post_refund(refund_id, order["id"], posted, ctx.now)
+    await record(
+        ctx,
+        "refund.posted",
+        subject_kind="refund",
+        subject_id=refund_id,
+        customer_id=order["customer"],
+        details={"order": order["id"], "points_taken": posted.taken, "points_restored": posted.restored},
+    )
+    await changes.mark_memberships(ctx, order["heir"], *(hold["heir"] for hold in holds))
+    return True
+
+
+async def _lock_memberships(order: Row, holds: list[Row]) -> None:
+    """Lock the order's membership and those that paid for it, all at once, as they are locked by id."""
+    ids = {order["heir"], *(hold["heir"] for hold in holds)} - {None}
+    for membership in await lock_memberships(list(ids)):
+        if membership["successor"] is not None:
+            raise Busy
+
+
+def _check_order(order: Row, refund: Row) -> None:
+    if order["state"] == OrderState.VOIDED:
+        raise Refused(Code.OVER_REFUND, "The sale was voided: all of it has been taken back.")
+    if order["currency"] != refund["currency"]:
+        field = FieldProblem(field="currency", detail=f"The sale was in {order['currency']}.")
+        raise Invalid(field, code=Code.CURRENCY_MISMATCH)
+
+
+def _wanted(sold: list[SoldLine], returned: list[ReturnedLine], holds: list[Row]) -> int:
+    """Return how many of the points that paid for the sale are back after this refund."""
+    by_points = [hold for hold in holds if hold["voucher"] is None]
+    paid = Paid(
+        points=sum(hold["points"] for hold in by_points), amount_minor=sum(hold["amount_minor"] for hold in by_points)
+    )
+    return rules.plan_restored(sold, returned, paid)
+
+
+async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], wanted: int, plan: RefundPlan) -> int:
+    """Give back points that paid for what came back; a voucher is good again once nothing of the sale is left."""
+    left = wanted - await store.get_restored(order["id"])
+    restored = 0
+    for hold in reversed(holds):
+        # Read each time, as what is given back fills a deficit first.
+        membership = await change_store.get_membership(hold["heir"])
+        source_key = f"refund:{refund_id}"
+        if hold["voucher"] is not None:
+            if plan.is_whole:
+                await undo_capture(ctx, membership, hold["id"], source_key=source_key)
+        elif left > restored:
+            given = await undo_capture(ctx, membership, hold["id"], source_key=source_key, points=left - restored)
+            restored += given
+    return restored
+
+
+async def _take_back(ctx: Context, refund_id: UUID, order: Row, plan: RefundPlan, restored: int) -> store.Posted:
+    taken = exempt = owed = 0
+    if plan.points:
+        posting = Posting(
+            order_id=order["id"],
+            customer_id=order["customer"],
+            kind=EntryKind.CLAWBACK,
+            source_key=f"refund:{refund_id}",
+            reason_code="refunded",
+        )
+        back = await take_back(ctx, order["heir"], plan.points, posting)
+        taken, exempt, owed = back.points, back.exempt, back.owed
+        assert taken + exempt == plan.points, "an order has in its membership what it earned and has not given back"
+    return store.Posted(taken=taken, exempt=exempt, owed=owed, restored=restored, points_by_line=plan.points_by_line)
+
+
+async def _result(refund_id: UUID) -> PosRefundResult:
+    refund = await store.find_refund(refund_id)
+    lines = await store.list_lines(refund_id)
+    return PosRefundResult(
+        refund_id=refund_id,
+        state=RefundState(refund["state"]),
+        order_id=refund["order"],
+        points_taken=refund["points_taken"],
+        points_exempt=refund["points_exempt"],
+        points_owed=refund["points_owed"],
+        points_restored=refund["points_restored"],
+        lines=tuple(RefundLinePoints(line_id=row["line_id"], points=row["points"]) for row in lines),
+    )
+
+
+def _view(ctx: Context, row: Row) -> RefundView:
+    state = RefundState(row["state"])
+    is_late = state is RefundState.PARKED and ctx.now - row["created_at"] > REFUND_PARKED_MAX
+    names = (
+        "id", "external_id", "store_name", "order_number", "completed_at", "posted_at", "currency", "points_taken",
+        "points_exempt", "points_owed", "points_restored",
+    )  # fmt: skip
+    return RefundView(
+        **{name: row[name] for name in names},
+        original_order=row["original_external_id"],
+        order_id=row["order"],
+        received_at=row["created_at"],
+        state=state,
+        needs_person=is_late or state in (RefundState.BLIND, RefundState.REFUSED),
+        refused_for=Code(row["refused_for"]) if row["refused_for"] else None,
+    )
