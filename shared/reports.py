@@ -24,7 +24,8 @@ class ExpirySchedule(View, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
-Cell = str | int | float | date | datetime | None
+# Days and instants are ISO 8601 texts, as one union can tell only one kind of text from numbers.
+Cell = str | int | float | None
 
 
 class ReportView(View, frozen=True, kw_only=True):

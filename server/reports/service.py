@@ -45,7 +45,7 @@ async def get_report(ctx: Context, name: str, *, since: str, until: str) -> Repo
     rows = []
     async with aclosing(iterate_rows(report, ctx.now, period.since, period.until)) as found:
         async for row in found:
-            rows.append(tuple(row))
+            rows.append(tuple(msgspec.to_builtins(value) for value in row))
             if len(rows) > _ROWS_MAX:
                 break
     return ReportView(
