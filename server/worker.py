@@ -22,7 +22,8 @@ from pgqueuer.queries import Queries
 
 from server.audience import store as audience_store
 from server.audience.marks import PUSH_JOB
-from server.context import Tools
+from server.bonuses.service import grant_due
+from server.context import Tools, system_context
 from server.errors import RegularsError
 from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
@@ -32,6 +33,7 @@ from server.messages.service import SendMail, send_mail
 from server.orders.return_store import REFUND_JOB
 from server.refunds.service import post_parked
 from server.rewards.holds import tidy
+from server.tiers.service import settle_due
 
 if TYPE_CHECKING:
     from server.audience.gateway import Mailchimp
@@ -74,6 +76,8 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
         ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
         ("refunds", SWEEP_SECONDS, partial(post_parked, tools)),
+        ("tiers", SWEEP_SECONDS, partial(_settle_tiers, tools)),
+        ("bonuses", SWEEP_SECONDS, partial(_grant_bonuses, tools)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
         ("expiry", EXPIRY_SECONDS, partial(sweep_expiry, tools)),
     ]
@@ -107,6 +111,14 @@ async def _create_pusher(tools: Tools, gateway: "Mailchimp | None") -> "Pusher |
 
 async def _send_mail(tools: Tools, payload: bytes) -> None:
     await send_mail(tools, msgspec.json.decode(payload, type=SendMail).message_id)
+
+
+async def _settle_tiers(tools: Tools) -> None:
+    await settle_due(system_context(tools))
+
+
+async def _grant_bonuses(tools: Tools) -> None:
+    await grant_due(system_context(tools))
 
 
 async def _post_refunds(tools: Tools, _: bytes) -> None:

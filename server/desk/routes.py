@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from server.desk import registration, service
+from server.desk import joining, registration, service
 from server.desk.search import search_customers as find
 from server.http import Call, operation
 from shared.members import Accepted
+from shared.programmes import ProgrammeJoined, ProgrammeJoining
 from shared.staff import CustomerChange, CustomerDetail, CustomerRegistered, RegisterCustomer, SearchResult
 
 
@@ -31,6 +32,12 @@ async def get_customer(call: Call) -> CustomerDetail:
 async def change_customer(call: Call) -> CustomerDetail:
     """Change a customer's names, birthday or notes."""
     return await service.change_customer(call.ctx, call.staff, _customer_id(call), call.message(CustomerChange))
+
+
+@operation("join_programme")
+async def join_programme(call: Call) -> ProgrammeJoined:
+    """Make a customer a member of a further programme."""
+    return await joining.join_programme(call.ctx, call.staff, _customer_id(call), call.message(ProgrammeJoining))
 
 
 @operation("invite_customer")
