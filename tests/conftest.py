@@ -25,6 +25,10 @@ hypothesis.settings.register_profile("regulars", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("regulars")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the long forms of the random tests")
+
+
 def pytest_configure() -> None:
     # A time limit sends SIGTERM, which would end Python at once and leave servers and folders behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -76,7 +80,7 @@ def server_dsn() -> Iterator[str]:
         _remove(folder)
 
 
-class _Databases:
+class Databases:
     """Makes and drops databases over one connection that lives as long as the run."""
 
     def __init__(self, server_dsn: str) -> None:
@@ -106,14 +110,14 @@ class _Databases:
 
 
 @pytest.fixture(scope="session")
-def databases(server_dsn: str) -> Iterator[_Databases]:
-    databases = _Databases(server_dsn)
+def databases(server_dsn: str) -> Iterator[Databases]:
+    databases = Databases(server_dsn)
     yield databases
     databases.close()
 
 
 @pytest.fixture(scope="session")
-def template_database(databases: _Databases) -> Iterator[str]:
+def template_database(databases: Databases) -> Iterator[str]:
     """The name of a migrated database that nobody is connected to."""
     name = databases.create()
     asyncio.run(migrate(databases.dsn(name)))
@@ -122,7 +126,7 @@ def template_database(databases: _Databases) -> Iterator[str]:
 
 
 @pytest.fixture
-def database_url(databases: _Databases, template_database: str) -> Iterator[str]:
+def database_url(databases: Databases, template_database: str) -> Iterator[str]:
     """A migrated, empty database of the test's own."""
     name = databases.create(template=template_database)
     yield databases.dsn(name)
