@@ -1,0 +1,183 @@
+"""Every bonus is given once, to whom it belongs, whoever asks for it and how often."""
+
+import asyncio
+from calendar import isleap
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from server.bonuses import rules as bonus_rules
+from server.bonuses.service import grant_due
+from server.db.engine import DB
+from server.programmes import store as programmes
+from shared.programmes import BonusRules, EarningRules
+from tests.app import SignedUp, World, expect, problem
+from tests.ledgers import assert_verified, figures
+from tests.tills import push, sale
+
+
+async def set_rules(world: World, **bonuses: int) -> None:
+    programme = await programmes.find_default()
+    assert programme is not None
+    body = EarningRules(points=1, per_minor=100, bonuses=BonusRules(**bonuses))
+    await programmes.insert_rules(world.ctx, programme["id"], body, valid_from=world.clock.now() - timedelta(days=1))
+
+
+async def buy(world: World, member: SignedUp, **fields: Any) -> None:  # noqa: ANN401
+    expect(await push(world, await world.pos_key(), sale(world, card=member.card_number, **fields)), 201)
+
+
+async def bonuses(membership_id: UUID) -> list[tuple[int, str]]:
+    rows = await DB.fetch(
+        "select points, note from ledger_entry where membership = $1 and kind = 'BONUS' order by id", membership_id
+    )
+    return [(row["points"], row["note"]) for row in rows]
+
+
+async def code_of(world: World, member: SignedUp) -> str:
+    path = f"/v1/me/memberships/{member.membership_id}/referral-code"
+    return str(expect(await world.client.post(path, headers=member.headers), 200)["code"])
+
+
+async def name(world: World, member: SignedUp, code: str) -> httpx.Response:
+    path = f"/v1/me/memberships/{member.membership_id}/referrer"
+    return await world.client.post(path, json={"code": code}, headers=member.headers)
+
+
+async def test_a_new_member_is_welcomed_once_by_app_and_at_the_till(world: World) -> None:
+    await set_rules(world, sign_up=50)
+    member = await world.sign_up()
+    assert await bonuses(member.membership_id) == [(50, "welcome")]
+    headers = await world.staff_headers() | {"Idempotency-Key": "register-this-one-customer"}
+    form = {"given_name": "Cy", "email": "cy@shop.test"}
+    registered = expect(await world.client.post("/v1/staff/customers", json=form, headers=headers), 201)
+    assert await bonuses(UUID(registered["membership_id"])) == [(50, "welcome")]
+    entries = await world.client.get(f"/v1/me/memberships/{member.membership_id}/entries", headers=member.headers)
+    assert expect(entries, 200)["items"][0]["reason"] == "Bonus: welcome"
+    await assert_verified(world)
+
+
+async def test_nothing_is_given_where_the_rules_give_nothing(world: World) -> None:
+    member = await world.sign_up(birthday={"month": 3, "day": 2})
+    await buy(world, member)
+    assert await grant_due(world.ctx) == 0
+    assert await bonuses(member.membership_id) == []
+
+
+async def test_a_birthday_is_celebrated_once_a_year(world: World) -> None:
+    await set_rules(world, birthday=30)
+    member = await world.sign_up(birthday={"month": 3, "day": 4})
+    assert await grant_due(world.ctx) == 0
+    world.advance(timedelta(days=2))
+    assert sum(await asyncio.gather(*(grant_due(world.ctx) for _ in range(4)))) == 1
+    assert await grant_due(world.ctx) == 0
+    world.clock.set(world.clock.now().replace(year=2027))
+    assert await grant_due(world.ctx) == 1
+    assert await bonuses(member.membership_id) == [(30, "birthday")] * 2
+    await assert_verified(world)
+
+
+async def test_a_birthday_begins_at_midnight_in_the_shops_zone(world: World) -> None:
+    await set_rules(world, birthday=30)
+    await world.sign_up(birthday={"month": 7, "day": 10})
+    # London is an hour ahead of UTC in July.
+    world.clock.set(datetime(2026, 7, 9, 22, 59, tzinfo=UTC))
+    assert await grant_due(world.ctx) == 0
+    world.clock.set(datetime(2026, 7, 9, 23, 0, tzinfo=UTC))
+    assert await grant_due(world.ctx) == 1
+
+
+@pytest.mark.parametrize(("days_late", "given"), [(7, 1), (8, 0)])
+async def test_a_birthday_missed_for_a_few_days_is_made_up_for(world: World, days_late: int, given: int) -> None:
+    await set_rules(world, birthday=30)
+    await world.sign_up(birthday={"month": 3, "day": 20})
+    world.clock.set(datetime(2026, 3, 20, 12, tzinfo=UTC) + timedelta(days=days_late))
+    assert await grant_due(world.ctx) == given
+
+
+@given(day=st.dates(date(2000, 1, 1), date(2103, 12, 31)))
+@example(day=date(2027, 2, 28))
+@example(day=date(2028, 2, 28))
+@example(day=date(2028, 2, 29))
+@example(day=date(2100, 2, 28))
+def test_every_birthday_is_celebrated_on_one_day_of_every_year(day: date) -> None:
+    celebrated = bonus_rules.celebrated_on(day)
+    assert (day.month, day.day) in celebrated
+    assert ((2, 29) in celebrated) == (day == date(day.year, 2, 29 if isleap(day.year) else 28))
+
+
+async def test_the_first_purchase_is_paid_once_however_many_tills_ring_at_once(world: World) -> None:
+    await set_rules(world, first_purchase=20)
+    member = await world.sign_up()
+    await asyncio.gather(*(buy(world, member) for _ in range(12)))
+    assert await bonuses(member.membership_id) == [(20, "first purchase")]
+    await assert_verified(world)
+
+
+async def test_who_bought_before_there_was_a_bonus_has_made_the_first_purchase(world: World) -> None:
+    member = await world.sign_up()
+    await buy(world, member)
+    await set_rules(world, first_purchase=20)
+    await buy(world, member)
+    assert await bonuses(member.membership_id) == []
+
+
+async def test_a_sale_that_earns_nothing_is_no_first_purchase(world: World) -> None:
+    await set_rules(world, first_purchase=20)
+    member = await world.sign_up()
+    await buy(world, member, lines=[{"line_id": "1", "net_minor": 5}])
+    assert await bonuses(member.membership_id) == []
+    await buy(world, member)
+    assert await bonuses(member.membership_id) == [(20, "first purchase")]
+
+
+async def test_both_friends_are_paid_with_the_first_purchase_of_the_new_one(world: World) -> None:
+    await set_rules(world, referrer=40, referred=25)
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    code = await code_of(world, ana)
+    assert await code_of(world, ana) == code
+    typed = f" {code[:4].lower()}-{code[4:]} "
+    expect(await name(world, ben, typed), 200)
+    assert await grant_due(world.ctx) == 0
+    await buy(world, ben)
+    await buy(world, ben)
+    assert sum(await asyncio.gather(*(grant_due(world.ctx) for _ in range(4)))) == 1
+    assert await grant_due(world.ctx) == 0
+    assert await bonuses(ana.membership_id) == [(40, "a friend joined")]
+    assert await bonuses(ben.membership_id) == [(25, "brought by a friend")]
+    assert (await figures(ana.membership_id))[1] == 40
+    await assert_verified(world)
+
+
+async def test_nobody_brings_themselves_or_twice_or_late(world: World) -> None:
+    await set_rules(world, referrer=40, referred=25)
+    ana, ben, cy = [await world.sign_up(f"{who}@shop.test") for who in ("ana", "ben", "cy")]
+    code = await code_of(world, ana)
+    assert problem(await name(world, ana, code))[:2] == (409, "SELF_REFERRAL")
+    assert problem(await name(world, ben, "00000000"))[:2] == (404, "NOT_FOUND")
+    expect(await name(world, ben, code), 200)
+    assert problem(await name(world, ben, await code_of(world, cy)))[:2] == (409, "REFERRAL_CLOSED")
+    await buy(world, cy)
+    assert problem(await name(world, cy, code))[:2] == (409, "REFERRAL_CLOSED")
+
+
+async def test_another_members_account_is_not_there(world: World) -> None:
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    path = f"/v1/me/memberships/{ana.membership_id}/referral-code"
+    assert (await world.client.post(path, headers=ben.headers)).status_code == 404
+    path = f"/v1/me/memberships/{ana.membership_id}/referrer"
+    assert (await world.client.post(path, json={"code": "ABCDEFGH"}, headers=ben.headers)).status_code == 404
+
+
+async def test_of_many_who_are_named_at_once_one_counts(world: World) -> None:
+    await set_rules(world, referrer=40, referred=25)
+    ben = await world.sign_up("ben@shop.test")
+    friends = [await world.sign_up(f"friend{number}@shop.test") for number in range(3)]
+    codes = [await code_of(world, friend) for friend in friends]
+    answers = await asyncio.gather(*(name(world, ben, code) for code in codes))
+    assert sorted(answer.status_code for answer in answers) == [200, 409, 409]
