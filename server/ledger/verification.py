@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from server.db.engine import DB
+from shared.limits import ADJUST_CASHIER_EACH, ADJUST_MANAGER_EACH
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True):
@@ -251,6 +252,52 @@ where v.issue_entry is not null and v.status in ('held', 'redeemed')
                   and h.state = case v.status when 'held' then 'open' else 'captured' end)
 """
 
+_ADJUSTMENTS = """
+select 'adjustment ' || a.id as row, coalesce(e.points::text, 'no entry') as found, a.points::text as expected
+from adjustment a
+left join ledger_entry e on e.id = a.entry and e.kind = 'ADJUST' and e.membership = a.membership
+                            and e.source_key = 'adjustment:' || a.id
+where a.state in ('posted', 'undone') and e.points is distinct from a.points
+union all
+select 'ledger_entry ' || e.id, e.points::text, 'an adjustment that somebody made'
+from ledger_entry e
+where e.kind = 'ADJUST' and e.source_key like 'adjustment:%' and not exists (select from adjustment a where a.entry = e.id)
+"""
+# Points that were given and have lapsed meanwhile are not taken twice; points that were taken come back whole.
+_UNDONE = """
+select 'adjustment ' || a.id as row, coalesce(e.points, 0)::text as found, (-a.points)::text as expected
+from adjustment a
+left join lateral (
+    select sum(e.points) as points from ledger_entry e
+    where e.membership = a.membership and e.reason_code = 'adjust_undone'
+      and (e.related_entry = a.entry or e.source_key = 'adjustment-undo:' || a.id)
+) e on true
+where a.state = 'undone' and case when a.points < 0 then coalesce(e.points, 0) <> -a.points
+                                  else coalesce(e.points, 0) not between -a.points and 0 end
+"""
+_BY_TWO = f"""
+select 'adjustment ' || a.id as row, a.points || ' by one ' || a.requested_role as found, 'a second person' as expected
+from adjustment a
+where a.posted_at is not null and a.decided_by is null
+  and abs(a.points) > case a.requested_role when 'manager' then {ADJUST_MANAGER_EACH} else {ADJUST_CASHIER_EACH} end
+"""  # noqa: S608 - whole numbers of ours
+_EXPIRED = """
+select 'ledger_entry ' || e.id as row, e.occurred_at || ', booked ' || e.posted_at as found,
+       'when its lot lapsed, ' || coalesce(l.expires_at::text, 'never') as expected
+from ledger_entry e join allocation a on a.debit_entry = e.id join lot l on l.entry = a.lot_entry
+where e.kind = 'EXPIRE' and (e.occurred_at is distinct from l.expires_at or e.posted_at < l.expires_at)
+"""
+_IMPORTED = """
+select 'balance_row ' || b.id as row,
+       coalesce(e.points || ' earned ' || e.occurred_at || ' until ' || coalesce(l.expires_at::text, 'ever'), 'no entry') as found,
+       b.points || ' earned ' || b.earned_at || ' until ' || coalesce(b.expires_at::text, 'ever') as expected
+from balance_row b
+left join ledger_entry e on e.id = b.entry and e.kind = 'OPENING' and e.source_key = 'import:' || b.batch || ':' || b.row_key
+left join lot l on l.entry = e.id
+where b.state = 'posted' and (b.points, b.earned_at, b.expires_at, b.membership)
+                             is distinct from (e.points, e.occurred_at, l.expires_at, e.membership)
+"""
+
 _FIRST_WRONG_ROW = "select * from ({}) wrong order by row limit 1"
 
 CHECKS: tuple[Check, ...] = (
@@ -276,6 +323,11 @@ CHECKS: tuple[Check, ...] = (
     Check(name="every active membership has one owner", sql=_OWNERS),
     Check(name="merged and erased customers have no way in", sql=_GONE),
     Check(name="a customer has one live audience contact at most", sql=_CONTACTS),
+    Check(name="every adjustment has its entry, and every such entry its adjustment", sql=_ADJUSTMENTS),
+    Check(name="an adjustment that was taken back has left nothing", sql=_UNDONE),
+    Check(name="no large adjustment was made by one person", sql=_BY_TWO),
+    Check(name="points lapsed when their lot did", sql=_EXPIRED),
+    Check(name="an opening balance was posted as it was read", sql=_IMPORTED),
 )
 
 
