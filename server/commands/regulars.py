@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from server.commands import backup, import_orders, imports, keys, people, shop, upkeep
+from server.commands import backup, import_orders, imports, keys, people, points, shop, upkeep
 from server.commands.common import Commands, load_settings
 
 
@@ -49,5 +49,6 @@ for command in (
     *upkeep.COMMANDS,
     *backup.COMMANDS,
     *imports.COMMANDS,
+    *points.COMMANDS,
 ):
     regulars.add_command(command)
