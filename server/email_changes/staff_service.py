@@ -17,6 +17,7 @@ from server.email_changes.service import ALIVE, cancel_pending, lock_customer
 from server.email_changes.store import Change
 from server.errors import Invalid, NotFound, Refused
 from server.memberships.service import list_membership_views
+from server.rewards.service import find_open_hold
 from shared.enums import EmailChangeMode
 from shared.members import Balance
 from shared.problems import Code, FieldProblem
@@ -145,7 +146,10 @@ async def _preview(
         mode="correction" if command.operation == "correction" else command.mode.value,
         old_email=situation.old_email,
         new_email=situation.new_email,
-        blockers=tuple(str(blocker.detail) for blocker in _list_blockers(command, situation)),
+        blockers=(
+            *(str(blocker.detail) for blocker in _list_blockers(command, situation)),
+            *(await _list_sales(ctx, situation) if is_reissue else ()),
+        ),
         warnings=tuple(await _list_warnings(command, situation)),
         effects=tuple(_list_effects(command, situation, sessions_count)),
         balance_before=balance,
@@ -276,6 +280,13 @@ def _list_blockers(command: Command, situation: Situation) -> list[Refused]:
             )
         )
     return blockers
+
+
+async def _list_sales(ctx: Context, situation: Situation) -> tuple[str, ...]:
+    """Return the sale that a reissue has to wait for; not part of the situation, as it is over in minutes."""
+    homes = [membership.id for membership in situation.memberships]
+    words = await find_open_hold(ctx, homes, customer_id=situation.customer_id)
+    return (words,) if words else ()
 
 
 async def _list_warnings(command: Command, situation: Situation) -> list[str]:

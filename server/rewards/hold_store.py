@@ -114,7 +114,7 @@ returning id
 _OPEN_OF = """
 select h.id, h.voucher, h.order_reference, s.name as store_name, h.expires_at
 from hold h join store s on s.id = h.store
-where h.membership = any($1::uuid[]) and h.state = 'open' and ($2::uuid is null or h.customer = $2) order by h.id for update of h
+where h.membership = any($1::uuid[]) and h.state = 'open' and ($2::uuid is null or h.customer = $2) order by h.id
 """
 _USE_STEP = """
 insert into presence_use as p (customer, last_step, used_at) values ($1, $2, $3)
@@ -271,6 +271,11 @@ async def expire_vouchers(now: datetime, at_once: int) -> int:
 
 async def lock_open_holds(membership_ids: list[UUID], customer_id: UUID | None) -> list[Row]:
     """Lock and return a customer's, or everybody's, holds in memberships that nobody has ended, lapsed ones included."""
+    return await DB.fetch(_OPEN_OF + "for update of h", membership_ids, customer_id)
+
+
+async def list_open_holds(membership_ids: list[UUID], customer_id: UUID | None) -> list[Row]:
+    """Return the same holds without locking them."""
     return await DB.fetch(_OPEN_OF, membership_ids, customer_id)
 
 

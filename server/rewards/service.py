@@ -60,13 +60,18 @@ async def check_no_open_hold(ctx: Context, membership_ids: Sequence[UUID], *, cu
     """
     for hold in await hold_store.lock_open_holds(list(membership_ids), customer_id):
         if hold["expires_at"] > ctx.now:
-            data = {
-                "store": hold["store_name"],
-                "order_reference": hold["order_reference"],
-                "until": hold["expires_at"].isoformat(),
-            }
-            raise Refused(Code.OPEN_HOLD, data=data)
+            raise _open_hold(hold)
         await end_hold(ctx, hold, HoldState.LAPSED)
+
+
+async def find_open_hold(
+    ctx: Context, membership_ids: Sequence[UUID], *, customer_id: UUID | None = None
+) -> str | None:
+    """Return in words what `check_no_open_hold` would refuse for, None if nothing; for previews."""
+    for hold in await hold_store.list_open_holds(list(membership_ids), customer_id):
+        if hold["expires_at"] > ctx.now:
+            return _open_hold(hold).detail
+    return None
 
 
 async def release_open_holds(ctx: Context, membership_ids: Sequence[UUID], *, customer_id: UUID | None = None) -> int:
@@ -75,6 +80,16 @@ async def release_open_holds(ctx: Context, membership_ids: Sequence[UUID], *, cu
     for hold in holds:
         await end_hold(ctx, hold, HoldState.RELEASED)
     return len(holds)
+
+
+def _open_hold(hold: Row) -> Refused:
+    data = {
+        "store": hold["store_name"],
+        "order_reference": hold["order_reference"],
+        "until": hold["expires_at"].isoformat(),
+    }
+    words = f"Sale {hold['order_reference']} at {hold['store_name']} is being paid with points or a voucher just now."
+    return Refused(Code.OPEN_HOLD, words, data=data)
 
 
 async def end_hold(ctx: Context, hold: Row, state: HoldState) -> None:

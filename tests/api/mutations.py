@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -156,7 +157,8 @@ def _wrong_texts(option: Schema) -> Iterator[object]:
     yield from (1, 1.0, 2**70)
     yield f"ab{SURROGATE}"
     if "enum" in option or "format" in option or "pattern" in option:
-        yield from ("", "nonsense", "<b>x</b>", "x" * 5000)
+        pattern = re.compile(option.get("pattern", "(?!)"))
+        yield from (text for text in ("", "nonsense", "<b>x</b>", "x" * 5000) if not pattern.search(text))
     yield from WRONG_TEXTS
     if option.get("minLength"):
         yield ""

@@ -204,6 +204,23 @@ async def test_a_reissue_waits_for_a_sale_that_is_being_paid(world: World) -> No
     await assert_verified(world)
 
 
+async def test_staff_see_the_sale_that_a_reissue_waits_for(world: World) -> None:
+    counter = await Counter.open(world)
+    expect(await counter.hold(100), 201)
+    wish = {"new_email": "new@shop.test", "mode": "reissue", "reason": "lost mailbox", "identity_attested": True}
+    path = f"/v1/staff/customers/{counter.member.customer_id}/email-changes"
+    headers = await world.staff_headers(Role.MANAGER)
+    preview_body = wish | {"preview_hash": "0" * 64}
+    preview = expect(await counter.send("POST", f"{path}/preview", preview_body, headers=headers), 200)
+    words = "Sale cart-1 at High Street is being paid with points or a voucher just now."
+    assert preview["blockers"] == [words]
+    refused = await counter.send("POST", path, wish | {"preview_hash": preview["preview_hash"]}, headers=headers)
+    assert problem(refused)[:2] == (409, "OPEN_HOLD")
+    keep = preview_body | {"mode": "keep"}
+    shown = expect(await counter.send("POST", f"{path}/preview", keep, headers=headers), 200)
+    assert shown["blockers"] == []
+
+
 async def test_a_lapsed_hold_stops_no_reissue_and_its_voucher_gets_a_new_code(world: World) -> None:
     counter = await Counter.open(world)
     issued = expect(await counter.take(await counter.add_reward()), 201)
