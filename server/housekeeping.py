@@ -65,7 +65,7 @@ _OUTDATED: Final = (
     (
         "refresh_token",
         "token_hash",
-        f"session in (select id from member_session where {_SESSION_OVER})",
+        "session in (select id from member_session where " + _SESSION_OVER + ")",
         _SESSIONS_KEPT,
     ),
     (

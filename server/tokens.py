@@ -50,11 +50,6 @@ class Tokens:
         number = int.from_bytes(self._random_bytes(count), "big")
         return str(number % 10**count).zfill(count)
 
-    def random_code(self, alphabet: str, count: int) -> str:
-        """Return `count` random characters; the alphabet's length must divide 256, so that none is likelier."""
-        assert 256 % len(alphabet) == 0
-        return "".join(alphabet[byte % len(alphabet)] for byte in self._random_bytes(count))
-
 
 def _text(raw: bytes) -> str:
     return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()

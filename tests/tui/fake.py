@@ -104,11 +104,8 @@ class Refusal(Exception):
         )
 
 
-def make_customer(number: int, given: str, family: str = "", **changes: object) -> CustomerDetail:
-    """Build a customer with a card, a membership, an email address and a phone number."""
-    email: Any = changes.pop("email", f"customer{number}@example.com")
-    points: Any = changes.pop("points", 1000 + number)
-    membership = MembershipView(
+def _make_membership(number: int, points: int) -> MembershipView:
+    return MembershipView(
         id=made_id(f"membership {number}"),
         programme_code="corner",
         programme_name="Corner Club",
@@ -121,6 +118,13 @@ def make_customer(number: int, given: str, family: str = "", **changes: object) 
         card_number=card_number(number),
         balance=Balance(available=points, pending=0, deficit=0, lifetime=points, as_of=NOW),
     )
+
+
+def make_customer(number: int, given: str, family: str = "", **changes: object) -> CustomerDetail:
+    """Build a customer with a card, a membership, an email address and a phone number."""
+    email: Any = changes.pop("email", f"customer{number}@example.com")
+    points: Any = changes.pop("points", 1000 + number)
+    membership = _make_membership(number, points)
     verified: Any = changes.get("email_status", "verified")
     points_of_contact = (
         ContactPointView(
