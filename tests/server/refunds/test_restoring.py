@@ -1,0 +1,104 @@
+"""Points and vouchers that paid for what comes back are the member's again, in proportion, with their dates."""
+
+from datetime import timedelta
+from typing import Any
+
+from server.db.engine import DB
+from tests.app import World, expect, problem
+from tests.ledgers import assert_verified, figures
+from tests.server.refunds.till import entries, lines, money, pieces, refund, send, take
+from tests.server.rewards.builders import Counter, voucher_status
+from tests.tills import push, sale
+
+
+async def pay(counter: Counter, points: int, *parts: int, paid: tuple[int, ...] = ()) -> str:
+    """Sell lines of so much money, of which the points pay their worth; return the sale's external id."""
+    world = counter.world
+    body = sale(world, card=counter.member.card_number, lines=lines(*parts))
+    for line, minor in zip(body["lines"], paid, strict=False):
+        line["points_paid_minor"] = minor
+    hold = await counter.hold_proven(points, sale=body["external_id"], total=sum(parts))
+    expect(await counter.capture(hold, sale=body["external_id"]), 200)
+    expect(await push(world, counter.key, body), 201)
+    return str(body["external_id"])
+
+
+async def test_points_come_back_in_proportion_to_the_value_that_came_back(world: World) -> None:
+    counter = await Counter.open(world)
+    expires_at = await DB.fetch_value("select expires_at from lot")
+    sold = await pay(counter, 600, 1_000, 2_000)
+    first = await take(world, counter.key, sold, pieces("1"))
+    assert (first["points_restored"], first["points_taken"]) == (200, 10)
+    second = await take(world, counter.key, sold, pieces("2"))
+    assert (second["points_restored"], second["points_taken"]) == (400, 20)
+    assert (await figures(counter.member.membership_id))[:2] == (1_000, 1_000)
+    assert await DB.fetch_value("select count(distinct expires_at) from lot where remaining > 0") == 1
+    assert await DB.fetch_value("select max(expires_at) from lot where remaining > 0") == expires_at
+    await assert_verified(world)
+
+
+async def test_where_lines_say_what_points_paid_only_those_bring_points_back(world: World) -> None:
+    counter = await Counter.open(world)
+    sold = await pay(counter, 600, 1_000, 2_000, paid=(0, 1_200))
+    assert (await take(world, counter.key, sold, pieces("1")))["points_restored"] == 0
+    assert (await take(world, counter.key, sold, money("2", 1_000)))["points_restored"] == 300
+    assert (await take(world, counter.key, sold, money("2", 1_000)))["points_restored"] == 300
+    await assert_verified(world)
+
+
+async def test_what_the_till_repays_as_points_comes_back_and_no_more_than_was_paid(world: World) -> None:
+    counter = await Counter.open(world)
+    sold = await pay(counter, 600, 1_000, 2_000)
+    assert (await take(world, counter.key, sold, pieces("1", points_part=500)))["points_restored"] == 250
+    over = refund(world, sold, pieces("2", points_part=701))
+    assert problem(await send(world, counter.key, over))[:2] == (409, "OVER_REFUND")
+    assert (await take(world, counter.key, sold, pieces("2", points_part=700)))["points_restored"] == 350
+    assert sum(await entries("RESTORE")) == 600
+    await assert_verified(world)
+
+
+async def test_thirds_add_up_to_all_that_was_spent(world: World) -> None:
+    counter = await Counter.open(world)
+    sold = await pay(counter, 50, 1_000, 1_000, 1_000)
+    back = [(await take(world, counter.key, sold, pieces(str(line))))["points_restored"] for line in (1, 2, 3)]
+    assert back == [16, 17, 17]
+    await assert_verified(world)
+
+
+async def test_points_that_lapsed_meanwhile_get_the_grace(world: World) -> None:
+    counter = await Counter.open(world)
+    sold = await pay(counter, 600, 3_000)
+    world.advance(timedelta(days=400))
+    # The key of before has lapsed as well.
+    result = await take(world, await world.pos_key(), sold, pieces("1"))
+    assert result["points_restored"] == 600
+    until = world.clock.now() + timedelta(days=30)
+    assert await DB.fetch_value("select count(*) from lot where remaining > 0 and expires_at = $1", until) == 1
+    await assert_verified(world)
+
+
+async def test_a_voucher_is_good_again_once_nothing_of_the_sale_is_left(world: World) -> None:
+    counter = await Counter.open(world)
+    code = await counter.take_code(await counter.add_reward())
+    voucher_id = await DB.fetch_value("select id from voucher")
+    body = sale(world, card=counter.member.card_number, lines=lines(1_000, 2_000))
+    hold = expect(await counter.hold_voucher(code, sale=body["external_id"], total=3_000), 201)
+    expect(await counter.capture(hold, sale=body["external_id"]), 200)
+    expect(await push(world, counter.key, body), 201)
+    for line, status in (("1", "redeemed"), ("2", "issued")):
+        await take(world, counter.key, body["external_id"], pieces(line))
+        assert await voucher_status(str(voucher_id)) == status
+    await assert_verified(world)
+
+
+async def test_points_of_several_holds_come_back_together(world: World) -> None:
+    counter = await Counter.open(world)
+    body = sale(world, card=counter.member.card_number, lines=lines(3_000))
+    for points in (100, 150):
+        hold: dict[str, Any] = await counter.hold_proven(points, sale=body["external_id"], total=3_000)
+        expect(await counter.capture(hold, sale=body["external_id"]), 200)
+        world.advance(timedelta(seconds=60))
+    expect(await push(world, counter.key, body), 201)
+    assert (await take(world, counter.key, body["external_id"], money("1", 1_800)))["points_restored"] == 150
+    assert (await take(world, counter.key, body["external_id"], money("1", 1_200)))["points_restored"] == 100
+    await assert_verified(world)
