@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from scripts.benchmarks import core
+from scripts.benchmarks import core, expiry
 
-BENCHMARKS = {"core": core.run}
+BENCHMARKS = {"core": core.run, "expiry": expiry.run}
 
 
 def main() -> None:
@@ -17,10 +17,14 @@ def main() -> None:
     parser.add_argument(
         "--rounds", type=int, default=3, help="rounds of all measurements, whose median counts (default 3)"
     )
+    parser.add_argument(
+        "--lots", type=int, default=expiry.LOTS, help=f"lots that have lapsed, for expiry (default {expiry.LOTS})"
+    )
     options = parser.parse_args()
     figures: dict[str, float] = {}
     for name in options.names or BENCHMARKS:
-        figures |= BENCHMARKS[name](seconds=options.seconds, rounds=options.rounds)
+        sizes = {"lots": options.lots} if name == "expiry" else {}
+        figures |= BENCHMARKS[name](seconds=options.seconds, rounds=options.rounds, **sizes)
     for name, figure in figures.items():
         print(f"{name:32} {figure:12.3f}")
     if options.json:

@@ -74,7 +74,7 @@ def _round(shop: Shop, hasher: PasswordHasher, *, seconds: float, first: int) ->
     me = shop.load(connections=READERS, seconds=seconds, requests=_member_gets("/v1/me"))
     floor_again = shop.load(connections=READERS, seconds=seconds, requests=[_get("/health/live")])
     pgbench = shop.pgbench(_plain_sale(), clients=CLIENTS, seconds=seconds)
-    orders = shop.load(connections=CLIENTS, seconds=seconds, requests=_sales(), status=201, first=first)
+    orders = shop.load(connections=CLIENTS, seconds=seconds, requests=sales(), status=201, first=first)
     pgbench_again = shop.pgbench(_plain_sale(), clients=CLIENTS, seconds=seconds)
     raw = _raw_argon2_per_second(hasher, seconds)
     calm = shop.load(connections=4, seconds=seconds, requests=_member_gets("/v1/me"))
@@ -143,7 +143,7 @@ def _sign_in(number: int) -> str:
     return f'{{"email":"m{number}@example.com","password":"{PASSWORD}"}}'
 
 
-def _sales() -> list[str]:
+def sales() -> list[str]:
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     lines = ",".join(
         f'{{"line_id":"{i}","sku":"S{i}","description":"{name}","category":"{category}","quantity":1,"net_minor":500,"tax_minor":0}}'
