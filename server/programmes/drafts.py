@@ -1,11 +1,14 @@
 """What rules must look like before they can be put in force: pure functions."""
 
 from collections.abc import Collection, Iterable, Iterator
+from datetime import datetime
 
 from shared.problems import FieldProblem
 from shared.programmes import CategoryRule, EarningRules, Promotion, SkuRule
 
 _TWICE = "This is given twice."
+_YEAR_MIN = 2000
+_YEAR_MAX = 2200
 
 
 def list_problems(rules: EarningRules, *, store_codes: Collection[str]) -> list[FieldProblem]:
@@ -43,6 +46,16 @@ def list_warnings(rules: EarningRules) -> list[str]:
     return warnings
 
 
+def time_problem(field: str, at: datetime) -> FieldProblem | None:
+    """Return what is wrong with a time, None if nothing is."""
+    if at.tzinfo is None:
+        return FieldProblem(field=field, detail="Give the time with its offset from UTC.")
+    # Years near the ends of the calendar have no UTC.
+    if not _YEAR_MIN <= at.year <= _YEAR_MAX:
+        return FieldProblem(field=field, detail=f"A time of the years {_YEAR_MIN} to {_YEAR_MAX}.")
+    return None
+
+
 def _repeated(where: str, field: str, keys: Iterable[str]) -> Iterator[FieldProblem]:
     seen: set[str] = set()
     for place, key in enumerate(keys):
@@ -73,8 +86,8 @@ def _promotion_problems(
     if (promotion.percent != 100) == (promotion.points > 0):
         yield FieldProblem(field=f"{path}.percent", detail="Give either a percentage other than 100 or points to add.")
     for name, at in (("from_at", promotion.from_at), ("until_at", promotion.until_at)):
-        if at is not None and at.tzinfo is None:
-            yield FieldProblem(field=f"{path}.{name}", detail="Give the time with its offset from UTC.")
+        if at is not None and (problem := time_problem(f"{path}.{name}", at)):
+            yield problem
             return
     if promotion.from_at and promotion.until_at and promotion.until_at <= promotion.from_at:
         yield FieldProblem(field=f"{path}.until_at", detail="A promotion ends after it begins.")

@@ -175,10 +175,10 @@ def _rules_of(programme: Programme, number: int | None) -> EarningRules:
 def _valid_from_problems(valid_from: datetime | None, now: datetime) -> list[FieldProblem]:
     if valid_from is None:
         return []
+    if problem := drafts.time_problem("valid_from", valid_from):
+        return [problem]
     detail = None
-    if valid_from.tzinfo is None:
-        detail = "Give the time with its offset from UTC."
-    elif valid_from < now - _VALID_FROM_SLACK:
+    if valid_from < now - _VALID_FROM_SLACK:
         detail = "New rules cannot begin in the past: what was earned stays as it was explained."
     elif valid_from > now + _VALID_FROM_AHEAD:
         detail = "This is too far ahead."
@@ -187,8 +187,8 @@ def _valid_from_problems(valid_from: datetime | None, now: datetime) -> list[Fie
 
 def _check_period(since: datetime, until: datetime) -> None:
     for name, at in (("since", since), ("until", until)):
-        if at.tzinfo is None:
-            raise Invalid(FieldProblem(field=name, detail="Give the time with its offset from UTC."))
+        if problem := drafts.time_problem(name, at):
+            raise Invalid(problem)
     if until <= since:
         raise Invalid(FieldProblem(field="since", detail="The period ends after it begins."))
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from server.db.ids import new_id
+from server.programmes import store as programmes
 from shared.endpoints import BY_OPERATION, ENDPOINTS
 from shared.endpoints import Caller as Sender
 from shared.enums import Role
@@ -145,6 +146,28 @@ async def capture(shop: Shop) -> Case:
     return Case(path=path, body={"order_reference": "sale-1"}, other={"order_reference": "sale-2"})
 
 
+async def rules(shop: Shop) -> Case:
+    """New rules, as previewed."""
+    path = f"/v1/staff/programmes/{shop.programme_id}/rules"
+    proposal = {"rules": {"points": 2, "per_minor": 100}}
+    answer = await shop.client.post(
+        f"{path}/preview", json=proposal | {"since": "2026-01-01T00:00:00Z"}, headers=shop.staff[Role.MANAGER]
+    )
+    body = proposal | {"reason": "agreed", "preview_hash": expect(answer, 200)["preview_hash"]}
+    return Case(path=path, body=body, other=body | {"reason": "something else"})
+
+
+async def joining(shop: Shop) -> Case:
+    """A further programme, and another one."""
+    for code in ("club", "circle"):
+        await programmes.insert_programme(
+            shop.world.ctx, code=code, name=code.title(), zone="Europe/London", currency="GBP",
+            launch_at=shop.world.clock.now(), is_default=False,
+        )  # fmt: skip
+    path = f"/v1/staff/customers/{shop.ana.customer_id}/memberships"
+    return Case(path=path, body={"programme_code": "club"}, other={"programme_code": "circle"})
+
+
 CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "sale": ("push_order", sale),
     "sale without a customer": ("push_order", plain_sale),
@@ -160,6 +183,8 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "adjustment": ("adjust_points", adjustment),
     "approval": ("approve_adjustment", approval),
     "undone adjustment": ("undo_adjustment", adjustment_undo),
+    "rules": ("publish_rules", rules),
+    "further programme": ("join_programme", joining),
 }
 # Sent again, these answer what became of the thing itself, whatever the key.
 TOLD_AGAIN = {"push_order", "capture_hold"}
