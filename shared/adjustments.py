@@ -35,6 +35,7 @@ class AdjustmentState(StrEnum):
 
 
 Note = Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)]
+_Absolute = Annotated[int, msgspec.Meta(ge=-limits.POINTS_MAX, le=limits.POINTS_MAX)]
 PointsDelta = Annotated[int, msgspec.Meta(ge=-limits.ADJUST_POINTS_MAX, le=limits.ADJUST_POINTS_MAX)]
 
 
@@ -49,8 +50,8 @@ class AdjustmentRequest(Request, frozen=True, kw_only=True):
     note: Note = ""
     visible: bool = False
     membership_id: UUID | None = None
-    set_to: int | UnsetType = UNSET
-    balance: int | UnsetType = UNSET
+    set_to: _Absolute | UnsetType = UNSET
+    balance: _Absolute | UnsetType = UNSET
     preview_hash: Hash | None = None
 
 

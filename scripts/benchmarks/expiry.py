@@ -5,6 +5,7 @@ through lots that have all lapsed. What it books a second is measured too, the r
 """
 
 import os
+import secrets
 import statistics
 import subprocess
 import sys
@@ -71,7 +72,11 @@ def _sell(shop: Shop, seconds: float, *, first: int) -> Report:
 
 def _sell_while_booking(shop: Shop, seconds: float, *, first: int) -> tuple[float, list[Report]]:
     """Return how long the run took, and a report of each window that lay within it; at least of one."""
-    environment = os.environ | {"REGULARS_DATABASE_URL": shop.dsn, "REGULARS_DATA_DIR": str(shop.folder / "service")}
+    environment = os.environ | {
+        "REGULARS_DATABASE_URL": shop.dsn,
+        "REGULARS_DATA_DIR": str(shop.folder / "service"),
+        "REGULARS_SECRET_KEY": secrets.token_hex(32),
+    }
     started_at, reports = time.perf_counter(), []
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("regulars")), "expire"], env=environment, stdout=subprocess.DEVNULL
