@@ -237,3 +237,40 @@ async def test_a_voided_sale_has_nothing_left_to_come_back(world: World) -> None
     assert await figures(member.membership_id) == (0, 0, 0, 0)
     assert problem(await send(world, key, refund(world, body["external_id"], pieces("2"))))[:2] == (409, "OVER_REFUND")
     await assert_verified(world)
+
+
+@pytest.mark.parametrize(
+    ("table", "event"),
+    [("refund", "insert"), ("refund", "update"), ("refund_line", "insert"), ("refund_line", "update"), ("orders", "update"),
+     ("ledger_entry", "insert"), ("allocation", "insert"), ("membership", "update"), ("audit_entry", "insert"),
+     ("idempotency_key", "insert")],
+)  # fmt: skip
+async def test_a_refund_that_breaks_off_leaves_nothing_behind(world: World, table: str, event: str) -> None:
+    member, key = await world.sign_up(), await world.pos_key()
+    sold = await sell(world, key, member.card_number, 1000)
+    body = refund(world, sold, pieces("1"))
+    await DB.run_script(
+        "create function fail() returns trigger language plpgsql as $$ begin raise exception 'broken'; end $$;"
+        f"create trigger fail before {event} on {table} for each row execute function fail();"
+    )
+    assert (await send(world, key, body, idempotency="one-key-for-both-of-them")).status_code == 500
+    assert await DB.fetch_value("select count(*) from refund") == 0
+    assert await figures(member.membership_id) == (10, 10, 0, 0)
+    await DB.run_script(f"drop trigger fail on {table}")
+    await assert_verified(world)
+    assert expect(await send(world, key, body, idempotency="one-key-for-both-of-them"), 201)["points_taken"] == 10
+    await assert_verified(world)
+
+
+async def test_points_of_a_reissued_membership_are_taken_in_its_heir(world: World) -> None:
+    member, key = await world.sign_up(), await world.pos_key()
+    sold = await sell(world, key, member.card_number, 1000, 500)
+    form = {"new_email": "ana.new@shop.test", "mode": "reissue", "password": member.password}
+    expect(await world.client.post("/v1/me/email-changes", json=form, headers=member.headers), 202)
+    link = await world.mail_to("ana.new@shop.test", purpose="email-change")
+    expect(await world.client.post("/v1/email-changes/confirm", json={"token": link.token}), 200)
+    assert await figures(member.membership_id) == (0, 0, 0, 0)
+    assert (await take(world, key, sold, pieces("1")))["points_taken"] == 10
+    heir = await DB.fetch_value("select successor from membership where id = $1", member.membership_id)
+    assert await figures(heir) == (5, 5, 0, 0)  # type: ignore[arg-type]
+    await assert_verified(world)
