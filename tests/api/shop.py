@@ -98,6 +98,11 @@ class Shop:
         sale: dict[str, Any] = {**EXAMPLES[BY_OPERATION["push_order"].request]}  # type: ignore[index]
         return sale | {"external_id": external_id, "customer": {"card_number": self.ana.card_number}}
 
+    def question(self, endpoint: Endpoint) -> dict[str, str]:
+        """Return the query parameters without which an operation answers nothing."""
+        questions = {"pos_lookup": {"card": self.ana.card_number}, "find_orders": {"number": "000123"}}
+        return questions.get(endpoint.operation, {})
+
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
         """Return the headers with which an endpoint lets one in, an Idempotency-Key of this call's own included."""
         headers = {"Idempotency-Key": f"test-{new_id()}"} if endpoint.idempotent else {}

@@ -121,19 +121,25 @@ WRONG_LIMITS = (
 async def test_a_limit_is_a_number_in_range(shop: Shop) -> None:
     for row in PAGES:
         for limit in ("1", "200", "0050"):
-            expect(await shop.send(row, params={"limit": limit}), 200)
+            expect(await shop.send(row, params=shop.question(row) | {"limit": limit}), 200)
         for limit in WRONG_LIMITS:
-            assert problem(await shop.send(row, params={"limit": limit})) == (400, "INVALID_REQUEST", ["limit"]), limit
+            assert problem(await shop.send(row, params=shop.question(row) | {"limit": limit})) == (
+                400,
+                "INVALID_REQUEST",
+                ["limit"],
+            ), limit
 
 
 async def test_a_cursor_is_one_of_ours(shop: Shop) -> None:
     for row in PAGES:
         good = encode_cursor(START_AT + timedelta(days=1), new_id())
-        expect(await shop.send(row, params={"cursor": good}), 200)
+        expect(await shop.send(row, params=shop.question(row) | {"cursor": good}), 200)
         for cursor in ("x", "=", "null", good[:-1], good + "x", good * 2, "\u00e9", "W10", "eyJhIjoxfQ", "a" * 5000):
-            assert problem(await shop.send(row, params={"cursor": cursor})) == (400, "INVALID_REQUEST", ["cursor"]), (
-                cursor
-            )
+            assert problem(await shop.send(row, params=shop.question(row) | {"cursor": cursor})) == (
+                400,
+                "INVALID_REQUEST",
+                ["cursor"],
+            ), cursor
 
 
 # The lists in which three sales leave three lines.
@@ -145,11 +151,11 @@ async def test_pages_of_one_tell_the_same_as_one_page(shop: Shop) -> None:
         expect(await shop.send("push_order", json=shop.order(f"page-{i}")), 201)
         shop.later(seconds=1)
     for row in PAGES:
-        whole = expect(await shop.send(row, params={"limit": 200}), 200)
+        whole = expect(await shop.send(row, params=shop.question(row) | {"limit": "200"}), 200)
         assert whole["next_cursor"] is None
         seen, cursor = [], ""
         while cursor is not None:
-            page = expect(await shop.send(row, params={"limit": 1, "cursor": cursor}), 200)
+            page = expect(await shop.send(row, params=shop.question(row) | {"limit": "1", "cursor": cursor}), 200)
             assert len(page["items"]) == min(1, len(whole["items"]))
             seen += page["items"]
             cursor = page["next_cursor"]
@@ -198,8 +204,7 @@ async def test_headers_of_every_kind_of_answer(shop: Shop) -> None:
     # Each answer of the shop is checked as it arrives; this walks through the good ones.
     for row in ENDPOINTS:
         if row.method == "GET":
-            params = {"card": shop.ana.card_number} if row.operation == "pos_lookup" else {}
-            answer = await shop.send(row, params=params)
+            answer = await shop.send(row, params=shop.question(row))
             assert answer.is_success, f"{row.operation}: {answer.text}"
 
 

@@ -53,8 +53,8 @@ async def registration(_: Shop) -> Case:
 
 async def staff_change(shop: Shop) -> Case:
     """An email change by staff, as previewed."""
-    path = f"/v1/staff/customers/{shop.ana.customer_id}/email-changes"
-    wish = {"new_email": "ana@new.test", "mode": "reissue", "reason": "at the desk", "identity_attested": True}
+    path = f"/v1/staff/customers/{shop.ben.customer_id}/email-changes"
+    wish = {"new_email": "ben@new.test", "mode": "reissue", "reason": "at the desk", "identity_attested": True}
     return await _previewed(shop, path, wish)
 
 
@@ -332,7 +332,7 @@ async def test_a_key_belongs_to_its_caller(shop: Shop) -> None:
 async def test_a_key_belongs_to_its_path(shop: Shop) -> None:
     caller = await Caller.of(shop, "email change")
     assert (await caller.send()).is_success
-    path = f"/v1/staff/customers/{shop.ben.customer_id}/email-changes"
+    path = f"/v1/staff/customers/{shop.ana.customer_id}/email-changes"
     headers = shop.staff[Role.MANAGER] | {"Idempotency-Key": GOOD_KEY}
     before = await shop.snapshot()
     answer = await shop.send("change_email", headers=headers, path=path, json=caller.case.body)
