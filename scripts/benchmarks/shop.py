@@ -145,6 +145,7 @@ def _service(dsn: str, folder: Path, hasher: PasswordHasher) -> Iterator[int]:
         "REGULARS_PORT": str(port),
         "REGULARS_SECRET_KEY": secrets.token_hex(32),
         "REGULARS_LOG_LEVEL": "warning",
+        "REGULARS_TRUSTED_PROXIES": "127.0.0.1",
         "REGULARS_ARGON2_TIME_COST": str(hasher.time_cost),
         "REGULARS_ARGON2_MEMORY_KIB": str(hasher.memory_cost),
         "REGULARS_ARGON2_PARALLELISM": str(hasher.parallelism),
