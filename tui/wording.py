@@ -1,6 +1,7 @@
 """Sentences for staff: what was refused, why, and what to do next. All text of that kind is here."""
 
 from shared.enums import Permission, Role
+from shared.permissions import may
 from shared.problems import Code, Problem
 from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Refused, SignedOut, Unreachable
 
@@ -50,21 +51,6 @@ _FIELDS: dict[Code, str] = {
     Code.CONSENT_NEEDS_PHONE: "consents.sms",
 }
 
-WHO_MAY: dict[Permission, str] = {
-    Permission.CUSTOMER_SEARCH: "needs a cashier, manager or auditor",
-    Permission.CUSTOMER_READ: "needs a cashier, manager or auditor",
-    Permission.CUSTOMER_REGISTER: "needs a cashier or manager",
-    Permission.CUSTOMER_INVITE: "needs a cashier or manager",
-    Permission.CUSTOMER_EDIT: "needs a manager",
-    Permission.EMAIL_CHANGE: "needs a manager",
-    Permission.EMAIL_CORRECT: "needs a cashier or manager",
-    Permission.AUDIENCE_READ: "needs a manager, marketing, admin or auditor",
-    Permission.AUDIENCE_REPAIR: "needs a manager, marketing or admin",
-    Permission.AUDIT_READ: "needs a manager, admin or auditor",
-    Permission.PROGRAMME_READ: "needs any role",
-    Permission.OWN_SESSION: "needs any role",
-}
-
 ROLES: dict[Role, str] = {
     Role.CASHIER: "cashier",
     Role.MANAGER: "manager",
@@ -72,6 +58,18 @@ ROLES: dict[Role, str] = {
     Role.ADMIN: "admin",
     Role.AUDITOR: "auditor",
 }
+
+
+def _who_may(permission: Permission) -> str:
+    names = [words for role, words in ROLES.items() if may(role, permission)]
+    if len(names) == len(ROLES):
+        return "needs any role"
+    article = "an" if names[0].startswith("a") else "a"
+    listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
+    return f"needs {article} {listed}"
+
+
+WHO_MAY: dict[Permission, str] = {permission: _who_may(permission) for permission in Permission}
 
 
 def sentence(error: ConsoleError) -> str:
