@@ -130,7 +130,7 @@ class Shop:
             "voucher_id": self.voucher_id,
             "hold_id": self.hold_id,
             "purpose": "signup",
-            "name": "points" if endpoint.operation == "get_report" else "links.css",
+            "name": "points" if "/reports/" in endpoint.path else "links.css",
         }
         return re.sub(r"\{(\w+)\}", lambda match: str((known | ids).get(match[1]) or new_id()), endpoint.path)
 
