@@ -26,9 +26,9 @@ from server.desk import routes as desk_routes
 from server.edge import Edge, Metrics
 from server.email_changes import routes as email_changes_routes
 from server.errors import NotFound, Refused, RegularsError
+from server.expiry import routes as expiry_routes
 from server.gauges import WorkGauges
 from server.http import options_handlers
-from server.expiry import routes as expiry_routes
 from server.ledger import routes as ledger_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes

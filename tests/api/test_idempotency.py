@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from server.db.ids import new_id
+from server.openapi.examples import EXAMPLES
 from server.programmes import store as programmes
 from shared.endpoints import BY_OPERATION, ENDPOINTS
 from shared.endpoints import Caller as Sender
@@ -168,9 +169,34 @@ async def joining(shop: Shop) -> Case:
     return Case(path=path, body={"programme_code": "club"}, other={"programme_code": "circle"})
 
 
+async def batch(shop: Shop) -> Case:
+    """Two sales at once, and one of them."""
+    orders = [shop.order("sale-1"), shop.order("sale-2")]
+    return Case(path="/v1/pos/orders/batch", body={"orders": orders}, other={"orders": orders[:1]})
+
+
+async def refund(shop: Shop) -> Case:
+    """Half of what was sold, and the other half."""
+    expect(await shop.send("push_order", json=shop.order("sale-1")), 201)
+    body: dict[str, Any] = {**EXAMPLES[BY_OPERATION["push_refund"].request]}  # type: ignore[index]
+    body |= {"original_order": "sale-1", "completed_at": shop.world.clock.now().isoformat()}
+    body["lines"] = [{"line_id": "1", "net_minor": 3750}]
+    return Case(path="/v1/pos/refunds", body=body, other=body | {"external_id": "return-2"})
+
+
+async def assignment(shop: Shop) -> Case:
+    """A sale given to somebody else, as previewed."""
+    sold = expect(await shop.send("push_order", json=shop.order("sale-1")), 201)
+    wish = {"customer_id": str(shop.ben.customer_id), "reason": "not the buyer"}
+    return await _previewed(shop, f"/v1/staff/orders/{sold['order_id']}/assignment", wish)
+
+
 CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "sale": ("push_order", sale),
     "sale without a customer": ("push_order", plain_sale),
+    "batch of sales": ("push_orders", batch),
+    "refund": ("push_refund", refund),
+    "assignment": ("assign_order", assignment),
     "registration": ("register_customer", registration),
     "email change": ("change_email", staff_change),
     "correction": ("correct_email", correction),
@@ -187,7 +213,7 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "further programme": ("join_programme", joining),
 }
 # Sent again, these answer what became of the thing itself, whatever the key.
-TOLD_AGAIN = {"push_order", "capture_hold"}
+TOLD_AGAIN = {"push_order", "push_orders", "push_refund", "capture_hold"}
 GOOD_KEY = "till-4-receipt-000123"
 
 each = pytest.mark.parametrize("name", CASES)
