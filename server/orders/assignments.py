@@ -127,7 +127,10 @@ async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignme
         NotFound: There is no such order or customer.
         Refused: PREVIEW_STALE, SELF_DEALING, or what the preview listed as a blocker.
     """
-    move = await _carry_out(ctx, staff, order_id, form)
+    try:
+        move = await _carry_out(ctx, staff, order_id, form)
+    except changes.OrderMoved as error:
+        raise Refused(Code.PREVIEW_STALE) from error
     if form.preview_hash != move.hash:
         raise Refused(Code.PREVIEW_STALE)
     await _audit(ctx, move, form.reason)

@@ -26,12 +26,16 @@ from shared.problems import Code
 EXPLICIT = frozenset({"staff", "claim"})
 
 
+class OrderMoved(Busy):
+    """Somebody else changed the order between the look and the lock; the next try sees it as it is."""
+
+
 async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderResult:
     """Post a sale, or what is different about it if it was sent before.
 
     Raises:
         Refused: ORDER_CONFLICT, it was sent before with other content and this is no later revision.
-        Busy: The order was changed by somebody else just now.
+        OrderMoved: The order was changed by somebody else just now.
     """
     existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
     if existing is None:
@@ -42,7 +46,7 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderR
         assert existing is not None, "the insert conflicted with this order, and orders are never deleted"
         if fate_of(existing, sale) in ("replaced", "voided"):
             # The membership is locked already, so another one could not be locked in order.
-            raise Busy
+            raise OrderMoved
     return await follow(ctx, existing, sale)
 
 
@@ -85,16 +89,16 @@ async def lock_whole(order: Row, other_membership_id: UUID | None) -> Row:
     """Lock what an order's points can move between, then the order, and return it.
 
     Raises:
-        Busy: It is no longer the order that was read.
+        OrderMoved: It is no longer the order that was read.
     """
     ids = [one for one in {order["heir"], other_membership_id} if one is not None]
     for membership in await lock_memberships(ids):
         if membership["successor"] is not None:
-            raise Busy
+            raise OrderMoved
     locked = await change_store.lock_order(order["id"])
     names = ("revision", "state", "assignment_version", "heir")
     if any(locked[name] != order[name] for name in names):
-        raise Busy
+        raise OrderMoved
     return locked
 
 
