@@ -65,7 +65,7 @@ _OUTDATED: Final = (
     (
         "refresh_token",
         "token_hash",
-        "session in (select id from member_session where " + _SESSION_OVER + ")",
+        "session in (select id from member_session where " + _SESSION_OVER + ")",  # noqa: S608 - a constant
         _SESSIONS_KEPT,
     ),
     (

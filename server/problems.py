@@ -47,7 +47,10 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.SELF_DEALING: (403, "You may not do this for yourself."),
     Code.MEMBERSHIP_CLOSED: (409, "This membership is closed."),
     Code.SELF_REFERRAL: (409, "Nobody brings themselves."),
-    Code.REFERRAL_CLOSED: (409, "Who brought this member is settled: it was named before, or the first purchase is made."),
+    Code.REFERRAL_CLOSED: (
+        409,
+        "Who brought this member is settled: it was named before, or the first purchase is made.",
+    ),
     Code.ALREADY_MEMBER: (409, "The customer is a member of this programme."),
     Code.INSUFFICIENT_POINTS: (409, "There are not enough points."),
     Code.ADJUST_ABSOLUTE_REFUSED: (400, "Send how many points to give or take, not the new balance."),

@@ -34,7 +34,6 @@ join balance_row b on b.batch = $1 and b.row_key = r.row_key and b.state = 'post
 where (b.identified_by, b.identifier, b.points, b.earned_at, b.expires_at)
       is distinct from (r.identified_by, r.identifier, r.points, r.earned_at, r.expires_at)
 """
-_COUNT_TO_DO = "select count(*) from balance_row where batch = $1 and state = 'new'"
 _TO_DO = """
 select id, row_key, line, identified_by, identifier, points, earned_at, expires_at from balance_row
 where batch = $1 and state = 'new' order by line limit $2 for update skip locked
@@ -132,13 +131,6 @@ async def list_different(batch_id: UUID, lines: Sequence[BalanceLine]) -> set[st
     """Return the keys of lines that were posted before with other content."""
     rows = await DB.fetch(_DIFFERENT, batch_id, [line.row_key for line in lines], *_person(lines), *_lot(lines))
     return {row["row_key"] for row in rows}
-
-
-async def count_to_do(batch_id: UUID) -> int:
-    """Return how many rows of a batch wait to be posted."""
-    count = await DB.fetch_value(_COUNT_TO_DO, batch_id)
-    assert isinstance(count, int)
-    return count
 
 
 async def lock_to_do(batch_id: UUID, limit: int) -> list[Row]:

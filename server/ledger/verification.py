@@ -152,8 +152,8 @@ _REFUNDS = """
 select 'refund ' || r.id as row, r.points_taken || ' taken and ' || r.points_exempt || ' exempt' as found,
        coalesce(e.points, 0) || ' taken, ' || coalesce(l.points, 0) || ' by its lines' as expected
 from refund r
-left join (select split_part(source_key, ':', 2)::uuid as refund, -sum(points) as points from ledger_entry
-           where kind = 'CLAWBACK' and source_key like 'refund:%' group by 1) e on e.refund = r.id
+left join (select split_part(source_key, ':', 2) as refund, -sum(points) as points from ledger_entry
+           where kind = 'CLAWBACK' and source_key like 'refund:%' group by 1) e on e.refund = r.id::text
 left join (select refund, sum(points) as points from refund_line group by refund) l on l.refund = r.id
 where r.points_taken <> coalesce(e.points, 0) or r.points_taken + r.points_exempt <> coalesce(l.points, 0)
    or (r.state <> 'posted' and r.points_taken + r.points_exempt + r.points_restored <> 0)
@@ -161,7 +161,7 @@ union all
 select 'ledger_entry ' || c.id, 'a refund ' || c.source_key, 'one that is known'
 from ledger_entry c
 where c.kind = 'CLAWBACK' and c.source_key like 'refund:%'
-  and not exists (select from refund r where r.id = split_part(c.source_key, ':', 2)::uuid)
+  and not exists (select from refund r where r.id::text = split_part(c.source_key, ':', 2))
 """
 _ASSIGNMENTS = """
 select 'orders ' || o.id as row, coalesce(a.former, 0) || ' former assignments' as found,

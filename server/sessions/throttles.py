@@ -56,7 +56,10 @@ _NETWORK = Limit(tries=limits.NETWORK_TRIES, window=limits.NETWORK_WINDOW)
 _MAILS = Limit(tries=limits.MAILS_PER_ADDRESS, window=limits.MAILS_WINDOW)
 _FORMS = Limit(tries=limits.FORMS_PER_NETWORK, window=limits.FORMS_WINDOW)
 _PRESENCE = Limit(
-    tries=limits.PRESENCE_TRIES, window=limits.PRESENCE_WINDOW, doublings=limits.WAIT_DOUBLINGS, quiet=limits.WAIT_MEMORY
+    tries=limits.PRESENCE_TRIES,
+    window=limits.PRESENCE_WINDOW,
+    doublings=limits.WAIT_DOUBLINGS,
+    quiet=limits.WAIT_MEMORY,
 )
 
 # A key whose wait is not over is not updated and so not returned: that try is refused. Keys are taken in their order,

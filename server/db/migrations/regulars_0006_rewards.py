@@ -1,13 +1,6 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-from piccolo.columns.base import OnDelete
-from piccolo.columns.base import OnUpdate
-from piccolo.columns.column_types import BigInt
-from piccolo.columns.column_types import ForeignKey
-from piccolo.columns.column_types import Integer
-from piccolo.columns.column_types import SmallInt
-from piccolo.columns.column_types import Text
-from piccolo.columns.column_types import Timestamptz
-from piccolo.columns.column_types import UUID
+from piccolo.columns.base import OnDelete, OnUpdate
+from piccolo.columns.column_types import UUID, BigInt, ForeignKey, Integer, SmallInt, Text, Timestamptz
 from piccolo.columns.indexes import IndexMethod
 from piccolo.constraints import Check
 from piccolo.table import Table
@@ -117,9 +110,7 @@ DESCRIPTION = "Catalogue, redemption terms, holds, vouchers with their terms, pr
 
 
 async def forwards():
-    manager = MigrationManager(
-        migration_id=ID, app_name="regulars", description=DESCRIPTION
-    )
+    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
 
     manager.add_table(
         class_name="RedemptionTerms",
@@ -135,9 +126,7 @@ async def forwards():
         columns=None,
     )
 
-    manager.add_table(
-        class_name="Hold", tablename="hold", schema=None, columns=None
-    )
+    manager.add_table(class_name="Hold", tablename="hold", schema=None, columns=None)
 
     manager.add_column(
         table_class_name="RedemptionTerms",
@@ -756,9 +745,7 @@ async def forwards():
         tablename="redemption_terms",
         constraint_name="redemption_terms_sensible",
         constraint_class=Check,
-        params={
-            "condition": "step_points > 0 and step_minor > 0 and cap_percent between 0 and 100"
-        },
+        params={"condition": "step_points > 0 and step_minor > 0 and cap_percent between 0 and 100"},
         schema=None,
     )
 
@@ -767,9 +754,7 @@ async def forwards():
         tablename="hold",
         constraint_name="hold_state_known",
         constraint_class=Check,
-        params={
-            "condition": "state in ('open', 'captured', 'released', 'lapsed', 'undone')"
-        },
+        params={"condition": "state in ('open', 'captured', 'released', 'lapsed', 'undone')"},
         schema=None,
     )
 
@@ -805,9 +790,7 @@ async def forwards():
         tablename="hold",
         constraint_name="hold_capture_has_entry",
         constraint_class=Check,
-        params={
-            "condition": "voucher is not null or (state in ('captured', 'undone')) = (entry is not null)"
-        },
+        params={"condition": "voucher is not null or (state in ('captured', 'undone')) = (entry is not null)"},
         schema=None,
     )
 
