@@ -30,7 +30,7 @@ MEMBERSHIPS = """
 create unique index membership_person_once on membership_person (customer, programme) where left_at is null;
 create unique index membership_person_one_owner on membership_person (membership)
     where role = 'owner' and left_at is null;
-create index membership_successor_once on membership (successor) where successor is not null;
+create index membership_by_successor on membership (successor) where successor is not null;
 create unique index programme_one_default on programme (is_default) where is_default;
 """
 
