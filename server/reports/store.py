@@ -59,7 +59,8 @@ from (
 ) cohort
 order by 1, 2
 """
-# Transfers move points between accounts of one shop; they are neither issued nor used.
+# Transfers move points between accounts of one shop; they are neither issued nor used. What was spent belongs to the store
+# of its hold, and so does what a refund gave back of it.
 _POINTS = """
 select g.code as programme, coalesce(s.name, '') as store, e.kind, coalesce('version ' || r.version, '') as rule,
        count(*) as entries, coalesce(sum(e.points) filter (where e.points > 0), 0)::bigint as issued,
@@ -69,7 +70,8 @@ join membership m on m.id = e.membership
 join programme g on g.id = m.programme
 left join orders o on o.id = e."order"
 left join adjustment a on a.entry = e.id
-left join store s on s.id = coalesce(o.store, a.store)
+left join hold h on h.entry = case e.kind when 'RESTORE' then e.related_entry else e.id end
+left join store s on s.id = coalesce(o.store, a.store, h.store)
 left join rule_version r on r.id = e.rule_version
 where e.posted_at >= $2 and e.posted_at < $3 and e.kind not in ('TRANSFER_IN', 'TRANSFER_OUT') and $1::timestamptz is not null
 group by g.code, s.name, e.kind, r.version

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +13,7 @@ from shared.enums import Role
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import credit, locked
 from tests.server.adjustments.desk import act, adjust
+from tests.server.rewards.builders import Counter
 from tests.tills import push, sale
 
 
@@ -77,6 +78,27 @@ async def test_points_are_counted_by_store_kind_and_rules_in_whole_local_days(wo
     assert len(await report(world, "points", "?since=2026-03-02&until=2026-03-02")) == 2
     assert await report(world, "points", "?since=2026-03-03&until=2026-03-04") == []
     assert await report(world, "points", "?since=2026-03-01&until=2026-03-01") == []
+
+
+async def test_what_was_spent_belongs_to_the_store_where_it_was_spent(world: World) -> None:
+    counter = await Counter.open(world, points=1_000)
+    expect(await counter.capture(await counter.hold_proven(300)), 200)
+    (row,) = [row for row in await report(world, "points") if row["kind"] == "REDEEM"]
+    assert (row["store"], row["entries"], row["issued"], row["taken"]) == ("High Street", 1, 0, 300)
+
+
+async def test_days_and_months_are_those_of_the_programme(world: World) -> None:
+    await DB.fetch("update programme set zone = 'Pacific/Auckland'")
+    await DB.fetch("update store set zone = 'Pacific/Auckland'")
+    ana = await world.sign_up()
+    # 11:30 UTC on 31 March is half past midnight on 1 April there.
+    at = datetime(2026, 3, 31, 11, 30, tzinfo=UTC)
+    world.advance(at - world.clock.now())
+    await credit(world, ana.membership_id, 50, days=None)
+    (row,) = await report(world, "breakage")
+    assert row["month"] == "2026-04"
+    assert [row["issued"] for row in await report(world, "points", "?since=2026-04-01&until=2026-04-01")] == [50]
+    assert await report(world, "points", "?since=2026-03-31&until=2026-03-31") == []
 
 
 async def test_adjustments_are_counted_by_who_asked_for_them(world: World, ana: SignedUp) -> None:
