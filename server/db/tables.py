@@ -336,15 +336,23 @@ class Programme(Table, tablename="programme"):
     launch_at = _at()
     status = Text(default="active")
     max_sharers = _count(6)
+    redeem_policy = Text(default="anyone")
     clawback_policy = Text(default="allow_negative")
+    claw_visit_points = Boolean(default=True)
+    grace_days = _count(0)
     late_attach_days = _count(14)
+    manager_late_attach_days = _count(90)
     reassign_days = _count(30)
+    manager_reassign_days = _count(90)
+    adjustment_limits = JSONB(default="{}")
     version = _count(1)
     is_default = Boolean(default=False)
     created_at = _at()
 
     programme_status_known = Check("status in ('draft', 'active', 'closed')")
     programme_clawback_policy_known = Check("clawback_policy in ('allow_negative', 'available_only', 'refuse')")
+    programme_redeem_policy_known = Check("redeem_policy in ('anyone', 'owner')")
+    programme_default_is_active = Check("not is_default or status = 'active'")
 
 
 class RuleVersion(Table, tablename="rule_version"):
@@ -369,7 +377,8 @@ class Membership(Table, tablename="membership"):
     """A points account. It owns the balance; people and cards point at it.
 
     `available`, `pending` and `deficit` are a cache of the lots as of `figures_at` and hold until `figures_until`, the
-    next instant at which a lot becomes available or lapses (null: none will).
+    next instant at which a lot becomes available or lapses (null: none will). `active_at` is when the member last bought
+    or spent, from which points under inactivity lapse.
     """
 
     id = _id()
@@ -385,10 +394,17 @@ class Membership(Table, tablename="membership"):
     deficit = _points(0)
     lifetime = _points(0)
     figures_until = _at(null=True)
+    active_at = _at(null=True)
     version = _count(1)
     created_at = _at()
     closed_at = _at(null=True)
+    redeem_policy = _text(null=True)
+    redeem_daily_points = BigInt(default=None, null=True)
 
+    membership_redeem_policy_known = Check("redeem_policy in ('anyone', 'owner', 'daily_cap')")
+    membership_daily_cap_has_points = Check(
+        "coalesce(redeem_policy = 'daily_cap', false) = (redeem_daily_points is not null)"
+    )
     membership_status_known = Check("status in ('active', 'closed', 'combined', 'forfeited', 'reissued')")
     membership_figures_not_negative = Check("available >= 0 and pending >= 0 and deficit >= 0")
     membership_deficit_excludes_points = Check("deficit = 0 or (available = 0 and pending = 0)")
@@ -458,6 +474,7 @@ class Order(Table, tablename="orders"):
     assignment_reason = Text(default="none")
     revision = _count(0)
     points_returned = _points(0)
+    pos_customer_id = _text(null=True)
     created_at = _at()
 
     orders_external_once = Unique([connection, external_id])
@@ -501,6 +518,19 @@ class Assignment(Table, tablename="assignment"):
     assignment_once = Unique([order, version])
 
 
+class OrderDifference(Table, tablename="order_difference"):
+    """That a till still names another customer for an order that a person gave to somebody; the till's last word only.
+
+    It counts while the order's assignment is the one of `assignment_version`.
+    """
+
+    order = ForeignKey(Order, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict)
+    customer = _ref(Customer, index=False)
+    assignment_version = _count(1)
+    first_seen_at = _at()
+    last_seen_at = _at()
+
+
 # ledger ---------------------------------------------------------------------------------------------------------------
 
 
@@ -536,7 +566,10 @@ class LedgerEntry(Table, tablename="ledger_entry"):
 
 
 class Lot(Table, tablename="lot"):
-    """What is left of a credit entry, with its own dates. `remaining` caches the allocations."""
+    """What is left of a credit entry, with its own dates. `remaining` caches the allocations.
+
+    With `idle_days` it lapses so many days after the member was last active: `expires_at` moves while it has not passed.
+    """
 
     entry = ForeignKey(
         LedgerEntry, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
@@ -547,9 +580,11 @@ class Lot(Table, tablename="lot"):
     earned_at = _at()
     available_at = _at()
     expires_at = _at(null=True)
+    idle_days = Integer(default=None, null=True)
 
     lot_remaining_within = Check("remaining >= 0 and remaining <= points")
     lot_expires_after_available = Check("expires_at is null or expires_at > available_at")
+    lot_idle_has_date = Check("idle_days is null or expires_at is not null")
 
 
 class Allocation(Table, tablename="allocation"):
@@ -609,7 +644,10 @@ class PromotionUse(Table, tablename="promotion_use"):
 
 
 class BonusGrant(Table, tablename="bonus_grant"):
-    """A bonus that a customer has had: once for each code and occasion, whatever membership it went to."""
+    """A bonus that a customer has had: once for each code and occasion, whatever membership it went to.
+
+    `order` is the sale that set it off, and `entry` what was posted: both go back when that sale goes to somebody else.
+    """
 
     id = _id()
     programme = _ref(Programme, index=False)
@@ -619,6 +657,8 @@ class BonusGrant(Table, tablename="bonus_grant"):
     membership = _ref(Membership, index=False)
     points = _points()
     at = _at()
+    order = _ref(Order, null=True)
+    entry = _ref(LedgerEntry, null=True)
 
     bonus_grant_once = Unique([programme, code, customer, occasion])
     bonus_grant_code_known = Check("code in ('sign_up', 'birthday', 'first_purchase', 'referrer', 'referred')")
@@ -636,7 +676,7 @@ class ReferralCode(Table, tablename="referral_code"):
 
 
 class Referral(Table, tablename="referral"):
-    """Who was brought by whom; `completed_at` is when the first qualifying sale paid both."""
+    """Who was brought by whom; `completed_at` is when the first qualifying sale, `order`, paid both."""
 
     id = _id()
     programme = _ref(Programme, index=False)
@@ -644,6 +684,7 @@ class Referral(Table, tablename="referral"):
     referred = _ref(Customer)
     created_at = _at()
     completed_at = _at(null=True)
+    order = _ref(Order, null=True)
 
     referral_once = Unique([programme, referred])
     referral_of_others_only = Check("referrer <> referred")
@@ -762,11 +803,31 @@ class PresenceUse(Table, tablename="presence_use"):
     used_at = _at()
 
 
+class SmsCode(Table, tablename="sms_code"):
+    """The newest code that was texted to a member to prove at a till that they are there; used once.
+
+    The digits are made from `code_id` and the service's secret; a keyed hash of them is stored.
+    """
+
+    customer = ForeignKey(
+        Customer, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    code_id = UUID(default=None, unique=True)
+    code_hash = Bytea(default=None)
+    created_at = _at()
+    expires_at = _at()
+    tries = _count(0)
+    used_at = _at(null=True)
+
+
 # refunds --------------------------------------------------------------------------------------------------------------
 
 
 class Refund(Table, tablename="refund"):
-    """A return of goods or money as the till told it, and what it did; parked while its sale is not here yet."""
+    """A return of goods or money as the till told it, and what it did; parked while its sale is not here yet.
+
+    `resolved_by` is who of the staff found its sale, or dismissed it.
+    """
 
     id = _id()
     connection = _ref(PosConnection, index=False)
@@ -785,12 +846,20 @@ class Refund(Table, tablename="refund"):
     points_restored = _points(0)
     created_at = _at()
     posted_at = _at(null=True)
+    resolved_by = _ref(StaffMember, null=True, index=False)
+    resolved_at = _at(null=True)
+    resolved_reason = Text(default="")
 
     refund_external_once = Unique([connection, external_id])
-    refund_state_known = Check("state in ('parked', 'posted', 'blind', 'refused')")
+    refund_state_listed = Check("state in ('parked', 'posted', 'blind', 'refused', 'dismissed')")
     refund_posted_has_order = Check("(state = 'posted') = (\"order\" is not null and posted_at is not null)")
-    refund_blind_has_no_original = Check("(state = 'blind') = (original_external_id is null)")
-    refund_refused_has_reason = Check("(state = 'refused') = (refused_for is not null)")
+    refund_original_of_state = Check(
+        "case state when 'blind' then original_external_id is null "
+        "when 'parked' then original_external_id is not null else true end"
+    )
+    refund_refused_says_why = Check("state <> 'refused' or refused_for is not null")
+    refund_resolved_by_somebody = Check("(resolved_by is null) = (resolved_at is null)")
+    refund_dismissed_by_somebody = Check("state <> 'dismissed' or resolved_by is not null")
 
 
 class RefundLine(Table, tablename="refund_line"):
@@ -815,7 +884,8 @@ class RefundLine(Table, tablename="refund_line"):
 class Adjustment(Table, tablename="adjustment"):
     """Points that staff gave or took by hand, or asked to. Its `entry` is what moved them.
 
-    `needs` says why a second person had to approve; the note is here even where the member is not to read it.
+    `needs` says why a second person had to approve, `each_max` what one person could then give at a time; the note is
+    here even where the member is not to read it.
     """
 
     id = _id()
@@ -840,6 +910,7 @@ class Adjustment(Table, tablename="adjustment"):
     undone_by = _ref(StaffMember, null=True)
     undone_at = _at(null=True)
     undo_note = Text(default="")
+    each_max = BigInt(default=None, null=True)
 
     adjustment_not_zero = Check("points <> 0")
     adjustment_state_known = Check("state in ('waiting', 'posted', 'refused', 'undone')")
@@ -908,6 +979,170 @@ class ExpiryNotice(Table, tablename="expiry_notice"):
     expiry_notice_once = Unique([membership, expires_at, days])
 
 
+# links ----------------------------------------------------------------------------------------------------------------
+
+
+class PosRecord(Table, tablename="pos_record"):
+    """What a till system knows of a customer. Nothing of it reaches an account but through a link.
+
+    `email_since_at` is since when the address is known to be on the record; a record that was merged into another one
+    stays as an alias of it. `made_here` says that we made it for a member who bought.
+    """
+
+    id = _id()
+    connection = _ref(PosConnection, index=False)
+    external_id = _text()
+    merged_into: ForeignKey[Any] = ForeignKey(
+        "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    given_name = Text(default="")
+    family_name = Text(default="")
+    name_key = Text(default="")
+    email = _text(null=True)
+    email_key = _text(null=True)
+    email_since_at = _at(null=True)
+    former_emails = Array(base_column=Text(), default=list)
+    phone = _text(null=True)
+    phone_key = _text(null=True)
+    card_number = _text(null=True)
+    made_here = Boolean(default=False)
+    removed_at = _at(null=True)
+    source_changed_at = _at(null=True)
+    content_hash = Bytea(default=None)
+    created_at = _at()
+    changed_at = _at()
+
+    pos_record_once = Unique([connection, external_id])
+    pos_record_not_its_own_alias = Check("merged_into <> id")
+    pos_record_email_whole = Check("num_nulls(email, email_key, email_since_at) in (0, 3)")
+    pos_record_phone_whole = Check("(phone is null) = (phone_key is null)")
+
+
+class PosLink(Table, tablename="pos_link"):
+    """That a POS record is a customer's: wished for by staff, in force, or over. One in force for each record."""
+
+    id = _id()
+    record = _ref(PosRecord, index=False)
+    customer = _ref(Customer)
+    state = Text(default="linked")
+    method = _text()
+    evidence = Text(default="")
+    reason = Text(default="")
+    actor_kind = _text()
+    actor_id = UUID(default=None, null=True)
+    created_at = _at()
+    linked_at = _at(null=True)
+    approved_by = _ref(StaffMember, null=True)
+    orders_found = _count(0)
+    orders_counted = _count(0)
+    points = _points(0)
+    ended_at = _at(null=True)
+    ended_reason = _text(null=True)
+
+    pos_link_state_known = Check("state in ('waiting', 'linked', 'ended')")
+    pos_link_method_known = Check(
+        "method in ('email', 'card_and_email', 'phone_and_email', 'staff_match', 'staff_attest', 'pushed', 'import')"
+    )
+    pos_link_in_force_says_when = Check("state <> 'linked' or linked_at is not null")
+    pos_link_over_says_why = Check(
+        "(state = 'ended') = (ended_at is not null) and (ended_at is null) = (ended_reason is null)"
+    )
+
+
+class LinkCheck(Table, tablename="link_check"):
+    """Where a member's search for POS records stands, and when it is looked at again (null: when something changes)."""
+
+    customer = ForeignKey(
+        Customer, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    state = Text(default="checking")
+    asked_at = _at()
+    checked_at = _at(null=True)
+    next_check_at = _at(null=True)
+    tries = _count(0)
+
+    link_check_state_known = Check("state in ('checking', 'unlinked', 'waiting', 'needs_help', 'linked')")
+
+
+class LinkReview(Table, tablename="link_review"):
+    """A match that nobody but a person may decide."""
+
+    id = _id()
+    customer = _ref(Customer)
+    record = _ref(PosRecord)
+    other_customer = _ref(Customer, null=True)
+    reason = _text()
+    state = Text(default="open")
+    created_at = _at()
+    settled_at = _at(null=True)
+    settled_by = _ref(StaffMember, null=True)
+    note = Text(default="")
+
+    link_review_reason_known = Check("reason in ('ambiguous', 'taken', 'merged_in_pos')")
+    link_review_state_known = Check("state in ('open', 'settled')")
+    link_review_settled_says_when = Check("(state = 'settled') = (settled_at is not null)")
+
+
+class PosState(Table, tablename="pos_state"):
+    """How far the exchange with one till system has come, and who is at it."""
+
+    connection = ForeignKey(
+        PosConnection, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    customers_until_at = _at(null=True)
+    orders_until_at = _at(null=True)
+    members_until_at = _at(null=True)
+    lease_holder = UUID(default=None, null=True)
+    lease_until = _at(null=True)
+    last_success_at = _at(null=True)
+    created_at = _at()
+
+
+class PosCycle(Table, tablename="pos_cycle"):
+    """One run of the exchange with a till system, and what it came to."""
+
+    id = _id()
+    connection = _ref(PosConnection, index=False)
+    cause = _text()
+    state = Text(default="running")
+    started_at = _at()
+    finished_at = _at(null=True)
+    error = _text(null=True)
+    figures = JSONB(default="{}")
+
+    pos_cycle_cause_known = Check("cause in ('clock', 'hook', 'staff')")
+    pos_cycle_state_known = Check("state in ('running', 'done', 'failed')")
+    pos_cycle_over_says_when = Check("(state = 'running') = (finished_at is null)")
+
+
+class PosStaged(Table, tablename="pos_staged"):
+    """Something fetched from a till system: waiting to be posted, done (its content is then let go), or set aside."""
+
+    id = _id()
+    connection = _ref(PosConnection, index=False)
+    kind = _text()
+    external_id = _text()
+    changed_at = _at()
+    payload = JSONB(default="{}")
+    content_hash = Bytea(default=None)
+    state = Text(default="new")
+    reason = _text(null=True)
+    detail = Text(default="")
+    staged_at = _at()
+
+    pos_staged_once = Unique([connection, kind, external_id])
+    pos_staged_kind_known = Check("kind in ('customer', 'order')")
+    pos_staged_state_known = Check("state in ('new', 'done', 'quarantined')")
+    pos_staged_quarantined_says_why = Check("(state = 'quarantined') = (reason is not null)")
+
+
+class HookEvent(Table, tablename="hook_event"):
+    """An event that another system told us of, so that it counts once."""
+
+    event_id = Text(primary_key=True, default=None)
+    received_at = _at()
+
+
 # consents -------------------------------------------------------------------------------------------------------------
 
 
@@ -939,6 +1174,57 @@ class ConsentEvent(Table, tablename="consent_event"):
 
     consent_event_channel_known = Check("channel in ('email', 'sms')")
     consent_event_state_known = Check("state in ('opted_in', 'pending', 'opted_out')")
+
+
+# sharing --------------------------------------------------------------------------------------------------------------
+
+
+class SharingOperation(Table, tablename="sharing_operation"):
+    """People who joined a membership, two memberships that became one, or a person who left with a part of the points.
+
+    `other` is the membership that was combined into `membership`, or that a leaver was given. `effects` holds all that is
+    needed to undo it; one that is a part of a `merge` is undone with that.
+    """
+
+    id = _id()
+    kind = _text()
+    membership = _ref(Membership)
+    other = _ref(Membership, null=True)
+    customer = _ref(Customer, null=True)
+    merge = UUID(default=None, null=True)
+    state = Text(default="done")
+    reason = Text(default="")
+    agreed_by = Array(base_column=UUID(), default=list)
+    points = _points(0)
+    effects = JSONB(default="{}")
+    actor_kind = _text()
+    actor_id = UUID(default=None, null=True)
+    at = _at()
+    undo_until = _at()
+    undone_at = _at(null=True)
+    undone_by = UUID(default=None, null=True)
+
+    sharing_operation_kind_known = Check("kind in ('join', 'combine', 'leave')")
+    sharing_operation_state_known = Check("state in ('done', 'undone')")
+    sharing_operation_undone_says_when = Check("(state = 'undone') = (undone_at is not null)")
+    sharing_operation_moves_between_two = Check("(kind = 'join') = (other is null)")
+
+
+class SharingInvitation(Table, tablename="sharing_invitation"):
+    """An owner's wish to share with whoever proves an address; only that person, signed in, can accept it."""
+
+    id = _id()
+    membership = _ref(Membership)
+    invited_by = _ref(Customer)
+    email = _text()
+    email_key = _text(index=True)
+    state = Text(default="open")
+    created_at = _at()
+    expires_at = _at()
+    decided_at = _at(null=True)
+    operation = _ref(SharingOperation, null=True)
+
+    sharing_invitation_state_known = Check("state in ('open', 'accepted', 'declined', 'withdrawn')")
 
 
 # email changes --------------------------------------------------------------------------------------------------------
@@ -1064,6 +1350,7 @@ TABLES: tuple[type[Table], ...] = (
     Order,
     OrderLine,
     Assignment,
+    OrderDifference,
     LedgerEntry,
     Lot,
     Allocation,
@@ -1078,14 +1365,25 @@ TABLES: tuple[type[Table], ...] = (
     Voucher,
     Hold,
     PresenceUse,
+    SmsCode,
     Refund,
     RefundLine,
     Adjustment,
     ImportBatch,
     BalanceRow,
     ExpiryNotice,
+    PosRecord,
+    PosLink,
+    LinkCheck,
+    LinkReview,
+    PosState,
+    PosCycle,
+    PosStaged,
+    HookEvent,
     ConsentWording,
     ConsentEvent,
+    SharingOperation,
+    SharingInvitation,
     EmailChange,
     AudienceContact,
     AudienceState,
