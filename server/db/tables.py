@@ -846,7 +846,7 @@ class Refund(Table, tablename="refund"):
     points_restored = _points(0)
     created_at = _at()
     posted_at = _at(null=True)
-    resolved_by = _ref(StaffMember, null=True, index=False)
+    resolved_by = _ref(StaffMember, null=True)
     resolved_at = _at(null=True)
     resolved_reason = Text(default="")
 
@@ -1194,7 +1194,6 @@ class SharingOperation(Table, tablename="sharing_operation"):
     merge = UUID(default=None, null=True)
     state = Text(default="done")
     reason = Text(default="")
-    agreed_by = Array(base_column=UUID(), default=list)
     points = _points(0)
     effects = JSONB(default="{}")
     actor_kind = _text()
