@@ -1,0 +1,26 @@
+"""Indexes of sharing that Piccolo's tables cannot express."""
+
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+
+from server.db.engine import DB
+
+ID = "0021"
+VERSION = "1.38.0"
+DESCRIPTION = "A membership is combined once at a time; an address is invited once at a time"
+
+# Whether a membership is in a later operation decides what can be undone; a member looks for invitations of an address.
+INDEXES = """
+create unique index sharing_operation_combined_once on sharing_operation (other) where kind = 'combine' and state = 'done';
+create index sharing_operation_newest on sharing_operation (membership, at desc, id desc);
+create unique index sharing_invitation_open_once on sharing_invitation (membership, email_key) where state = 'open';
+"""
+
+
+async def forwards() -> MigrationManager:
+    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
+
+    async def run() -> None:
+        await DB.run_script(INDEXES)
+
+    manager.add_raw(run)
+    return manager
