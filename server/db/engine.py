@@ -94,13 +94,21 @@ class Database(PostgresEngine):
     async def prep_database(self) -> None:
         """Do nothing, for the same reason. Migrations create the extensions."""
 
-    async def open(self, dsn: str, *, size: int = 10, wait_seconds: float = 5.0) -> None:
+    async def open(
+        self,
+        dsn: str,
+        *,
+        size: int = 10,
+        wait_seconds: float = 5.0,
+        connection_class: type[asyncpg.Connection] = asyncpg.Connection,
+    ) -> None:
         """Connect a pool of at most `size` connections.
 
         Args:
             dsn: PostgreSQL address.
             size: Most connections held at once.
             wait_seconds: Longest wait for a free connection before `DatabaseBusy`.
+            connection_class: What the pool is made of; a rehearsal of crashes has one that breaks off.
         """
         self.config = {"dsn": dsn}
         self._slots = asyncio.Semaphore(size)
@@ -111,6 +119,7 @@ class Database(PostgresEngine):
             max_size=size,
             max_inactive_connection_lifetime=0,
             reset=_keep_session_state,
+            connection_class=connection_class,
             server_settings={"application_name": "regulars", "timezone": "UTC"},
         )
 
