@@ -252,8 +252,10 @@ class World:
 
 
 @asynccontextmanager
-async def open_world(database_url: str, data_dir: Path, **overrides: object) -> AsyncIterator[World]:
-    """Start the app on a migrated database with a default programme, and stop it at the end."""
+async def open_world(
+    database_url: str, data_dir: Path, *, is_new: bool = True, **overrides: object
+) -> AsyncIterator[World]:
+    """Start the app on a migrated database, to which a new world adds a default programme, and stop it at the end."""
     clock = ManualClock(START_AT)
     settings = test_settings(database_url, data_dir, **overrides)
     edge = create_app(settings, clock=clock)
@@ -262,7 +264,8 @@ async def open_world(database_url: str, data_dir: Path, **overrides: object) -> 
         transport = httpx.ASGITransport(app=edge, client=("198.51.100.7", 40000))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
             world = World(settings, clock, edge, client)
-            await _add_programme(world.ctx)
+            if is_new:
+                await _add_programme(world.ctx)
             yield world
 
 
