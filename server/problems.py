@@ -65,6 +65,8 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.PRESENCE_WRONG: (403, "These digits are wrong, too old or used. Ask for the ones shown now."),
     Code.REWARD_UNAVAILABLE: (409, "This reward cannot be had just now."),
     Code.REWARD_CODE_TAKEN: (409, "Another reward has this code."),
+    Code.PROGRAMME_CODE_TAKEN: (409, "Another programme has this code."),
+    Code.PROGRAMME_DEFAULT: (409, "Members join this programme when they sign up, so it stays open."),
     Code.VOUCHER_UNKNOWN: (400, "We do not know this voucher. Check the code."),
     Code.VOUCHER_USED: (409, "This voucher cannot be used."),
     Code.ORDER_CONFLICT: (409, "This order was sent before with other content."),

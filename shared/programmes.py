@@ -4,14 +4,20 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from shared import limits
-from shared.base import CardNumber, Hash, Reason, Request, View
+from shared.base import CardNumber, Hash, Name, Reason, Request, View
 
 Percent = Annotated[int, Meta(ge=0, le=10_000)]
 PointsUpTo = Annotated[int, Meta(ge=0, le=1_000_000)]
 MoneyUpTo = Annotated[int, Meta(ge=0, le=limits.MONEY_MINOR_MAX)]
+MonthPoints = Annotated[int, Meta(ge=0, le=10_000_000)]
+Days = Annotated[int, Meta(ge=0, le=3_650)]
+Unit = Annotated[str, Meta(min_length=1, max_length=20)]
+Zone = Annotated[str, Meta(min_length=1, max_length=60)]
+Currency = Annotated[str, Meta(pattern="^[A-Z]{3}$")]
+Version = Annotated[int, Meta(ge=1, le=limits.VERSION_MAX)]
 Cap = Annotated[int, Meta(ge=0, le=limits.ORDER_POINTS_MAX)]
 Label = Annotated[str, Meta(max_length=limits.NAME_LENGTH_MAX)]
 Code = Annotated[str, Meta(min_length=1, max_length=40)]
@@ -29,7 +35,7 @@ class CategoryRule(Request, frozen=True, kw_only=True):
 
 
 class SkuRule(Request, frozen=True, kw_only=True):
-    """The same for one article; it goes before the rule of the article's category."""
+    """The same for one article."""
 
     sku: Annotated[str, Meta(min_length=1, max_length=200)]
     percent: Percent = 100
@@ -94,10 +100,20 @@ class BonusRules(Request, frozen=True, kw_only=True):
 
 
 class Expiry(Request, frozen=True, kw_only=True):
-    """When points lapse: never, or `days` after they were earned, at the end of that local day."""
+    """When points lapse, always at the end of a local day.
 
-    kind: Literal["never", "days"] = "never"
+    `days` after they were earned; at the end of the month `months` after that of earning (0: the same), or of the year
+    `years` after; on the next `month` and `day` of the calendar and `years` more (29 February is the last of February
+    in other years); after `inactivity`, `days` after the member last earned by a sale or redeemed; or never. Points keep
+    the policy under which they were earned; those under inactivity go on moving with what the member does.
+    """
+
+    kind: Literal["never", "days", "month_end", "year_end", "fixed_day", "inactivity"] = "never"
     days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    months: Annotated[int, Meta(ge=0, le=240)] = 0
+    years: Annotated[int, Meta(ge=0, le=20)] = 0
+    month: Annotated[int, Meta(ge=1, le=12)] | None = None
+    day: Annotated[int, Meta(ge=1, le=31)] | None = None
 
 
 class EarningRules(Request, frozen=True, kw_only=True):
@@ -106,6 +122,9 @@ class EarningRules(Request, frozen=True, kw_only=True):
     `points` are earned for every `per_minor` of the basis, which is the lines' money without tax (`net`) or with it
     (`gross`), and `visit_points` for the sale as such. Tiers multiply both, promotions come on top, caps cut what is
     left. The sum of the sale is rounded once; the shares of its lines are whole and add up to it exactly.
+
+    Where an article and its category both have a rule, `overlap` decides: the article's alone (`article`), the one that
+    gives more (`best`), or both added up (`sum`); under the last two, an exclusion by either excludes.
     """
 
     points: PointsUpTo
@@ -117,6 +136,7 @@ class EarningRules(Request, frozen=True, kw_only=True):
     visit_minimum_minor: MoneyUpTo = 0
     categories: Annotated[tuple[CategoryRule, ...], Meta(max_length=200)] = ()
     skus: Annotated[tuple[SkuRule, ...], Meta(max_length=200)] = ()
+    overlap: Literal["article", "best", "sum"] = "article"
     promotions: Annotated[tuple[Promotion, ...], Meta(max_length=50)] = ()
     order_points_max: Cap | None = None
     day_points_max: Cap | None = None
@@ -136,7 +156,7 @@ class RulesProposal(Request, frozen=True, kw_only=True):
     """
 
     rules: EarningRules | None = None
-    from_version: Annotated[int, Meta(ge=1, le=limits.VERSION_MAX)] | None = None
+    from_version: Version | None = None
     valid_from: datetime | None = None
     since: datetime
     until: datetime | None = None
@@ -146,10 +166,129 @@ class RulesPublication(Request, frozen=True, kw_only=True):
     """New rules, or those of an old version again, to be put in force as they were previewed."""
 
     rules: EarningRules | None = None
-    from_version: Annotated[int, Meta(ge=1, le=limits.VERSION_MAX)] | None = None
+    from_version: Version | None = None
     valid_from: datetime | None = None
     reason: Reason
     preview_hash: Hash | None = None
+
+
+class AdjustmentLimits(Request, frozen=True, kw_only=True):
+    """Absolute points that one person may give or take without a second one.
+
+    At a time, in 24 hours and in 30 days, for one member in each of these whoever acts, and in one store by people of
+    the same role.
+    """
+
+    each: PointsUpTo
+    day: PointsUpTo
+    month: MonthPoints
+    member_day: PointsUpTo
+    member_month: MonthPoints
+    store_day: MonthPoints
+
+
+class RoleLimits(Request, frozen=True, kw_only=True):
+    """The limits of those who may adjust."""
+
+    cashier: AdjustmentLimits = AdjustmentLimits(
+        each=limits.ADJUST_CASHIER_EACH,
+        day=limits.ADJUST_CASHIER_DAY,
+        month=limits.ADJUST_CASHIER_MONTH,
+        member_day=limits.ADJUST_CASHIER_MEMBER_DAY,
+        member_month=limits.ADJUST_CASHIER_MEMBER_MONTH,
+        store_day=limits.ADJUST_CASHIER_STORE_DAY,
+    )
+    manager: AdjustmentLimits = AdjustmentLimits(
+        each=limits.ADJUST_MANAGER_EACH,
+        day=limits.ADJUST_MANAGER_DAY,
+        month=limits.ADJUST_MANAGER_MONTH,
+        member_day=limits.ADJUST_MANAGER_MEMBER_DAY,
+        member_month=limits.ADJUST_MANAGER_MEMBER_MONTH,
+        store_day=limits.ADJUST_MANAGER_STORE_DAY,
+    )
+
+
+class ProgrammeSettings(Request, frozen=True, kw_only=True):
+    """What a programme decides beside its rules. Nothing here moves points that were earned or spent before.
+
+    Args:
+        grace_days: So many days before joining, sales count too; never before the launch.
+        clawback_policy: What becomes of points that are to be taken back and were spent: owed, written off, or, where
+            staff move an order, refused.
+        late_attach_days: How old a sale may be that cashiers give to a customer, and managers.
+        reassign_days: And one that they move from one customer to another, or to nobody.
+        claw_visit_points: Take visit points back when returns leave less than the visit's minimum; else they are kept
+            until everything has come back.
+        max_sharers: Other people in a membership.
+        redeem_policy: Who of a shared membership may spend.
+    """
+
+    grace_days: Days = 0
+    clawback_policy: Literal["allow_negative", "available_only", "refuse"] = "allow_negative"
+    late_attach_days: Days = 14
+    manager_late_attach_days: Days = limits.MANAGER_ASSIGN_DAYS
+    reassign_days: Days = 30
+    manager_reassign_days: Days = limits.MANAGER_ASSIGN_DAYS
+    claw_visit_points: bool = True
+    max_sharers: Annotated[int, Meta(ge=0, le=100)] = 6
+    redeem_policy: Literal["anyone", "owner"] = "anyone"
+    adjustment_limits: RoleLimits = RoleLimits()
+
+
+class NewProgramme(Request, frozen=True, kw_only=True):
+    """A further programme: its own points, rules and members. It earns from `launch_at`, the time of making it if absent."""
+
+    code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
+    name: Name
+    unit_one: Unit = "point"
+    unit_many: Unit = "points"
+    zone: Zone
+    currency: Currency
+    launch_at: datetime | None = None
+    rules: EarningRules
+    settings: ProgrammeSettings = ProgrammeSettings()
+
+
+class ProgrammeChange(Request, frozen=True, kw_only=True):
+    """Fields to change; absent ones stay, `settings` are given whole. Zone, currency and launch stay once it has members."""
+
+    version: Version
+    reason: Reason
+    name: Name | UnsetType = UNSET
+    unit_one: Unit | UnsetType = UNSET
+    unit_many: Unit | UnsetType = UNSET
+    zone: Zone | UnsetType = UNSET
+    currency: Currency | UnsetType = UNSET
+    launch_at: datetime | UnsetType = UNSET
+    settings: ProgrammeSettings | UnsetType = UNSET
+
+
+class ProgrammeClosing(Request, frozen=True, kw_only=True):
+    """Close a programme as previewed: nobody joins and nothing earns; points stay to be spent until they lapse."""
+
+    reason: Reason
+    preview_hash: Hash
+
+
+class ProgrammeOpening(Request, frozen=True, kw_only=True):
+    """Open a closed programme again."""
+
+    version: Version
+    reason: Reason
+
+
+class ProgrammeStanding(View, frozen=True, kw_only=True):
+    """What a closing would leave: members and what they have, and with it the programme as it is."""
+
+    members: int
+    points: int
+    pending_points: int
+    vouchers: int
+    open_holds: int
+    last_lapses_at: datetime | None
+    has_points_for_ever: bool
+    warnings: tuple[str, ...]
+    preview_hash: str
 
 
 class RulesEffect(View, frozen=True, kw_only=True):
@@ -233,3 +372,17 @@ class ProgrammeJoined(View, frozen=True, kw_only=True):
 
     membership_id: UUID
     card_number: str
+
+
+class TierView(View, frozen=True, kw_only=True):
+    """A membership's tier ("" is none) and until when it is kept.
+
+    `points` qualify since `since`, which is None where the programme has no tiers; the next tier takes `next_points`.
+    """
+
+    tier: str
+    until: datetime | None
+    points: int
+    since: datetime | None
+    next_tier: str | None
+    next_points: int | None

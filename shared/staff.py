@@ -24,6 +24,7 @@ from shared.base import (
 )
 from shared.enums import EmailChangeMode, Permission, Role
 from shared.members import Balance, Consents, MembershipView
+from shared.programmes import ProgrammeSettings
 
 
 class StaffSignIn(Request, frozen=True, kw_only=True):
@@ -303,7 +304,7 @@ class Undo(Request, frozen=True, kw_only=True):
 
 
 class ProgrammeView(View, frozen=True, kw_only=True):
-    """A programme and the rules in force."""
+    """A programme, its settings and the rules in force; `version` goes up with every change of either."""
 
     id: UUID | None = None
     code: str
@@ -314,6 +315,11 @@ class ProgrammeView(View, frozen=True, kw_only=True):
     status: str
     rule_version: int
     rules: dict[str, object]
+    unit_one: str = "point"
+    unit_many: str = "points"
+    is_default: bool = False
+    version: int = 1
+    settings: ProgrammeSettings = ProgrammeSettings()
 
 
 class ProgrammeList(View, frozen=True, kw_only=True):

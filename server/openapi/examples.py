@@ -164,4 +164,16 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "reason": "Spring promotion, agreed with the owner",
         "preview_hash": _PREVIEW_HASH,
     },
+    programmes.NewProgramme: {
+        "code": "club",
+        "name": "Running Club",
+        "zone": "Europe/London",
+        "currency": "GBP",
+        "launch_at": "2026-03-01T00:00:00+00:00",
+        "rules": _RULES | {"expiry": {"kind": "inactivity", "days": 180}},
+        "settings": {"late_attach_days": 7, "max_sharers": 3},
+    },
+    programmes.ProgrammeChange: {"version": 2, "reason": "A clearer name", "name": "Rewards of the house"},
+    programmes.ProgrammeClosing: {"reason": "The club has ended", "preview_hash": _PREVIEW_HASH},
+    programmes.ProgrammeOpening: {"version": 3, "reason": "The club goes on"},
 }

@@ -43,6 +43,10 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "join_programme": (*_CLOSED, Code.SELF_DEALING, Code.ALREADY_MEMBER, Code.CARD_UNKNOWN, Code.CARD_TAKEN),
     "publish_rules": (Code.PREVIEW_STALE,),
     "find_orders": (Code.STORE_UNKNOWN,),
+    "create_programme": (Code.PROGRAMME_CODE_TAKEN,),
+    "change_programme": (Code.VERSION_CONFLICT,),
+    "close_programme": (Code.PROGRAMME_DEFAULT, Code.PREVIEW_STALE),
+    "open_programme": (Code.VERSION_CONFLICT,),
     "preview_assignment": (Code.SELF_DEALING,),
     "assign_order": (
         *_CLOSED,

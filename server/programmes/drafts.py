@@ -1,13 +1,24 @@
 """What rules must look like before they can be put in force: pure functions."""
 
+from calendar import monthrange
 from collections.abc import Collection, Iterable, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 
 from shared.problems import FieldProblem
-from shared.programmes import CategoryRule, EarningRules, Promotion, SkuRule
+from shared.programmes import CategoryRule, EarningRules, ProgrammeSettings, Promotion, SkuRule
 
+_LEAP_YEAR = 2024
+_EXPIRY_FIELDS: dict[str, tuple[str, ...]] = {
+    "never": (),
+    "days": ("days",),
+    "month_end": ("months",),
+    "year_end": ("years",),
+    "fixed_day": ("month", "day", "years"),
+    "inactivity": ("days",),
+}
 _TWICE = "This is given twice."
 _YEAR_MIN = 2000
+FIRST_RULES_FROM = datetime(_YEAR_MIN, 1, 1, tzinfo=UTC)
 _YEAR_MAX = 2200
 
 
@@ -27,6 +38,22 @@ def list_problems(rules: EarningRules, *, store_codes: Collection[str]) -> list[
         ),
         *_expiry_problems(rules),
     ]
+
+
+def list_setting_problems(settings: ProgrammeSettings) -> list[FieldProblem]:
+    """Return what contradicts itself in the settings of a programme."""
+    problems = []
+    for name in ("late_attach_days", "reassign_days"):
+        if getattr(settings, f"manager_{name}") < getattr(settings, name):
+            detail = "Managers may do at least what cashiers may."
+            problems.append(FieldProblem(field=f"settings.manager_{name}", detail=detail))
+    for role in ("cashier", "manager"):
+        allowed = getattr(settings.adjustment_limits, role)
+        for wide, narrow in (("month", "day"), ("member_month", "member_day")):
+            if getattr(allowed, wide) < getattr(allowed, narrow):
+                detail = "30 days allow at least what 24 hours do."
+                problems.append(FieldProblem(field=f"settings.adjustment_limits.{role}.{wide}", detail=detail))
+    return problems
 
 
 def list_warnings(rules: EarningRules) -> list[str]:
@@ -103,5 +130,19 @@ def _promotion_problems(
 
 
 def _expiry_problems(rules: EarningRules) -> Iterator[FieldProblem]:
-    if rules.expiry.kind == "never" and rules.expiry.days:
-        yield FieldProblem(field="rules.expiry.days", detail="Points that never lapse have no days.")
+    expiry = rules.expiry
+    uses = _EXPIRY_FIELDS[expiry.kind]
+    for name in ("days", "months", "years", "month", "day"):
+        if getattr(expiry, name) and name not in uses:
+            detail = f"Expiry of this kind has no {name}."
+            if expiry.kind == "never":
+                detail = "Points that never lapse have none."
+            yield FieldProblem(field=f"rules.expiry.{name}", detail=detail)
+    if expiry.kind == "inactivity" and not expiry.days:
+        yield FieldProblem(field="rules.expiry.days", detail="Say after how many days without a purchase.")
+    if expiry.kind == "fixed_day":
+        if not expiry.month or not expiry.day:
+            missing = "day" if expiry.month else "month"
+            yield FieldProblem(field=f"rules.expiry.{missing}", detail="Give the month and the day.")
+        elif expiry.day > monthrange(_LEAP_YEAR, expiry.month)[1]:
+            yield FieldProblem(field="rules.expiry.day", detail="The month has no such day.")

@@ -126,16 +126,21 @@ def plan_earning(
 
 
 class _Sums:
-    """The exact points of each line while the rules act on them one after the other, and the words that say so."""
+    """The exact points of each line while the rules act on them one after the other, and the words that say so.
 
-    __slots__ = ("amounts", "bases", "earns", "excluded", "lines", "words")
+    They are counted in parts of a point, `parts` to one, so that money by plain rules stays in whole numbers: fractions
+    cost ten times as much.
+    """
+
+    __slots__ = ("amounts", "bases", "earns", "excluded", "lines", "parts", "words")
 
     def __init__(
         self, lines: Sequence[EarningLine], bases: Sequence[int | Fraction], rules: EarningRules, currency: str
     ) -> None:
         self.lines = lines
         self.bases = bases
-        self.amounts: list[Fraction] = []
+        self.parts = rules.per_minor * HUNDRED_PERCENT
+        self.amounts: list[int | Fraction] = []
         self.words: list[str] = []
         self.excluded: list[SkippedReason | None] = []
         # Lines that the points of a visit or a promotion can be spread over: paid for, and not excluded.
@@ -150,8 +155,8 @@ class _Sums:
             self.earns.append(basis > 0 and excluded is None)
 
     @property
-    def points(self) -> Fraction:
-        return sum(self.amounts, Fraction(0))
+    def whole(self) -> int | Fraction:
+        return sum(self.amounts)
 
     def add_visit(self, rules: EarningRules) -> None:
         chosen = [place for place, earns in enumerate(self.earns) if earns]
@@ -162,7 +167,7 @@ class _Sums:
     def multiply_by_tier(self, rules: EarningRules, tier: str) -> None:
         percent = next((level.percent for level in rules.tiers.levels if level.name == tier), HUNDRED_PERCENT)
         if percent != HUNDRED_PERCENT:
-            self.amounts = [amount * percent / HUNDRED_PERCENT for amount in self.amounts]
+            self.amounts = [Fraction(amount * percent, HUNDRED_PERCENT) for amount in self.amounts]
             self._say(range(len(self.lines)), f"{percent} % for {tier}")
 
     def add_promotions(self, rules: EarningRules, occasion: Occasion) -> list[PromotionPoints]:
@@ -172,24 +177,24 @@ class _Sums:
             assert local is not None
             if not _is_on(promotion, occasion, local):
                 continue
-            before = self.points
+            before = self.whole
             if not self._add_promotion(promotion, occasion.promotion_points.get(promotion.code, 0)):
                 continue
-            points = _round_total(self.points, rules) - _round_total(before, rules)
+            points = _round_total(self.whole, rules) - _round_total(before, rules)
             given.append(PromotionPoints(promotion.code, points))
             if promotion.stop:
                 break
         return given
 
     def close(self, rules: EarningRules, promotions: list[PromotionPoints], *, day_points: int) -> EarningPlan:
-        exact = self.points
+        exact = self.whole
         total = _round_total(exact, rules)
         capped = self._cap(total, rules, day_points)
         if capped < total:
             promotions = _cut(promotions, total - capped)
             # In proportion, so that the cap takes from every line alike.
-            self.amounts = [amount * capped / exact for amount in self.amounts]
-        shares = spread(capped, self.amounts) if capped else [0] * len(self.lines)
+            self.amounts = [Fraction(amount * capped * self.parts, exact) for amount in self.amounts]
+        shares = spread(capped, self.amounts, self.parts) if capped else [0] * len(self.lines)
         return EarningPlan(
             points=capped,
             lines=tuple(LineShare(share, words) for share, words in zip(shares, self.words, strict=True)),
@@ -201,7 +206,7 @@ class _Sums:
         """Spread points over lines in proportion to their money."""
         whole = sum(self.bases[place] for place in chosen)
         for place in chosen:
-            self.amounts[place] += Fraction(points) * self.bases[place] / whole
+            self.amounts[place] += Fraction(points * self.parts * self.bases[place], whole)
 
     def _add_promotion(self, promotion: Promotion, given_before: int) -> bool:
         wanted = {category.casefold() for category in promotion.categories}
@@ -226,9 +231,10 @@ class _Sums:
         return True
 
     def _multiply(self, percent: int, chosen: Sequence[int], cap: int | None) -> None:
-        extra = {place: self.amounts[place] * (percent - HUNDRED_PERCENT) / HUNDRED_PERCENT for place in chosen}
-        whole = sum(extra.values(), Fraction(0))
-        part = Fraction(cap) / whole if cap is not None and whole > cap else 1
+        extra = {place: Fraction(self.amounts[place] * (percent - HUNDRED_PERCENT), HUNDRED_PERCENT) for place in chosen}
+        whole = sum(extra.values())
+        most = None if cap is None else cap * self.parts
+        part = Fraction(most, whole) if most is not None and whole > most else 1
         for place in chosen:
             self.amounts[place] += extra[place] * part
 
@@ -256,11 +262,17 @@ class _Sums:
         return SkippedReason.EXCLUDED_ITEMS if is_excluded else SkippedReason.BELOW_MINIMUM
 
 
-def spread(total: int, exact: Sequence[Fraction]) -> list[int]:
-    """Return whole shares that add up to `total`, each as near to its exact value as can be (largest remainder)."""
-    shares = [value.numerator // value.denominator for value in exact]
+def spread(total: int, exact: Sequence[int | Fraction], parts: int = 1) -> list[int]:
+    """Return whole shares that add up to `total`, each as near to its exact value as can be (largest remainder).
+
+    Args:
+        exact: The exact values, in parts of which `parts` make one.
+    """
+    shares = [value // parts for value in exact]
     missing = total - sum(shares)
-    by_remainder = sorted(range(len(exact)), key=lambda i: (shares[i] - exact[i], i))
+    if not missing:
+        return shares
+    by_remainder = sorted(range(len(exact)), key=lambda i: (shares[i] * parts - exact[i], i))
     step = 1 if missing > 0 else -1
     for i in range(abs(missing)):
         # Rounding half up can ask for one more than there are remainders, hence the turn-around.
@@ -344,15 +356,14 @@ def _is_point_paid(line: EarningLine) -> bool:
 
 def _amount_of(
     line: EarningLine, basis: int | Fraction, rules: EarningRules, rule: CategoryRule | SkuRule | None
-) -> Fraction:
+) -> int | Fraction:
+    """Return what a line earns by money, category or article, in parts of a point as `_Sums` counts them."""
     if rule is not None and rule.points is not None:
         # A piece that comes back within the sale takes its points along; one that was given away brings none.
         pieces = abs(Fraction(line.quantity))
-        return rule.points * pieces * ((basis > 0) - (basis < 0))
+        return rule.points * pieces * ((basis > 0) - (basis < 0)) * rules.per_minor * HUNDRED_PERCENT
     percent = HUNDRED_PERCENT if rule is None else rule.percent
-    if isinstance(basis, int):
-        return Fraction(basis * rules.points * percent, rules.per_minor * HUNDRED_PERCENT)
-    return basis * rules.points * percent / (rules.per_minor * HUNDRED_PERCENT)
+    return basis * rules.points * percent
 
 
 def _is_on(promotion: Promotion, occasion: Occasion, local: datetime) -> bool:
@@ -376,10 +387,11 @@ def _cut(promotions: list[PromotionPoints], excess: int) -> list[PromotionPoints
     return left[::-1]
 
 
-def _round_total(value: Fraction, rules: EarningRules) -> int:
-    half = Fraction(1, 2) if rules.rounding == "half_up" else 0
-    shifted = value + half
-    return max(0, shifted.numerator // shifted.denominator)
+def _round_total(exact: int | Fraction, rules: EarningRules) -> int:
+    """Return whole points of an exact sum in parts of a point."""
+    parts = rules.per_minor * HUNDRED_PERCENT
+    half = parts if rules.rounding == "half_up" else 0
+    return max(0, (2 * exact + half) // (2 * parts))
 
 
 def _points_words(points: int) -> str:

@@ -8,7 +8,8 @@ import msgspec
 from server.db.engine import DB, Row
 from server.errors import NotFound, RegularsError
 from server.programmes import store
-from shared.programmes import EarningRules
+from shared.enums import Role
+from shared.programmes import AdjustmentLimits, EarningRules, ProgrammeSettings
 from shared.staff import ProgrammeList, ProgrammeView
 
 
@@ -38,6 +39,8 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     launch_at: datetime
     status: str
     version: int
+    is_default: bool
+    settings: ProgrammeSettings
     rule_versions: tuple[RuleVersion, ...]
 
     def rules_at(self, at: datetime) -> RuleVersion | None:
@@ -92,26 +95,39 @@ async def get_default_programme(*, fresh: bool = False) -> Programme:
     return cached
 
 
+def adjustment_limits(programme: Programme, role: Role) -> AdjustmentLimits | None:
+    """Return what one person of a role may adjust alone in a programme; None for a role that may not adjust."""
+    by_role = programme.settings.adjustment_limits
+    return {Role.CASHIER: by_role.cashier, Role.MANAGER: by_role.manager}.get(role)
+
+
 async def list_views(now: datetime) -> ProgrammeList:
     """Return all programmes with the rules in force."""
-    views = []
-    for row in await store.list_programmes():
-        programme = await _load(row)
-        current = programme.rules_at(now)
-        views.append(
-            ProgrammeView(
-                id=programme.id,
-                code=programme.code,
-                name=programme.name,
-                zone=programme.zone,
-                currency=programme.currency,
-                launch_at=programme.launch_at,
-                status=programme.status,
-                rule_version=current.version if current else 0,
-                rules=msgspec.to_builtins(current.rules) if current else {},
-            )
-        )
-    return ProgrammeList(items=tuple(views))
+    return ProgrammeList(items=tuple([view_of(await _load(row), now) for row in await store.list_programmes()]))
+
+
+def view_of(programme: Programme, now: datetime) -> ProgrammeView:
+    """Return a programme as staff see it."""
+    current = programme.rules_at(now)
+    names = (
+        "id",
+        "code",
+        "name",
+        "unit_one",
+        "unit_many",
+        "zone",
+        "currency",
+        "launch_at",
+        "status",
+        "version",
+        "is_default",
+        "settings",
+    )
+    return ProgrammeView(
+        **{name: getattr(programme, name) for name in names},
+        rule_version=current.version if current else 0,
+        rules=msgspec.to_builtins(current.rules) if current else {},
+    )
 
 
 async def _load(row: Row) -> Programme:
@@ -124,5 +140,17 @@ async def _load(row: Row) -> Programme:
         )
         for version in await store.list_versions(row["id"])
     )
-    names = ("id", "code", "name", "unit_one", "unit_many", "zone", "currency", "launch_at", "status", "version")
-    return Programme(**{name: row[name] for name in names}, rule_versions=versions)
+    names = (
+        "id",
+        "code",
+        "name",
+        "unit_one",
+        "unit_many",
+        "zone",
+        "currency",
+        "launch_at",
+        "status",
+        "version",
+        "is_default",
+    )
+    return Programme(**{name: row[name] for name in names}, settings=store.settings_of(row), rule_versions=versions)

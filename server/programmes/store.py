@@ -14,7 +14,7 @@ from server.db.ids import new_id
 from server.programmes.rules import EarningLine
 from server.programmes.trial import PastOrder
 from shared.enums import SkippedReason
-from shared.programmes import EarningRules
+from shared.programmes import EarningRules, ProgrammeSettings, RoleLimits
 
 DECIDED_BY_RULES = (
     SkippedReason.EXCLUDED_ITEMS,
@@ -59,8 +59,38 @@ select max(value_minor::numeric / points_cost) from reward
 where programme = $1 and status = 'active' and value_minor > 0 and points_cost > 0
 """
 _INSERT = """
-insert into programme (id, code, name, unit_one, unit_many, zone, currency, launch_at, is_default, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+insert into programme (id, code, name, unit_one, unit_many, zone, currency, launch_at, is_default, created_at,
+                       grace_days, clawback_policy, late_attach_days, manager_late_attach_days, reassign_days,
+                       manager_reassign_days, claw_visit_points, max_sharers, redeem_policy, adjustment_limits)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+"""
+_CHANGE = """
+update programme
+set name = $3, unit_one = $4, unit_many = $5, zone = $6, currency = $7, launch_at = $8, grace_days = $9,
+    clawback_policy = $10, late_attach_days = $11, manager_late_attach_days = $12, reassign_days = $13,
+    manager_reassign_days = $14, claw_visit_points = $15, max_sharers = $16, redeem_policy = $17,
+    adjustment_limits = $18, version = version + 1
+where id = $1 and version = $2
+returning id
+"""
+_SET_STATUS = "update programme set status = $3, version = version + 1 where id = $1 and version = $2 returning id"
+_HAS_MEMBERS = "select 1 from membership where programme = $1 limit 1"
+_STANDING = """
+with mine as (
+    select id from membership where programme = $1 and status = 'active'
+), lots as (
+    select coalesce(sum(l.remaining) filter (where l.available_at <= $2), 0)::bigint as points,
+           coalesce(sum(l.remaining) filter (where l.available_at > $2), 0)::bigint as pending,
+           max(l.expires_at) as last_lapses_at, coalesce(bool_or(l.expires_at is null), false) as has_points_for_ever
+    from lot l join mine on mine.id = l.membership
+    where l.remaining > 0 and (l.expires_at is null or l.expires_at > $2)
+)
+select (select count(*)::int from mine) as members, lots.*,
+       (select count(*)::int from voucher v join mine on mine.id = v.membership
+        where v.status in ('issued', 'held') and (v.expires_at is null or v.expires_at > $2)) as vouchers,
+       (select count(*)::int from hold h join mine on mine.id = h.membership
+        where h.state = 'open' and h.expires_at > $2) as open_holds
+from lots
 """
 # The row lock of the programme gives versions one after the other; whoever cached the old rules sees the new number.
 _INSERT_VERSION = """
@@ -166,13 +196,70 @@ async def insert_programme(
     unit_one: str = "point",
     unit_many: str = "points",
     is_default: bool = True,
+    settings: ProgrammeSettings | None = None,
 ) -> UUID:
     """Add a programme and return its id; it earns nothing before it has rules."""
     programme_id = new_id()
     await DB.fetch(
-        _INSERT, programme_id, code, name, unit_one, unit_many, zone, currency, launch_at, is_default, ctx.now
+        _INSERT,
+        programme_id,
+        code,
+        name,
+        unit_one,
+        unit_many,
+        zone,
+        currency,
+        launch_at,
+        is_default,
+        ctx.now,
+        *_setting_values(settings or ProgrammeSettings()),
     )
     return programme_id
+
+
+async def change_programme(
+    programme_id: UUID,
+    version: int,
+    *,
+    name: str,
+    unit_one: str,
+    unit_many: str,
+    zone: str,
+    currency: str,
+    launch_at: datetime,
+    settings: ProgrammeSettings,
+) -> bool:
+    """Write what a programme is and decides; False if it is of another version by now."""
+    values = (name, unit_one, unit_many, zone, currency, launch_at, *_setting_values(settings))
+    return await DB.fetch_row(_CHANGE, programme_id, version, *values) is not None
+
+
+async def set_status(programme_id: UUID, version: int, status: str) -> bool:
+    """Open or close a programme; False if it is of another version by now."""
+    return await DB.fetch_row(_SET_STATUS, programme_id, version, status) is not None
+
+
+async def has_members(programme_id: UUID) -> bool:
+    """Return whether anybody has ever joined a programme."""
+    return await DB.fetch_row(_HAS_MEMBERS, programme_id) is not None
+
+
+async def get_standing(programme_id: UUID, now: datetime) -> Row:
+    """Return what the members of a programme have."""
+    (row,) = await DB.fetch(_STANDING, programme_id, now)
+    return row
+
+
+def settings_of(row: Row) -> ProgrammeSettings:
+    """Return the settings in a programme's row."""
+    plain = {name: row[name] for name in ProgrammeSettings.__struct_fields__ if name != "adjustment_limits"}
+    return ProgrammeSettings(**plain, adjustment_limits=msgspec.json.decode(row["adjustment_limits"], type=RoleLimits))
+
+
+def _setting_values(settings: ProgrammeSettings) -> tuple[object, ...]:
+    """Return settings in the order of the columns, which is that of the struct."""
+    plain = [getattr(settings, name) for name in ProgrammeSettings.__struct_fields__ if name != "adjustment_limits"]
+    return (*plain, msgspec.json.encode(settings.adjustment_limits, order="deterministic").decode())
 
 
 async def insert_rules(ctx: Context, programme_id: UUID, rules: EarningRules, *, valid_from: datetime) -> UUID:
