@@ -231,7 +231,9 @@ class _Sums:
         return True
 
     def _multiply(self, percent: int, chosen: Sequence[int], cap: int | None) -> None:
-        extra = {place: Fraction(self.amounts[place] * (percent - HUNDRED_PERCENT), HUNDRED_PERCENT) for place in chosen}
+        extra = {
+            place: Fraction(self.amounts[place] * (percent - HUNDRED_PERCENT), HUNDRED_PERCENT) for place in chosen
+        }
         whole = sum(extra.values())
         most = None if cap is None else cap * self.parts
         part = Fraction(most, whole) if most is not None and whole > most else 1
