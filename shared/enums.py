@@ -36,8 +36,14 @@ class Permission(StrEnum):
     REWARD_MANAGE = "reward.manage"
     POINTS_REDEEM = "points.redeem"
     REFUND_READ = "refund.read"
+    LINK_MAKE = "link.make"
+    LINK_ATTEST = "link.attest"
+    LINK_REVIEW = "link.review"
+    CYCLE_READ = "cycle.read"
+    CYCLE_RUN = "cycle.run"
     ORDER_ASSIGN = "order.assign"
     ORDER_ASSIGN_LATE = "order.assign_late"
+    ORDER_RECORD = "order.record"
 
 
 class Scope(StrEnum):

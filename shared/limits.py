@@ -35,8 +35,30 @@ MONEY_MINOR_MAX = 1_000_000_000  # Ten million in a currency with cents: above a
 ORDER_POINTS_MAX = 10_000_000
 MANAGER_ASSIGN_DAYS = 90  # Within which a manager may still give an order to somebody.
 LATE_POINTS_MAX = 500  # Of an order that a cashier may give to somebody after the sale; more is for a manager.
+RECORD_DAY_POINTS_MAX = 2_000  # Of sales that a cashier may write down by hand in 24 hours: four large ones.
 ORDER_COMPLETED_FROM = datetime(2000, 1, 1, tzinfo=UTC)  # Older sales are typing errors, and years near 1 have no UTC.
 ORDER_AHEAD_MAX = timedelta(minutes=10)  # Till clocks run ahead a little; a sale cannot be from tomorrow.
+
+# POS records ----------------------------------------------------------------------------------------------------------
+POS_RECORD_BATCH_MAX = 500
+POS_ALIASES_MAX = 50  # Records merged into one; tills show a handful.
+POS_FORMER_EMAILS_MAX = 10
+LINK_ADDRESS_AGE_MIN = timedelta(hours=24)  # An address must be on a record this long before it links by itself.
+LINK_ADDRESS_FRESH = timedelta(days=30)  # A link by an address younger than this is told to older addresses.
+LINK_HOLD = timedelta(hours=72)  # For which such a link keeps points from being spent.
+LINK_POINTS_ALONE_MAX = 5_000  # What one person may link; more is for two.
+LINK_ORDERS_MAX = 5_000  # Of one record, posted by one link: twenty years of a purchase on every working day.
+LINK_CHECKED_OFTEN = timedelta(days=30)  # After which a member without a record is looked up monthly.
+LINK_CHECK_MONTHLY = timedelta(days=30)
+LINK_RETRY_FIRST = timedelta(minutes=1)
+LINK_RETRY_MAX = timedelta(hours=6)
+CYCLE_EVERY = timedelta(hours=1)
+CYCLE_OVERLAP = timedelta(hours=48)  # Tills send late what they took while offline.
+CYCLE_LATE = timedelta(hours=24)
+CYCLE_LEASE = timedelta(minutes=10)
+CYCLE_PAGES_MAX = 1_000  # Of one run; the next one goes on where this one stopped.
+POS_CALL_SECONDS = 10.0
+POS_SEARCH_SECONDS = 2.0  # Staff wait for this.
 
 # Sessions -------------------------------------------------------------------------------------------------------------
 ACCESS_TOKEN_LIFE = timedelta(minutes=15)
@@ -95,6 +117,8 @@ EXPIRY_NOTICE_SPAN = timedelta(days=7)  # One mail tells of a whole week, as who
 QUIET_FROM_HOUR = 20  # Local hours between which no notice leaves: a telephone may lie beside a bed.
 QUIET_UNTIL_HOUR = 9
 
+QUEUE_COUNT_MAX = 100  # Beyond that it is "many": the first ones have to be worked on whatever the number.
+
 # Adjustments ----------------------------------------------------------------------------------------------------------
 # What one person may give or take without a second one; sums are of absolute points, so that plus and minus do not cancel.
 ADJUST_POINTS_MAX = 1_000_000  # Above any real mistake; with more, a balance brought over is meant.
@@ -118,6 +142,12 @@ ADJUST_UNDO_OWN = timedelta(seconds=60)  # As long as the console's status line 
 ADJUST_UNDO = timedelta(hours=24)  # By a manager.
 ADJUST_RESTORE_GRACE = timedelta(days=30)  # For points that lapsed between being taken and given back.
 
+# Sharing --------------------------------------------------------------------------------------------------------------
+SHARING_PEOPLE_MAX = 50  # Of both memberships together; a programme's own limit is far lower.
+SHARING_UNDO = timedelta(days=30)
+SHARING_INVITATION_LIFE = timedelta(days=7)
+SHARING_INVITATIONS_MAX = 10  # Open ones of a membership: more would be a way to send mail to strangers.
+
 # Rewards --------------------------------------------------------------------------------------------------------------
 VOUCHER_CODE_LENGTH = 12  # Eleven random characters, 55 bits, and one check character.
 POINTS_MAX = 1_000_000_000  # Of one movement; far above any balance.
@@ -125,6 +155,7 @@ REWARD_STOCK_MAX = 1_000_000
 REWARD_VALID_DAYS_MAX = 3_650
 REWARDS_MAX = 500  # Rewards in a catalogue.
 HOLD_IDLE_MAX = timedelta(minutes=15)  # As long as somebody may look for a purse.
+HOLD_LAST_SECONDS = timedelta(seconds=5)  # In which a hold cannot be prolonged any more.
 HOLD_CAPTURE_LATE_MAX = timedelta(hours=24)  # A till that was offline books its day's payments by then.
 PRESENCE_STEP_SECONDS = 30
 PRESENCE_STEPS_BACK = 1  # A code may be typed for as long again as it was shown.

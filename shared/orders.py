@@ -1,11 +1,20 @@
 """Messages about orders between the staff console and the service."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
+import msgspec
+
+from shared import limits
 from shared.base import Hash, Reason, Request, View
 from shared.enums import OrderState, SkippedReason
-from shared.pos import LinePoints
+from shared.members import LineView
+from shared.pos import LinePoints, OptionalText, Reference
+
+SaleMinor = Annotated[int, msgspec.Meta(ge=1, le=limits.MONEY_MINOR_MAX)]
+TaxMinor = Annotated[int, msgspec.Meta(ge=0, le=limits.MONEY_MINOR_MAX)]
+Receipt = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class StaffOrder(View, frozen=True, kw_only=True):
@@ -35,6 +44,27 @@ class StaffOrderPage(View, frozen=True, kw_only=True):
 
     items: tuple[StaffOrder, ...]
     next_cursor: str | None = None
+
+
+class StaffOrderDetail(View, frozen=True, kw_only=True):
+    """An order with its lines and why each earned what it earned."""
+
+    order: StaffOrder
+    lines: tuple[LineView, ...]
+
+
+class BalanceChange(View, frozen=True, kw_only=True):
+    """A membership's points before and after; who has it is named by the customer it was looked up for."""
+
+    customer_id: UUID
+    customer_name: str
+    membership_id: UUID
+    available_before: int
+    available_after: int
+    pending_before: int
+    pending_after: int
+    deficit_before: int
+    deficit_after: int
 
 
 class OrderAssignment(Request, frozen=True, kw_only=True):
@@ -72,6 +102,7 @@ class AssignmentPreview(View, frozen=True, kw_only=True):
     blockers: tuple[str, ...]
     warnings: tuple[str, ...]
     preview_hash: str
+    balances: tuple[BalanceChange, ...] = ()
 
 
 class AssignmentApplied(View, frozen=True, kw_only=True):
@@ -79,3 +110,45 @@ class AssignmentApplied(View, frozen=True, kw_only=True):
 
     order: StaffOrder
     effect: AssignmentEffect
+
+
+class OrderRecording(Request, frozen=True, kw_only=True):
+    """A sale that no till sends, written down by staff as one line; money in minor units of the programme's currency.
+
+    `number` is that of the receipt, if there is one; without `store` it is the staff member's, without `completed_at` now.
+    """
+
+    customer_id: UUID
+    net_minor: SaleMinor
+    tax_minor: TaxMinor = 0
+    number: Receipt = ""
+    category: OptionalText = ""
+    store: Reference | None = None
+    completed_at: datetime | None = None
+    preview_hash: Hash | None = None
+
+
+class RecordingPreview(View, frozen=True, kw_only=True):
+    """What writing a sale down would do; nothing has changed yet. `rule` says why it earns what it earns.
+
+    `known_order` is a sale that has this receipt number already: give that one to the customer instead.
+    """
+
+    customer_name: str
+    store_name: str
+    completed_at: datetime
+    currency: str
+    points: int
+    rule: str
+    skipped_reason: SkippedReason | None
+    balances: tuple[BalanceChange, ...]
+    known_order: StaffOrder | None
+    blockers: tuple[str, ...]
+    preview_hash: str
+
+
+class OrderRecorded(View, frozen=True, kw_only=True):
+    """A sale that was written down."""
+
+    order: StaffOrder
+    balances: tuple[BalanceChange, ...]

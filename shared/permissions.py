@@ -17,7 +17,9 @@ _TILL = _EVERYONE | {
     Permission.ADJUSTMENT_READ,
     Permission.POINTS_REDEEM,
     Permission.REFUND_READ,
+    Permission.LINK_MAKE,
     Permission.ORDER_ASSIGN,
+    Permission.ORDER_RECORD,
 }
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
@@ -29,6 +31,10 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.EMAIL_CHANGE,
             Permission.REWARD_MANAGE,
             Permission.ORDER_ASSIGN_LATE,
+            Permission.LINK_ATTEST,
+            Permission.LINK_REVIEW,
+            Permission.CYCLE_READ,
+            Permission.CYCLE_RUN,
             Permission.AUDIENCE_READ,
             Permission.AUDIENCE_REPAIR,
             Permission.AUDIT_READ,
@@ -38,7 +44,9 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         }
     ),
     Role.MARKETING: frozenset(_EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR}),
-    Role.ADMIN: frozenset(_EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR, Permission.AUDIT_READ}),
+    Role.ADMIN: frozenset(
+        _EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR, Permission.AUDIT_READ, Permission.CYCLE_READ}
+    ),
     Role.AUDITOR: frozenset(
         _EVERYONE
         | {
@@ -48,6 +56,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.AUDIT_READ,
             Permission.ADJUSTMENT_READ,
             Permission.REFUND_READ,
+            Permission.CYCLE_READ,
             Permission.REPORT_READ,
         }
     ),

@@ -326,3 +326,15 @@ class ProgrammeList(View, frozen=True, kw_only=True):
     """All programmes."""
 
     items: tuple[ProgrammeView, ...]
+
+
+class StaffQueue(View, frozen=True, kw_only=True):
+    """How much waits for a person, counted up to `QUEUE_COUNT_MAX`.
+
+    Adjustments that this person may decide on, refunds that will not come right by waiting, and today's orders of this
+    person's store that count for nobody.
+    """
+
+    adjustments: int
+    refunds: int
+    orders: int

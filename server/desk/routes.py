@@ -2,18 +2,39 @@
 
 from uuid import UUID
 
-from server.desk import joining, registration, service
+from server.desk import joining, queue, registration, service
 from server.desk.search import search_customers as find
 from server.http import Call, operation
+from server.tiers.service import get_tier
 from shared.members import Accepted
-from shared.programmes import ProgrammeJoined, ProgrammeJoining
-from shared.staff import CustomerChange, CustomerDetail, CustomerRegistered, RegisterCustomer, SearchResult
+from shared.programmes import ProgrammeJoined, ProgrammeJoining, TierView
+from shared.staff import (
+    CustomerChange,
+    CustomerDetail,
+    CustomerRegistered,
+    RegisterCustomer,
+    SearchResult,
+    StaffQueue,
+)
 
 
 @operation("search_customers")
 async def search_customers(call: Call) -> SearchResult:
     """Find customers by name, email, phone or card."""
     return await find(call.ctx, call.query("q"))
+
+
+@operation("get_customer_tier")
+async def get_customer_tier(call: Call) -> TierView:
+    """Show a membership's tier, the points that qualify for it, and what the next one takes."""
+    membership_id: UUID = call.request.path_params["membership_id"]
+    return await get_tier(call.ctx, membership_id)
+
+
+@operation("get_queue")
+async def get_queue(call: Call) -> StaffQueue:
+    """Count what waits for a person: adjustments to decide on, refunds to look at, today's orders of nobody."""
+    return await queue.get_queue(call.ctx, call.staff)
 
 
 @operation("register_customer")

@@ -80,6 +80,13 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
             }
         ]
     },
+    orders.OrderRecording: {
+        "customer_id": "01957d2e-7c00-7000-8000-000000000001",
+        "net_minor": 4210,
+        "number": "R-2051",
+        "store": "high-street",
+        "preview_hash": _PREVIEW_HASH,
+    },
     orders.OrderAssignment: {
         "customer_id": "01957d2e-7c00-7000-8000-000000000001",
         "reason": "Forgot the card at the till, shows the receipt.",
@@ -157,13 +164,6 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     adjustments.AdjustmentRefusal: {"reason": "No receipt to be seen"},
     staff.Undo: {"reason": "The customer rang: not their wish"},
     programmes.ProgrammeJoining: {"programme_code": "rewards"},
-    programmes.ReferralNaming: {"code": "7K3M-Q2XZ"},
-    programmes.RulesProposal: {"rules": _RULES, "since": "2026-01-01T00:00:00+00:00"},
-    programmes.RulesPublication: {
-        "rules": _RULES,
-        "reason": "Spring promotion, agreed with the owner",
-        "preview_hash": _PREVIEW_HASH,
-    },
     programmes.NewProgramme: {
         "code": "club",
         "name": "Running Club",
@@ -176,4 +176,11 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     programmes.ProgrammeChange: {"version": 2, "reason": "A clearer name", "name": "Rewards of the house"},
     programmes.ProgrammeClosing: {"reason": "The club has ended", "preview_hash": _PREVIEW_HASH},
     programmes.ProgrammeOpening: {"version": 3, "reason": "The club goes on"},
+    programmes.ReferralNaming: {"code": "7K3M-Q2XZ"},
+    programmes.RulesProposal: {"rules": _RULES, "since": "2026-01-01T00:00:00+00:00"},
+    programmes.RulesPublication: {
+        "rules": _RULES,
+        "reason": "Spring promotion, agreed with the owner",
+        "preview_hash": _PREVIEW_HASH,
+    },
 }

@@ -9,6 +9,7 @@ _EXECUTION = (*_STAFF_CHANGE, *_CLOSED, Code.EMAIL_TAKEN, Code.PREVIEW_STALE, Co
 _SPENDING = (Code.INSUFFICIENT_POINTS, Code.REDEMPTION_HELD, Code.REDEMPTION_LIMIT, Code.MEMBERSHIP_CLOSED)
 _TILL = (Code.STORE_UNKNOWN, Code.CURRENCY_MISMATCH)
 _PRESENCE = (Code.PRESENCE_NEEDED, Code.PRESENCE_WRONG, Code.RATE_LIMITED)
+_RECORDING = (Code.NOT_FOUND, Code.STORE_UNKNOWN, Code.TIME_OUT_OF_RANGE)
 _ADJUSTMENT = (Code.ADJUST_ABSOLUTE_REFUSED, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED)
 _DECISION = (Code.APPROVAL_REQUIRED, Code.REQUEST_CLOSED)
 _PASSWORD_AGAIN = (Code.REAUTH_REQUIRED, Code.RATE_LIMITED)
@@ -42,11 +43,20 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "name_my_referrer": (Code.SELF_REFERRAL, Code.REFERRAL_CLOSED),
     "join_programme": (*_CLOSED, Code.SELF_DEALING, Code.ALREADY_MEMBER, Code.CARD_UNKNOWN, Code.CARD_TAKEN),
     "publish_rules": (Code.PREVIEW_STALE,),
-    "find_orders": (Code.STORE_UNKNOWN,),
     "create_programme": (Code.PROGRAMME_CODE_TAKEN,),
     "change_programme": (Code.VERSION_CONFLICT,),
     "close_programme": (Code.PROGRAMME_DEFAULT, Code.PREVIEW_STALE),
     "open_programme": (Code.VERSION_CONFLICT,),
+    "find_orders": (Code.STORE_UNKNOWN,),
+    "preview_recording": (Code.SELF_DEALING, *_RECORDING),
+    "record_order": (
+        *_CLOSED,
+        *_RECORDING,
+        Code.SELF_DEALING,
+        Code.PREVIEW_STALE,
+        Code.ASSIGNMENT_WINDOW,
+        Code.ORDER_CONFLICT,
+    ),
     "preview_assignment": (Code.SELF_DEALING,),
     "assign_order": (
         *_CLOSED,
@@ -72,6 +82,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         *_TILL,
     ),
     "capture_hold": (Code.HOLD_OVER, Code.VOUCHER_USED, *_SPENDING),
+    "list_customer_rewards": (Code.MEMBERSHIP_CLOSED,),
     "release_hold": (Code.HOLD_OVER,),
     "create_reward": (Code.REWARD_CODE_TAKEN,),
     "change_reward": (Code.VERSION_CONFLICT,),

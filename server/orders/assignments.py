@@ -17,7 +17,7 @@ from server.cursors import decode_cursor, encode_cursor
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
 from server.errors import Invalid, NotFound, Refused, RegularsError
-from server.orders import assignment_store, change_store, changes, sales
+from server.orders import assignment_store, balances, change_store, changes, sales
 from server.orders.changes import Settled
 from server.orders.fitting import fit_to_member
 from server.orders.rules import AssignmentAction, name_action, window_of
@@ -43,7 +43,7 @@ _STATUS_BLOCKS = {
 }
 
 
-class _TakenBack(RegularsError):
+class TakenBack(RegularsError):
     """Ends the transaction of a preview, so that nothing of it stays."""
 
 
@@ -95,7 +95,7 @@ async def list_orders(*, number: str, store_code: str, day: str, cursor: str, li
     else:
         from_at, until_at = await _local_day(store_code, day)
         rows = await assignment_store.list_unassigned(store_code, from_at, until_at, before=before, limit=limit + 1)
-    items = tuple(_view(row) for row in rows[:limit])
+    items = tuple(staff_order(row) for row in rows[:limit])
     more = len(rows) > limit
     return StaffOrderPage(
         items=items, next_cursor=encode_cursor(items[-1].completed_at, items[-1].id) if more else None
@@ -112,10 +112,14 @@ async def preview(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignm
     shown: AssignmentPreview | None = None
     try:
         async with DB.transaction():
-            view = _view(await _get_view(order_id))
+            view = staff_order(await _get_view(order_id))
+            people = (view.customer_id, form.customer_id)
+            before = await balances.read(ctx, people)
             shown = await _try(ctx, staff, order_id, form, view)
-            raise _TakenBack
-    except _TakenBack:
+            changes_told = balances.compare(before, await balances.read(ctx, people))
+            shown = msgspec.structs.replace(shown, balances=changes_told)
+            raise TakenBack
+    except TakenBack:
         assert shown is not None
         return shown
 
@@ -135,7 +139,7 @@ async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignme
         raise Refused(Code.PREVIEW_STALE)
     await _audit(ctx, move, form.reason)
     await changes.mark_memberships(ctx, move.order["heir"], move.target.membership_id)
-    return AssignmentApplied(order=_view(await assignment_store.get_view(order_id)), effect=move.effect)
+    return AssignmentApplied(order=staff_order(await assignment_store.get_view(order_id)), effect=move.effect)
 
 
 async def _try(
@@ -165,9 +169,9 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
     found = await change_store.find_order(order_id)
     if found is None:
         raise NotFound
-    customer = await _find_customer(form.customer_id)
+    customer = await find_customer_on_file(form.customer_id)
     membership_id = customer["membership"] if customer else None
-    await _check_not_self(staff, found, form.customer_id, membership_id)
+    await check_not_self(staff, found, form.customer_id, membership_id)
     await lock_customers([one for one in {found["customer"], form.customer_id} if one is not None])
     order = await changes.lock_whole(found, membership_id)
     sale = await _sale_of(ctx, order)
@@ -183,7 +187,13 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
     return _Move(order=order, action=action, customer=customer, target=target, sale=sale, settled=settled)
 
 
-async def _find_customer(customer_id: UUID | None) -> Row | None:
+async def find_customer_on_file(customer_id: UUID | None) -> Row | None:
+    """Return a customer whom an order may be given to, None for nobody.
+
+    Raises:
+        NotFound: There is no such customer.
+        Refused: CUSTOMER_BLOCKED, CUSTOMER_MERGED or CUSTOMER_ERASED.
+    """
     if customer_id is None:
         return None
     customer = await assignment_store.find_customer(customer_id)
@@ -195,7 +205,7 @@ async def _find_customer(customer_id: UUID | None) -> Row | None:
     return customer
 
 
-async def _check_not_self(staff: Staff, order: Row, customer_id: UUID | None, membership_id: UUID | None) -> None:
+async def check_not_self(staff: Staff, order: Row, customer_id: UUID | None, membership_id: UUID | None) -> None:
     """Refuse staff who are one of the customers, or share points with one."""
     if staff.customer_id is None:
         return
@@ -317,7 +327,8 @@ async def _local_day(store_code: str, day: str) -> tuple[datetime, datetime]:
     return (datetime.combine(first, time(), ZoneInfo(zone)), datetime.combine(after, time(), ZoneInfo(zone)))
 
 
-def _view(row: Row) -> StaffOrder:
+def staff_order(row: Row) -> StaffOrder:
+    """Return an order's row as staff see it."""
     values = {name: row[name] for name in StaffOrder.__struct_fields__}
     skipped = row["skipped_reason"]
     return StaffOrder(

@@ -13,17 +13,17 @@ from server.errors import Busy, Refused
 from server.ledger import store as ledger_store
 from server.ledger.rules import Debt, plan_fills
 from server.memberships.store import lock_memberships
-from server.orders import change_store, return_store, rules, sales, store
+from server.orders import change_store, differences, payments, return_store, rules, sales, store
 from server.orders.fitting import fit_to_member, follow_up
-from server.orders.postings import Posting, earn, take_back
+from server.orders.postings import Posting, earn, take_back, take_bonuses_back
 from server.orders.returns import SoldLine, points_returned
 from server.orders.sales import Sale, Target
+from server.rewards.service import prolong_holds
 from shared.enums import EntryKind, OrderState, SkippedReason
 from shared.pos import LinePoints, PosOrderResult
 from shared.problems import Code
 
-# Assignments that a person made; what a till says later does not undo them.
-EXPLICIT = frozenset({"staff", "claim"})
+
 
 
 class OrderMoved(Busy):
@@ -39,8 +39,8 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderR
     """
     existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
     if existing is None:
-        sale, target = await fit_to_member(sale, await sales.find_target(sale))
-        if await _record(ctx, connection_id, sale, target):
+        sale, target = await fit_to_member(sale, await sales.find_target(sale, connection_id))
+        if await record_new(ctx, connection_id, sale, target):
             return sales.result_of(sale, target)
         existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
         assert existing is not None, "the insert conflicted with this order, and orders are never deleted"
@@ -52,18 +52,24 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderR
 
 async def follow(ctx: Context, existing: Row, sale: Sale) -> PosOrderResult:
     """Do what the new sending of a known order asks for, and answer with what counts now."""
+    target = None
     match fate_of(existing, sale):
         case "replaced":
-            await _replace(ctx, existing, msgspec.structs.replace(sale, order_id=existing["id"]))
+            sale, target = await _replace(ctx, existing, msgspec.structs.replace(sale, order_id=existing["id"]))
         case "voided":
             await _void(ctx, existing, revision=sale.order.revision)
         case "refused":
             raise Refused(Code.ORDER_CONFLICT, _refusal(existing, sale))
         case "stands":
-            return await result_of_order(existing)
+            sale, target = await _look_again(existing, sale)
+    await differences.note(ctx, [(existing, sale.order.customer)])
     changed = await change_store.find_order(existing["id"])
     assert changed is not None
-    return await result_of_order(changed)
+    if changed["state"] == OrderState.OPEN:
+        await prolong_holds(ctx, changed["connection"], changed["external_id"])
+    result = await result_of_order(changed)
+    expected = sales.expected_points(sale, target) if target is not None else 0
+    return msgspec.structs.replace(result, points_expected=expected)
 
 
 async def result_of_order(order: Row) -> PosOrderResult:
@@ -85,13 +91,13 @@ def result_as_it_stands(order: Row, lines: tuple[LinePoints, ...]) -> PosOrderRe
     )
 
 
-async def lock_whole(order: Row, other_membership_id: UUID | None) -> Row:
-    """Lock what an order's points can move between, then the order, and return it.
+async def lock_whole(order: Row, *other_membership_ids: UUID | None) -> Row:
+    """Lock what an order's points can move between, and who paid for it, then the order, and return it.
 
     Raises:
         OrderMoved: It is no longer the order that was read.
     """
-    ids = [one for one in {order["heir"], other_membership_id} if one is not None]
+    ids = [one for one in {order["heir"], *other_membership_ids} if one is not None]
     for membership in await lock_memberships(ids):
         if membership["successor"] is not None:
             raise OrderMoved
@@ -103,8 +109,13 @@ async def lock_whole(order: Row, other_membership_id: UUID | None) -> Row:
 
 
 class Settled(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken back when an order moved; in a shared membership it is earned there again at once."""
+    """What was taken back when an order moved, and earned; in a shared membership it is earned there again at once.
 
+    `bonus_taken` are points of bonuses that the order had set off.
+    """
+
+    earned: int = 0
+    bonus_taken: int = 0
     taken: int = 0
     exempt: int = 0
     owed: int = 0
@@ -129,7 +140,11 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
     if is_moved:
         is_shared = target.membership_id is not None and target.membership_id == order["heir"]
         settled = await take_all_back(
-            ctx, order, reason_code=reason_code, may_owe=target.reason != "staff", is_zero_sum=is_shared
+            ctx,
+            order,
+            reason_code=reason_code,
+            may_owe=target.reason != "staff",
+            comes_back=record.points - returned if is_shared else None,
         )
         await change_store.archive_assignment(ctx, order["id"])
         difference = record.points - returned
@@ -143,8 +158,10 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
         assignment_version=version,
         points_returned=returned,
     )
-    await follow_up(ctx, sale, target, order_id=order["id"], assignment_version=version)
-    return settled
+    earned = record.points - returned if target.membership_id is not None else 0
+    if earned:
+        await follow_up(ctx, sale, target, order_id=order["id"], assignment_version=version)
+    return msgspec.structs.replace(settled, earned=earned)
 
 
 async def _points_returned(order: Row, record: store.OrderRecord) -> int:
@@ -165,11 +182,15 @@ async def _points_returned(order: Row, record: store.OrderRecord) -> int:
 
 
 async def take_all_back(
-    ctx: Context, order: Row, *, reason_code: str, may_owe: bool = True, is_zero_sum: bool = False
+    ctx: Context, order: Row, *, reason_code: str, may_owe: bool = True, comes_back: int | None = None
 ) -> Settled:
-    """Take back all that a locked order has in its membership."""
+    """Take back all that a locked order has in its membership, and the bonuses that it set off.
+
+    Args:
+        comes_back: Points that are earned in the same membership again right after; None if it goes elsewhere.
+    """
     if order["heir"] is None:
-        return Settled(is_shared=is_zero_sum)
+        return Settled()
     posting = Posting(
         order_id=order["id"],
         customer_id=order["customer"],
@@ -177,11 +198,18 @@ async def take_all_back(
         source_key=f"order:{order['id']}:{order['assignment_version']}",
         reason_code=reason_code,
         may_owe=may_owe,
-        is_zero_sum=is_zero_sum,
+        comes_back=comes_back or 0,
     )
+    # Bonuses first: until what comes back has come, the membership may look as if it owed.
+    bonus = await take_bonuses_back(ctx, order["heir"], posting)
     back = await take_back(ctx, order["heir"], None, posting)
     return Settled(
-        taken=back.points, exempt=back.exempt, owed=back.owed, written_off=back.written_off, is_shared=is_zero_sum
+        bonus_taken=bonus.points,
+        taken=back.points,
+        exempt=back.exempt + bonus.exempt,
+        owed=back.owed + bonus.owed,
+        written_off=back.written_off + bonus.written_off,
+        is_shared=comes_back is not None,
     )
 
 
@@ -191,7 +219,8 @@ async def mark_memberships(ctx: Context, *membership_ids: UUID | None) -> None:
         await mark_membership(ctx, membership_id)
 
 
-async def _record(ctx: Context, connection_id: UUID, sale: Sale, target: Target) -> bool:
+async def record_new(ctx: Context, connection_id: UUID, sale: Sale, target: Target) -> bool:
+    """Write a sale that was not sent before, with its points and all that they set off; False if it was."""
     record = sales.record_of(sale, target)
     fills = plan_fills(record.points, await _debts_of(target)) if record.points else ()
     recorded = await store.record(
@@ -218,9 +247,23 @@ async def _debts_of(target: Target) -> list[Debt]:
     return await ledger_store.list_debts(target.membership_id)
 
 
-async def _replace(ctx: Context, existing: Row, sale: Sale) -> None:
+async def _look_again(existing: Row, sale: Sale) -> tuple[Sale, Target | None]:
+    """Return whom an open sale that comes again unchanged counts for, to say what it will earn; else nobody."""
+    if existing["state"] != OrderState.OPEN or existing["customer"] is None:
+        return sale, None
     customer_id, membership_id, reason = await _find_claimant(existing, sale)
-    order = await lock_whole(existing, membership_id)
+    return await fit_to_member(sale, await _target_of(existing, sale, customer_id, membership_id, reason))
+
+
+async def _replace(ctx: Context, existing: Row, sale: Sale) -> tuple[Sale, Target]:
+    customer_id, membership_id, reason = await _find_claimant(existing, sale)
+    left_behind: tuple[payments.Payment, ...] = ()
+    if existing["state"] == OrderState.OPEN and existing["customer"] not in (None, customer_id):
+        # The cart is no longer theirs, so nothing of theirs stays set aside for it.
+        paid = await payments.list_payments(ctx, existing)
+        left_behind = tuple(one for one in paid if one.is_open and one.customer_id == existing["customer"])
+    order = await lock_whole(existing, membership_id, *(one.membership_id for one in left_behind))
+    await payments.give_back(ctx, left_behind, source_key=f"order:{order['id']}")
     target = await _target_of(order, sale, customer_id, membership_id, reason)
     sale, target = await fit_to_member(sale, target)
     await settle(ctx, order, sale, target, reason_code="reassigned")
@@ -233,10 +276,15 @@ async def _replace(ctx: Context, existing: Row, sale: Sale) -> None:
         details={"revision": sale.order.revision, "points_before": order["points"]},
     )
     await mark_memberships(ctx, order["heir"], target.membership_id)
+    return sale, target
 
 
 async def _void(ctx: Context, existing: Row, *, revision: int) -> None:
-    order = await lock_whole(existing, None)
+    """Take all back that the sale earned, and give all back that paid for it."""
+    paid = await payments.list_payments(ctx, existing)
+    order = await lock_whole(existing, *(one.membership_id for one in paid))
+    # What came back is spendable first, so that it can make up for points that were spent meanwhile.
+    back = await payments.give_back(ctx, await payments.list_payments(ctx, order), source_key=f"void:{order['id']}")
     await take_all_back(ctx, order, reason_code="voided")
     await change_store.void_order(order["id"], revision=revision, rule=rules.skipped_line_words(SkippedReason.VOIDED))
     await audit(
@@ -245,19 +293,19 @@ async def _void(ctx: Context, existing: Row, *, revision: int) -> None:
         subject_kind="order",
         subject_id=order["id"],
         customer_id=order["customer"],
-        details={"points_before": order["points"]},
+        details={"points_before": order["points"], "points_restored": back.points, "vouchers": back.vouchers},
     )
-    await mark_memberships(ctx, order["heir"])
+    await mark_memberships(ctx, order["heir"], *(one.membership_id for one in paid))
 
 
 async def _find_claimant(order: Row, sale: Sale) -> tuple[UUID | None, UUID | None, str]:
     """Return customer, membership and reason of whom the order counts for from now on."""
     present = (order["customer"], order["heir"], order["assignment_reason"])
-    if order["assignment_reason"] in EXPLICIT:
+    if order["assignment_reason"] in differences.EXPLICIT:
         return present
     if sale.order.customer is None:
         return None, None, "none"
-    found, reason = await sales.resolve_customer(sale.order.customer)
+    found, reason = await sales.resolve_customer(sale.order.customer, order["connection"])
     # A card may have been replaced since the sale; that takes nothing from its owner.
     return (found["customer"], found["membership"], reason) if found else present
 

@@ -6,11 +6,20 @@ from litestar import Response
 
 from server.errors import Invalid, Refused
 from server.http import Call, operation, reply_response
-from server.orders import assignments, service
+from server.orders import assignments, recording, service
 from server.problems import problem_of
 from server.tokens import hash_token
 from shared.members import OrderPage
-from shared.orders import AssignmentApplied, AssignmentPreview, OrderAssignment, StaffOrderPage
+from shared.orders import (
+    AssignmentApplied,
+    AssignmentPreview,
+    OrderAssignment,
+    OrderRecorded,
+    OrderRecording,
+    RecordingPreview,
+    StaffOrderDetail,
+    StaffOrderPage,
+)
 from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderBatch, PosOrderBatchResult, PosOrderOutcome
 from shared.problems import FieldProblem, Problem
 
@@ -81,6 +90,25 @@ async def find_orders(call: Call) -> StaffOrderPage:
         cursor=call.query("cursor"),
         limit=call.page_size(),
     )
+
+
+@operation("get_order")
+async def get_order(call: Call) -> StaffOrderDetail:
+    """Show an order with its lines and why each earned what it earned."""
+    order_id: UUID = call.request.path_params["order_id"]
+    return await service.get_order(order_id)
+
+
+@operation("preview_recording")
+async def preview_recording(call: Call) -> RecordingPreview:
+    """Show what a sale written down by hand would earn its customer."""
+    return await recording.preview(call.ctx, call.staff, call.message(OrderRecording))
+
+
+@operation("record_order")
+async def record_order(call: Call) -> OrderRecorded:
+    """Write a sale down that no till sends; its points are posted at once."""
+    return await recording.record_order(call.ctx, call.staff, call.message(OrderRecording))
 
 
 @operation("preview_assignment")

@@ -13,13 +13,14 @@ from server.customers.service import check_exists
 from server.db.engine import Row
 from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
-from server.orders import changes, return_store, sales, store
+from server.orders import assignment_store, assignments, change_store, changes, return_store, sales, store
 from server.orders.batch import Outcome, Sender, post_orders
 from server.programmes.rules import needs_history
 from server.tokens import hash_token
 from shared.codes import normalise_card_number
 from shared.enums import Scope
 from shared.members import LineView, OrderPage, OrderView
+from shared.orders import StaffOrderDetail
 from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderResult
 from shared.problems import Code, FieldProblem
 
@@ -27,7 +28,7 @@ from shared.problems import Code, FieldProblem
 async def push_order(ctx: Context, *, token: str, call: IdempotentCall, order: PosOrder) -> StoredReply:
     """Take a sale from a till and post its points, once, and answer how many and why.
 
-    The plain case (a member's card, rules as remembered, no deficit, nothing sent before) is one statement that also
+    The plain case (a member's card or linked POS record, rules as remembered, no deficit, nothing sent before) is one statement that also
     checks the key. Everything else goes step by step in one transaction.
 
     Raises:
@@ -51,22 +52,26 @@ async def push_order(ctx: Context, *, token: str, call: IdempotentCall, order: P
 
 async def _post_plain(ctx: Context, sale: sales.Sale, *, token: str, call: IdempotentCall) -> bytes | None:
     customer = sale.order.customer
-    if customer is None or customer.card_number is None or not sale.plan.points or sale.skipped:
+    if customer is None or customer.email is not None or not sale.plan.points or sale.skipped:
         return None
     if sale.version is None or needs_history(sale.version.rules):
         return None
-    target = sales.Target(reason="card")
+    is_card = customer.card_number is not None
+    found_by = normalise_card_number(customer.card_number) if customer.card_number else customer.pos_customer_id
+    assert found_by is not None, "a sale names its customer in one of three ways"
+    target = sales.Target(reason="card" if is_card else "pos")
     reply = msgspec.json.encode(sales.result_of(sale, target))
-    card_sale = store.CardSale(
+    plain = store.PlainSale(
         token_hash=hash_token(token),
-        card_code=normalise_card_number(customer.card_number),
+        found_by=found_by,
+        is_card=is_card,
         programme_version=sale.programme.version,
         principal=call.principal,
         idempotency_key=call.key,
         body_hash=call.body_hash,
         reply=reply,
     )
-    posted = await store.post_by_card(sales.record_of(sale, target), card_sale, now=ctx.now, request_id=ctx.request_id)
+    posted = await store.post_plain(sales.record_of(sale, target), plain, now=ctx.now, request_id=ctx.request_id)
     return reply if posted else None
 
 
@@ -112,6 +117,21 @@ async def list_orders(customer_id: UUID, *, cursor: str, limit: int) -> OrderPag
     )
 
 
+async def get_order(order_id: UUID) -> StaffOrderDetail:
+    """Return an order with its lines, for staff.
+
+    Raises:
+        NotFound: There is no such order.
+    """
+    if await change_store.find_order(order_id) is None:
+        raise NotFound
+    lines = await assignment_store.list_lines(order_id)
+    return StaffOrderDetail(
+        order=assignments.staff_order(await assignment_store.get_view(order_id)),
+        lines=tuple(_line_view(line) for line in lines),
+    )
+
+
 def _line_view(row: Row) -> LineView:
     return LineView(
         line_id=row["line_id"],
@@ -147,7 +167,7 @@ async def look_up(ctx: Context, customer: PosCustomer) -> PosLookup:
     Raises:
         NotFound: Nobody has this card or proven address.
     """
-    found, _ = await sales.resolve_customer(customer)
+    found, _ = await sales.resolve_customer(customer, None)
     row = await store.look_up(found["customer"], ctx.now) if found else None
     if row is None:
         raise NotFound("No customer has this card or address.")

@@ -131,6 +131,12 @@ async def put_redemption_terms(call: Call) -> RedemptionTermsView:
     return await catalogue.put_terms(call.ctx, call.message(RedemptionSettings))
 
 
+@operation("list_customer_rewards")
+async def list_customer_rewards(call: Call) -> RewardOffers:
+    """List what a customer's points can buy now, for staff, cheapest first."""
+    return await vouchers.list_offers(call.ctx, _id(call, "customer_id"))
+
+
 @operation("list_customer_vouchers")
 async def list_customer_vouchers(call: Call) -> VoucherList:
     """List a customer's vouchers, newest first; staff see the last four characters of a code."""

@@ -8,12 +8,13 @@ from server.audience.marks import mark_membership
 from server.audit.store import record
 from server.context import Context
 from server.db.engine import DB, Row
+from server.errors import NotFound
 from server.programmes.rules import Occasion, PromotionPoints
 from server.programmes.service import Programme, get_programme
 from server.tiers import store
 from server.tiers.rules import Standing, list_windows, plan_standing, rank
 from shared.limits import ORDER_AHEAD_MAX
-from shared.programmes import EarningRules, TierRules
+from shared.programmes import EarningRules, TierRules, TierView
 
 _DUE_AT_ONCE = 200
 
@@ -88,6 +89,31 @@ async def settle_due(ctx: Context) -> int:
             count += 1
         if len(due) < _DUE_AT_ONCE:
             return count
+
+
+async def get_tier(ctx: Context, membership_id: UUID) -> TierView:
+    """Return a membership's tier, the points that qualify for it, and what the next one takes.
+
+    Raises:
+        NotFound: There is no such membership.
+    """
+    membership = await store.find(membership_id)
+    if membership is None:
+        raise NotFound
+    programme = await get_programme(membership["programme"])
+    version = programme.rules_at(ctx.now)
+    tiers = version.rules.tiers if version else TierRules()
+    windows = list_windows(tiers, ctx.now, programme.zone)[:1]
+    points = (await store.list_qualifying(membership_id, windows))[0] if windows else 0
+    following = next((level for level in tiers.levels if level.from_points > points), None)
+    return TierView(
+        tier=membership["tier"],
+        until=membership["tier_until"],
+        points=points,
+        since=windows[0].since if windows else None,
+        next_tier=following.name if following else None,
+        next_points=following.from_points if following else None,
+    )
 
 
 async def inherit_tier(ctx: Context, programme: Programme, *, from_membership: UUID, to_membership: UUID) -> None:

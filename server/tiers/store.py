@@ -31,6 +31,7 @@ order by (membership = $1) desc, at desc, id desc limit 1
 """
 _DUE = "select id from membership where tier_until <= $1 and status = 'active' order by tier_until limit $2"
 _LOCK = "select id, programme, tier, tier_until from membership where id = $1 and status = 'active' for no key update"
+_FIND = "select id, programme, tier, tier_until from membership where id = $1"
 _DAY_POINTS = """
 select coalesce(sum(points), 0)::bigint from orders
 where membership in (select regulars_family($1)) and completed_at >= $2 and completed_at < $3
@@ -47,6 +48,11 @@ insert into promotion_use (id, "order", assignment_version, code, points)
 select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::bigint[])
 on conflict ("order", assignment_version, code) do nothing
 """
+
+
+async def find(membership_id: UUID) -> Row | None:
+    """Return a membership with its tier, in whatever state it is."""
+    return await DB.fetch_row(_FIND, membership_id)
 
 
 async def list_qualifying(membership_id: UUID, windows: Sequence[Window]) -> list[int]:

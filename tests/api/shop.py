@@ -1,5 +1,6 @@
 """A shop with everybody in it: two members, staff of every role, a till, a customer from the till."""
 
+import copy
 import re
 from collections.abc import Mapping
 from datetime import timedelta
@@ -41,6 +42,7 @@ class Shop:
         self.reward_id = UUID(int=0)
         self.voucher_id = UUID(int=0)
         self.hold_id = UUID(int=0)
+        self.order_id = UUID(int=0)
 
     async def fill(self) -> None:
         """Let everybody in; every answer from here on is checked."""
@@ -51,7 +53,8 @@ class Shop:
             self.staff_ids[role] = await self.world.add_staff(role)
             self.staff[role] = await self.world.staff_headers(role, staff_id=self.staff_ids[role])
         self.key = await self.world.pos_key()
-        expect(await self.send("push_order", json=self.order("first")), 201)
+        pushed = expect(await self.send("push_order", json=self.order("first")), 201)
+        self.order_id = UUID(pushed["order_id"])
         registered = expect(
             await self.send("register_customer", json={"given_name": "Cy", "email": "cy@shop.test"}), 201
         )
@@ -60,6 +63,13 @@ class Shop:
         self.contact_id = await self._id("select id from audience_contact where customer = $1", self.ana.customer_id)
         await self._fill_rewards()
         await self.world.run_jobs()
+
+    def copied_to(self, world: World) -> "Shop":
+        """Return this shop in another world, whose database is a copy of its own."""
+        shop = copy.copy(self)
+        shop.world, shop.client = world, world.client
+        shop.client.event_hooks["response"].append(Conformity().check)
+        return shop
 
     async def _fill_rewards(self) -> None:
         await credit(self.world, self.ana.membership_id, 5_000)
@@ -129,6 +139,7 @@ class Shop:
             "reward_id": self.reward_id,
             "voucher_id": self.voucher_id,
             "hold_id": self.hold_id,
+            "order_id": self.order_id,
             "purpose": "signup",
             "name": "points" if "/reports/" in endpoint.path else "links.css",
         }

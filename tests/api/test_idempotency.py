@@ -8,6 +8,7 @@ import httpx
 import msgspec
 import pytest
 
+from server.db.engine import DB
 from server.db.ids import new_id
 from server.openapi.examples import EXAMPLES
 from server.programmes import store as programmes
@@ -191,12 +192,22 @@ async def assignment(shop: Shop) -> Case:
     return await _previewed(shop, f"/v1/staff/orders/{sold['order_id']}/assignment", wish)
 
 
+async def recording(shop: Shop) -> Case:
+    """A sale written down by hand, as previewed."""
+    store = await DB.fetch_value("select code from store limit 1")
+    wish = {"customer_id": str(shop.ana.customer_id), "net_minor": 4200, "number": "R-1", "store": store}
+    answer = await shop.client.post("/v1/staff/orders/preview", json=wish, headers=shop.staff[Role.MANAGER])
+    body = wish | {"preview_hash": expect(answer, 200)["preview_hash"]}
+    return Case(path="/v1/staff/orders", body=body, other=body | {"number": "R-2"})
+
+
 CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "sale": ("push_order", sale),
     "sale without a customer": ("push_order", plain_sale),
     "batch of sales": ("push_orders", batch),
     "refund": ("push_refund", refund),
     "assignment": ("assign_order", assignment),
+    "recording": ("record_order", recording),
     "registration": ("register_customer", registration),
     "email change": ("change_email", staff_change),
     "correction": ("correct_email", correction),

@@ -1,0 +1,43 @@
+"""SQL of counting what waits for a person. Each count stops early, so that a neglected queue costs no more."""
+
+from datetime import datetime
+from uuid import UUID
+
+from server.db.engine import DB
+from shared.limits import QUEUE_COUNT_MAX
+
+_COUNT = "select count(*) from (select {what} limit $1) found"
+_ADJUSTMENTS = _COUNT.format(what="from adjustment where state = 'waiting' and lapses_at > $2 and requested_by <> $3")
+_REFUNDS = _COUNT.format(
+    what="from refund where state in ('blind', 'refused') or (state = 'parked' and created_at < $2)"
+)
+_ORDERS = _COUNT.format(
+    what="from orders where membership is null and store = $2 and completed_at >= $3 and completed_at < $4"
+)
+_ZONE = "select zone from store where id = $1"
+
+
+async def count_adjustments(now: datetime, *, not_by: UUID) -> int:
+    """Return how many adjustments of others wait for a decision."""
+    return await _count(_ADJUSTMENTS, now, not_by)
+
+
+async def count_refunds(parked_before: datetime) -> int:
+    """Return how many refunds will not come right by waiting."""
+    return await _count(_REFUNDS, parked_before)
+
+
+async def count_orders(store_id: UUID, from_at: datetime, until_at: datetime) -> int:
+    """Return how many of a store's orders of a time count for nobody."""
+    return await _count(_ORDERS, store_id, from_at, until_at)
+
+
+async def get_zone(store_id: UUID) -> str:
+    """Return a store's time zone."""
+    return str(await DB.fetch_value(_ZONE, store_id))
+
+
+async def _count(sql: str, *values: object) -> int:
+    count = await DB.fetch_value(sql, QUEUE_COUNT_MAX, *values)
+    assert isinstance(count, int)
+    return count
