@@ -9,6 +9,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -19,6 +20,8 @@ import pytest
 from server.db.embedded import FORGETFUL, EmbeddedPostgres
 from server.db.migrate import migrate
 from tests.app import World, open_world
+
+_MEMORY_BYTES_MIN = 6 * 2**30
 
 # A shared machine makes single examples slow now and then; the time limit of the whole test is the one that counts.
 hypothesis.settings.register_profile("regulars", deadline=None, print_blob=True)
@@ -39,11 +42,23 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def _new_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="regulars-test-"))
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """Yield a new folder that the user of PostgreSQL may enter; it goes with the block."""
+    folder = Path(tempfile.mkdtemp(prefix="regulars-test-", dir=_fastest_place()))
     # pytest's own temporary folders are closed to others, and so to the user that PostgreSQL runs as when we are root.
     folder.chmod(0o711)
-    return folder
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _fastest_place() -> Path | None:
+    # A database is two thousand small files: copied in memory they take a tenth of the time that a disk takes.
+    memory = Path("/dev/shm")
+    has_room = memory.is_dir() and os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _MEMORY_BYTES_MIN
+    return memory if has_room else None
 
 
 def _remove(folder: Path) -> None:
@@ -61,9 +76,8 @@ def _remove(folder: Path) -> None:
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
     """A data folder of its own for a test that starts a whole service."""
-    folder = _new_folder()
-    yield folder
-    _remove(folder)
+    with temporary_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -72,12 +86,8 @@ def server_dsn() -> Iterator[str]:
     if given := os.environ.get("REGULARS_TEST_DATABASE_URL"):
         yield given
         return
-    folder = _new_folder()
-    try:
-        with EmbeddedPostgres(folder, options=FORGETFUL, durable=False) as server:
-            yield server.dsn
-    finally:
-        _remove(folder)
+    with temporary_folder() as folder, EmbeddedPostgres(folder, options=FORGETFUL, durable=False) as server:
+        yield server.dsn
 
 
 class Databases:
