@@ -124,6 +124,8 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
         state=State({"tools": tools, "metrics": metrics, "gauges": WorkGauges(metrics.registry)}),
         exception_handlers={Exception: _to_problem},
         openapi_config=None,
+        # Its default would take the root logger from `server.logs`, which redacts what libraries log.
+        logging_config=None,
         request_max_body_size=None,
         debug=False,
     )

@@ -6,14 +6,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.app import create_app
 from server.logs import REDACTED, _render_json, configure, get_logger, redact
 from server.settings import Settings
+from tests.app import test_settings
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +63,14 @@ def test_libraries_are_logged_in_the_same_form(capsys: pytest.CaptureFixture[str
         _logged(capsys).items()
         >= {"logger": "uvicorn.error", "level": "warning", "event": f"mail to {REDACTED} failed"}.items()
     )
+
+
+def test_libraries_are_logged_so_while_the_app_is_there_too(capsys: pytest.CaptureFixture[str]) -> None:
+    settings = test_settings("postgresql://localhost/never-opened", Path())
+    configure(settings)
+    create_app(settings)
+    logging.getLogger("some.library").warning("a connection to %s was lost", "ana@shop.test")
+    assert "ana@shop.test" not in str(_logged(capsys))
 
 
 def test_what_is_below_the_level_is_not_logged(capsys: pytest.CaptureFixture[str]) -> None:
