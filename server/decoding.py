@@ -71,7 +71,8 @@ def decode(body: bytes, kind: type[_T]) -> _T:
     try:
         message = decoder.decode(body)
         # Numbers are of no interest here, and int() refuses those of more than 4,300 digits.
-        json.loads(body, object_pairs_hook=_check_pairs, parse_int=float)
+        check = _check_names if _is_harmless(body) else _check_pairs
+        json.loads(body, object_pairs_hook=check, parse_int=float)
     except _HostileText:
         raise Invalid(_locate(json.loads(body, object_pairs_hook=_Pairs, parse_int=float))) from None
     except msgspec.ValidationError as error:
@@ -92,9 +93,21 @@ class _Pairs(list[tuple[str, object]]):
     """An object with its fields in order, those given twice included."""
 
 
-def _check_pairs(pairs: list[tuple[str, object]]) -> None:
+def _is_harmless(body: bytes) -> bool:
+    """Return whether no text in a well-formed body can be hostile: plain ASCII, and nothing escaped.
+
+    Raw control characters below a space are no JSON, so that msgspec has refused them.
+    """
+    return body.isascii() and b"\\" not in body and b"\x7f" not in body
+
+
+def _check_names(pairs: list[tuple[str, object]]) -> None:
     if len(dict(pairs)) < len(pairs):
         raise _HostileText
+
+
+def _check_pairs(pairs: list[tuple[str, object]]) -> None:
+    _check_names(pairs)
     for key, value in pairs:
         if isinstance(value, str) and _is_hostile(key, value):
             raise _HostileText

@@ -6,6 +6,7 @@ import time
 from uuid import UUID
 
 _COUNTER_MAX = 0xFFF
+_RANDOM_BYTES = 10
 
 _lock = threading.Lock()
 _last_milliseconds = 0
@@ -18,7 +19,17 @@ def new_id() -> UUID:
     Ids of one process rise even within a millisecond, or when the machine's clock is set back (RFC 9562, 6.2, method
     1), so that ordering by id is ordering by the time of writing.
     """
-    number = int.from_bytes(os.urandom(10), "big")
+    return _make_id(os.urandom(_RANDOM_BYTES))
+
+
+def new_ids(count: int) -> list[UUID]:
+    """Return several fresh UUIDv7 in rising order; asks the system for randomness once."""
+    random = os.urandom(_RANDOM_BYTES * count)
+    return [_make_id(random[at : at + _RANDOM_BYTES]) for at in range(0, len(random), _RANDOM_BYTES)]
+
+
+def _make_id(random: bytes) -> UUID:
+    number = int.from_bytes(random, "big")
     milliseconds, counter = _next_tick(time.time_ns() // 1_000_000, number >> 69)
     number = (number & ((1 << 62) - 1)) | (counter << 64) | (milliseconds << 80)
     return UUID(int=number | (0x7 << 76) | (0x2 << 62))
