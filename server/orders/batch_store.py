@@ -9,7 +9,7 @@ import msgspec
 from server.audience.marks import wake_worker
 from server.context import Context
 from server.db.engine import DB, Row
-from server.db.ids import new_id
+from server.db.ids import new_ids
 from server.orders.store import OrderRecord
 
 _KNOWN = """
@@ -47,7 +47,7 @@ where membership = any($1::uuid[]) and left_at is null
 # raised, as an update may touch a row once only.
 _RECORD_MANY = """
 with sent as (
-    select * from jsonb_to_recordset($3::jsonb) as o(
+    select * from json_to_recordset($3::json) as o(
         id uuid, external_id text, number text, store_code text, completed_at timestamptz, currency text, net_minor int8,
         tax_minor int8, content_hash bytea, points int8, skipped_reason text, rule_version_id uuid,
         assignment_reason text, state text, revision int4, customer_id uuid, membership_id uuid, entry_id uuid,
@@ -70,7 +70,7 @@ with sent as (
                             points, rule, stored_value, points_paid_minor)
     select l.id, l.order_id, l.position, l.line_id, l.sku, l.description, l.category, l.quantity, l.net_minor,
            l.tax_minor, l.points, l.rule, l.stored_value, l.points_paid_minor
-    from jsonb_to_recordset($4::jsonb) as l(
+    from json_to_recordset($4::json) as l(
         id uuid, order_id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
         net_minor int8, tax_minor int8, points int8, rule text, stored_value bool, points_paid_minor int8)
     join new_orders o on o.id = l.order_id
@@ -183,10 +183,8 @@ async def list_people(membership_ids: Collection[UUID]) -> list[Row]:
 
 async def record_many(ctx: Context, connection_id: UUID, batch: Sequence[BatchRecord]) -> set[UUID]:
     """Write sales and return the ids of those that were new; memberships are locked and owe nothing."""
-    orders = [_order(one) for one in batch]
-    lines = [
-        {**msgspec.to_builtins(line), "order_id": str(one.record.id)} for one in batch for line in one.record.lines
-    ]
+    orders = [_order(one, audit_id) for one, audit_id in zip(batch, new_ids(len(batch)), strict=True)]
+    lines = [line for one in batch for line in one.record.lines]
     rows = await DB.fetch(
         _RECORD_MANY,
         connection_id,
@@ -208,7 +206,7 @@ async def refresh_many(membership_ids: Collection[UUID], now: datetime) -> None:
         await DB.fetch(_REFRESH_MANY, list(membership_ids), now)
 
 
-def _order(one: BatchRecord) -> dict[str, object]:
+def _order(one: BatchRecord, audit_id: UUID) -> dict[str, object]:
     record = one.record
     return {
         "id": record.id,
@@ -229,7 +227,7 @@ def _order(one: BatchRecord) -> dict[str, object]:
         "customer_id": one.customer_id,
         "membership_id": one.membership_id,
         "entry_id": record.entry_id,
-        "audit_id": new_id(),
+        "audit_id": audit_id,
         "available_at": record.available_at,
         "expires_at": record.expires_at,
     }

@@ -9,7 +9,7 @@ import msgspec
 from server.context import Context
 from server.customers.rules import parse_email
 from server.db.engine import Row
-from server.db.ids import new_id
+from server.db.ids import new_id, new_ids
 from server.errors import Invalid
 from server.orders import rules, store
 from server.programmes.rules import EarningPlan, LotDates, Occasion, lot_dates
@@ -178,6 +178,7 @@ def result_of(sale: Sale, target: Target) -> PosOrderResult:
 def record_of(sale: Sale, target: Target) -> store.OrderRecord:
     order = sale.order
     result = result_of(sale, target)
+    entry_id, *line_ids = new_ids(1 + len(order.lines))
     return store.OrderRecord(
         id=sale.order_id,
         external_id=order.external_id,
@@ -194,7 +195,8 @@ def record_of(sale: Sale, target: Target) -> store.OrderRecord:
         assignment_reason=target.reason,
         lines=tuple(
             store.LineRecord(
-                id=new_id(),
+                id=line_id,
+                order_id=sale.order_id,
                 position=position,
                 line_id=line.line_id,
                 sku=line.sku,
@@ -208,11 +210,11 @@ def record_of(sale: Sale, target: Target) -> store.OrderRecord:
                 stored_value=line.stored_value,
                 points_paid_minor=line.points_paid_minor,
             )
-            for position, (line, earned) in enumerate(zip(order.lines, result.lines, strict=True))
+            for position, (line_id, line, earned) in enumerate(zip(line_ids, order.lines, result.lines, strict=True))
         ),
         state=order.state,
         revision=order.revision,
-        entry_id=new_id(),
+        entry_id=entry_id,
         available_at=sale.dates.available_at,
         expires_at=sale.dates.expires_at,
     )

@@ -35,7 +35,7 @@ _RECORD_PARTS = """
                             points, rule, stored_value, points_paid_minor)
     select l.id, o.id, l.position, l.line_id, l.sku, l.description, l.category, l.quantity, l.net_minor, l.tax_minor,
            l.points, l.rule, l.stored_value, l.points_paid_minor
-    from new_order o, jsonb_to_recordset($18::jsonb) as l(
+    from new_order o, json_to_recordset($18::json) as l(
         id uuid, position int2, line_id text, sku text, description text, category text, quantity numeric,
         net_minor int8, tax_minor int8, points int8, rule text, stored_value bool, points_paid_minor int8)
 ), entry as (
@@ -149,9 +149,13 @@ _TOUCH_KEY = "update api_key set last_used_on = $2 where id = $1 and last_used_o
 
 
 class LineRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A line to write, as the statement reads it from JSON; the quantity is decimal text."""
+    """A line to write, as the statement reads it from JSON; the quantity is decimal text.
+
+    `order_id` is the order's own as long as it is new; whoever changes one that is known names that.
+    """
 
     id: UUID
+    order_id: UUID
     position: int
     line_id: str
     sku: str
