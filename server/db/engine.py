@@ -33,6 +33,14 @@ _LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, Con
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 
+def _is_lost(connection: "PoolConnectionProxy[Row]") -> bool:
+    try:
+        return bool(connection.is_closed())
+    except asyncpg.InterfaceError:
+        # The pool takes a connection back by itself when it is cut.
+        return True
+
+
 async def _keep_session_state(connection: object) -> None:
     """Replace asyncpg's reset query: this program only ever sets state with SET LOCAL."""
 
@@ -206,6 +214,9 @@ class Database(PostgresEngine):
                 await self.release(connection)
         else:
             async with self.connection() as connection:
+                if _is_lost(connection):
+                    # Cut between two statements, which the driver would call a misuse.
+                    raise DatabaseBusy
                 rows = await connection.fetch(sql, *arguments)
         return rows
 

@@ -1,6 +1,7 @@
 """The way to PostgreSQL: fair and bounded, nothing leaked, nothing half-done."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -107,4 +108,22 @@ async def test_a_lost_connection_is_a_reason_to_try_again_and_the_next_try_works
     with pytest.raises(DatabaseBusy):
         async with db.transaction():
             await db.fetch("select pg_terminate_backend(pg_backend_pid())")
+    assert await db.fetch_value("select 1") == 1
+
+
+async def test_a_connection_lost_between_two_statements_is_a_reason_to_try_again(
+    db: Database, database_url: str
+) -> None:
+    other = await asyncpg.connect(database_url)
+    with pytest.raises(DatabaseBusy):  # noqa: PT012 - the whole block is what fails
+        async with db.transaction():
+            pid = await db.fetch_value("select pg_backend_pid()")
+            await other.execute("select pg_terminate_backend($1)", pid)
+            async with db.connection() as connection:
+                # The pool takes it back when the news has come, and then it cannot be asked any more.
+                with contextlib.suppress(asyncpg.InterfaceError):
+                    while not connection.is_closed():  # noqa: ASYNC110 - it tells nobody
+                        await asyncio.sleep(0.005)
+            await db.fetch("select 1")
+    await other.close()
     assert await db.fetch_value("select 1") == 1
