@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import msgspec
 
-from shared import adjustments, limits, members, orders, pos, programmes, refunds, reports, rewards, staff
+from shared import adjustments, limits, members, orders, pos, programmes, refunds, reports, rewards, sharing, staff
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -115,6 +115,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="preview_recording", method="POST", path="/v1/staff/orders/preview", caller=_S, request=orders.OrderRecording, response=orders.RecordingPreview, permission=_P.ORDER_RECORD),
     Endpoint(operation="record_order", method="POST", path="/v1/staff/orders", caller=_S, status=201, request=orders.OrderRecording, response=orders.OrderRecorded, permission=_P.ORDER_RECORD, idempotent=True),
     Endpoint(operation="get_order", method="GET", path="/v1/staff/orders/{order_id}", caller=_S, response=orders.StaffOrderDetail, permission=_P.CUSTOMER_READ),
+    Endpoint(operation="list_order_differences", method="GET", path="/v1/staff/order-differences", caller=_S, response=orders.OrderDifferencePage, permission=_P.CUSTOMER_READ, query=_PAGE),
     Endpoint(operation="preview_assignment", method="POST", path="/v1/staff/orders/{order_id}/assignment/preview", caller=_S, request=orders.OrderAssignment, response=orders.AssignmentPreview, permission=_P.ORDER_ASSIGN),
     Endpoint(operation="assign_order", method="POST", path="/v1/staff/orders/{order_id}/assignment", caller=_S, request=orders.OrderAssignment, response=orders.AssignmentApplied, permission=_P.ORDER_ASSIGN, idempotent=True),
     Endpoint(operation="list_customer_audit", method="GET", path="/v1/staff/customers/{customer_id}/audit", caller=_S, response=staff.AuditPage, permission=_P.CUSTOMER_READ, query=_PAGE),
@@ -149,6 +150,27 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="list_customer_vouchers", method="GET", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, response=rewards.VoucherList, permission=_P.CUSTOMER_READ),
     Endpoint(operation="issue_customer_voucher", method="POST", path="/v1/staff/customers/{customer_id}/vouchers", caller=_S, status=201, request=rewards.StaffTakeReward, response=rewards.VoucherIssued, permission=_P.POINTS_REDEEM, idempotent=True),
     Endpoint(operation="cancel_voucher", method="POST", path="/v1/staff/vouchers/{voucher_id}/cancel", caller=_S, request=rewards.CancelVoucher, response=rewards.VoucherView, permission=_P.REWARD_MANAGE, idempotent=True),
+    # Sharing.
+    Endpoint(operation="get_sharing", method="GET", path="/v1/staff/memberships/{membership_id}/people", caller=_S, response=sharing.SharedMembership, permission=_P.CUSTOMER_READ),
+    Endpoint(operation="preview_join", method="POST", path="/v1/staff/memberships/{membership_id}/join/preview", caller=_S, request=sharing.Joining, response=sharing.JoinPreview, permission=_P.MEMBERSHIP_SHARE),
+    Endpoint(operation="join_membership", method="POST", path="/v1/staff/memberships/{membership_id}/join", caller=_S, status=201, request=sharing.Joining, response=sharing.Joined, permission=_P.MEMBERSHIP_SHARE, idempotent=True),
+    Endpoint(operation="undo_join", method="POST", path="/v1/staff/memberships/{membership_id}/join/{operation_id}/undo", caller=_S, request=sharing.SharingUndo, response=sharing.SharingUndone, permission=_P.MEMBERSHIP_SHARE, idempotent=True),
+    Endpoint(operation="preview_combine", method="POST", path="/v1/staff/memberships/{membership_id}/combine/preview", caller=_S, request=sharing.Combining, response=sharing.CombinePreview, permission=_P.MEMBERSHIP_SHARE),
+    Endpoint(operation="combine_memberships", method="POST", path="/v1/staff/memberships/{membership_id}/combine", caller=_S, status=201, request=sharing.Combining, response=sharing.Combined, permission=_P.MEMBERSHIP_SHARE, idempotent=True),
+    Endpoint(operation="preview_undo_combine", method="POST", path="/v1/staff/memberships/{membership_id}/combine/{operation_id}/undo/preview", caller=_S, request=sharing.SharingUndo, response=sharing.SplitPreview, permission=_P.MEMBERSHIP_SHARE),
+    Endpoint(operation="undo_combine", method="POST", path="/v1/staff/memberships/{membership_id}/combine/{operation_id}/undo", caller=_S, request=sharing.SharingUndo, response=sharing.SharingUndone, permission=_P.MEMBERSHIP_SHARE, idempotent=True),
+    Endpoint(operation="preview_leave", method="POST", path="/v1/staff/memberships/{membership_id}/leave/preview", caller=_S, request=sharing.Leaving, response=sharing.SplitPreview, permission=_P.MEMBERSHIP_SHARE),
+    Endpoint(operation="leave_membership", method="POST", path="/v1/staff/memberships/{membership_id}/leave", caller=_S, status=201, request=sharing.Leaving, response=sharing.Left, permission=_P.MEMBERSHIP_SHARE, idempotent=True),
+    Endpoint(operation="undo_leave", method="POST", path="/v1/staff/memberships/{membership_id}/leave/{operation_id}/undo", caller=_S, request=sharing.SharingUndo, response=sharing.SharingUndone, permission=_P.MEMBERSHIP_SHARE, idempotent=True),
+    Endpoint(operation="put_redeem_policy", method="PUT", path="/v1/staff/memberships/{membership_id}/redeem-policy", caller=_S, request=sharing.RedeemPolicyChange, response=sharing.SharedMembership, permission=_P.MEMBERSHIP_SHARE),
+    Endpoint(operation="get_my_sharing", method="GET", path="/v1/me/memberships/{membership_id}/people", caller=_M, response=sharing.SharedMembership),
+    Endpoint(operation="put_my_redeem_policy", method="PUT", path="/v1/me/memberships/{membership_id}/redeem-policy", caller=_M, request=sharing.MyRedeemPolicyChange, response=sharing.SharedMembership, step_up=True),
+    Endpoint(operation="list_my_sharing_invitations", method="GET", path="/v1/me/sharing-invitations", caller=_M, response=sharing.SharingInvitationList),
+    Endpoint(operation="invite_to_share", method="POST", path="/v1/me/memberships/{membership_id}/sharing-invitations", caller=_M, status=202, request=sharing.SharingInvite, response=members.Accepted, step_up=True),
+    Endpoint(operation="accept_sharing_invitation", method="POST", path="/v1/me/sharing-invitations/{invitation_id}/accept", caller=_M, request=sharing.AcceptSharing, response=sharing.SharingAccepted, step_up=True),
+    Endpoint(operation="end_sharing_invitation", method="DELETE", path="/v1/me/sharing-invitations/{invitation_id}", caller=_M, status=204),
+    Endpoint(operation="preview_my_leave", method="POST", path="/v1/me/memberships/{membership_id}/leave/preview", caller=_M, request=sharing.MyLeaving, response=sharing.SplitPreview),
+    Endpoint(operation="leave_my_membership", method="POST", path="/v1/me/memberships/{membership_id}/leave", caller=_M, status=201, request=sharing.MyLeaving, response=sharing.Left, idempotent=True),
     # Lapsing points.
     Endpoint(operation="get_my_expiry", method="GET", path="/v1/me/memberships/{membership_id}/expiry", caller=_M, response=reports.ExpirySchedule, query=_PAGE),
     Endpoint(operation="get_customer_expiry", method="GET", path="/v1/staff/memberships/{membership_id}/expiry", caller=_S, response=reports.ExpirySchedule, permission=_P.CUSTOMER_READ, query=_PAGE),

@@ -1,6 +1,7 @@
 """Messages about orders between the staff console and the service."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -67,11 +68,24 @@ class BalanceChange(View, frozen=True, kw_only=True):
     deficit_after: int
 
 
+class RedemptionChoice(StrEnum):
+    """What becomes of points and vouchers of somebody else that paid for an order which is to be moved.
+
+    `refuse` moves nothing; `keep` leaves them spent, which a manager may decide; `return` gives them back, so that the
+    customer pays that part otherwise.
+    """
+
+    REFUSE = "refuse"
+    KEEP = "keep"
+    RETURN = "return"
+
+
 class OrderAssignment(Request, frozen=True, kw_only=True):
     """Whom an order shall count for from now on; null takes it from whom it counts for now."""
 
     customer_id: UUID | None
     reason: Reason
+    redemption: RedemptionChoice = RedemptionChoice.REFUSE
     preview_hash: Hash | None = None
 
 
@@ -79,7 +93,9 @@ class AssignmentEffect(View, frozen=True, kw_only=True):
     """What moving an order does to points.
 
     `points_taken` leave the present membership, of which `points_owed` had been spent and `points_written_off` are
-    forgiven; `points_exempt` had lapsed and are let be. `points_earned` are those of the new one.
+    forgiven; `points_exempt` had lapsed and are let be. `points_earned` are those of the new one, without what came back
+    of the order; `points_expected` are what an open order will earn it. `bonus_points_taken` belong to bonuses that the
+    order had set off. `points_restored`, `vouchers_restored` and `holds_released` go back to those who paid with them.
     """
 
     action: str
@@ -91,6 +107,11 @@ class AssignmentEffect(View, frozen=True, kw_only=True):
     is_shared: bool
     skipped_reason: SkippedReason | None
     lines: tuple[LinePoints, ...]
+    points_expected: int = 0
+    bonus_points_taken: int = 0
+    points_restored: int = 0
+    vouchers_restored: int = 0
+    holds_released: int = 0
 
 
 class AssignmentPreview(View, frozen=True, kw_only=True):
@@ -110,6 +131,23 @@ class AssignmentApplied(View, frozen=True, kw_only=True):
 
     order: StaffOrder
     effect: AssignmentEffect
+
+
+class OrderDifference(View, frozen=True, kw_only=True):
+    """An order that a person gave to somebody, or took away, and whom its till still names; the person's word holds."""
+
+    order: StaffOrder
+    named_customer_id: UUID
+    named_customer_name: str
+    first_seen_at: datetime
+    last_seen_at: datetime
+
+
+class OrderDifferencePage(View, frozen=True, kw_only=True):
+    """Orders on which a till and a person differ, the one seen last first."""
+
+    items: tuple[OrderDifference, ...]
+    next_cursor: str | None = None
 
 
 class OrderRecording(Request, frozen=True, kw_only=True):

@@ -71,7 +71,10 @@ class LinePoints(View, frozen=True, kw_only=True):
 
 
 class PosOrderResult(View, frozen=True, kw_only=True):
-    """How many points the sale earned and why, line by line, as of the `revision` that counts."""
+    """How many points the sale earned and why, line by line, as of the `revision` that counts.
+
+    `points_expected` are those that an open sale will earn if it is completed as it is.
+    """
 
     order_id: UUID
     points: int
@@ -79,6 +82,7 @@ class PosOrderResult(View, frozen=True, kw_only=True):
     skipped_reason: SkippedReason | None = None
     state: OrderState = OrderState.COMPLETED
     revision: int = 0
+    points_expected: int = 0
 
 
 class PosOrderBatch(Request, frozen=True, kw_only=True):

@@ -10,8 +10,9 @@ from server.audience.marks import mark_membership
 from server.audit.store import record
 from server.bonuses import rules, store
 from server.context import Context
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.errors import NotFound, Refused
+from server.ledger.movements import Clawback, Origin, claw_back
 from server.ledger.service import post_credit
 from server.programmes.rules import lot_dates
 from server.programmes.service import Programme, get_default_programme, get_programme
@@ -41,7 +42,12 @@ async def grant_sign_up(
 
 
 async def grant_for_sale(
-    ctx: Context, programme: Programme, *, customer_id: UUID, membership_id: UUID, order_id: UUID
+    ctx: Context,
+    programme: Programme,
+    *,
+    customer_id: UUID,
+    membership_id: UUID,
+    order_id: UUID,
 ) -> None:
     """Give what a sale that earned points sets off, in its transaction: first purchase, and the friend's part of a referral.
 
@@ -52,11 +58,42 @@ async def grant_for_sale(
         return
     if await store.has_bought(customer_id, programme.id, except_order=order_id):
         return
-    await _grant(
-        ctx, programme, "first_purchase", bonuses.first_purchase, customer_id=customer_id, membership_id=membership_id
-    )
-    if await store.complete_referral(programme.id, customer_id, ctx.now):
-        await _grant(ctx, programme, "referred", bonuses.referred, customer_id=customer_id, membership_id=membership_id)
+    points = {"first_purchase": bonuses.first_purchase}
+    if await store.complete_referral(programme.id, customer_id, order_id=order_id, now=ctx.now):
+        points["referred"] = bonuses.referred
+    for code, worth in points.items():
+        returned = await store.count_returned(programme.id, code, customer_id)
+        await _grant(
+            ctx, programme, code, worth, customer_id=customer_id, membership_id=membership_id,
+            occasion=str(returned + 1) if returned else "", order_id=order_id,
+        )  # fmt: skip
+
+
+async def take_back_for_sale(ctx: Context, *, order_id: UUID, membership: Row) -> Clawback:
+    """Take back what a sale set off, as it goes to somebody else or never was; the customer can be given it again.
+
+    A friend's referral is open again; what the referrer was paid for it stays, and is not paid twice.
+
+    Args:
+        membership: Locked; where the bonuses are today.
+    """
+    taken = exempt = owed = 0
+    for grant in await store.list_set_off(order_id, membership["id"]):
+        origin = Origin(
+            source_key=f"bonus:{grant['id']}",
+            customer_id=grant["customer"],
+            related_entry_id=grant["entry"],
+            reason_code="bonus_moved",
+        )
+        back = await claw_back(ctx, membership, grant["points"], origin, own_entry_id=grant["entry"])
+        await store.return_grant(grant["id"], back.points, ctx.now)
+        await record(
+            ctx, "bonus.taken_back", subject_kind="orders", subject_id=order_id, customer_id=grant["customer"],
+            details={"code": grant["code"], "points": back.points},
+        )  # fmt: skip
+        taken, exempt, owed = taken + back.points, exempt + back.exempt, owed + back.owed
+    await store.reopen_referral(order_id)
+    return Clawback(points=taken, exempt=exempt, owed=owed)
 
 
 async def grant_due(ctx: Context) -> int:
@@ -174,6 +211,7 @@ async def _grant(
     customer_id: UUID,
     membership_id: UUID,
     occasion: str = "",
+    order_id: UUID | None = None,
 ) -> bool:
     """Give a bonus once; False if it was given before, is worth nothing, or the membership is over."""
     if not points:
@@ -183,8 +221,9 @@ async def _grant(
     if membership is None or version is None:
         return False
     if not await store.insert_grant(
-        programme.id, code, customer_id, occasion=occasion, membership_id=membership_id, points=points, now=ctx.now
-    ):
+        programme.id, code, customer_id, occasion=occasion, membership_id=membership_id, points=points, now=ctx.now,
+        order_id=order_id,
+    ):  # fmt: skip
         return False
     # A bonus cannot be returned, so it does not wait; it lapses like points earned today.
     dates = lot_dates(ctx.now, msgspec.structs.replace(version.rules, pending_days=0), programme.zone)
@@ -198,6 +237,7 @@ async def _grant(
         occurred_at=ctx.now,
         available_at=dates.available_at,
         expires_at=dates.expires_at,
+        idle_days=dates.idle_days,
         customer_id=customer_id,
         reason_code=f"bonus_{code}",
         note=_WORDS[code],

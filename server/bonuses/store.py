@@ -9,8 +9,8 @@ from server.db.ids import new_id
 
 # Whoever comes second waits for the first and then finds the grant there.
 _GRANT = """
-insert into bonus_grant (id, programme, code, customer, occasion, membership, points, at)
-values ($1, $2, $3, $4, $5, $6, $7, $8)
+insert into bonus_grant (id, programme, code, customer, occasion, membership, points, at, "order")
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (programme, code, customer, occasion) do nothing
 returning id
 """
@@ -44,7 +44,23 @@ insert into referral (id, programme, referrer, referred, created_at) values ($1,
 on conflict (programme, referred) do nothing returning id
 """
 _COMPLETE = """
-update referral set completed_at = $3 where programme = $1 and referred = $2 and completed_at is null returning id, referrer
+update referral set completed_at = $3, "order" = $4 where programme = $1 and referred = $2 and completed_at is null
+returning id, referrer
+"""
+_REOPEN = 'update referral set completed_at = null, "order" = null where "order" = $1'
+_SET_OFF = """
+select g.id, g.code, g.customer, g.points, e.id as entry
+from bonus_grant g
+join ledger_entry e on e.membership = g.membership and e.kind = 'BONUS'
+    and e.source_key = concat_ws(':', g.programme, g.code, g.customer, nullif(g.occasion, ''))
+where g."order" = $1 and (g.membership = $2 or regulars_heir(g.membership) = $2)
+  and not exists (select from bonus_return r where r.bonus = g.id)
+order by g.id
+"""
+_RETURN = "insert into bonus_return (bonus, points, at) values ($1, $2, $3)"
+_TIMES_RETURNED = """
+select count(*)::int from bonus_grant g join bonus_return r on r.bonus = g.id
+where g.programme = $1 and g.code = $2 and g.customer = $3
 """
 _UNPAID = """
 select r.id, r.referrer, r.completed_at, p.membership
@@ -63,13 +79,43 @@ where m.id = $1 and p.customer = $2 and m.status = 'active'
 
 
 async def insert_grant(
-    programme_id: UUID, code: str, customer_id: UUID, *, occasion: str, membership_id: UUID, points: int, now: datetime
+    programme_id: UUID,
+    code: str,
+    customer_id: UUID,
+    *,
+    occasion: str,
+    membership_id: UUID,
+    points: int,
+    now: datetime,
+    order_id: UUID | None,
 ) -> bool:
     """Note a bonus; False if the customer has had it."""
     row = await DB.fetch_row(
-        _GRANT, new_id(), programme_id, code, customer_id, occasion, membership_id, points, now
+        _GRANT, new_id(), programme_id, code, customer_id, occasion, membership_id, points, now, order_id
     )  # fmt: skip
     return row is not None
+
+
+async def count_returned(programme_id: UUID, code: str, customer_id: UUID) -> int:
+    """Return how often a customer was given a bonus that was taken back with its sale."""
+    count = await DB.fetch_value(_TIMES_RETURNED, programme_id, code, customer_id)
+    assert isinstance(count, int)
+    return count
+
+
+async def list_set_off(order_id: UUID, membership_id: UUID) -> list[Row]:
+    """Return the bonuses that a sale set off, which are in this membership today."""
+    return await DB.fetch(_SET_OFF, order_id, membership_id)
+
+
+async def return_grant(grant_id: UUID, points: int, now: datetime) -> None:
+    """Note that a bonus was taken back; the customer can be given it again."""
+    await DB.fetch(_RETURN, grant_id, points, now)
+
+
+async def reopen_referral(order_id: UUID) -> None:
+    """Let the referral that a sale completed wait for another one."""
+    await DB.fetch(_REOPEN, order_id)
 
 
 async def lock_membership(membership_id: UUID) -> Row | None:
@@ -111,9 +157,9 @@ async def insert_referral(programme_id: UUID, *, referrer_id: UUID, referred_id:
     return await DB.fetch_row(_REFER, new_id(), programme_id, referrer_id, referred_id, now) is not None
 
 
-async def complete_referral(programme_id: UUID, referred_id: UUID, now: datetime) -> Row | None:
-    """Close a customer's open referral and return it."""
-    return await DB.fetch_row(_COMPLETE, programme_id, referred_id, now)
+async def complete_referral(programme_id: UUID, referred_id: UUID, *, order_id: UUID, now: datetime) -> Row | None:
+    """Close a customer's open referral by a sale and return it."""
+    return await DB.fetch_row(_COMPLETE, programme_id, referred_id, now, order_id)
 
 
 async def list_unpaid(programme_id: UUID, limit: int) -> list[Row]:

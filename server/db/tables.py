@@ -646,7 +646,8 @@ class PromotionUse(Table, tablename="promotion_use"):
 class BonusGrant(Table, tablename="bonus_grant"):
     """A bonus that a customer has had: once for each code and occasion, whatever membership it went to.
 
-    `order` is the sale that set it off, and `entry` what was posted: both go back when that sale goes to somebody else.
+    `order` is the sale that set it off. One that was taken back with its sale has a row in `bonus_return`; given again, it
+    counts its occasions.
     """
 
     id = _id()
@@ -658,10 +659,19 @@ class BonusGrant(Table, tablename="bonus_grant"):
     points = _points()
     at = _at()
     order = _ref(Order, null=True)
-    entry = _ref(LedgerEntry, null=True)
 
     bonus_grant_once = Unique([programme, code, customer, occasion])
     bonus_grant_code_known = Check("code in ('sign_up', 'birthday', 'first_purchase', 'referrer', 'referred')")
+
+
+class BonusReturn(Table, tablename="bonus_return"):
+    """A bonus that was taken back because the sale that had set it off went to somebody else, or was voided."""
+
+    bonus = ForeignKey(
+        BonusGrant, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    points = _points()
+    at = _at()
 
 
 class ReferralCode(Table, tablename="referral_code"):
@@ -1357,6 +1367,7 @@ TABLES: tuple[type[Table], ...] = (
     TierChange,
     PromotionUse,
     BonusGrant,
+    BonusReturn,
     ReferralCode,
     Referral,
     Reward,

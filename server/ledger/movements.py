@@ -16,6 +16,7 @@ from server.db.ids import new_id
 from server.errors import Refused
 from server.ledger import store
 from server.ledger.credits import credit_membership
+from server.ledger.idle import date_idle_lot, move_idle_lots
 from server.ledger.rules import Take, plan_clawback, plan_restore, plan_takes
 from shared.enums import EntryKind
 from shared.problems import Code
@@ -86,12 +87,15 @@ async def claw_back(
     own_entry_id: UUID,
     exempted_before: int = 0,
     kind: EntryKind = EntryKind.CLAWBACK,
+    deferred: int | None = None,
 ) -> Clawback:
     """Take earned points back: from their own lot first, then available, then pending ones, then as a deficit.
 
     Args:
         own_entry_id: The EARN entry whose points these are.
         exempted_before: Points of that entry which earlier claw-backs let be, because they had lapsed.
+        deferred: Points that the caller is about to post again in the same membership; as far as they are spent, they
+            become a deficit that the new credit fills, and no other lot is touched. The caller refreshes the figures.
     """
     own, lapsed = None, 0
     found = await store.find_lapsed(own_entry_id, ctx.now)
@@ -106,9 +110,10 @@ async def claw_back(
         others,
         lapsed_from_own=max(0, lapsed - exempted_before),
         now=ctx.now,
+        deferred=deferred or 0,
     )
     if plan.points:
-        await _debit(ctx, membership["id"], kind, plan.takes, plan.owed, origin)
+        await _debit(ctx, membership["id"], kind, plan.takes, plan.owed, origin, refresh=deferred is None)
     return Clawback(points=plan.points, exempt=plan.exempt, owed=plan.owed)
 
 
@@ -162,7 +167,14 @@ async def _plan_spending(membership_id: UUID, points: int, now: datetime) -> tup
 
 
 async def _debit(
-    ctx: Context, membership_id: UUID, kind: EntryKind, takes: tuple[Take, ...], owed: int, origin: Origin
+    ctx: Context,
+    membership_id: UUID,
+    kind: EntryKind,
+    takes: tuple[Take, ...],
+    owed: int,
+    origin: Origin,
+    *,
+    refresh: bool = True,
 ) -> UUID:
     debit = store.Debit(
         entry_id=new_id(),
@@ -185,7 +197,10 @@ async def _debit(
     )
     posted = await store.insert_debit(debit)
     assert posted, "callers look for what was posted before, under the same lock"
-    await store.refresh_figures(membership_id, ctx.now)
+    if kind is EntryKind.REDEEM:
+        await move_idle_lots(ctx, membership_id)
+    if refresh:
+        await store.refresh_figures(membership_id, ctx.now)
     return debit.entry_id
 
 
@@ -200,9 +215,7 @@ async def _restore(
     grace: timedelta,
 ) -> int:
     """Post one RESTORE and return how much of it filled the deficit."""
-    expires_at = lot["expires_at"]
-    if expires_at is not None and expires_at <= ctx.now:
-        expires_at = ctx.now + grace
+    expires_at, idle_days = await _find_end(ctx, membership_id, lot, grace)
     credit = store.Credit(
         entry_id=new_id(),
         membership_id=membership_id,
@@ -214,6 +227,7 @@ async def _restore(
         customer_id=origin.customer_id,
         available_at=lot["available_at"],
         expires_at=expires_at,
+        idle_days=idle_days,
         related_entry_id=spent_entry_id,
         reason_code=origin.reason_code,
         note=origin.note,
@@ -222,3 +236,16 @@ async def _restore(
     filled = await credit_membership(credit, deficit=deficit)
     assert filled is not None, "callers look for what was given back before, under the same lock"
     return filled
+
+
+async def _find_end(
+    ctx: Context, membership_id: UUID, lot: Row, grace: timedelta
+) -> tuple[datetime | None, int | None]:
+    """Return when points that come back to a lot lapse, and the idle days after which they would."""
+    expires_at, idle_days = lot["expires_at"], lot["idle_days"]
+    if idle_days is not None:
+        expires_at = await date_idle_lot(membership_id, idle_days, expires_at)
+    if expires_at is not None and expires_at <= ctx.now:
+        # A last chance, which nothing moves.
+        return ctx.now + grace, None
+    return expires_at, idle_days

@@ -17,6 +17,17 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
 
 
+class LiveLot(msgspec.Struct, frozen=True, kw_only=True):
+    """Points left of a credit, with the customer who caused it."""
+
+    entry_id: UUID
+    remaining: int
+    earned_at: datetime
+    available_at: datetime
+    expires_at: datetime | None
+    customer_id: UUID | None
+
+
 class Debt(msgspec.Struct, frozen=True, kw_only=True):
     """A debit entry of which `open_points` found no lot: a part of the deficit."""
 
@@ -34,6 +45,14 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
 class Take(msgspec.Struct, frozen=True, kw_only=True):
     """Points that a debit takes from a lot."""
 
+    lot_entry_id: UUID
+    points: int
+
+
+class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+    """Points of a lot that pay a debt of the same membership."""
+
+    debit_entry_id: UUID
     lot_entry_id: UUID
     points: int
 
@@ -81,7 +100,7 @@ class ClawbackPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_clawback(
-    points: int, own: Lot | None, others: Sequence[Lot], *, lapsed_from_own: int, now: datetime
+    points: int, own: Lot | None, others: Sequence[Lot], *, lapsed_from_own: int, now: datetime, deferred: int = 0
 ) -> ClawbackPlan:
     """Return how to take `points` back: from their own lot, then available lots, then pending ones, then as a deficit.
 
@@ -89,6 +108,8 @@ def plan_clawback(
         own: The lot the points were earned in, None if it has gone with a transfer.
         others: The membership's other lots with points left.
         lapsed_from_own: Points of the own lot that lapsed, less those exempted before.
+        deferred: So many of the points that are not in their own lot become a deficit at once, and other lots are let
+            be: the same points are about to come back to the same membership.
     """
     takes: list[Take] = []
     wanted = points
@@ -96,11 +117,13 @@ def plan_clawback(
         wanted -= _take(takes, own, wanted)
     exempt = min(wanted, lapsed_from_own)
     wanted -= exempt
+    later = min(wanted, deferred)
+    wanted -= later
     available = sorted((lot for lot in others if is_available(lot, now)), key=_consumption_order)
     pending = sorted((lot for lot in others if lot.available_at > now), key=_consumption_order)
     for lot in (*available, *pending):
         wanted -= _take(takes, lot, wanted)
-    return ClawbackPlan(takes=tuple(takes), exempt=exempt, owed=wanted)
+    return ClawbackPlan(takes=tuple(takes), exempt=exempt, owed=wanted + later)
 
 
 def plan_restore(points: int, allocations: Sequence[Take]) -> tuple[Take, ...]:
@@ -116,6 +139,27 @@ def plan_restore(points: int, allocations: Sequence[Take]) -> tuple[Take, ...]:
             takes.append(Take(lot_entry_id=taken.lot_entry_id, points=part))
             points -= part
     return tuple(takes)
+
+
+def plan_settlement(debts: Sequence[Debt], lots: Sequence[Lot], *, now: datetime) -> tuple[Settlement, ...]:
+    """Return which lots pay which debts, oldest debt first: available lots, soonest to lapse first, then pending ones.
+
+    Lapsed lots pay nothing. What is left over is on one side only.
+    """
+    available = sorted((lot for lot in lots if is_available(lot, now)), key=_consumption_order)
+    pending = sorted((lot for lot in lots if lot.available_at > now), key=_consumption_order)
+    paying = [(lot, lot.remaining) for lot in (*available, *pending)]
+    settled = []
+    for debt in debts:
+        open_points = debt.open_points
+        while open_points and paying:
+            lot, left = paying.pop(0)
+            part = min(open_points, left)
+            settled.append(Settlement(debit_entry_id=debt.entry_id, lot_entry_id=lot.entry_id, points=part))
+            open_points -= part
+            if left > part:
+                paying.insert(0, (lot, left - part))
+    return tuple(settled)
 
 
 def is_available(lot: Lot, now: datetime) -> bool:

@@ -94,7 +94,7 @@ where (m.available, m.pending) is distinct from (f.available, f.pending)
 _LIFETIME = """
 select 'membership (all)' as row, m.points::text as found, e.points::text as expected
 from (select coalesce(sum(lifetime), 0) as points from membership) m,
-     (select coalesce(sum(points), 0) as points from ledger_entry where kind in ('EARN', 'BONUS')) e
+     (select coalesce(sum(points), 0) as points from ledger_entry where kind in ('EARN', 'BONUS', 'CORRECTION')) e
 where m.points <> e.points
 """
 _ORDER_LINES = """

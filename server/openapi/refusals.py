@@ -63,6 +63,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.SELF_DEALING,
         Code.PREVIEW_STALE,
         Code.ASSIGNMENT_SAME,
+        Code.REWARD_USED,
         Code.ASSIGNMENT_WINDOW,
         Code.POINTS_SPENT,
     ),

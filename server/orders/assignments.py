@@ -16,8 +16,8 @@ from server.context import Context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
-from server.errors import Invalid, NotFound, Refused, RegularsError
-from server.orders import assignment_store, balances, change_store, changes, sales
+from server.errors import Invalid, NotFound, NotPermitted, Refused, RegularsError
+from server.orders import assignment_store, balances, change_store, changes, payments, sales
 from server.orders.changes import Settled
 from server.orders.fitting import fit_to_member
 from server.orders.rules import AssignmentAction, name_action, window_of
@@ -29,6 +29,7 @@ from shared.orders import (
     AssignmentEffect,
     AssignmentPreview,
     OrderAssignment,
+    RedemptionChoice,
     StaffOrder,
     StaffOrderPage,
 )
@@ -56,6 +57,8 @@ class _Move(msgspec.Struct, frozen=True, kw_only=True):
     target: Target
     sale: Sale
     settled: Settled
+    returned: payments.Returned
+    choice: RedemptionChoice
 
     @property
     def hash(self) -> str:
@@ -63,7 +66,7 @@ class _Move(msgspec.Struct, frozen=True, kw_only=True):
         order = self.order
         seen = (
             order["id"], order["assignment_version"], order["revision"], order["state"], order["heir"],
-            self.target.customer_id, self.target.membership_id, self.effect,
+            self.target.customer_id, self.target.membership_id, self.effect, self.choice,
         )  # fmt: skip
         return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()
 
@@ -76,10 +79,15 @@ class _Move(msgspec.Struct, frozen=True, kw_only=True):
             points_exempt=self.settled.exempt,
             points_owed=0 if self.settled.is_shared else self.settled.owed,
             points_written_off=self.settled.written_off,
-            points_earned=result.points if self.target.membership_id else 0,
+            points_earned=self.settled.earned,
             is_shared=self.settled.is_shared,
             skipped_reason=self.target.skipped,
             lines=result.lines,
+            points_expected=result.points_expected,
+            bonus_points_taken=self.settled.bonus_taken,
+            points_restored=self.returned.points,
+            vouchers_restored=self.returned.vouchers,
+            holds_released=self.returned.holds,
         )
 
 
@@ -138,7 +146,8 @@ async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignme
     if form.preview_hash != move.hash:
         raise Refused(Code.PREVIEW_STALE)
     await _audit(ctx, move, form.reason)
-    await changes.mark_memberships(ctx, move.order["heir"], move.target.membership_id)
+    ids = move.returned.membership_ids
+    await changes.mark_memberships(ctx, move.order["heir"], move.target.membership_id, *ids)
     return AssignmentApplied(order=staff_order(await assignment_store.get_view(order_id)), effect=move.effect)
 
 
@@ -173,7 +182,8 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
     membership_id = customer["membership"] if customer else None
     await check_not_self(staff, found, form.customer_id, membership_id)
     await lock_customers([one for one in {found["customer"], form.customer_id} if one is not None])
-    order = await changes.lock_whole(found, membership_id)
+    paid = await payments.list_payments(ctx, found)
+    order = await changes.lock_whole(found, membership_id, *(one.membership_id for one in paid))
     sale = await _sale_of(ctx, order)
     action = name_action(had=order["customer"] is not None, has=form.customer_id is not None)
     if (order["customer"], order["heir"]) == (form.customer_id, membership_id):
@@ -183,8 +193,43 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
     sale, target = await fit_to_member(sale, await _lock_target(sale, customer))
     if target.membership_id and not target.skipped:
         _check_size(staff, sale)
+    returned = await _free_payments(ctx, staff, order, target, form.redemption)
     settled = await changes.settle(ctx, order, sale, target, reason_code="reassigned")
-    return _Move(order=order, action=action, customer=customer, target=target, sale=sale, settled=settled)
+    return _Move(
+        order=order, action=action, customer=customer, target=target, sale=sale, settled=settled, returned=returned,
+        choice=form.redemption,
+    )  # fmt: skip
+
+
+async def _free_payments(
+    ctx: Context, staff: Staff, order: Row, target: Target, choice: RedemptionChoice
+) -> payments.Returned:
+    """Do with what others paid of the order as staff chose; what is only set aside for an open cart is set free.
+
+    Raises:
+        Refused: REWARD_USED, others paid with points or a voucher, and staff have not chosen.
+        NotPermitted: Leaving them spent is for a manager.
+    """
+    theirs = [
+        one
+        for one in await payments.list_payments(ctx, order)
+        if one.customer_id != target.customer_id and one.membership_id != target.membership_id
+    ]
+    is_cart = order["state"] == OrderState.OPEN and all(one.is_open for one in theirs)
+    if not theirs:
+        return payments.Returned()
+    if is_cart or choice is RedemptionChoice.RETURN:
+        version = order["assignment_version"]
+        return await payments.give_back(ctx, theirs, source_key=f"assignment:{order['id']}:{version}")
+    if choice is RedemptionChoice.KEEP:
+        if not may(staff.role, Permission.ORDER_ASSIGN_LATE):
+            raise NotPermitted("Leaving somebody's points or voucher spent on this order is for a manager.")
+        return payments.Returned()
+    points, vouchers = sum(one.points for one in theirs), sum(one.voucher_id is not None for one in theirs)
+    detail = (
+        "Points or a voucher of somebody else paid for this order: give them back first, or let a manager keep that."
+    )
+    raise Refused(Code.REWARD_USED, detail, data={"points": points, "vouchers": vouchers})
 
 
 async def find_customer_on_file(customer_id: UUID | None) -> Row | None:
@@ -277,6 +322,8 @@ async def _audit(ctx: Context, move: _Move, reason: str) -> None:
         "assignment_version": move.order["assignment_version"] + 1,
         "points_taken": move.settled.taken,
         "points_earned": move.effect.points_earned,
+        "points_restored": move.effect.points_restored,
+        "vouchers_restored": move.effect.vouchers_restored,
     }
     for customer_id in dict.fromkeys((move.order["customer"], move.target.customer_id)):
         if customer_id is not None:
@@ -300,6 +347,13 @@ def _list_warnings(move: _Move) -> list[str]:
         warnings.append(f"{effect.points_written_off} of the points have been spent and are written off.")
     if effect.points_exempt:
         warnings.append(f"{effect.points_exempt} of the points have lapsed and are not taken again.")
+    if effect.bonus_points_taken:
+        warnings.append(
+            f"{effect.bonus_points_taken} points of a bonus that this order set off are taken back with it."
+        )
+    if effect.points_restored or effect.vouchers_restored:
+        paid = f"{effect.points_restored} points and {effect.vouchers_restored} vouchers"
+        warnings.append(f"{paid} that paid for the order go back; the customer has to pay that part otherwise.")
     if effect.skipped_reason is SkippedReason.BEFORE_START:
         warnings.append("The order is from before the membership began: it is kept for the history and earns nothing.")
     if effect.skipped_reason is SkippedReason.NOT_MEMBER:

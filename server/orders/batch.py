@@ -11,12 +11,12 @@ from server.context import Context
 from server.customers.rules import parse_email
 from server.db.engine import Row
 from server.errors import Invalid, NotPermitted, Refused
-from server.orders import batch_store, changes, sales
+from server.orders import batch_store, changes, differences, return_store, sales
 from server.orders.fitting import is_plain
 from server.orders.sales import Sale, Target
 from server.programmes.service import get_default_programme
 from shared.codes import normalise_card_number
-from shared.enums import SkippedReason
+from shared.enums import OrderState, SkippedReason
 from shared.pos import LinePoints, PosOrder, PosOrderResult
 from shared.problems import Code, FieldProblem
 
@@ -53,8 +53,10 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
     known = await _list_known(sender, ready)
     standing = _choose_standing(ready, known)
     outcomes |= await _repeat(standing)
+    await differences.note(ctx, sender.connection_id, [(row, ready[number].order.customer) for number, row in standing.items()])
     open_ones = {number: sale for number, sale in ready.items() if number not in standing}
     finder = await _Finder.of(
+        sender,
         list(open_ones.values()),
         [known[sale.order.external_id]["heir"] for sale in open_ones.values() if sale.order.external_id in known],
     )
@@ -67,6 +69,7 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
         else:
             outcomes[number] = await _step(ctx, sender, sale, is_known=sale.order.external_id in finder.seen)
             finder.seen.add(sale.order.external_id)
+    await return_store.wake_refunds(sender.connection_id, [sale.order.external_id for sale in open_ones.values()])
     return tuple(outcomes[number] for number in range(len(orders)))
 
 
@@ -102,6 +105,7 @@ def _choose_standing(ready: dict[int, Sale], known: dict[str, Row]) -> dict[int,
         for number, sale in ready.items()
         if (name := sale.order.external_id) in known
         and times[name] == 1
+        and known[name]["state"] != OrderState.OPEN
         and changes.fate_of(known[name], sale) == "stands"
     }
 
@@ -133,19 +137,26 @@ def _check_email(order: PosOrder) -> None:
 class _Finder:
     """Who bought: customers and memberships of all cards and addresses of a batch, locked."""
 
-    __slots__ = ("_cards", "_emails", "_locked", "_people", "seen")
+    __slots__ = ("_cards", "_emails", "_locked", "_people", "_records", "seen")
 
     def __init__(
-        self, cards: dict[str, Row], emails: dict[str, Row], locked: dict[UUID, Row], people: list[Row]
+        self,
+        cards: dict[str, Row],
+        records: dict[str, Row],
+        emails: dict[str, Row],
+        *,
+        locked: dict[UUID, Row],
+        people: list[Row],
     ) -> None:
         self._cards = cards
+        self._records = records
         self._emails = emails
         self._locked = locked
         self._people = {(row["membership"], row["customer"]): row["eligible_from"] for row in people}
         self.seen: set[str] = set()
 
     @classmethod
-    async def of(cls, prepared: Sequence[Sale], other_memberships: Sequence[UUID | None]) -> "_Finder":
+    async def of(cls, sender: Sender, prepared: Sequence[Sale], other_memberships: Sequence[UUID | None]) -> "_Finder":
         """Look everybody up in one statement a kind and lock the memberships, `other_memberships` included."""
         customers = [sale.order.customer for sale in prepared if sale.order.customer is not None]
         cards = await batch_store.resolve_cards(
@@ -154,10 +165,14 @@ class _Finder:
         emails = await batch_store.resolve_emails(
             {parse_email(one.email, "customer.email").key for one in customers if one.email is not None}
         )
-        found = [row["membership"] for row in (*cards.values(), *emails.values()) if row["membership"]]
+        records = await batch_store.resolve_records(
+            sender.connection_id, {one.pos_customer_id for one in customers if one.pos_customer_id is not None}
+        )
+        whole = (*cards.values(), *records.values(), *emails.values())
+        found = [row["membership"] for row in whole if row["membership"]]
         ids = {*found, *(one for one in other_memberships if one is not None)}
         locked = await batch_store.lock_memberships(ids)
-        return cls(cards, emails, locked, await batch_store.list_people(ids))
+        return cls(cards, records, emails, locked=locked, people=await batch_store.list_people(ids))
 
     def find(self, sale: Sale) -> Target:
         """Return whom a sale counts for."""
@@ -169,7 +184,7 @@ class _Finder:
         elif customer.email is not None:
             found, reason = self._emails.get(parse_email(customer.email, "customer.email").key), "email"
         else:
-            found, reason = None, "pos"
+            found, reason = self._records.get(customer.pos_customer_id or ""), "pos"
         if found is None:
             return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
         locked = self._locked.get(found["membership"])

@@ -13,7 +13,7 @@ from server.db.ids import new_ids
 from server.orders.store import OrderRecord
 
 _KNOWN = """
-select id, external_id, state, revision, content_hash, points, skipped_reason,
+select id, external_id, state, revision, content_hash, points, skipped_reason, customer, assignment_reason, assignment_version,
        case when membership is not null then regulars_heir(membership) end as heir
 from orders where connection = $1 and external_id = any($2::text[])
 """
@@ -36,6 +36,22 @@ left join lateral (
 ) m on true
 where p.kind = 'email' and p.key = any($1::text[]) and p.status = 'verified'
 """
+# The records are locked as `store._RESOLVE_RECORD` does, in one order for everybody.
+_RECORDS = """
+select r.external_id as found_by, l.customer, m.membership, u.status as customer_status
+from pos_record r
+left join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
+left join customer u on u.id = l.customer
+left join lateral (
+    select n.membership from membership_person n
+    join membership s on s.id = n.membership and s.status = 'active'
+    join programme g on g.id = s.programme
+    where n.customer = l.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
+) m on true
+where r.connection = $1 and r.external_id = any($2::text[])
+order by r.external_id
+for key share of r
+"""
 _LOCK = """
 select id, programme, status, deficit, figures_until from membership where id = any($1::uuid[]) order by id for no key update
 """
@@ -50,15 +66,15 @@ with sent as (
     select * from json_to_recordset($3::json) as o(
         id uuid, external_id text, number text, store_code text, completed_at timestamptz, currency text, net_minor int8,
         tax_minor int8, content_hash bytea, points int8, skipped_reason text, rule_version_id uuid,
-        assignment_reason text, state text, revision int4, customer_id uuid, membership_id uuid, entry_id uuid,
+        assignment_reason text, state text, revision int4, pos_customer_id text, customer_id uuid, membership_id uuid, entry_id uuid,
         audit_id uuid, available_at timestamptz, expires_at timestamptz)
 ), new_orders as (
     insert into orders (id, connection, external_id, number, store, completed_at, currency, net_minor, tax_minor,
                         content_hash, customer, membership, points, skipped_reason, rule_version, assignment_reason,
-                        state, revision, created_at)
+                        state, revision, pos_customer_id, created_at)
     select o.id, $1, o.external_id, o.number, s.id, o.completed_at, o.currency, o.net_minor, o.tax_minor, o.content_hash,
            o.customer_id, o.membership_id, o.points, o.skipped_reason, o.rule_version_id, o.assignment_reason, o.state,
-           o.revision, $2
+           o.revision, o.pos_customer_id, $2
     from sent o join store s on s.code = o.store_code
     order by o.external_id
     on conflict (connection, external_id) do nothing
@@ -89,12 +105,14 @@ with sent as (
     select membership_id, sum(points)::bigint as points,
            coalesce(sum(points) filter (where available_at <= $2 and coalesce(expires_at > $2, true)), 0)::bigint as available,
            coalesce(sum(points) filter (where available_at > $2), 0)::bigint as pending,
-           least(min(available_at) filter (where available_at > $2), min(expires_at) filter (where expires_at > $2)) as until
+           least(min(available_at) filter (where available_at > $2), min(expires_at) filter (where expires_at > $2)) as until,
+           max(completed_at) as active_at
     from earning group by membership_id
 ), raised as (
     update membership m
     set balance = balance + s.points, lifetime = lifetime + s.points, available = m.available + s.available,
-        pending = m.pending + s.pending, figures_until = least(m.figures_until, s.until), version = version + 1
+        pending = m.pending + s.pending, figures_until = least(m.figures_until, s.until),
+        active_at = greatest(m.active_at, s.active_at), version = version + 1
     from sums s where m.id = s.membership_id
 ), marked as (
     update audience_contact contact
@@ -171,6 +189,14 @@ async def resolve_emails(keys: Collection[str]) -> dict[str, Row]:
     return {row["found_by"]: row for row in await DB.fetch(_EMAILS, list(keys))} if keys else {}
 
 
+async def resolve_records(connection_id: UUID, external_ids: Collection[str]) -> dict[str, Row]:
+    """Return customer and membership by a till's own customer id, of those that are linked; holds all the records."""
+    if not external_ids:
+        return {}
+    rows = await DB.fetch(_RECORDS, connection_id, list(external_ids))
+    return {row["found_by"]: row for row in rows if row["customer_status"] in ("active", "stub")}
+
+
 async def lock_memberships(ids: Collection[UUID]) -> dict[UUID, Row]:
     """Lock memberships in the order of their ids and return their state."""
     return {row["id"]: row for row in await DB.fetch(_LOCK, list(ids))} if ids else {}
@@ -224,6 +250,7 @@ def _order(one: BatchRecord, audit_id: UUID) -> dict[str, object]:
         "assignment_reason": record.assignment_reason,
         "state": record.state,
         "revision": record.revision,
+        "pos_customer_id": record.pos_customer_id,
         "customer_id": one.customer_id,
         "membership_id": one.membership_id,
         "entry_id": record.entry_id,

@@ -196,3 +196,8 @@ async def change_lines(order_id: UUID, lines: tuple[LineRecord, ...]) -> None:
 async def void_order(order_id: UUID, *, revision: int, rule: str) -> None:
     """Mark an order and its lines as voided."""
     await DB.fetch(_VOID, order_id, revision, rule)
+
+
+async def keep_pos_customer(order_id: UUID, pos_customer_id: str) -> None:
+    """Note by which of its own ids the till names an order's customer."""
+    await DB.fetch("update orders set pos_customer_id = $2 where id = $1", order_id, pos_customer_id)

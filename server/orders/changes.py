@@ -23,7 +23,7 @@ from shared.enums import EntryKind, OrderState, SkippedReason
 from shared.pos import LinePoints, PosOrderResult
 from shared.problems import Code
 
-
+EXPLICIT = differences.EXPLICIT
 
 
 class OrderMoved(Busy):
@@ -62,7 +62,7 @@ async def follow(ctx: Context, existing: Row, sale: Sale) -> PosOrderResult:
             raise Refused(Code.ORDER_CONFLICT, _refusal(existing, sale))
         case "stands":
             sale, target = await _look_again(existing, sale)
-    await differences.note(ctx, [(existing, sale.order.customer)])
+    await differences.note(ctx, existing["connection"], [(existing, sale.order.customer)])
     changed = await change_store.find_order(existing["id"])
     assert changed is not None
     if changed["state"] == OrderState.OPEN:
@@ -267,6 +267,8 @@ async def _replace(ctx: Context, existing: Row, sale: Sale) -> tuple[Sale, Targe
     target = await _target_of(order, sale, customer_id, membership_id, reason)
     sale, target = await fit_to_member(sale, target)
     await settle(ctx, order, sale, target, reason_code="reassigned")
+    if sale.order.customer is not None and sale.order.customer.pos_customer_id is not None:
+        await change_store.keep_pos_customer(order["id"], sale.order.customer.pos_customer_id)
     await audit(
         ctx,
         "order.completed" if order["state"] == OrderState.OPEN else "order.changed",

@@ -9,11 +9,14 @@ import msgspec
 
 from server.bonuses.service import grant_for_sale
 from server.context import Context
+from server.ledger.idle import date_idle_lot, move_idle_lots
+from server.ledger.store import refresh_figures
 from server.orders import rules
 from server.orders.sales import Sale, Target, sale_in, skip_reason
 from server.programmes.rules import needs_history
 from server.programmes.service import get_programme
 from server.tiers.service import get_occasion, note_uses, raise_tier
+from shared.enums import OrderState
 
 
 def is_plain(sale: Sale, target: Target) -> bool:
@@ -21,7 +24,9 @@ def is_plain(sale: Sale, target: Target) -> bool:
     if target.membership_id is None:
         return True
     is_elsewhere = target.programme_id != sale.programme.id
-    return not is_elsewhere and (sale.version is None or not needs_history(sale.version.rules))
+    if is_elsewhere or sale.programme.has_idle_points:
+        return False
+    return sale.version is None or not needs_history(sale.version.rules)
 
 
 async def fit_to_member(sale: Sale, target: Target) -> tuple[Sale, Target]:
@@ -29,7 +34,7 @@ async def fit_to_member(sale: Sale, target: Target) -> tuple[Sale, Target]:
 
     The programme is that of the membership, which the card on the sale names.
     """
-    if is_plain(sale, target) or sale.skipped:
+    if is_plain(sale, target) or sale.order.state is OrderState.VOIDED:
         return sale, target
     assert target.membership_id is not None
     assert target.programme_id is not None
@@ -48,6 +53,9 @@ async def fit_to_member(sale: Sale, target: Target) -> tuple[Sale, Target]:
         )
         plan = rules.plan_points(sale.order, sale.version.rules, programme.currency, occasion)
         sale = msgspec.structs.replace(sale, plan=plan)
+    if sale.dates.idle_days is not None and sale.dates.expires_at is not None:
+        expires_at = await date_idle_lot(target.membership_id, sale.dates.idle_days, sale.dates.expires_at)
+        sale = msgspec.structs.replace(sale, dates=msgspec.structs.replace(sale.dates, expires_at=expires_at))
     return sale, msgspec.structs.replace(target, skipped=skip_reason(sale, target.eligible_from))
 
 
@@ -55,6 +63,9 @@ async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID,
     """Do what a sale that earned points sets off: caps are counted, tiers reached, bonuses given."""
     if target.membership_id is None or target.customer_id is None or target.skipped or sale.version is None:
         return
+    if sale.programme.has_idle_points:
+        await move_idle_lots(ctx, target.membership_id)
+        await refresh_figures(target.membership_id, ctx.now)
     if not needs_history(sale.version.rules):
         return
     await note_uses(order_id, assignment_version, sale.plan.promotions)

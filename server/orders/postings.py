@@ -7,6 +7,7 @@ from uuid import UUID
 
 import msgspec
 
+from server.bonuses.service import take_back_for_sale
 from server.context import Context
 from server.db.engine import Row
 from server.db.ids import new_id
@@ -23,7 +24,8 @@ from shared.problems import Code
 class Posting(msgspec.Struct, frozen=True, kw_only=True):
     """Why points of an order move; the same `source_key` posts once in a membership and kind.
 
-    `may_owe` lets spent points be taken where the programme refuses that; `is_zero_sum` says that they come back at once.
+    `may_owe` lets spent points be taken where the programme refuses that; `comes_back` is how many of the points are
+    posted in the same membership again right after.
     """
 
     order_id: UUID
@@ -32,7 +34,7 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
     source_key: str
     reason_code: str = ""
     may_owe: bool = True
-    is_zero_sum: bool = False
+    comes_back: int = 0
 
 
 class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,11 +65,30 @@ async def take_back(ctx: Context, membership_id: UUID, points: int | None, posti
         part = min(left, credit["points_left"])
         if not part:
             break
-        clawback = await _take_back_one(ctx, membership_id, part, credit, _numbered(posting, number))
+        deferred = max(0, posting.comes_back - owed) if posting.comes_back else None
+        clawback = await _take_back_one(ctx, membership_id, part, credit, _numbered(posting, number), deferred=deferred)
         left -= part
         taken, exempt, owed = taken + clawback.points, exempt + clawback.exempt, owed + clawback.owed
-    is_forgiven = owed and not posting.is_zero_sum and await _settle_debt(ctx, membership_id, owed, posting)
+    if posting.kind is EntryKind.CORRECTION and taken:
+        await ledger_store.add_to_totals(membership_id, balance=0, lifetime=-taken)
+    owed = max(0, owed - posting.comes_back)
+    is_forgiven = owed and not posting.comes_back and await settle_debt(ctx, membership_id, owed, posting)
     return TakenBack(points=taken, exempt=exempt, owed=owed, written_off=owed if is_forgiven else 0)
+
+
+async def take_bonuses_back(ctx: Context, membership_id: UUID, posting: Posting) -> TakenBack:
+    """Take back the bonuses that an order set off, which are in this membership.
+
+    Raises:
+        Refused: POINTS_SPENT, as in `take_back`.
+    """
+    membership = await change_store.get_membership(membership_id)
+    back = await take_back_for_sale(ctx, order_id=posting.order_id, membership=membership)
+    key = msgspec.structs.replace(posting, source_key=f"{posting.source_key}:bonus")
+    is_forgiven = back.owed and await settle_debt(ctx, membership_id, back.owed, key)
+    return TakenBack(
+        points=back.points, exempt=back.exempt, owed=back.owed, written_off=back.owed if is_forgiven else 0
+    )
 
 
 async def earn(
@@ -85,7 +106,8 @@ async def earn(
         customer_id=posting.customer_id,
         available_at=sale.dates.available_at,
         expires_at=sale.dates.expires_at,
-        lifetime=points if posting.kind is EntryKind.EARN else 0,
+        idle_days=sale.dates.idle_days,
+        lifetime=points,
         order_id=posting.order_id,
         rule_version_id=sale.version.id if sale.version else None,
         reason_code=posting.reason_code,
@@ -98,7 +120,9 @@ async def earn(
         await ledger_store.refresh_figures(membership_id, ctx.now)
 
 
-async def _take_back_one(ctx: Context, membership_id: UUID, points: int, credit: Row, posting: Posting) -> Clawback:
+async def _take_back_one(
+    ctx: Context, membership_id: UUID, points: int, credit: Row, posting: Posting, *, deferred: int | None
+) -> Clawback:
     origin = Origin(
         source_key=posting.source_key,
         customer_id=posting.customer_id,
@@ -116,6 +140,7 @@ async def _take_back_one(ctx: Context, membership_id: UUID, points: int, credit:
         own_entry_id=credit["id"],
         exempted_before=credit["exempt"],
         kind=posting.kind,
+        deferred=deferred,
     )
     if clawback.exempt:
         await change_store.insert_exemption(
@@ -124,8 +149,12 @@ async def _take_back_one(ctx: Context, membership_id: UUID, points: int, credit:
     return clawback
 
 
-async def _settle_debt(ctx: Context, membership_id: UUID, owed: int, posting: Posting) -> bool:
-    """Let the programme's policy decide about points that were spent; return whether they are written off."""
+async def settle_debt(ctx: Context, membership_id: UUID, owed: int, posting: Posting) -> bool:
+    """Let the programme's policy decide about points that were spent; return whether they are written off.
+
+    Raises:
+        Refused: POINTS_SPENT, the programme refuses that and the posting may not owe.
+    """
     policy = await change_store.get_clawback_policy(membership_id)
     if policy == "refuse" and not posting.may_owe:
         raise Refused(Code.POINTS_SPENT, f"{owed} of the points have been spent.", data={"missing": owed})

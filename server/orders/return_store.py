@@ -1,5 +1,6 @@
 """SQL of what came back of an order. Rows of `refund_line` name the order once the refund is posted."""
 
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ select line_id, quantity, net_minor, points_part_minor from refund_line where "o
 """
 _SET = "update orders set points_returned = $2 where id = $1"
 _IS_WAITED_FOR = """
-select 1 from refund where connection = $1 and original_external_id = $2 and state = 'parked' limit 1
+select 1 from refund where connection = $1 and original_external_id = any($2::text[]) and state = 'parked' limit 1
 """
 
 
@@ -29,7 +30,7 @@ async def set_points_returned(order_id: UUID, points: int) -> None:
     await DB.fetch(_SET, order_id, points)
 
 
-async def wake_refunds(connection_id: UUID, external_id: str) -> None:
-    """Have the refunds posted that came before this order, if there are any; the sweep finds those of other ways in."""
-    if await DB.fetch_row(_IS_WAITED_FOR, connection_id, external_id) is not None:
-        await enqueue(REFUND_JOB, dedupe_key=f"{REFUND_JOB}:{connection_id}:{external_id}")
+async def wake_refunds(connection_id: UUID, external_ids: Sequence[str]) -> None:
+    """Have the refunds posted that came before one of these orders, if there are any; in the orders' transaction."""
+    if external_ids and await DB.fetch_row(_IS_WAITED_FOR, connection_id, list(external_ids)) is not None:
+        await enqueue(REFUND_JOB, dedupe_key=f"{REFUND_JOB}:{connection_id}:{external_ids[0]}")

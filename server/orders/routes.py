@@ -6,7 +6,7 @@ from litestar import Response
 
 from server.errors import Invalid, Refused
 from server.http import Call, operation, reply_response
-from server.orders import assignments, recording, service
+from server.orders import assignments, differences, recording, service
 from server.problems import problem_of
 from server.tokens import hash_token
 from shared.members import OrderPage
@@ -14,6 +14,7 @@ from shared.orders import (
     AssignmentApplied,
     AssignmentPreview,
     OrderAssignment,
+    OrderDifferencePage,
     OrderRecorded,
     OrderRecording,
     RecordingPreview,
@@ -109,6 +110,12 @@ async def preview_recording(call: Call) -> RecordingPreview:
 async def record_order(call: Call) -> OrderRecorded:
     """Write a sale down that no till sends; its points are posted at once."""
     return await recording.record_order(call.ctx, call.staff, call.message(OrderRecording))
+
+
+@operation("list_order_differences")
+async def list_order_differences(call: Call) -> OrderDifferencePage:
+    """List orders that a person gave to somebody, or took away, and that their till still sends for somebody else."""
+    return await differences.list_page(cursor=call.query("cursor"), limit=call.page_size())
 
 
 @operation("preview_assignment")

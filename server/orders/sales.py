@@ -95,11 +95,11 @@ def _hash_content(order: PosOrder) -> bytes:
     return hashlib.sha256(msgspec.json.encode(order)).digest()
 
 
-async def find_target(sale: Sale) -> Target:
-    """Find and lock the membership that a sale counts for, or say why there is none."""
+async def find_target(sale: Sale, connection_id: UUID) -> Target:
+    """Find and lock the membership that a till system's sale counts for, or say why there is none."""
     if sale.order.customer is None:
         return Target(skipped=sale.skipped or SkippedReason.NO_CUSTOMER)
-    found, reason = await resolve_customer(sale.order.customer)
+    found, reason = await resolve_customer(sale.order.customer, connection_id)
     if found is None:
         return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
     return await lock_target(sale, found["customer"], found["membership"], reason)
@@ -134,7 +134,8 @@ def target_of(sale: Sale, locked: Row, customer_id: UUID, reason: str, *, eligib
     )
 
 
-async def resolve_customer(customer: PosCustomer) -> tuple[Row | None, str]:
+async def resolve_customer(customer: PosCustomer, connection_id: UUID | None = None) -> tuple[Row | None, str]:
+    """Return who is meant, with the membership, and by what; a till's own ids mean something in its system only."""
     if customer.card_number is not None:
         found = await store.resolve_card(normalise_card_number(customer.card_number))
         if found is None or found["status"] != "active" or found["customer_status"] not in ("active", "stub"):
@@ -142,19 +143,32 @@ async def resolve_customer(customer: PosCustomer) -> tuple[Row | None, str]:
         return found, "card"
     if customer.email is not None:
         return await store.resolve_email(parse_email(customer.email, "customer.email").key), "email"
-    # POS customer ids are known through links, which the directory of POS records brings.
-    return None, "pos"
+    if customer.pos_customer_id is None or connection_id is None:
+        return None, "pos"
+    found = await store.resolve_record(connection_id, customer.pos_customer_id)
+    is_known = found is not None and found["customer_status"] in ("active", "stub")
+    return (found if is_known else None), "pos"
 
 
 def skip_reason(sale: Sale, eligible_from: datetime) -> SkippedReason | None:
     """Return why a sale earns a member nothing, None if it earns."""
-    if sale.skipped:
-        return sale.skipped
+    return sale.skipped or why_nothing(sale, eligible_from)
+
+
+def why_nothing(sale: Sale, eligible_from: datetime) -> SkippedReason | None:
+    """Return the same of a sale that is completed, or as if it were."""
     if sale.version is None or sale.programme.status != "active":
         return SkippedReason.PROGRAMME_INACTIVE
     if sale.order.completed_at < eligible_from:
         return SkippedReason.BEFORE_START
     return None if sale.plan.points else rules.why_nothing(sale.plan)
+
+
+def expected_points(sale: Sale, target: Target) -> int:
+    """Return what an open sale will earn if it is completed as it is, 0 for any other."""
+    if sale.order.state is not OrderState.OPEN or target.eligible_from is None:
+        return 0
+    return 0 if why_nothing(sale, target.eligible_from) else sale.plan.points
 
 
 def result_of(sale: Sale, target: Target) -> PosOrderResult:
@@ -172,6 +186,7 @@ def result_of(sale: Sale, target: Target) -> PosOrderResult:
         skipped_reason=target.skipped,
         state=sale.order.state,
         revision=sale.order.revision,
+        points_expected=expected_points(sale, target),
     )
 
 
@@ -217,4 +232,6 @@ def record_of(sale: Sale, target: Target) -> store.OrderRecord:
         entry_id=entry_id,
         available_at=sale.dates.available_at,
         expires_at=sale.dates.expires_at,
+        idle_days=sale.dates.idle_days,
+        pos_customer_id=order.customer.pos_customer_id if order.customer else None,
     )

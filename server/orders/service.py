@@ -54,7 +54,7 @@ async def _post_plain(ctx: Context, sale: sales.Sale, *, token: str, call: Idemp
     customer = sale.order.customer
     if customer is None or customer.email is not None or not sale.plan.points or sale.skipped:
         return None
-    if sale.version is None or needs_history(sale.version.rules):
+    if sale.version is None or needs_history(sale.version.rules) or sale.programme.has_idle_points:
         return None
     is_card = customer.card_number is not None
     found_by = normalise_card_number(customer.card_number) if customer.card_number else customer.pos_customer_id
@@ -81,7 +81,7 @@ async def _post_step_by_step(ctx: Context, key: Key, order: PosOrder) -> PosOrde
     if not await store.store_exists(order.store):
         raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
     result = await changes.post_order(ctx, key.connection_id, await sales.prepare_sale(ctx, order, fresh=True))
-    await return_store.wake_refunds(key.connection_id, order.external_id)
+    await return_store.wake_refunds(key.connection_id, [order.external_id])
     await store.touch_key(key.key_id, ctx.now.date())
     return result
 
@@ -167,7 +167,7 @@ async def look_up(ctx: Context, customer: PosCustomer) -> PosLookup:
     Raises:
         NotFound: Nobody has this card or proven address.
     """
-    found, _ = await sales.resolve_customer(customer, None)
+    found, _ = await sales.resolve_customer(customer)
     row = await store.look_up(found["customer"], ctx.now) if found else None
     if row is None:
         raise NotFound("No customer has this card or address.")

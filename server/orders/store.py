@@ -1,7 +1,7 @@
 """SQL of orders.
 
 Posting a sale is the hottest write there is, so everything it does is one statement: two forms of it share their text.
-`_POST_BY_CARD` also checks the key, finds the member by card and stores the answer; it acts only in the plain case and
+`_POST` also checks the key, finds the member by card or link and stores the answer; it acts only in the plain case and
 returns no row in every other, which the service then takes step by step and finishes with `_RECORD`.
 """
 
@@ -19,14 +19,14 @@ from server.db.ids import new_id
 # $1 order id, $2 now, $3 external id, $4 number, $5 store code, $6-$8 the target's, $9 completed at, $10 currency,
 # $11 net, $12 tax, $13 content hash, $14 points, $15 skipped reason, $16 rule version, $17 assignment reason,
 # $18 lines as JSON, $19 entry id, $20 available at, $21 expires at, $22 points that a deficit takes, $23 request id,
-# $24 audit id, $25 state, $26 revision, $27 actor.
+# $24 audit id, $25 state, $26 revision, $27 the till's own id of the customer, $28 actor.
 _RECORD_PARTS = """
 , new_order as (
     insert into orders (id, connection, external_id, number, store, completed_at, currency, net_minor, tax_minor,
                         content_hash, customer, membership, points, skipped_reason, rule_version, assignment_reason,
-                        state, revision, created_at)
+                        state, revision, pos_customer_id, created_at)
     select $1, t.connection, $3, $4, t.store, $9, $10, $11, $12, $13, t.customer, t.membership, $14, $15, $16, $17,
-           $25, $26, $2
+           $25, $26, $27, $2
     from target t
     on conflict (connection, external_id) do nothing
     returning id, customer, membership
@@ -41,19 +41,19 @@ _RECORD_PARTS = """
 ), entry as (
     insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order",
                               rule_version, actor_kind, actor_id)
-    select $19, o.membership, 'EARN', $14, $9, $2, 'order:' || o.id || ':1', o.customer, o.id, $16, 'key', $27
+    select $19, o.membership, 'EARN', $14, $9, $2, 'order:' || o.id || ':1', o.customer, o.id, $16, 'key', $28
     from new_order o where o.membership is not null and $14 > 0
     returning id
 ), new_lot as (
-    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
-    select e.id, o.membership, $14, $14 - $22::bigint, $9, $20, $21 from entry e, new_order o
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at, idle_days)
+    select e.id, o.membership, $14, $14 - $22::bigint, $9, $20, $21, null::int from entry e, new_order o
 ), raised as (
     update membership m
     set balance = balance + $14, lifetime = lifetime + $14, deficit = deficit - $22,
         available = available + case when $20 <= $2 and coalesce($21 > $2, true) then $14 - $22 else 0 end,
         pending = pending + case when $20 > $2 then $14 - $22 else 0 end,
         figures_until = least(figures_until, case when $20 > $2 then $20 end, case when $21 > $2 then $21 end),
-        version = version + 1
+        active_at = greatest(m.active_at, $9), version = version + 1
     from entry e, new_order o where m.id = o.membership
 ), marked as (
     update audience_contact contact
@@ -76,11 +76,10 @@ _RECORD_PARTS = """
     on conflict (dedupe_key) where status in ('queued', 'picked') and dedupe_key is not null do nothing
 ), audited as (
     insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id, request_id)
-    select $24, $2, 'key', $27, 'order.posted', 'order', o.id, o.customer, $23 from new_order o
+    select $24, $2, 'key', $28, 'order.posted', 'order', o.id, o.customer, $23 from new_order o
 )
 """
-_POST_BY_CARD = (
-    """
+_KEY = """
 with key as (
     select k.id, k.connection, s.id as store
     from api_key k join store s on s.code = $5
@@ -89,28 +88,42 @@ with key as (
 ), target as (
     select k.connection, k.store, p.customer, m.id as membership
     from key k
+"""
+_BY_CARD = """
     join card c on c.code = $6 and c.status = 'active'
     join membership_person p on p.membership = c.membership and p.customer = c.customer and p.left_at is null
+"""
+# Records that were merged into another one are found by their old ids too.
+_BY_LINK = """
+    join pos_record r on r.connection = k.connection and r.external_id = $6
+    join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
+    join membership_person p on p.customer = l.customer and p.left_at is null
+"""
+_POST = """
     join customer u on u.id = p.customer and u.status in ('active', 'stub')
-    join membership m on m.id = c.membership
+    join membership m on m.id = p.membership
     join programme g on g.id = m.programme
     where m.status = 'active' and m.deficit = 0 and (m.figures_until is null or m.figures_until > $2)
       and g.is_default and g.version = $7::int and p.eligible_from <= $9
     for no key update of m
-)"""
-    + _RECORD_PARTS.replace("$27", "(select id from key)")
+)""" + (
+    _RECORD_PARTS.replace("$28", "(select id from key)")
     + """, touched as (
     update api_key k set last_used_on = $2::timestamptz::date from key where k.id = key.id and k.last_used_on is distinct from $2::timestamptz::date
 ), remembered as (
     insert into idempotency_key (id, principal, operation, key, body_hash, status, reply, created_at)
-    select $27, $28, 'push_order', $29, $30, 201, $31, $2 from new_order
+    select $28, $29, 'push_order', $30, $31, 201, $32, $2 from new_order
 )
 select id from new_order
 """
 )
+_POST_BY_CARD = _KEY + _BY_CARD + _POST
+_POST_BY_LINK = _KEY + _BY_LINK + _POST
 _RECORD = (
     "with target as (select $6::uuid as connection, (select id from store where code = $5) as store, $7::uuid as customer, "
-    "$8::uuid as membership)" + _RECORD_PARTS.replace("'key'", "$28::text") + "select id from new_order"
+    "$8::uuid as membership)"
+    + _RECORD_PARTS.replace("'key'", "$29::text").replace("null::int", "$30::int")
+    + "select id from new_order"
 )
 _FIND_STORE = "select id from store where code = $1"
 _LINE_POINTS = 'select line_id, points, rule from order_line where "order" = $1 order by position'
@@ -123,6 +136,22 @@ select p.customer, (select m.membership from membership_person m join membership
                     where m.customer = p.customer and m.left_at is null order by m.joined_at limit 1) as membership
 from contact_point p join customer u on u.id = p.customer and u.status in ('active', 'stub')
 where p.kind = 'email' and p.key = $1 and p.status = 'verified'
+"""
+# A member's sales count in the shop's own programme where there is a choice. The record is locked against being linked
+# until the sale is there, so that a link that is made meanwhile finds it.
+_RESOLVE_RECORD = """
+select l.customer, m.membership, u.status as customer_status
+from pos_record r
+left join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
+left join customer u on u.id = l.customer
+left join lateral (
+    select n.membership from membership_person n
+    join membership s on s.id = n.membership and s.status = 'active'
+    join programme g on g.id = s.programme
+    where n.customer = l.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
+) m on true
+where r.connection = $1 and r.external_id = $2
+for key share of r
 """
 _LOCK_TARGET = """
 select m.id, m.programme, m.status, m.deficit, p.eligible_from
@@ -192,14 +221,17 @@ class OrderRecord(msgspec.Struct, frozen=True, kw_only=True):
     entry_id: UUID
     available_at: datetime
     expires_at: datetime | None
+    idle_days: int | None = None
     filled: int = 0
+    pos_customer_id: str | None = None
 
 
-class CardSale(msgspec.Struct, frozen=True, kw_only=True):
-    """What the plain case needs beside the sale itself: who sends it, whose card, and the answer to keep."""
+class PlainSale(msgspec.Struct, frozen=True, kw_only=True):
+    """What the plain case needs beside the sale itself: who sends it, whose card or POS record, and the answer to keep."""
 
     token_hash: bytes
-    card_code: str
+    found_by: str
+    is_card: bool
     programme_version: int
     principal: str
     idempotency_key: str
@@ -207,12 +239,12 @@ class CardSale(msgspec.Struct, frozen=True, kw_only=True):
     reply: bytes
 
 
-async def post_by_card(order: OrderRecord, sale: CardSale, *, now: datetime, request_id: str | None) -> bool:
-    """Do all that posting a plain sale by card means; False if anything about it was not plain, and nothing happened."""
-    target = (sale.card_code, sale.programme_version, sale.token_hash)
+async def post_plain(order: OrderRecord, sale: PlainSale, *, now: datetime, request_id: str | None) -> bool:
+    """Do all that posting a plain sale means; False if anything about it was not plain, and nothing happened."""
+    target = (sale.found_by, sale.programme_version, sale.token_hash)
     try:
         rows = await DB.fetch(
-            _POST_BY_CARD,
+            _POST_BY_CARD if sale.is_card else _POST_BY_LINK,
             *_arguments(order, target, now=now, request_id=request_id),
             new_id(),
             sale.principal,
@@ -239,7 +271,7 @@ async def record(
     """Write a sale whose customer and membership are decided; False if its external id exists."""
     target = (connection_id, customer_id, membership_id)
     arguments = _arguments(order, target, now=now, request_id=request_id)
-    return bool(await DB.fetch(_RECORD, *arguments, actor.id, actor.kind))
+    return bool(await DB.fetch(_RECORD, *arguments, actor.id, actor.kind, order.idle_days))
 
 
 def _arguments(
@@ -270,6 +302,7 @@ def _arguments(
         new_id(),
         order.state,
         order.revision,
+        order.pos_customer_id,
     )
 
 
@@ -291,6 +324,11 @@ async def resolve_card(code: str) -> Row | None:
 async def resolve_email(key: str) -> Row | None:
     """Return the customer who proved an address, and their membership."""
     return await DB.fetch_row(_RESOLVE_EMAIL, key)
+
+
+async def resolve_record(connection_id: UUID, external_id: str) -> Row | None:
+    """Return the customer and membership that a till's own customer id is linked to; holds the record until the end."""
+    return await DB.fetch_row(_RESOLVE_RECORD, connection_id, external_id)
 
 
 async def lock_target(membership_id: UUID, customer_id: UUID) -> Row | None:

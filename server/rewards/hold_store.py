@@ -36,12 +36,15 @@ _STORE = "select id from store where code = $1"
 # one day stays counted for that day. $4 is the start of the local day.
 _STANDING = """
 select m.status, u.redemption_held_until, p.redeem_limit,
+       case coalesce(m.redeem_policy, g.redeem_policy) when 'owner' then case p.role when 'owner' then null else 0 end
+                                                       when 'daily_cap' then m.redeem_daily_points end as shared_limit,
        coalesce((select sum(l.remaining) from lot l where l.membership = m.id and l.remaining > 0
                  and l.available_at <= $3 and (l.expires_at is null or l.expires_at > $3)), 0)::bigint as available,
        h.held, h.mine + e.spent as spent_today, h.unproven + e.unproven as unproven_today
 from membership m
 join membership_person p on p.membership = m.id and p.customer = $2 and p.left_at is null
 join customer u on u.id = p.customer and u.status in ('active', 'stub')
+join programme g on g.id = m.programme
 cross join lateral (
     select coalesce(sum(points), 0)::bigint as held,
            coalesce(sum(points) filter (where customer = $2), 0)::bigint as mine,
@@ -116,6 +119,24 @@ select h.id, h.voucher, h.order_reference, s.name as store_name, h.expires_at
 from hold h join store s on s.id = h.store
 where h.membership = any($1::uuid[]) and h.state = 'open' and ($2::uuid is null or h.customer = $2) order by h.id
 """
+# What paid, or is about to pay, for a sale, with the membership that theirs is now and what of the points is still spent.
+_OF_SALE = """
+select h.id, h.customer, h.voucher, h.state, h.amount_minor, regulars_heir(h.membership) as heir, v.kind, v.sku,
+       (h.points - coalesce(back.points, 0))::bigint as points_left
+from hold h
+left join voucher v on v.id = h.voucher
+left join lateral (
+    select sum(points) as points from ledger_entry where related_entry = h.entry and kind = 'RESTORE'
+) back on true
+where h.connection = $1 and h.order_reference = $2
+  and (h.state = 'captured' or (h.state = 'open' and h.expires_at > $3))
+order by h.id
+"""
+# Not one in its last seconds, as another till may have counted its points as free by now.
+_PROLONG = """
+update hold set expires_at = greatest(expires_at, $4)
+where connection = $1 and order_reference = $2 and state = 'open' and expires_at > $3
+"""
 _USE_STEP = """
 insert into presence_use as p (customer, last_step, used_at) values ($1, $2, $3)
 on conflict (customer) do update set last_step = excluded.last_step, used_at = excluded.used_at
@@ -186,6 +207,7 @@ async def find_standing(
         spent_today=row["spent_today"],
         unproven_today=row["unproven_today"],
         own_limit=row["redeem_limit"],
+        shared_limit=row["shared_limit"],
         redemption_held_until=row["redemption_held_until"],
     )
 
@@ -277,6 +299,16 @@ async def lock_open_holds(membership_ids: list[UUID], customer_id: UUID | None) 
 async def list_open_holds(membership_ids: list[UUID], customer_id: UUID | None) -> list[Row]:
     """Return the same holds without locking them."""
     return await DB.fetch(_OPEN_OF, membership_ids, customer_id)
+
+
+async def list_of_sale(connection_id: UUID, order_reference: str, now: datetime) -> list[Row]:
+    """Return the captured and the open holds of a sale."""
+    return await DB.fetch(_OF_SALE, connection_id, order_reference, now)
+
+
+async def prolong(connection_id: UUID, order_reference: str, *, alive_at: datetime, until: datetime) -> None:
+    """Let the open holds of a sale that are alive at an instant last until another one, or longer."""
+    await DB.fetch(_PROLONG, connection_id, order_reference, alive_at, until)
 
 
 async def use_presence_step(ctx: Context, customer_id: UUID, step: int) -> bool:

@@ -1,7 +1,8 @@
 """Use cases of holds: points or a voucher set aside while a sale is paid.
 
-A hold reserves: what is free to spend is what is available less open holds. It counts for nothing once its 15 minutes
-are over, whether or not the sweep has been by. A till that captures later than that, as one that was offline, still gets
+A hold reserves: what is free to spend is what is available less open holds. It counts for nothing once 15 minutes have
+gone by without anything happening to its sale (a question, another hold, a change of the cart), whether or not the sweep
+has been by. A till that captures later than that, as one that was offline, still gets
 its points if they are free, for a day; else it is refused like the loser of a race.
 """
 
@@ -22,7 +23,7 @@ from server.programmes.service import get_default_programme
 from server.rewards import hold_store as store
 from server.rewards.catalogue_store import get_terms
 from server.rewards.rules import Sale, left_by_card, plan_most, split_presence_text, voucher_amount
-from server.rewards.service import end_hold, hash_code
+from server.rewards.service import end_hold, hash_code, prolong_holds
 from server.rewards.spending import (
     Home,
     Wallet,
@@ -44,7 +45,7 @@ _TIDY_AT_ONCE = 500
 
 
 async def quote(ctx: Context, key: Key, form: QuoteRequest) -> Quote:
-    """Return how many points may go towards a sale; sets nothing aside.
+    """Return how many points may go towards a sale; sets nothing aside, but what is set aside for it lasts on.
 
     Raises:
         Invalid: CARD_UNKNOWN, STORE_UNKNOWN or CURRENCY_MISMATCH.
@@ -53,6 +54,7 @@ async def quote(ctx: Context, key: Key, form: QuoteRequest) -> Quote:
     await _check_till(key, form.store, form.currency)
     card, _ = split_presence_text(form.card_number)
     wallet = await open_wallet(ctx, await _home_of_card(card))
+    await prolong_holds(ctx, key.connection_id, form.order_reference)
     sale = await store.get_sale(key.connection_id, form.order_reference, form.order_total_minor, ctx.now)
     terms, standing = wallet.terms, wallet.standing
     free = standing.spendable if standing.left_today is None else min(standing.spendable, standing.left_today)
@@ -251,6 +253,7 @@ async def _hold_voucher(ctx: Context, key: Key, store_id: UUID, form: NewHold, c
 
 
 async def _insert(ctx: Context, hold: store.NewHoldRow) -> HoldView:
+    await prolong_holds(ctx, hold.connection_id, hold.order_reference)
     await store.insert_hold(hold, ctx.now)
     await record(
         ctx,

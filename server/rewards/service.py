@@ -11,7 +11,7 @@ from server.db.ids import new_id
 from server.errors import Refused
 from server.rewards import hold_store, store
 from shared.codes import CODE_ALPHABET, make_voucher_code, normalise_voucher_code
-from shared.limits import VOUCHER_CODE_LENGTH
+from shared.limits import HOLD_IDLE_MAX, HOLD_LAST_SECONDS, VOUCHER_CODE_LENGTH
 from shared.problems import Code
 from shared.rewards import HoldState
 
@@ -80,6 +80,13 @@ async def release_open_holds(ctx: Context, membership_ids: Sequence[UUID], *, cu
     for hold in holds:
         await end_hold(ctx, hold, HoldState.RELEASED)
     return len(holds)
+
+
+async def prolong_holds(ctx: Context, connection_id: UUID, order_reference: str) -> None:
+    """Let what is set aside for a sale last for its whole time again, as somebody is busy with that sale."""
+    await hold_store.prolong(
+        connection_id, order_reference, alive_at=ctx.now + HOLD_LAST_SECONDS, until=ctx.now + HOLD_IDLE_MAX
+    )
 
 
 def _open_hold(hold: Row) -> Refused:

@@ -1,6 +1,6 @@
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.columns.base import OnDelete, OnUpdate
-from piccolo.columns.column_types import UUID, Bytea, ForeignKey, Integer, Text, Timestamptz
+from piccolo.columns.column_types import UUID, BigInt, Bytea, ForeignKey, Integer, Text, Timestamptz
 from piccolo.columns.indexes import IndexMethod
 from piccolo.constraints import Check
 from piccolo.table import Table
@@ -20,7 +20,7 @@ class Customer(Table, tablename="customer", schema=None):
     )
 
 
-class LedgerEntry(Table, tablename="ledger_entry", schema=None):
+class BonusGrant(Table, tablename="bonus_grant", schema=None):
     id = UUID(
         default=None,
         null=False,
@@ -78,6 +78,75 @@ async def forwards():
     )
 
     manager.add_table(class_name="SmsCode", tablename="sms_code", schema=None, columns=None)
+
+    manager.add_table(class_name="BonusReturn", tablename="bonus_return", schema=None, columns=None)
+
+    manager.add_column(
+        table_class_name="BonusReturn",
+        tablename="bonus_return",
+        column_name="bonus",
+        db_column_name="bonus",
+        column_class_name="ForeignKey",
+        column_class=ForeignKey,
+        params={
+            "default": None,
+            "null": False,
+            "primary_key": True,
+            "unique": False,
+            "index": False,
+            "references": BonusGrant,
+            "on_delete": OnDelete.restrict,
+            "on_update": OnUpdate.restrict,
+            "target_column": None,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="BonusReturn",
+        tablename="bonus_return",
+        column_name="points",
+        db_column_name="points",
+        column_class_name="BigInt",
+        column_class=BigInt,
+        params={
+            "default": None,
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
+        table_class_name="BonusReturn",
+        tablename="bonus_return",
+        column_name="at",
+        db_column_name="at",
+        column_class_name="Timestamptz",
+        column_class=Timestamptz,
+        params={
+            "default": None,
+            "null": False,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
 
     manager.add_column(
         table_class_name="OrderDifference",
@@ -332,30 +401,6 @@ async def forwards():
             "primary_key": False,
             "unique": False,
             "index": False,
-            "index_method": IndexMethod.btree,
-            "choices": None,
-            "db_column_name": None,
-            "secret": False,
-        },
-        schema=None,
-    )
-
-    manager.add_column(
-        table_class_name="BonusGrant",
-        tablename="bonus_grant",
-        column_name="entry",
-        db_column_name="entry",
-        column_class_name="ForeignKey",
-        column_class=ForeignKey,
-        params={
-            "references": LedgerEntry,
-            "on_delete": OnDelete.restrict,
-            "on_update": OnUpdate.restrict,
-            "target_column": None,
-            "null": True,
-            "primary_key": False,
-            "unique": False,
-            "index": True,
             "index_method": IndexMethod.btree,
             "choices": None,
             "db_column_name": None,

@@ -1,4 +1,4 @@
-"""Indexes of what tills still say of moved orders, and of bonuses by their sale."""
+"""Indexes of what tills still say of moved orders, and of points that were given back."""
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 
@@ -6,11 +6,21 @@ from server.db.engine import DB
 
 ID = "0017"
 VERSION = "1.38.0"
-DESCRIPTION = "Index of differences with tills"
+DESCRIPTION = "Indexes of differences with tills and of points given back"
 
-# Staff page through the differences, the one that was seen last first.
+# Staff page through the differences, the one that was seen last first; what of a redemption is back is asked for by it.
 INDEXES = """
 create index order_difference_newest on order_difference (last_seen_at desc, "order" desc);
+create index ledger_entry_restored on ledger_entry (related_entry) where kind = 'RESTORE';
+"""
+
+
+# What was taken back stays so, as the grant itself does.
+APPEND_ONLY = """
+create trigger bonus_return_append_only before update or delete on bonus_return
+    for each row execute function regulars_refuse_change();
+create trigger bonus_return_no_truncate before truncate on bonus_return
+    for each statement execute function regulars_refuse_change();
 """
 
 
@@ -18,7 +28,8 @@ async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
 
     async def run() -> None:
-        await DB.run_script(INDEXES)
+        for script in (INDEXES, APPEND_ONLY):
+            await DB.run_script(script)
 
     manager.add_raw(run)
     return manager
