@@ -342,7 +342,8 @@ async def _post(ctx: Context, adjustment_id: UUID, customer_id: UUID, membership
 
 async def _expires_at(ctx: Context) -> datetime | None:
     """Return when points given now lapse: as those of a sale made now would."""
-    programme = await get_default_programme()
+    # Another process may have published rules since this one looked.
+    programme = await get_default_programme(fresh=True)
     version = programme.rules_at(ctx.now)
     return lot_dates(ctx.now, version.rules, programme.zone).expires_at if version else None
 

@@ -96,9 +96,6 @@ async def test_points_given_lapse_as_those_of_a_sale_would(world: World, ana: Si
         """update rule_version set body = body || '{"expiry": {"kind": "days", "days": 10}}';"""
         "update programme set version = version + 1; reset session_replication_role"
     )
-    from server.programmes.service import get_default_programme
-
-    await get_default_programme(fresh=True)
     seen = expect(await preview(world, cashier, ana.customer_id, wish(5)), 200)
     await adjust(world, cashier, ana.customer_id, 5)
     expires_at = await DB.fetch_value("select expires_at from lot")
