@@ -3,6 +3,7 @@
 import msgspec
 
 from server.ledger import store
+from server.ledger.idle import date_idle_lot
 from server.ledger.rules import plan_fills
 
 
@@ -19,6 +20,9 @@ async def credit_membership(credit: store.Credit, *, deficit: int) -> int | None
     """
     fills = plan_fills(credit.points, await store.list_debts(credit.membership_id)) if deficit else ()
     filled = sum(fill.points for fill in fills)
+    if credit.idle_days is not None and credit.expires_at is not None:
+        expires_at = await date_idle_lot(credit.membership_id, credit.idle_days, credit.expires_at)
+        credit = msgspec.structs.replace(credit, expires_at=expires_at)
     if not await store.insert_credit(msgspec.structs.replace(credit, filled=filled)):
         return None
     if fills:

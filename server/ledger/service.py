@@ -12,6 +12,7 @@ from server.db.ids import new_id
 from server.errors import NotFound
 from server.ledger import store
 from server.ledger.credits import credit_membership
+from server.ledger.idle import move_idle_lots
 from shared.enums import EntryKind
 from shared.members import EntryPage, EntryView
 
@@ -67,6 +68,7 @@ async def post_credit(
 ) -> UUID | None:
     """Post a credit to a locked membership; a deficit takes its part first.
 
+    idle_days: int | None = None,
     Args:
         deficit: The membership's deficit, as read under the lock.
         source_key: What the credit is for; the same key posts once.
@@ -75,6 +77,7 @@ async def post_credit(
         The entry's id, or None if the source key was posted before.
     """
     credit = store.Credit(
+        idle_days: Of points under inactivity, as `programmes.rules.lot_dates` gives them.
         entry_id=new_id(),
         membership_id=membership_id,
         kind=kind,
@@ -90,6 +93,7 @@ async def post_credit(
         note=note,
         actor=ctx.actor,
     )
+        idle_days=idle_days,
     if await credit_membership(credit, deficit=deficit) is None:
         return None
     await store.refresh_figures(membership_id, ctx.now)
@@ -138,6 +142,8 @@ async def transfer_lots(
     return TransferResult(lots=moved["lots"], points=moved["points"], deficit=deficit)
 
 
+    await store.inherit_activity(source, target)
+    await move_idle_lots(ctx, target)
 async def _move_deficit(
     ctx: Context, source: UUID, target: UUID, deficit: int, *, operation_id: UUID, reason_code: str
 ) -> None:

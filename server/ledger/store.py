@@ -1,6 +1,6 @@
 """SQL of the ledger."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -39,10 +39,11 @@ with entry as (
     on conflict (membership, kind, source_key) do nothing
     returning id
 ), lot as (
-    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
-    select id, $2, $4, $4 - $17::bigint, $14, $15, $16 from entry
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at, idle_days)
+    select id, $2, $4, $4 - $17::bigint, $14, $15, $16, $21 from entry
 )
 update membership set balance = balance + $4, deficit = deficit - $17, lifetime = lifetime + $18::bigint,
+                      active_at = case when $3 = 'EARN' then greatest(active_at, $5) else active_at end,
                       version = version + 1
 from entry where membership.id = $2
 returning entry.id
@@ -54,7 +55,7 @@ select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[
 # One pair of entries a live lot, in four set-based inserts and two updates; the ids are made by the program, in order.
 _MOVE_LOTS = """
 with live as (
-    select l.entry, l.remaining, l.earned_at, l.available_at, l.expires_at, e.customer,
+    select l.entry, l.remaining, l.earned_at, l.available_at, l.expires_at, l.idle_days, e.customer,
            row_number() over (order by l.earned_at, l.entry) as n
     from lot l join ledger_entry e on e.id = l.entry
     where l.membership = $1 and l.remaining > 0
@@ -74,8 +75,8 @@ with live as (
     select in_id, $2, 'TRANSFER_IN', remaining, $3, $3, $4 || ':' || entry, customer, out_id, $5, $6, $10::uuid from pairs
     returning id
 ), new_lots as (
-    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
-    select in_id, $2, remaining, remaining, earned_at, available_at, expires_at from pairs
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at, idle_days)
+    select in_id, $2, remaining, remaining, earned_at, available_at, expires_at, idle_days from pairs
 ), emptied as (
     update lot set remaining = 0 from pairs where lot.entry = pairs.entry
 ), allocations as (
@@ -112,6 +113,7 @@ with entry as (
 )
 update membership set balance = balance - $4, available = 0, pending = 0, deficit = deficit + $20::bigint,
                       version = version + 1
+                      active_at = case when $3 = 'REDEEM' then greatest(active_at, $5) else active_at end,
 from entry where membership.id = $2
 returning entry.id
 """
@@ -132,7 +134,8 @@ select l.entry, l.remaining, l.earned_at, l.available_at, l.expires_at,
 from lot l where l.entry = $1
 """
 _TAKEN_BY = """
-select a.lot_entry, (a.points - coalesce(r.points, 0))::bigint as points, l.available_at, l.expires_at, l.earned_at
+select a.lot_entry, (a.points - coalesce(r.points, 0))::bigint as points, l.available_at, l.expires_at, l.earned_at,
+       l.idle_days
 from allocation a
 join lot l on l.entry = a.lot_entry
 left join (
@@ -149,40 +152,15 @@ select m.id from membership m
 where m.id in (select l.membership from lot l where l.remaining > 0 and l.expires_at <= $1 order by l.expires_at limit $2)
 order by m.id for no key update skip locked
 """
-# One EXPIRE entry for each lapsed lot with points left. A statement of its own, because that which takes the locks sees
-# lots as they were before it had them.
-_EXPIRE = """
-with locked as (
-    select unnest($2::uuid[]) as id
-), lapsed as (
-    select l.entry, l.membership, l.remaining, l.expires_at, regulars_new_id() as debit, regulars_new_id() as allocation
-    from lot l join locked on locked.id = l.membership
-    where l.remaining > 0 and l.expires_at <= $1
-), entries as (
-    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, actor_kind)
-    select debit, membership, 'EXPIRE', -remaining, expires_at, $1, 'lot:' || entry, 'system' from lapsed
-), allocations as (
-    insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
-    select allocation, membership, debit, entry, remaining, $1 from lapsed
-), emptied as (
-    update lot set remaining = 0 from lapsed where lot.entry = lapsed.entry
-), lowered as (
-    update membership m
-    set balance = balance - x.points, available = f.available, pending = f.pending, figures_until = f.until,
-        version = version + 1
-    from (select membership, sum(remaining) as points from lapsed group by membership) x
-    cross join lateral (
-        select coalesce(sum(l.remaining) filter (where l.available_at <= $1), 0) as available,
-               coalesce(sum(l.remaining) filter (where l.available_at > $1), 0) as pending,
-               least(min(l.available_at) filter (where l.available_at > $1), min(l.expires_at)) as until
-        from lot l
-        where l.membership = x.membership and l.remaining > 0 and (l.expires_at is null or l.expires_at > $1)
-    ) f
-    where m.id = x.membership
-    returning m.id
-)
-select (select count(*)::int from lapsed) as lots, (select count(*)::int from lowered) as memberships,
-       coalesce((select sum(remaining) from lapsed), 0)::bigint as points
+# What has lapsed stays lapsed, whether or not that was booked.
+_EXTEND_IDLE = """
+update lot set expires_at = x.until
+from unnest($3::int[], $4::timestamptz[]) as x(days, until)
+where lot.membership = $1 and lot.idle_days = x.days and lot.remaining > 0
+  and lot.expires_at > $2 and lot.expires_at < x.until
+"""
+_INHERIT_ACTIVITY = """
+update membership m set active_at = greatest(m.active_at, s.active_at) from membership s where m.id = $2 and s.id = $1
 """
 _COUNT_LIVE = "select count(*)::int from lot where membership = $1 and remaining > 0"
 _SET_TOTALS = """
@@ -236,6 +214,7 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: datetime | None
     filled: int = 0
     lifetime: int = 0
+    idle_days: int | None = None
     related_entry_id: UUID | None = None
     order_id: UUID | None = None
     rule_version_id: UUID | None = None
@@ -270,6 +249,7 @@ async def insert_credit(credit: Credit) -> bool:
         credit.rule_version_id,
     )
     return row is not None
+        credit.idle_days,
 
 
 async def list_debts(membership_id: UUID) -> list[Debt]:
@@ -399,6 +379,22 @@ def _lot(row: Row) -> Lot:
         remaining=row["remaining"],
         earned_at=row["earned_at"],
         available_at=row["available_at"],
+async def get_idle_ground(membership_id: UUID) -> Row:
+    """Return when a membership was last active, its time zone, and the days after which its lots lapse by inactivity."""
+    (row,) = await DB.fetch(_IDLE_GROUND, membership_id)
+    return row
+
+
+async def extend_idle(membership_id: UUID, now: datetime, untils: Mapping[int, datetime]) -> None:
+    """Let lots that lapse after so many idle days lapse then, if that is later and they have not lapsed yet."""
+    await DB.fetch(_EXTEND_IDLE, membership_id, now, list(untils), list(untils.values()))
+
+
+async def inherit_activity(from_membership: UUID, to_membership: UUID) -> None:
+    """Let a membership be active as lately as one whose points it takes over."""
+    await DB.fetch(_INHERIT_ACTIVITY, from_membership, to_membership)
+
+
         expires_at=row["expires_at"],
     )
 

@@ -52,7 +52,9 @@ async def open_membership(
         programme_id=programme.id,
         customer_id=customer_id,
         enrolled_at=enrolled_at,
-        eligible_from=eligible_from(enrolled_at, programme.launch_at, programme.zone),
+        eligible_from=eligible_from(
+            enrolled_at, programme.launch_at, programme.zone, grace_days=programme.settings.grace_days
+        ),
         now=ctx.now,
     )
     if card_number is None:

@@ -1,17 +1,22 @@
 """What a sale earns: pure functions over the programme's rules. Fractions of points are exact until the one rounding."""
 
+from calendar import monthrange
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from typing import assert_never
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from shared.enums import SkippedReason
-from shared.programmes import WEEKDAYS, CategoryRule, EarningRules, Promotion, SkuRule
+from shared.programmes import WEEKDAYS, CategoryRule, EarningRules, Expiry, Promotion, SkuRule
 
 HUNDRED_PERCENT = 100
+
+_MONTHS = 12
+_LONGEST_MONTH = 31
 
 _STORED_VALUE_WORDS = "gift cards and other stored value earn no points"
 _POINT_PAID_WORDS = "what is paid with points earns no points"
@@ -80,10 +85,14 @@ class EarningPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LotDates(msgspec.Struct, frozen=True, kw_only=True):
-    """From when points can be spent, and until when (None: for ever)."""
+    """From when points can be spent, and until when (None: for ever).
+
+    With `idle_days` they lapse so many days after the member was last active, and `expires_at` is the earliest time.
+    """
 
     available_at: datetime
     expires_at: datetime | None
+    idle_days: int | None = None
 
 
 def needs_history(rules: EarningRules) -> bool:
@@ -287,9 +296,13 @@ def start_of_local_day(at: datetime, zone: str) -> datetime:
     return _local_midnight(at, zone, 0)
 
 
-def eligible_from(enrolled_at: datetime, launch_at: datetime, zone: str) -> datetime:
-    """Return the first instant at which a sale counts: the start of the later of both local days."""
-    return start_of_local_day(max(enrolled_at, launch_at), zone)
+def eligible_from(enrolled_at: datetime, launch_at: datetime, zone: str, *, grace_days: int = 0) -> datetime:
+    """Return the first instant at which a sale counts: the start of the later of both local days.
+
+    Args:
+        grace_days: So many days earlier for the member, though never before the launch.
+    """
+    return max(_local_midnight(enrolled_at, zone, -grace_days), start_of_local_day(launch_at, zone))
 
 
 def lot_dates(earned_at: datetime, rules: EarningRules, zone: str) -> LotDates:
@@ -301,16 +314,55 @@ def lot_dates(earned_at: datetime, rules: EarningRules, zone: str) -> LotDates:
     available_at = earned_at
     if rules.pending_days:
         available_at = _local_midnight(earned_at, zone, rules.pending_days)
-    expires_at = None
-    if rules.expiry.kind == "days":
-        # The whole last day still counts, hence the midnight after it; never before they can be spent.
-        expires_at = _local_midnight(max(earned_at, available_at), zone, rules.expiry.days + 1)
-    return LotDates(available_at=available_at, expires_at=expires_at)
+    # Never before they can be spent.
+    first_day = max(earned_at, available_at).astimezone(ZoneInfo(zone)).date()
+    last_day = _last_day(first_day, rules.expiry)
+    return LotDates(
+        available_at=available_at,
+        # The whole last day still counts, hence the midnight after it.
+        expires_at=None if last_day is None else _midnight(last_day + timedelta(days=1), zone),
+        idle_days=rules.expiry.days if rules.expiry.kind == "inactivity" else None,
+    )
+
+
+def idle_until(active_at: datetime, idle_days: int, zone: str) -> datetime:
+    """Return when points under inactivity lapse if nothing more is bought or spent: at the end of a local day."""
+    return _local_midnight(active_at, zone, idle_days + 1)
+
+
+def _last_day(day: date, expiry: Expiry) -> date | None:
+    """Return the last day on which points of a day can be spent, None if there is none."""
+    match expiry.kind:
+        case "never":
+            return None
+        case "days" | "inactivity":
+            return day + timedelta(days=expiry.days)
+        case "month_end":
+            years, month = divmod(day.month - 1 + expiry.months, _MONTHS)
+            return _day_of_month(day.year + years, month + 1, _LONGEST_MONTH)
+        case "year_end":
+            return date(day.year + expiry.years, _MONTHS, _LONGEST_MONTH)
+        case "fixed_day":
+            assert expiry.month is not None
+            assert expiry.day is not None
+            this_year = _day_of_month(day.year, expiry.month, expiry.day)
+            years = expiry.years + (this_year < day)
+            return _day_of_month(day.year + years, expiry.month, expiry.day)
+        case _:
+            assert_never(expiry.kind)
+
+
+def _day_of_month(year: int, month: int, day: int) -> date:
+    """Return a day, or the month's last if it is shorter."""
+    return date(year, month, min(day, monthrange(year, month)[1]))
 
 
 def _local_midnight(at: datetime, zone: str, days_later: int) -> datetime:
-    tz = ZoneInfo(zone)
-    midnight = datetime.combine(at.astimezone(tz).date() + timedelta(days=days_later), time(), tz)
+    return _midnight(at.astimezone(ZoneInfo(zone)).date() + timedelta(days=days_later), zone)
+
+
+def _midnight(day: date, zone: str) -> datetime:
+    midnight = datetime.combine(day, time(), ZoneInfo(zone))
     # In UTC, because Python compares two times of one zone by their clock faces, and a midnight that the change to
     # summer time skips equals nothing at all.
     return midnight.astimezone(UTC)

@@ -43,6 +43,11 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     settings: ProgrammeSettings
     rule_versions: tuple[RuleVersion, ...]
 
+    @property
+    def has_idle_points(self) -> bool:
+        """Whether points have ever been earned under inactivity, which every sale and redemption then moves."""
+        return any(version.rules.expiry.kind == "inactivity" for version in self.rule_versions)
+
     def rules_at(self, at: datetime) -> RuleVersion | None:
         """Return the rules in force at an instant, None before the first."""
         return next((version for version in self.rule_versions if version.valid_from <= at), None)
