@@ -112,8 +112,8 @@ with entry as (
     update lot set remaining = remaining - taken.points from taken where lot.entry = taken.lot
 )
 update membership set balance = balance - $4, available = 0, pending = 0, deficit = deficit + $20::bigint,
-                      version = version + 1
                       active_at = case when $3 = 'REDEEM' then greatest(active_at, $5) else active_at end,
+                      version = version + 1
 from entry where membership.id = $2
 returning entry.id
 """
@@ -151,6 +151,48 @@ _LOCK_LAPSED = """
 select m.id from membership m
 where m.id in (select l.membership from lot l where l.remaining > 0 and l.expires_at <= $1 order by l.expires_at limit $2)
 order by m.id for no key update skip locked
+"""
+# One EXPIRE entry for each lapsed lot with points left. A statement of its own, because that which takes the locks sees
+# lots as they were before it had them.
+_EXPIRE = """
+with locked as (
+    select unnest($2::uuid[]) as id
+), lapsed as (
+    select l.entry, l.membership, l.remaining, l.expires_at, regulars_new_id() as debit, regulars_new_id() as allocation
+    from lot l join locked on locked.id = l.membership
+    where l.remaining > 0 and l.expires_at <= $1
+), entries as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, actor_kind)
+    select debit, membership, 'EXPIRE', -remaining, expires_at, $1, 'lot:' || entry, 'system' from lapsed
+), allocations as (
+    insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
+    select allocation, membership, debit, entry, remaining, $1 from lapsed
+), emptied as (
+    update lot set remaining = 0 from lapsed where lot.entry = lapsed.entry
+), lowered as (
+    update membership m
+    set balance = balance - x.points, available = f.available, pending = f.pending, figures_until = f.until,
+        version = version + 1
+    from (select membership, sum(remaining) as points from lapsed group by membership) x
+    cross join lateral (
+        select coalesce(sum(l.remaining) filter (where l.available_at <= $1), 0) as available,
+               coalesce(sum(l.remaining) filter (where l.available_at > $1), 0) as pending,
+               least(min(l.available_at) filter (where l.available_at > $1), min(l.expires_at)) as until
+        from lot l
+        where l.membership = x.membership and l.remaining > 0 and (l.expires_at is null or l.expires_at > $1)
+    ) f
+    where m.id = x.membership
+    returning m.id
+)
+select (select count(*)::int from lapsed) as lots, (select count(*)::int from lowered) as memberships,
+       coalesce((select sum(remaining) from lapsed), 0)::bigint as points
+"""
+# What decides when points under inactivity lapse: since when there was none, where, and after how many days.
+_IDLE_GROUND = """
+select m.active_at, g.zone,
+       array(select distinct l.idle_days from lot l
+             where l.membership = m.id and l.idle_days is not null and l.remaining > 0) as idle_days
+from membership m join programme g on g.id = m.programme where m.id = $1
 """
 # What has lapsed stays lapsed, whether or not that was booked.
 _EXTEND_IDLE = """
@@ -212,9 +254,9 @@ class Credit(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: UUID | None
     available_at: datetime
     expires_at: datetime | None
+    idle_days: int | None = None
     filled: int = 0
     lifetime: int = 0
-    idle_days: int | None = None
     related_entry_id: UUID | None = None
     order_id: UUID | None = None
     rule_version_id: UUID | None = None
@@ -247,9 +289,9 @@ async def insert_credit(credit: Credit) -> bool:
         credit.lifetime,
         credit.order_id,
         credit.rule_version_id,
+        credit.idle_days,
     )
     return row is not None
-        credit.idle_days,
 
 
 async def list_debts(membership_id: UUID) -> list[Debt]:
@@ -379,6 +421,15 @@ def _lot(row: Row) -> Lot:
         remaining=row["remaining"],
         earned_at=row["earned_at"],
         available_at=row["available_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+async def refresh_figures(membership_id: UUID, now: datetime) -> None:
+    """Sum the live lots into the membership's cached figures."""
+    await DB.fetch(_REFRESH, membership_id, now)
+
+
 async def get_idle_ground(membership_id: UUID) -> Row:
     """Return when a membership was last active, its time zone, and the days after which its lots lapse by inactivity."""
     (row,) = await DB.fetch(_IDLE_GROUND, membership_id)
@@ -393,15 +444,6 @@ async def extend_idle(membership_id: UUID, now: datetime, untils: Mapping[int, d
 async def inherit_activity(from_membership: UUID, to_membership: UUID) -> None:
     """Let a membership be active as lately as one whose points it takes over."""
     await DB.fetch(_INHERIT_ACTIVITY, from_membership, to_membership)
-
-
-        expires_at=row["expires_at"],
-    )
-
-
-async def refresh_figures(membership_id: UUID, now: datetime) -> None:
-    """Sum the live lots into the membership's cached figures."""
-    await DB.fetch(_REFRESH, membership_id, now)
 
 
 async def count_live_lots(membership_id: UUID) -> int:
