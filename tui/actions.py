@@ -27,8 +27,23 @@ class Action:
     is_priority: bool = False
 
 
-_LISTS = ("customer", "audience", "audit", "programmes", "help")
-_FORMS = ("register", "edit", "email", "undo")
+_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "help")
+_FORMS = (
+    "register",
+    "edit",
+    "email",
+    "undo",
+    "rules",
+    "rules-text",
+    "trial",
+    "settings",
+    "new-programme",
+    "closing",
+    "reward",
+    "terms",
+    "period",
+    "export",
+)
 
 ACTIONS: tuple[Action, ...] = (
     # Where staff are.
@@ -51,6 +66,34 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="audience.retry", keys=("r",), label="Retry", sentence="Send this contact to Mailchimp again", pages=("audience",), needs=(_P.AUDIENCE_REPAIR,)),
     Action(id="audience.resume", keys=("R",), label="Resume", sentence="Let the paused Mailchimp queue go on", pages=("audience",), needs=(_P.AUDIENCE_REPAIR,)),
     Action(id="audit.detail", keys=("enter",), label="Details", sentence="Show the details of this entry", pages=("audit",), in_palette=False),
+    Action(id="programmes.open", keys=("enter",), label="Open", sentence="Open this programme: rules, versions and settings", pages=("programmes",)),
+    Action(id="programmes.new", keys=("n",), label="New programme", sentence="Start a further programme, with the rules of the one under the cursor", pages=("programmes",), needs=(_P.PROGRAMME_EDIT,)),
+    Action(id="programmes.rewards", keys=("w",), label="Rewards", sentence="See what points buy", pages=("programmes",), in_palette=False),
+    Action(id="programme.rules", keys=("e",), label="New rules", sentence="Write new rules, starting from those in force", pages=("programme",), needs=(_P.PROGRAMME_EDIT,)),
+    Action(id="programme.restore", keys=("b",), label="Bring back", sentence="Bring the version under the cursor back as a new one", pages=("programme",), needs=(_P.PROGRAMME_EDIT,)),
+    Action(id="programme.settings", keys=("s",), label="Settings", sentence="Change the programme's settings: name, windows, limits, what is taken back", pages=("programme",), needs=(_P.PROGRAMME_EDIT,)),
+    Action(id="programme.close", keys=("x",), label="Close", sentence="Close the programme, or open it again", pages=("programme",), needs=(_P.PROGRAMME_EDIT,)),
+    Action(id="programme.detail", keys=("enter",), label="Details", sentence="Show what this version changed", pages=("programme",), in_palette=False),
+    Action(id="programme.tab1", keys=("1",), sentence="Show the rules in force", pages=("programme",)),
+    Action(id="programme.tab2", keys=("2",), sentence="Show all versions of the rules and what they changed", pages=("programme",)),
+    Action(id="programme.tab3", keys=("3",), sentence="Show the programme's settings", pages=("programme",)),
+    Action(id="programme.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next tab", pages=("programme",), in_palette=False),
+    Action(id="programme.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the tab before", pages=("programme",), in_palette=False),
+    Action(id="rules.text", keys=("ctrl+y",), label="As text", sentence="Edit all rules as text, promotions too", pages=("rules",)),
+    Action(id="rewards.open", keys=("enter",), label="Change", sentence="Change the reward under the cursor", pages=("rewards",), needs=(_P.REWARD_MANAGE,)),
+    Action(id="rewards.new", keys=("n",), label="New reward", sentence="Add a reward to the catalogue", pages=("rewards",), needs=(_P.REWARD_MANAGE,)),
+    Action(id="rewards.retire", keys=("x",), label="Retire", sentence="Retire the reward under the cursor, or bring it back", pages=("rewards",), needs=(_P.REWARD_MANAGE,)),
+    Action(id="rewards.terms", keys=("t",), label="Terms", sentence="Change what points are worth at the till", pages=("rewards",), needs=(_P.REWARD_MANAGE,)),
+    Action(id="reports.period", keys=("p",), label="Period", sentence="Choose the days that the report is about", pages=("reports",)),
+    Action(id="reports.view", keys=("v",), label="View", sentence="Show chart and table, the table alone, or the chart alone", pages=("reports",)),
+    Action(id="reports.export", keys=("x",), label="Export", sentence="Write the report to a file that a spreadsheet opens", pages=("reports",)),
+    Action(id="reports.tab1", keys=("1",), sentence="Report: what can still be spent, by month of lapsing", pages=("reports",)),
+    Action(id="reports.tab2", keys=("2",), sentence="Report: what became of points, by month of earning", pages=("reports",)),
+    Action(id="reports.tab3", keys=("3",), sentence="Report: points issued and redeemed, by store and rules", pages=("reports",)),
+    Action(id="reports.tab4", keys=("4",), sentence="Report: sales given to customers after the event, by staff member", pages=("reports",)),
+    Action(id="reports.tab5", keys=("5",), sentence="Report: points given and taken by hand, by staff member", pages=("reports",)),
+    Action(id="reports.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next report", pages=("reports",), in_palette=False),
+    Action(id="reports.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the report before", pages=("reports",), in_palette=False),
     # Everywhere.
     Action(id="app.back", keys=("escape",), label="Back", sentence="Go back", pages=(*_LISTS, *_FORMS), in_palette=False),
     Action(id="app.find", keys=("f2",), label="Find", sentence="Find a customer by name, phone, email or card", needs=(_P.CUSTOMER_SEARCH,), is_priority=True),
@@ -58,6 +101,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="app.audience", keys=("f6",), label="Sync", sentence="See how the link to Mailchimp is doing", needs=(_P.AUDIENCE_READ,), is_priority=True),
     Action(id="app.audit", keys=("f7",), label="Audit", sentence="See who changed what", needs=(_P.AUDIT_READ,), is_priority=True),
     Action(id="app.programmes", keys=("f8",), label="Programme", sentence="See the programme and its rules", needs=(_P.PROGRAMME_READ,), is_priority=True),
+    Action(id="app.rewards", sentence="See the rewards catalogue and what points are worth", needs=(_P.PROGRAMME_READ,)),
+    Action(id="app.reports", keys=("ctrl+g",), label="Reports", sentence="See reports: liability, breakage, points, late attaches, adjustments", needs=(_P.REPORT_READ,), is_priority=True),
     Action(id="app.refresh", keys=("f5",), label="Refresh", sentence="Ask the service again for what is on this screen", is_priority=True),
     Action(id="app.dark", sentence="Use the dark colours"),
     Action(id="app.light", sentence="Use the light colours"),

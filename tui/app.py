@@ -210,6 +210,8 @@ class Console(App[int], inherit_bindings=False):
             "app.audience": lambda: self.go("audience"),
             "app.audit": lambda: self.go("audit"),
             "app.programmes": lambda: self.go("programmes"),
+            "app.rewards": lambda: self.go("rewards"),
+            "app.reports": lambda: self.go("reports"),
             "app.dark": lambda: self.use_theme("regulars-dark"),
             "app.light": lambda: self.use_theme("regulars-light"),
             "app.contrast": lambda: self.use_theme("regulars-contrast"),

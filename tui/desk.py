@@ -8,12 +8,16 @@ from tui.screens.audience import AudiencePage
 from tui.screens.audit import AuditPage
 from tui.screens.find import FindPage
 from tui.screens.programmes import ProgrammesPage
+from tui.screens.reports import ReportsPage
+from tui.screens.rewards import RewardsPage
 
 MODES: dict[str, Callable[[], Page]] = {
     "find": FindPage,
     "audience": AudiencePage,
     "audit": AuditPage,
     "programmes": ProgrammesPage,
+    "rewards": RewardsPage,
+    "reports": ReportsPage,
 }
 
 __all__ = ("MODES", "Client")

@@ -66,9 +66,14 @@ def signed(count: int) -> str:
     return f"{count:+,}"
 
 
+def minor_digits(currency: str) -> int:
+    """Return how many decimals a currency has."""
+    return _MINOR_DIGITS.get(currency, 2)
+
+
 def money(minor: int, currency: str) -> str:
     """Return an amount in minor units with its currency: 17.40 GBP."""
-    digits = _MINOR_DIGITS.get(currency, 2)
+    digits = minor_digits(currency)
     sign, whole = ("-", -minor) if minor < 0 else ("", minor)
     if digits == 0:
         return f"{sign}{whole:,} {currency}"

@@ -64,6 +64,8 @@ def _who_may(permission: Permission) -> str:
     names = [words for role, words in ROLES.items() if may(role, permission)]
     if len(names) == len(ROLES):
         return "needs any role"
+    if not names:
+        return "nobody may do this yet"
     article = "an" if names[0].startswith("a") else "a"
     listed = f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
     return f"needs {article} {listed}"

@@ -33,6 +33,9 @@ from shared.members import (
 )
 from shared.permissions import PERMISSIONS
 from shared.problems import Code, FieldProblem, Problem
+from shared.programmes import CategoryRule, EarningRules, Promotion, RuleVersionList, RuleVersionView
+from shared.reports import ReportView
+from shared.rewards import RedemptionTermsView, RewardKind, RewardList, RewardStatus, RewardView
 from shared.staff import (
     AudienceContactView,
     AudienceStatus,
@@ -333,6 +336,16 @@ class FakeService:
                 return replace(found, parked_reason=None, waiting=True)
             case "list_programmes":
                 return ProgrammeList(items=(_programme(),))
+            case "get_programme":
+                return _programme()
+            case "list_rule_versions":
+                return RuleVersionList(items=(_rule_version(2), _rule_version(1)))
+            case "list_rewards":
+                return RewardList(items=(_reward(),))
+            case "get_redemption_terms":
+                return _terms()
+            case "get_report":
+                return _report(path["name"])
             case _:
                 raise Refusal(Code.NOT_FOUND)
 
@@ -571,7 +584,77 @@ def _programme() -> ProgrammeView:
         launch_at=NOW - timedelta(days=900),
         status="active",
         rule_version=2,
-        rules={"points_per_unit": 1, "rounding": "down"},
+        rules=msgspec.to_builtins(_RULES),
+        id=made_id("programme"),
+    )
+
+
+_RULES = EarningRules(
+    points=1,
+    per_minor=100,
+    categories=(CategoryRule(category="gift [bold]cards[/]", percent=0),),
+    promotions=(Promotion(code="spring", name="Spring [/]\x1b[2J", percent=200, weekdays=("sat", "sun")),),
+)
+
+
+def _rule_version(number: int) -> RuleVersionView:
+    return RuleVersionView(
+        id=made_id(f"rules {number}"),
+        version=number,
+        state="current" if number == 2 else "past",
+        valid_from=NOW - timedelta(days=100 - number),
+        created_at=NOW - timedelta(days=100),
+        created_by="Mara [/] Till",
+        rules=_RULES if number == 2 else EarningRules(points=1, per_minor=200),
+    )
+
+
+def _reward() -> RewardView:
+    return RewardView(
+        id=made_id("reward"),
+        code="free-coffee",
+        name="Free [/] coffee\u202e",
+        kind=RewardKind.AMOUNT_OFF,
+        description="A [@click=app.quit()]coffee[/]",
+        points_cost=100,
+        value_minor=350,
+        currency="GBP",
+        percent=None,
+        sku="",
+        valid_days=30,
+        stock=10,
+        issued=3,
+        member_limit=1,
+        active_from=None,
+        active_until=None,
+        status=RewardStatus.ACTIVE,
+        version=1,
+    )
+
+
+def _terms() -> RedemptionTermsView:
+    return RedemptionTermsView(
+        version=1,
+        step_points=50,
+        step_minor=100,
+        cap_percent=100,
+        minimum_points=50,
+        card_daily_points=200,
+        restore_grace_days=30,
+        currency="GBP",
+    )
+
+
+def _report(name: str) -> ReportView:
+    return ReportView(
+        name=name,
+        title="Points that can still be spent",
+        zone="Europe/London",
+        since=None,
+        until=None,
+        columns=("programme", "month", "points", "pending", "lots"),
+        rows=(("corner [/]", "2026-04", 1200, 200, 12), ("corner [/]", "never", 300, 0, 3)),
+        as_of=NOW,
     )
 
 

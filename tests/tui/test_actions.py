@@ -7,7 +7,32 @@ import pytest
 from shared.endpoints import BY_OPERATION
 from tui.actions import ACTIONS, BY_ID, actions_on
 
-PAGES = ("lock", "find", "customer", "register", "edit", "email", "undo", "audience", "audit", "programmes", "help")
+PAGES = (
+    "lock",
+    "find",
+    "customer",
+    "register",
+    "edit",
+    "email",
+    "undo",
+    "audience",
+    "audit",
+    "programmes",
+    "programme",
+    "rewards",
+    "reports",
+    "rules",
+    "rules-text",
+    "trial",
+    "settings",
+    "new-programme",
+    "closing",
+    "reward",
+    "terms",
+    "period",
+    "export",
+    "help",
+)
 # Kept by browsers and terminals, so never ours.
 FOREIGN_KEYS = {"ctrl+n", "ctrl+t", "ctrl+w", "f10", "f11", "f12"}
 # What an action does at the service, by its action.
@@ -26,6 +51,17 @@ OPERATIONS = {
     "audience.open": {"get_customer"},
     "app.audit": {"list_audit"},
     "app.programmes": {"list_programmes"},
+    "programmes.new": {"create_programme"},
+    "programme.rules": {"preview_rules", "publish_rules"},
+    "programme.restore": {"preview_rules", "publish_rules"},
+    "programme.settings": {"change_programme"},
+    "programme.close": {"preview_programme_closing", "close_programme", "open_programme"},
+    "app.rewards": {"list_rewards", "get_redemption_terms"},
+    "rewards.open": {"change_reward"},
+    "rewards.new": {"create_reward"},
+    "rewards.retire": {"change_reward"},
+    "rewards.terms": {"put_redemption_terms"},
+    "app.reports": {"get_report", "get_report_csv"},
 }
 
 

@@ -70,4 +70,4 @@ async def test_the_audit_unfolds_an_entry() -> None:
 async def test_the_programme_is_shown_with_its_rules() -> None:
     async with signed_in(FakeService(BEN)) as till:
         await till.press("f8")
-        await till.shows("Corner Club", "points per unit", "rounding")
+        await till.shows("Corner Club", "1 point for every 1.00 GBP, tax included, rounded down")

@@ -39,6 +39,18 @@ async def every_page(till: Till):  # type: ignore[no-untyped-def]
         await till.press(key)
         await till.until(lambda: till.page == page)  # noqa: B023  # Waited for before the next round.
         yield page
+    await till.press("escape", "f8", "enter")
+    await till.shows("1 point for every")
+    yield "programme"
+    await till.press("e")
+    await till.until(lambda: till.page == "rules")
+    yield "rules"
+    await till.press("ctrl+g")
+    await till.shows("can be spent", "never")
+    yield "reports"
+    till.console.perform("app.rewards")
+    await till.shows("Free [/] coff")
+    yield "rewards"
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -16,7 +16,7 @@ START = {
     Role.MARKETING: "audience",
     Role.ADMIN: "audience",
 }
-GLOBAL = [action for action in ACTIONS if action.needs and not action.pages]
+GLOBAL = [action for action in ACTIONS if action.needs and action.keys and not action.pages]
 ON_CUSTOMER = [
     action
     for action in ACTIONS

@@ -21,7 +21,20 @@ PURPOSES: dict[str, str] = {
     "undo": "Take back an email change, with the address, card and balance as they were.",
     "audience": "The link to Mailchimp: what waits, what was sent, and what needs a person.",
     "audit": "Who changed what, when and why. Nothing here can be changed.",
-    "programmes": "What the programme gives points for. Read only.",
+    "programmes": "All programmes, and what the one under the cursor gives points for. Enter opens it.",
+    "programme": "One programme: its rules in words, their versions with what each changed, and its settings.",
+    "rules": "New rules as a form. Nothing is in force before you tried them on past sales and published them.",
+    "rules-text": "All rules as text. What cannot be read is named with its field and line, and nothing is lost.",
+    "trial": "What past sales would have given under new rules, and publishing them from a day on.",
+    "settings": "What a programme decides beside its rules. You see what changes before it is saved.",
+    "new-programme": "A further programme with points, rules and members of its own.",
+    "closing": "Close a programme after a look at what that leaves, or open it again.",
+    "rewards": "What points buy. Retired rewards are offered no more; vouchers of them stay good.",
+    "reward": "One reward. Vouchers that were issued before keep their terms.",
+    "terms": "What points are worth at the till: the step, its money, and the limits.",
+    "reports": "Figures about points, as a chart and as a table, and as a file for a spreadsheet.",
+    "period": "The days a report is about.",
+    "export": "Write a report to a file. A file that exists is replaced only when you ask for it twice.",
 }
 
 

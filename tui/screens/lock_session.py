@@ -25,10 +25,11 @@ async def open_session(client: Client, login: str, password: str, *, terminal: s
         # Times in UTC are better than no sign-in.
         return session
     zone = next((programme.zone for programme in programmes.items if programme.status == "active"), "UTC")
-    return Session(staff=tokens.staff, shop_name=tokens.shop_name, zone=_zone(zone))
+    return Session(staff=tokens.staff, shop_name=tokens.shop_name, zone=zone_named(zone))
 
 
-def _zone(name: str) -> tzinfo:
+def zone_named(name: str) -> tzinfo:
+    """Return a time zone; UTC for a name that this machine does not know."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
