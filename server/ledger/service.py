@@ -33,6 +33,10 @@ _KIND_WORDS: dict[EntryKind, str] = {
 _REASON_WORDS = {
     "email_change": "Rewards account reissued",
     "email_change_undone": "Reissue of the rewards account undone",
+    "combined": "Two accounts became one",
+    "split": "Combining of two accounts taken back",
+    "left": "Shared account left",
+    "came_back": "Came back to the shared account",
     "adjust_missed_purchase": "Missed purchase added",
     "adjust_goodwill": "Goodwill of the shop",
     "adjust_complaint": "Making up for a complaint",
@@ -40,6 +44,7 @@ _REASON_WORDS = {
     "adjust_correction": "Corrected by the shop",
     "adjust_other": "Adjusted by the shop",
     "adjust_undone": "Adjustment taken back",
+    "bonus_moved": "Bonus taken back with its purchase",
 }
 
 
@@ -63,21 +68,21 @@ async def post_credit(
     available_at: datetime,
     expires_at: datetime | None,
     customer_id: UUID | None,
+    idle_days: int | None = None,
     reason_code: str = "",
     note: str = "",
 ) -> UUID | None:
     """Post a credit to a locked membership; a deficit takes its part first.
 
-    idle_days: int | None = None,
     Args:
         deficit: The membership's deficit, as read under the lock.
         source_key: What the credit is for; the same key posts once.
+        idle_days: Of points under inactivity, as `programmes.rules.lot_dates` gives them.
 
     Returns:
         The entry's id, or None if the source key was posted before.
     """
     credit = store.Credit(
-        idle_days: Of points under inactivity, as `programmes.rules.lot_dates` gives them.
         entry_id=new_id(),
         membership_id=membership_id,
         kind=kind,
@@ -88,12 +93,12 @@ async def post_credit(
         customer_id=customer_id,
         available_at=available_at,
         expires_at=expires_at,
+        idle_days=idle_days,
         lifetime=points if kind in (EntryKind.EARN, EntryKind.BONUS) else 0,
         reason_code=reason_code,
         note=note,
         actor=ctx.actor,
     )
-        idle_days=idle_days,
     if await credit_membership(credit, deficit=deficit) is None:
         return None
     await store.refresh_figures(membership_id, ctx.now)
@@ -137,13 +142,13 @@ async def transfer_lots(
     lifetime = from_membership["lifetime"]
     await store.add_to_totals(source, balance=-moved["points"], lifetime=-lifetime)
     await store.add_to_totals(target, balance=moved["points"], lifetime=lifetime)
+    await store.inherit_activity(source, target)
+    await move_idle_lots(ctx, target)
     await store.refresh_figures(source, ctx.now)
     await store.refresh_figures(target, ctx.now)
     return TransferResult(lots=moved["lots"], points=moved["points"], deficit=deficit)
 
 
-    await store.inherit_activity(source, target)
-    await move_idle_lots(ctx, target)
 async def _move_deficit(
     ctx: Context, source: UUID, target: UUID, deficit: int, *, operation_id: UUID, reason_code: str
 ) -> None:
