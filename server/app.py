@@ -42,6 +42,7 @@ from server.reports import routes as reports_routes
 from server.rewards import routes as rewards_routes
 from server.sessions import routes as sessions_routes
 from server.settings import Settings, secret_key_bytes
+from server.sharing import routes as sharing_routes
 from server.staff import routes as staff_routes
 from server.tokens import Tokens
 from shared.problems import Code
@@ -61,6 +62,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     rewards_routes,
     orders_routes,
     refunds_routes,
+    sharing_routes,
     staff_routes,
     audience_routes,
     audit_routes,

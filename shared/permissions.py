@@ -19,6 +19,7 @@ _TILL = _EVERYONE | {
     Permission.REFUND_READ,
     Permission.LINK_MAKE,
     Permission.ORDER_ASSIGN,
+    Permission.MEMBERSHIP_SHARE,
     Permission.ORDER_RECORD,
 }
 
@@ -40,6 +41,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.AUDIT_READ,
             Permission.PROGRAMME_EDIT,
             Permission.POINTS_APPROVE,
+            Permission.REFUND_RESOLVE,
             Permission.REPORT_READ,
         }
     ),

@@ -1,17 +1,15 @@
 """Points going out and coming back: spending, taking back, giving back, adjusting, lapsing.
 
-All but `expire_lapsed` run in the caller's transaction with the membership locked (`memberships.store.lock_memberships`).
+All run in the caller's transaction with the membership locked (`memberships.store.lock_memberships`).
 """
 
-import asyncio
-import time
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 
 from server.context import Context
-from server.db.engine import DB, Row
+from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import Refused
 from server.ledger import store
@@ -23,8 +21,6 @@ from shared.problems import Code
 
 # Enough for nearly every debit; a member with more small lots than this costs a second read.
 _LOTS_AT_ONCE = 100
-# A few ten milliseconds for which the members of these lots cannot buy.
-_EXPIRE_LOTS_AT_ONCE = 500
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,14 +42,6 @@ class Clawback(msgspec.Struct, frozen=True, kw_only=True):
     points: int
     exempt: int
     owed: int
-
-
-class Expired(msgspec.Struct, frozen=True, kw_only=True):
-    """What an expiry run booked."""
-
-    lots: int
-    memberships: int
-    points: int
 
 
 async def spend(
@@ -137,26 +125,6 @@ async def give_back(
         )
     await store.refresh_figures(membership["id"], ctx.now)
     return sum(part.points for part in takes)
-
-
-async def expire_lapsed(ctx: Context) -> Expired:
-    """Book every lapsed lot, batch by batch, each in a transaction of its own.
-
-    Balances do not change by it, as reads leave lapsed lots out already; so it may run at any time, any number of
-    times, and late. Half of the time it rests, which leaves the database to the tills.
-    """
-    lots = memberships = points = 0
-    while True:
-        started_at = time.perf_counter()
-        async with DB.transaction():
-            locked = await store.lock_lapsed(ctx.now, _EXPIRE_LOTS_AT_ONCE)
-            batch = await store.expire_lots(ctx.now, locked)
-        if not batch["lots"]:
-            return Expired(lots=lots, memberships=memberships, points=points)
-        lots += batch["lots"]
-        memberships += batch["memberships"]
-        points += batch["points"]
-        await asyncio.sleep(time.perf_counter() - started_at)
 
 
 async def _plan_spending(membership_id: UUID, points: int, now: datetime) -> tuple[Take, ...]:

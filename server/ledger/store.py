@@ -93,7 +93,8 @@ with entry as (
                               actor_kind, actor_id)
     values ($1, $2, 'TRANSFER_OUT', -$3::bigint, $4, $4, $5, $6, $7, $8, $9)
 )
-update membership set balance = balance - $3, deficit = deficit + $3, version = version + 1 where id = $2
+update membership set balance = balance - $3, deficit = deficit + $3, available = 0, pending = 0, version = version + 1
+where id = $2
 """
 # A debit with the lots it uses: entry, allocations, what is left of the lots, and the membership's totals.
 _POST_DEBIT = """
@@ -145,47 +146,6 @@ left join (
 ) r on r.lot = a.lot_entry
 where a.debit_entry = $1 and a.points > coalesce(r.points, 0)
 order by l.expires_at nulls last, l.earned_at, l.entry
-"""
-# Memberships are locked in order, and those in use are left for the next batch, so that sales never wait for this.
-_LOCK_LAPSED = """
-select m.id from membership m
-where m.id in (select l.membership from lot l where l.remaining > 0 and l.expires_at <= $1 order by l.expires_at limit $2)
-order by m.id for no key update skip locked
-"""
-# One EXPIRE entry for each lapsed lot with points left. A statement of its own, because that which takes the locks sees
-# lots as they were before it had them.
-_EXPIRE = """
-with locked as (
-    select unnest($2::uuid[]) as id
-), lapsed as (
-    select l.entry, l.membership, l.remaining, l.expires_at, regulars_new_id() as debit, regulars_new_id() as allocation
-    from lot l join locked on locked.id = l.membership
-    where l.remaining > 0 and l.expires_at <= $1
-), entries as (
-    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, actor_kind)
-    select debit, membership, 'EXPIRE', -remaining, expires_at, $1, 'lot:' || entry, 'system' from lapsed
-), allocations as (
-    insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
-    select allocation, membership, debit, entry, remaining, $1 from lapsed
-), emptied as (
-    update lot set remaining = 0 from lapsed where lot.entry = lapsed.entry
-), lowered as (
-    update membership m
-    set balance = balance - x.points, available = f.available, pending = f.pending, figures_until = f.until,
-        version = version + 1
-    from (select membership, sum(remaining) as points from lapsed group by membership) x
-    cross join lateral (
-        select coalesce(sum(l.remaining) filter (where l.available_at <= $1), 0) as available,
-               coalesce(sum(l.remaining) filter (where l.available_at > $1), 0) as pending,
-               least(min(l.available_at) filter (where l.available_at > $1), min(l.expires_at)) as until
-        from lot l
-        where l.membership = x.membership and l.remaining > 0 and (l.expires_at is null or l.expires_at > $1)
-    ) f
-    where m.id = x.membership
-    returning m.id
-)
-select (select count(*)::int from lapsed) as lots, (select count(*)::int from lowered) as memberships,
-       coalesce((select sum(remaining) from lapsed), 0)::bigint as points
 """
 # What decides when points under inactivity lapse: since when there was none, where, and after how many days.
 _IDLE_GROUND = """
@@ -323,7 +283,7 @@ async def insert_debt(
     now: datetime,
     actor: Actor,
 ) -> None:
-    """Write a debit that no lot covers and raise the membership's deficit by it."""
+    """Write a debit that no lot covers and raise the membership's deficit by it; the caller refreshes the figures."""
     await DB.fetch(
         _DEBT, entry_id, membership_id, points, now, source_key, related_entry_id, reason_code, actor.kind, actor.id
     )
@@ -402,17 +362,6 @@ async def find_lapsed(entry_id: UUID, now: datetime) -> tuple[Lot, int] | None:
 async def list_taken(debit_entry_id: UUID) -> list[Row]:
     """Return what a debit took from each lot and has not given back, in the order of consumption, with the lots' dates."""
     return await DB.fetch(_TAKEN_BY, debit_entry_id)
-
-
-async def lock_lapsed(now: datetime, lots_max: int) -> list[UUID]:
-    """Lock the memberships of the lots that lapsed first, but for those in use, and return their ids."""
-    return [row["id"] for row in await DB.fetch(_LOCK_LAPSED, now, lots_max)]
-
-
-async def expire_lots(now: datetime, membership_ids: Sequence[UUID]) -> Row:
-    """Book the lapsed lots of locked memberships; return counts of lots, memberships and points."""
-    rows = await DB.fetch(_EXPIRE, now, list(membership_ids))
-    return rows[0]
 
 
 def _lot(row: Row) -> Lot:

@@ -2,12 +2,13 @@
 
 import msgspec
 
-from shared import adjustments, members, orders, pos, programmes, refunds, rewards, staff
+from shared import adjustments, members, orders, pos, programmes, refunds, rewards, sharing, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
 _PASSWORD = "wandering-teapot-71-gulls"  # noqa: S105  # an invented one
 _NEW_PASSWORD = "seven-lanterns-over-quay-9"  # noqa: S105  # an invented one
+_ID = "01977f4e-0000-7000-8000-000000000001"
 _PREVIEW_HASH = "paste-the-preview_hash-of-the-preview"
 
 _RULES: dict[str, object] = {
@@ -40,6 +41,26 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     members.EmailChangeRequest: {"new_email": "ana@example.net", "mode": "reissue", "password": _PASSWORD},
     members.PasswordChange: {"password": _PASSWORD, "new_password": _NEW_PASSWORD},
     ConsentChoices: {"email": True, "sms": False},
+    sharing.Joining: {"customer_id": _ID, "agreed_by": [_ID], "reason": "one household", "preview_hash": _PREVIEW_HASH},
+    sharing.Combining: {
+        "other_membership_id": _ID,
+        "agreed_by": [_ID],
+        "reason": "one household",
+        "preview_hash": _PREVIEW_HASH,
+    },
+    sharing.Leaving: {
+        "customer_id": _ID,
+        "policy": "contribution",
+        "agreed_by": [_ID],
+        "reason": "moved out",
+        "preview_hash": _PREVIEW_HASH,
+    },
+    sharing.SharingUndo: {"reason": "not what they wanted", "preview_hash": _PREVIEW_HASH},
+    sharing.RedeemPolicyChange: {"policy": "daily_cap", "daily_points": 500, "reason": "asked for by the owner"},
+    sharing.MyRedeemPolicyChange: {"policy": "daily_cap", "daily_points": 500, "password": _PASSWORD},
+    sharing.SharingInvite: {"email": "ben.flores@example.org", "password": _PASSWORD},
+    sharing.AcceptSharing: {"combine": True, "password": _PASSWORD},
+    sharing.MyLeaving: {"policy": "contribution", "preview_hash": _PREVIEW_HASH, "password": _PASSWORD},
     refunds.PosRefund: {
         "external_id": "till-4-return-000007",
         "original_order": "till-4-000123",

@@ -12,6 +12,15 @@ _PRESENCE = (Code.PRESENCE_NEEDED, Code.PRESENCE_WRONG, Code.RATE_LIMITED)
 _RECORDING = (Code.NOT_FOUND, Code.STORE_UNKNOWN, Code.TIME_OUT_OF_RANGE)
 _ADJUSTMENT = (Code.ADJUST_ABSOLUTE_REFUSED, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED)
 _DECISION = (Code.APPROVAL_REQUIRED, Code.REQUEST_CLOSED)
+_SHARING = (
+    Code.SELF_DEALING,
+    Code.MEMBERSHIP_CLOSED,
+    Code.CONSENT_MISSING,
+    Code.OPEN_HOLD,
+    Code.REDEMPTION_HELD,
+    Code.PREVIEW_STALE,
+)
+_SHARING_UNDO = (Code.SELF_DEALING, Code.UNDO_EXPIRED, Code.UNDO_NOT_LAST, Code.OPEN_HOLD, Code.REDEMPTION_HELD)
 _PASSWORD_AGAIN = (Code.REAUTH_REQUIRED, Code.RATE_LIMITED)
 
 # By operation; a test fails on an answer that the document does not tell of.
@@ -109,6 +118,52 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "adjust_points": (*_ADJUSTMENT, Code.PREVIEW_STALE),
     "approve_adjustment": (*_DECISION, Code.PREVIEW_STALE, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED),
     "refuse_adjustment": _DECISION,
+    "preview_join": (Code.SELF_DEALING,),
+    "join_membership": (
+        *_SHARING,
+        *_CLOSED,
+        Code.MEMBERSHIP_EXISTS,
+        Code.SHARER_LIMIT,
+        Code.CARD_UNKNOWN,
+        Code.CARD_TAKEN,
+    ),
+    "undo_join": _SHARING_UNDO,
+    "preview_combine": (Code.SELF_DEALING,),
+    "combine_memberships": (*_SHARING, *_CLOSED, Code.MEMBERSHIP_SAME, Code.SHARER_LIMIT),
+    "preview_undo_combine": (Code.SELF_DEALING,),
+    "undo_combine": (*_SHARING_UNDO, Code.PREVIEW_STALE),
+    "preview_leave": (Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED),
+    "leave_membership": (*_SHARING, Code.INSUFFICIENT_POINTS),
+    "undo_leave": _SHARING_UNDO,
+    "put_redeem_policy": (Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED),
+    "put_my_redeem_policy": (Code.MEMBERSHIP_CLOSED, Code.NOT_PERMITTED, *_PASSWORD_AGAIN),
+    "invite_to_share": (
+        Code.EMAIL_INVALID,
+        Code.EMAIL_SAME,
+        Code.NOT_PERMITTED,
+        Code.SHARER_LIMIT,
+        Code.MEMBERSHIP_CLOSED,
+        *_PASSWORD_AGAIN,
+    ),
+    "accept_sharing_invitation": (
+        Code.MEMBERSHIP_EXISTS,
+        Code.MEMBERSHIP_CLOSED,
+        Code.CONSENT_MISSING,
+        Code.SHARER_LIMIT,
+        Code.OPEN_HOLD,
+        Code.REDEMPTION_HELD,
+        *_CLOSED,
+        *_PASSWORD_AGAIN,
+    ),
+    "preview_my_leave": (Code.CONSENT_MISSING, Code.MEMBERSHIP_CLOSED),
+    "leave_my_membership": (
+        Code.CONSENT_MISSING,
+        Code.MEMBERSHIP_CLOSED,
+        Code.OPEN_HOLD,
+        Code.REDEMPTION_HELD,
+        Code.PREVIEW_STALE,
+        *_PASSWORD_AGAIN,
+    ),
     "undo_adjustment": (
         Code.UNDO_EXPIRED,
         Code.SELF_DEALING,

@@ -49,7 +49,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """What a customer has to spend in a membership, and has spent today (points).
 
     `held` are points on open holds, `spent_today` those spent or held in any way, `unproven_today` those without proof
-    of presence, `own_limit` the most a day that the member wants.
+    of presence, `own_limit` the most a day that the member wants, `shared_limit` the most a day that those who share the
+    membership have agreed on for this person (0: only the owner spends).
     """
 
     available: int
@@ -58,6 +59,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     unproven_today: int
     own_limit: int | None
     redemption_held_until: datetime | None
+    shared_limit: int | None = None
 
     @property
     def spendable(self) -> int:
@@ -65,8 +67,9 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def left_today(self) -> int | None:
-        """What the member's own limit leaves of the day, None without one."""
-        return None if self.own_limit is None else max(0, self.own_limit - self.spent_today)
+        """What the limits of the member and of those who share leave of the day, None without any."""
+        limits = [limit for limit in (self.own_limit, self.shared_limit) if limit is not None]
+        return max(0, min(limits) - self.spent_today) if limits else None
 
     def is_held_at(self, now: datetime) -> bool:
         """Return whether the customer may not spend just now."""

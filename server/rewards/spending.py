@@ -73,7 +73,7 @@ def check_may_spend(standing: Standing, now: datetime) -> None:
 
 
 def check_points(standing: Standing, points: int) -> None:
-    """Refuse more points than are free, or than the member wants to be spent in a day.
+    """Refuse more points than are free, or than the member, or those who share, want to be spent in a day.
 
     Raises:
         Refused: INSUFFICIENT_POINTS or REDEMPTION_LIMIT, with the fresh figures in `data`.
@@ -82,7 +82,9 @@ def check_points(standing: Standing, points: int) -> None:
         raise insufficient(standing)
     left = standing.left_today
     if left is not None and points > left:
-        raise Refused(Code.REDEMPTION_LIMIT, data={"left_today": left})
+        only_owner = standing.shared_limit == 0
+        detail = "Only the owner of this membership spends its points." if only_owner else None
+        raise Refused(Code.REDEMPTION_LIMIT, detail, data={"left_today": left})
 
 
 def check_by_card(wallet: Wallet, points: int) -> None:
