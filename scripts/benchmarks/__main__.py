@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from scripts.benchmarks import core, expiry
+from scripts.benchmarks import batch, core, expiry
 
-BENCHMARKS = {"core": core.run, "expiry": expiry.run}
+BENCHMARKS = {"core": core.run, "batch": batch.run, "expiry": expiry.run}
 
 
 def main() -> None:

@@ -73,9 +73,9 @@ def _round(shop: Shop, hasher: PasswordHasher, *, seconds: float, first: int) ->
     floor = shop.load(connections=READERS, seconds=seconds, requests=[_get("/health/live")])
     me = shop.load(connections=READERS, seconds=seconds, requests=_member_gets("/v1/me"))
     floor_again = shop.load(connections=READERS, seconds=seconds, requests=[_get("/health/live")])
-    pgbench = shop.pgbench(_plain_sale(), clients=CLIENTS, seconds=seconds)
+    pgbench = shop.pgbench(plain_sale(), clients=CLIENTS, seconds=seconds)
     orders = shop.load(connections=CLIENTS, seconds=seconds, requests=sales(), status=201, first=first)
-    pgbench_again = shop.pgbench(_plain_sale(), clients=CLIENTS, seconds=seconds)
+    pgbench_again = shop.pgbench(plain_sale(), clients=CLIENTS, seconds=seconds)
     raw = _raw_argon2_per_second(hasher, seconds)
     calm = shop.load(connections=4, seconds=seconds, requests=_member_gets("/v1/me"))
     signins, stormy = _storm(shop, seconds)
@@ -106,7 +106,7 @@ def _storm(shop: Shop, seconds: float) -> tuple[Report, Report]:
     """Sign in without pause on eight connections while others read; return both reports."""
     # Each from a network of its own, as the throttle rightly slows four hundred sign-ins from one.
     requests = [
-        _post("/v1/sessions", {"X-Forwarded-For": f"10.{n // 256}.{n % 256}.1"}, _sign_in(n)) for n in range(1, 401)
+        post("/v1/sessions", {"X-Forwarded-For": f"10.{n // 256}.{n % 256}.1"}, _sign_in(n)) for n in range(1, 401)
     ]
     with ThreadPoolExecutor(1) as pool:
         signins = pool.submit(shop.load, connections=8, seconds=seconds + 1, requests=requests, status=201)
@@ -131,7 +131,7 @@ def _get(path: str, token: str | None = None) -> str:
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{authorization}\r\n"
 
 
-def _post(path: str, headers: dict[str, str], body: str) -> str:
+def post(path: str, headers: dict[str, str], body: str) -> str:
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     # The length is that of the body with its running number, which always has twelve digits.
     length = len(body.encode()) + body.count("{n}") * (12 - len("{n}"))
@@ -159,11 +159,11 @@ def sales() -> list[str]:
             f'"customer":{{"card_number":"{29000000000000 + member}"}},"lines":[{lines}]}}'
         )
         headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": "bench-sale-{n}"}
-        requests.append(_post("/v1/pos/orders", headers, body))
+        requests.append(post("/v1/pos/orders", headers, body))
     return requests
 
 
-def _plain_sale() -> str:
+def plain_sale() -> str:
     from server.tokens import hash_token
 
     names = ("idempotency", "order", "line1", "line2", "line3", "entry", "audit")

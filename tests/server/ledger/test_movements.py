@@ -7,7 +7,8 @@ import pytest
 
 from server.db.engine import DB
 from server.errors import Refused
-from server.ledger.movements import Origin, claw_back, expire_lapsed, give_back, spend
+from server.ledger.lapsing import expire_lapsed
+from server.ledger.movements import Origin, claw_back, give_back, spend
 from shared.problems import Code
 from tests.app import World
 from tests.ledgers import assert_verified, credit, figures, left_in, locked
