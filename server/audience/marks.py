@@ -37,6 +37,18 @@ A contact that is dirty already keeps its older time, so that the age of the old
 stays parked: other points do not make Mailchimp accept an address. Whoever inlines this calls `wake_worker` too.
 """
 
+_MARK_MEMBERSHIPS = MARK_MEMBERSHIP_SQL.replace(
+    """
+    select c.id from membership_person person join audience_contact c on c.customer = person.customer
+    where person.membership = $1 and person.left_at is null and c.state = 'live'
+""",
+    """
+    select c.id from audience_contact c
+    where c.state = 'live' and c.customer in (
+        select person.customer from membership_person person where person.membership = any($1) and person.left_at is null)
+""",
+)
+
 # Names and addresses are what Mailchimp may have refused, so such a change is a reason to try a parked contact again; and
 # an opt-out waits for nothing, not even for the end of a contact's own backoff.
 _MARK_CUSTOMERS = """
@@ -94,6 +106,12 @@ async def mark_customers(ctx: Context, customer_ids: Sequence[UUID]) -> None:
 async def mark_membership(ctx: Context, membership_id: UUID) -> None:
     """Mark the contacts of everybody in a membership, as after a movement of points."""
     await DB.fetch(MARK_MEMBERSHIP_SQL, membership_id, ctx.now)
+    await wake_worker(ctx)
+
+
+async def mark_memberships(ctx: Context, membership_ids: Sequence[UUID]) -> None:
+    """Mark the contacts of everybody in several memberships."""
+    await DB.fetch(_MARK_MEMBERSHIPS, list(membership_ids), ctx.now)
     await wake_worker(ctx)
 
 

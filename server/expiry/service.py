@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 
+from server.audience.marks import mark_memberships
 from server.context import Context, Tools, system_context
 from server.cursors import decode_cursor, encode_cursor
 from server.db.engine import DB, Row
@@ -13,7 +14,7 @@ from server.errors import NotFound
 from server.expiry import store
 from server.expiry.rules import is_quiet, say_day, say_points, say_schedule
 from server.ledger import store as ledger
-from server.ledger.movements import Expired, expire_lapsed
+from server.ledger.lapsing import Expired, expire_lapsed
 from server.messages.service import queue_mail
 from shared.limits import EXPIRY_NOTICE_DAYS, EXPIRY_NOTICE_SPAN
 from shared.members import DatedPoints
@@ -67,7 +68,7 @@ async def get_schedule(ctx: Context, membership_id: UUID, *, cursor: str, limit:
 
 async def run_expiry(ctx: Context) -> ExpiryRun:
     """Book what has lapsed and tell members what is about to; may run at any time and any number of times."""
-    expired = await expire_lapsed(ctx)
+    expired = await expire_lapsed(ctx, on_booked=mark_memberships)
     return ExpiryRun(expired=expired, notices=await send_notices(ctx))
 
 

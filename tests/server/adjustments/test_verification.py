@@ -6,7 +6,7 @@ import pytest
 
 from server.db.engine import DB
 from server.imports.service import import_balances
-from server.ledger.movements import expire_lapsed
+from server.ledger.lapsing import expire_lapsed
 from server.ledger.verification import verify
 from shared.enums import Role
 from tests.app import World, expect

@@ -13,7 +13,7 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from server.expiry.rules import is_quiet, say_day, say_schedule
 from server.expiry.service import run_expiry, send_notices
-from server.ledger.movements import expire_lapsed
+from server.ledger.lapsing import expire_lapsed
 from server.ledger.service import post_credit
 from server.programmes.rules import lot_dates
 from shared.enums import EntryKind, Role

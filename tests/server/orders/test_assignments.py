@@ -12,6 +12,7 @@ import pytest
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.ledger import movements
+from server.ledger.lapsing import expire_lapsed
 from server.ledger.movements import Origin
 from shared.enums import Role
 from shared.programmes import Expiry
@@ -192,7 +193,7 @@ async def test_lapsed_points_are_let_be_and_listed(desk: Desk) -> None:
     await desk.later(timedelta(days=8))
     done = await desk.move(order_id, None)
     assert (done["effect"]["points_taken"], done["effect"]["points_exempt"]) == (0, 10)
-    await movements.expire_lapsed(desk.world.ctx)
+    await expire_lapsed(desk.world.ctx)
     await assert_verified(desk.world)
     assert await figures(desk.ana.membership_id) == (0, 0, 0, 0)
 

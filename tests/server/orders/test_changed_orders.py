@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from server.db.engine import DB
 from server.ledger import movements
+from server.ledger.lapsing import expire_lapsed
 from server.ledger.movements import Origin
 from server.orders.rules import KnownOrder, decide_fate
 from shared.enums import OrderState
@@ -123,7 +124,7 @@ async def test_points_that_lapsed_are_not_taken_twice_and_are_listed(world: Worl
     body = sale(world, card=member.card_number, lines=lines(1000))
     expect(await push(world, key, body), 201)
     world.advance(timedelta(days=40))
-    await movements.expire_lapsed(world.ctx)
+    await expire_lapsed(world.ctx)
     expect(await push(world, key, changed(body, 1, lines=lines(400))), 201)
     assert await figures(member.membership_id) == (0, 0, 0, 0)
     assert await DB.fetch_value("select sum(points) from exemption") == 6

@@ -8,7 +8,7 @@ import httpx
 
 from server.db.engine import DB
 from server.db.ids import new_id
-from server.ledger import movements
+from server.ledger.lapsing import expire_lapsed
 from shared.enums import Role
 from shared.programmes import BonusRules, Expiry
 from tests.app import SignedUp, World, expect, problem
@@ -210,7 +210,7 @@ async def test_a_move_between_people_who_share_touches_no_other_points(world: Wo
     )
     assert {row["customer"]: row["points"] for row in rows} == {desk.ana.customer_id: 0, desk.ben.customer_id: 10}
     await desk.later(timedelta(days=91))
-    await movements.expire_lapsed(world.ctx)
+    await expire_lapsed(world.ctx)
     assert await DB.fetch_value("select remaining from lot where entry = $1", lasting) == 100
     assert (await figures(desk.ana.membership_id))[0] == 100
     await assert_verified(world)

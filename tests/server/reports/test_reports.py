@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from server.db.engine import DB
-from server.ledger.movements import Origin, expire_lapsed, give_back, spend
+from server.ledger.lapsing import expire_lapsed
+from server.ledger.movements import Origin, give_back, spend
 from shared.enums import Role
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import credit, locked

@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from server.db.engine import DB
-from server.ledger.movements import expire_lapsed
+from server.ledger.lapsing import expire_lapsed
 from shared.codes import is_voucher_code, normalise_voucher_code
 from shared.enums import Role
 from tests.app import World, expect, problem
