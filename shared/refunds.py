@@ -9,7 +9,8 @@ from uuid import UUID
 import msgspec
 
 from shared import limits
-from shared.base import Request, View
+from shared.base import Hash, Reason, Request, View
+from shared.orders import StaffOrder
 from shared.pos import MoneyMinor, Reference
 from shared.problems import Code
 
@@ -18,13 +19,14 @@ class RefundState(StrEnum):
     """What became of a refund.
 
     `parked` waits for its sale, `posted` has had its effect, `blind` names no sale and has none, `refused` waited for a
-    sale that it then did not fit.
+    sale that it then did not fit, `dismissed` will have none, as a person has said.
     """
 
     PARKED = "parked"
     POSTED = "posted"
     BLIND = "blind"
     REFUSED = "refused"
+    DISMISSED = "dismissed"
 
 
 class RefundLine(Request, frozen=True, kw_only=True):
@@ -80,7 +82,10 @@ class PosRefundResult(View, frozen=True, kw_only=True):
 
 
 class RefundView(View, frozen=True, kw_only=True):
-    """A refund as staff see it. `needs_person` says that it will not come right by waiting."""
+    """A refund as staff see it. `needs_person` says that it will not come right by waiting.
+
+    `resolved_reason` is of the person who found its sale, or dismissed it.
+    """
 
     id: UUID
     external_id: str
@@ -99,6 +104,8 @@ class RefundView(View, frozen=True, kw_only=True):
     points_exempt: int
     points_owed: int
     points_restored: int
+    resolved_at: datetime | None = None
+    resolved_reason: str = ""
 
 
 class RefundPage(View, frozen=True, kw_only=True):
@@ -106,3 +113,31 @@ class RefundPage(View, frozen=True, kw_only=True):
 
     items: tuple[RefundView, ...]
     next_cursor: str | None = None
+
+
+class RefundAttachment(Request, frozen=True, kw_only=True):
+    """The sale that a refund belongs to, as a person has found out, and how."""
+
+    order_id: UUID
+    reason: Reason
+    preview_hash: Hash | None = None
+
+
+class RefundAttachmentPreview(View, frozen=True, kw_only=True):
+    """What a refund will do to a sale; nothing has changed yet. `preview_hash` must come with the command."""
+
+    refund: RefundView
+    order: StaffOrder
+    points_taken: int
+    points_exempt: int
+    points_owed: int
+    points_restored: int
+    lines: tuple[RefundLinePoints, ...]
+    blockers: tuple[str, ...]
+    preview_hash: str
+
+
+class RefundNote(Request, frozen=True, kw_only=True):
+    """Why a refund is dismissed, or taken up again."""
+
+    reason: Reason

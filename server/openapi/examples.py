@@ -108,6 +108,12 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "store": "high-street",
         "preview_hash": _PREVIEW_HASH,
     },
+    refunds.RefundAttachment: {
+        "order_id": "01957d2e-7c00-7000-8000-000000000003",
+        "reason": "The receipt that came with the goods says so.",
+        "preview_hash": _PREVIEW_HASH,
+    },
+    refunds.RefundNote: {"reason": "Goods of another shop."},
     orders.OrderAssignment: {
         "customer_id": "01957d2e-7c00-7000-8000-000000000001",
         "reason": "Forgot the card at the till, shows the receipt.",

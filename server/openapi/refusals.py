@@ -67,6 +67,16 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.ORDER_CONFLICT,
     ),
     "preview_assignment": (Code.SELF_DEALING,),
+    "preview_refund_attachment": (Code.SELF_DEALING,),
+    "attach_refund": (
+        Code.SELF_DEALING,
+        Code.PREVIEW_STALE,
+        Code.REQUEST_CLOSED,
+        Code.OVER_REFUND,
+        Code.CURRENCY_MISMATCH,
+    ),
+    "dismiss_refund": (Code.REQUEST_CLOSED,),
+    "reopen_refund": (Code.REQUEST_CLOSED,),
     "assign_order": (
         *_CLOSED,
         Code.SELF_DEALING,

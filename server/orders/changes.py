@@ -18,6 +18,7 @@ from server.orders.fitting import fit_to_member, follow_up
 from server.orders.postings import Posting, earn, take_back, take_bonuses_back
 from server.orders.returns import SoldLine, points_returned
 from server.orders.sales import Sale, Target
+from server.orders.visits import visit_under
 from server.rewards.service import prolong_holds
 from shared.enums import EntryKind, OrderState, SkippedReason
 from shared.pos import LinePoints, PosOrderResult
@@ -135,7 +136,7 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
     is_moved = (order["customer"], order["heir"]) != (target.customer_id, target.membership_id)
     version = order["assignment_version"] + is_moved
     record = sales.record_of(sale, target)
-    returned = await _points_returned(order, record)
+    returned = await _points_returned(order, record, sale, target)
     difference = record.points - returned - (order["points"] - order["points_returned"])
     if is_moved:
         is_shared = target.membership_id is not None and target.membership_id == order["heir"]
@@ -164,7 +165,7 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
     return msgspec.structs.replace(settled, earned=earned)
 
 
-async def _points_returned(order: Row, record: store.OrderRecord) -> int:
+async def _points_returned(order: Row, record: store.OrderRecord, sale: Sale, target: Target) -> int:
     """Return how many points of an order, as it is to be written, go with what came back of it."""
     back = await return_store.list_returned(order["id"])
     if not back:
@@ -174,11 +175,14 @@ async def _points_returned(order: Row, record: store.OrderRecord) -> int:
             line_id=line.line_id,
             quantity=Decimal(line.quantity),
             net_minor=line.net_minor,
+            gross_minor=line.net_minor + line.tax_minor,
             points=line.points,
         )
         for line in record.lines
     ]
-    return sum(points_returned(sold, back).values())
+    completed_at = sale.order.completed_at
+    visit = await visit_under(sale.programme, sale.version, target.membership_id, completed_at, sold)
+    return sum(points_returned(sold, back, visit).values())
 
 
 async def take_all_back(

@@ -11,10 +11,24 @@ import msgspec
 _TOO_MUCH = Fraction(2)
 
 
+class Visit(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an order's points it earned as a visit: they do not belong to any line.
+
+    They are kept until everything has come back; with `is_clawed` also no longer than the lines that earn are worth
+    `minimum_minor`, by their net or gross money.
+    """
+
+    points: int
+    minimum_minor: int = 0
+    is_clawed: bool = True
+    is_gross: bool = False
+
+
 class SoldLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line of an order as it stands; `points` is its whole-point share of what the order earned."""
 
     line_id: str
+    sku: str = ""
     quantity: Decimal
     net_minor: int
     gross_minor: int = 0
@@ -55,17 +69,46 @@ def sum_shares(lines: Sequence[SoldLine], returned: Sequence[ReturnedLine]) -> d
     return shares
 
 
-def points_returned(lines: Sequence[SoldLine], returned: Sequence[ReturnedLine]) -> dict[str, int]:
+def points_returned(
+    lines: Sequence[SoldLine], returned: Sequence[ReturnedLine], visit: Visit | None = None
+) -> dict[str, int]:
     """Return by line how many points go with all that came back: the share rounded down, all with the last piece.
 
     It is worked out from the sum of all returns, so that their order and number do not matter.
+
+    Args:
+        visit: The part of the points that goes with the visit and not with the lines it was spread over.
     """
-    shares = sum_shares(lines, returned)
+    shares = {line_id: min(share, Fraction(1)) for line_id, share in sum_shares(lines, returned).items()}
     spread = spread_points([line.points for line in lines])
+    of_visit = _part_of(spread, visit.points) if visit else [0] * len(lines)
+    is_over = visit is not None and _is_visit_over(lines, shares, visit)
     return {
-        line.line_id: floor(points * min(shares[line.line_id], Fraction(1)))
-        for line, points in zip(lines, spread, strict=True)
+        line.line_id: floor((points - part) * shares[line.line_id]) + (part if is_over else 0)
+        for line, points, part in zip(lines, spread, of_visit, strict=True)
     }
+
+
+def _is_visit_over(lines: Sequence[SoldLine], shares: dict[str, Fraction], visit: Visit) -> bool:
+    earning = [line for line in lines if line.points > 0]
+    if all(shares[line.line_id] == 1 for line in earning):
+        return True
+    money = sum(
+        ((line.gross_minor if visit.is_gross else line.net_minor) * (1 - shares[line.line_id]) for line in earning),
+        Fraction(0),
+    )
+    return visit.is_clawed and money < visit.minimum_minor
+
+
+def _part_of(points: Sequence[int], part: int) -> list[int]:
+    """Return how a part of points lies among them, in proportion."""
+    total, before, parts = sum(points), 0, []
+    part = min(part, total)
+    for one in points:
+        after = before + one
+        parts.append(after * part // total - before * part // total if total else 0)
+        before = after
+    return parts
 
 
 def spread_points(points: Sequence[int]) -> list[int]:

@@ -1,10 +1,21 @@
 """HTTP of refunds: the till's push and the list that staff work through."""
 
+from uuid import UUID
+
 from server.errors import Invalid
 from server.http import Call, operation
-from server.refunds import service
+from server.refunds import resolving, service
 from shared.problems import FieldProblem
-from shared.refunds import PosRefund, PosRefundResult, RefundPage, RefundState
+from shared.refunds import (
+    PosRefund,
+    PosRefundResult,
+    RefundAttachment,
+    RefundAttachmentPreview,
+    RefundNote,
+    RefundPage,
+    RefundState,
+    RefundView,
+)
 
 
 @operation("push_refund")
@@ -20,3 +31,32 @@ async def list_refunds(call: Call) -> RefundPage:
     if state and state not in {*RefundState}:
         raise Invalid(FieldProblem(field="state", detail=f"One of {', '.join(RefundState)}."))
     return await service.list_refunds(call.ctx, state, cursor=call.query("cursor"), limit=call.page_size())
+
+
+@operation("preview_refund_attachment")
+async def preview_refund_attachment(call: Call) -> RefundAttachmentPreview:
+    """Show what a refund would do to the sale that a person has found for it."""
+    return await resolving.preview(call.ctx, call.staff, _id(call), call.message(RefundAttachment))
+
+
+@operation("attach_refund")
+async def attach_refund(call: Call) -> RefundView:
+    """Let a refund that waits, names no sale or was refused have its effect on the sale that a person has found."""
+    return await resolving.attach(call.ctx, call.staff, _id(call), call.message(RefundAttachment))
+
+
+@operation("dismiss_refund")
+async def dismiss_refund(call: Call) -> RefundView:
+    """Say that a refund will have no effect on points; it can be taken up again."""
+    return await resolving.dismiss(call.ctx, call.staff, _id(call), call.message(RefundNote).reason)
+
+
+@operation("reopen_refund")
+async def reopen_refund(call: Call) -> RefundView:
+    """Take a dismissed refund up again, as it was before."""
+    return await resolving.reopen(call.ctx, _id(call), call.message(RefundNote).reason)
+
+
+def _id(call: Call) -> UUID:
+    found: UUID = call.request.path_params["refund_id"]
+    return found

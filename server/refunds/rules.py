@@ -9,7 +9,7 @@ from math import floor
 import msgspec
 
 from server.errors import Invalid, Refused
-from server.orders.returns import ReturnedLine, SoldLine, points_returned, share_of, sum_shares
+from server.orders.returns import ReturnedLine, SoldLine, Visit, points_returned, share_of, sum_shares
 from shared.limits import ORDER_AHEAD_MAX, ORDER_COMPLETED_FROM
 from shared.problems import Code, FieldProblem
 from shared.refunds import PosRefund, RefundLine
@@ -19,11 +19,15 @@ _QUANTITY_STEP = Decimal("0.001")
 
 
 class RefundPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one more refund does to an order: points by line that it takes, points of all refunds, whether all is back."""
+    """What one more refund does to an order: points by line that it takes, points of all refunds, whether all is back.
+
+    `skus_back` are articles of which nothing of the order is left.
+    """
 
     points_by_line: tuple[tuple[str, int], ...]
     points_returned: int
     is_whole: bool
+    skus_back: frozenset[str] = frozenset()
 
     @property
     def points(self) -> int:
@@ -57,13 +61,17 @@ def check_refund(form: PosRefund, now: datetime) -> None:
 
 
 def plan_refund(
-    sold: Sequence[SoldLine], before: Sequence[ReturnedLine], refunded: Sequence[ReturnedLine]
+    sold: Sequence[SoldLine],
+    before: Sequence[ReturnedLine],
+    refunded: Sequence[ReturnedLine],
+    visit: Visit | None = None,
 ) -> RefundPlan:
     """Return what one more refund of an order does.
 
     Args:
         before: All that came back with refunds that are posted.
         refunded: What comes back with this one.
+        visit: The points that the order earned as a visit; where they go, the first line that comes back bears them.
 
     Raises:
         Invalid: A line is not one of the order.
@@ -77,11 +85,15 @@ def plan_refund(
     shares = sum_shares(sold, after)
     for one in refunded:
         _check_not_over(by_id[one.line_id], after, shares[one.line_id])
-    had, has = points_returned(sold, before), points_returned(sold, after)
+    had, has = points_returned(sold, before, visit), points_returned(sold, after, visit)
+    points = {one.line_id: has[one.line_id] - had[one.line_id] for one in refunded}
+    points[refunded[0].line_id] += sum(has.values()) - sum(had.values()) - sum(points.values())
+    left = {line.sku for line in sold if shares[line.line_id] < 1}
     return RefundPlan(
-        points_by_line=tuple((one.line_id, has[one.line_id] - had[one.line_id]) for one in refunded),
+        points_by_line=tuple(points.items()),
         points_returned=sum(has.values()),
         is_whole=all(shares[line.line_id] >= 1 for line in sold if line.gross_minor > 0),
+        skus_back=frozenset({line.sku for line in sold} - left),
     )
 
 

@@ -4,7 +4,9 @@ Locks are taken in the order of everything else: the refund's own row, membershi
 an order pass through its lock, so their sum is exact whatever comes at once.
 """
 
+import asyncio
 import hashlib
+from collections.abc import Container
 from uuid import UUID
 
 import msgspec
@@ -16,11 +18,13 @@ from server.cursors import decode_cursor, encode_cursor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Busy, Invalid, NotPermitted, Refused
+from server.logs import get_logger
 from server.memberships.store import lock_memberships
 from server.orders import change_store, changes, return_store
 from server.orders.postings import Posting, take_back
 from server.orders.returns import ReturnedLine, SoldLine
 from server.orders.store import store_exists, touch_key
+from server.orders.visits import find_visit
 from server.refunds import rules, store
 from server.refunds.rules import Paid, RefundPlan
 from server.rewards.holds import undo_capture
@@ -28,6 +32,8 @@ from shared.enums import EntryKind, OrderState
 from shared.limits import REFUND_PARKED_MAX
 from shared.problems import Code, FieldProblem
 from shared.refunds import PosRefund, PosRefundResult, RefundLinePoints, RefundPage, RefundState, RefundView
+
+log = get_logger()
 
 _SWEEP_AT_ONCE = 200
 
@@ -55,20 +61,29 @@ async def take_refund(ctx: Context, key: Key, form: PosRefund) -> PosRefundResul
     if order is None:
         await record(ctx, "refund.parked", subject_kind="refund", subject_id=refund_id)
     else:
-        await _post(ctx, refund_id, order)
+        await post(ctx, refund_id, order)
     return await _result(refund_id)
 
 
 async def post_parked(tools: Tools) -> int:
     """Post the refunds whose sale has come since, each in a transaction of its own, and return how many had an effect.
 
-    One that does not fit its sale is refused and left for a person. It may run any time and any number of times.
+    One that does not fit its sale, or that fails for any other reason, is refused with that reason and left for a person;
+    the others go on. It may run any time and any number of times.
     """
     ctx = system_context(tools)
     count, after = 0, None
     while due := await store.list_due(after, _SWEEP_AT_ONCE):
         for row in due:
-            count += await _post_one(ctx, row["id"], row["order"])
+            # Gathered, so that what nobody has foreseen about one refund does not keep the others waiting.
+            (posted,) = await asyncio.gather(_post_one(ctx, row["id"], row["order"]), return_exceptions=True)
+            if isinstance(posted, Exception):
+                log.error("refund_failed", refund_id=str(row["id"]), exc_info=posted)
+                await _refuse(ctx, row["id"], Code.INTERNAL)
+            elif isinstance(posted, BaseException):
+                raise posted
+            else:
+                count += posted
         after = due[-1]["id"]
     return count
 
@@ -82,7 +97,7 @@ async def list_refunds(ctx: Context, state: str, *, cursor: str, limit: int) -> 
     rows = await store.list_refunds(state, before=decode_cursor(cursor), limit=limit + 1)
     page, more = rows[:limit], len(rows) > limit
     return RefundPage(
-        items=tuple(_view(ctx, row) for row in page),
+        items=tuple(refund_view(ctx, row) for row in page),
         next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
     )
 
@@ -108,30 +123,42 @@ async def _post_one(ctx: Context, refund_id: UUID, order_id: UUID) -> bool:
         async with DB.transaction():
             order = await change_store.find_order(order_id)
             assert order is not None, "orders are never deleted"
-            return await _post(ctx, refund_id, order)
+            return await post(ctx, refund_id, order)
     except Busy:
         # The next run finds it again.
         return False
     except Refused as refusal:
-        async with DB.transaction():
-            await store.refuse_parked(refund_id, refusal.code)
-            details = {"code": refusal.code}
-            await record(ctx, "refund.refused", subject_kind="refund", subject_id=refund_id, details=details)
+        await _refuse(ctx, refund_id, refusal.code)
         return False
 
 
-async def _post(ctx: Context, refund_id: UUID, found: Row) -> bool:
-    """Give a parked refund its effect; False if somebody else has done so."""
+async def _refuse(ctx: Context, refund_id: UUID, code: Code) -> None:
+    async with DB.transaction():
+        if await store.refuse_parked(refund_id, code):
+            await record(ctx, "refund.refused", subject_kind="refund", subject_id=refund_id, details={"code": code})
+
+
+async def post(
+    ctx: Context, refund_id: UUID, found: Row, *, states: Container[RefundState] = (RefundState.PARKED,)
+) -> bool:
+    """Give a refund in one of these states its effect on an order, in the caller's transaction; False if it is in none.
+
+    Raises:
+        Invalid: A line is not one of the order; CURRENCY_MISMATCH.
+        Refused: OVER_REFUND.
+        Busy: The order was changed by somebody else just now.
+    """
+    locked = await store.lock_refund(refund_id)
+    assert locked is not None, "refunds are never deleted"
+    if RefundState(locked["state"]) not in states:
+        return False
     holds = await store.list_captured(found["connection"], found["external_id"])
     await _lock_memberships(found, holds)
     order = await changes.lock_whole(found, None)
-    refund = await store.find_refund(refund_id)
-    if refund["state"] != RefundState.PARKED:
-        return False
-    _check_order(order, refund)
+    _check_order(order, locked)
     sold, before = await store.list_sold(order["id"]), await return_store.list_returned(order["id"])
     refunded = [store.returned_line(row) for row in await store.list_lines(refund_id)]
-    plan = rules.plan_refund(sold, before, refunded)
+    plan = rules.plan_refund(sold, before, refunded, await find_visit(order, sold))
     restored = await _restore(ctx, refund_id, order, holds, _wanted(sold, [*before, *refunded], holds), plan)
     posted = await _take_back(ctx, refund_id, order, plan, restored)
     await return_store.set_points_returned(order["id"], plan.points_returned)
@@ -174,7 +201,10 @@ def _wanted(sold: list[SoldLine], returned: list[ReturnedLine], holds: list[Row]
 
 
 async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], wanted: int, plan: RefundPlan) -> int:
-    """Give back points that paid for what came back; a voucher is good again once nothing of the sale is left."""
+    """Give back points that paid for what came back.
+
+    A voucher is good again once nothing is left of the sale, or of the article that it stands for.
+    """
     left = wanted - await store.get_restored(order["id"])
     restored = 0
     for hold in reversed(holds):
@@ -182,7 +212,7 @@ async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], 
         membership = await change_store.get_membership(hold["heir"])
         source_key = f"refund:{refund_id}"
         if hold["voucher"] is not None:
-            if plan.is_whole:
+            if plan.is_whole or hold["sku"] in plan.skus_back:
                 await undo_capture(ctx, membership, hold["id"], source_key=source_key)
         elif left > restored:
             given = await undo_capture(ctx, membership, hold["id"], source_key=source_key, points=left - restored)
@@ -221,12 +251,13 @@ async def _result(refund_id: UUID) -> PosRefundResult:
     )
 
 
-def _view(ctx: Context, row: Row) -> RefundView:
+def refund_view(ctx: Context, row: Row) -> RefundView:
+    """Return a row of `store.list_refunds` as staff see it."""
     state = RefundState(row["state"])
     is_late = state is RefundState.PARKED and ctx.now - row["created_at"] > REFUND_PARKED_MAX
     names = (
         "id", "external_id", "store_name", "order_number", "completed_at", "posted_at", "currency", "points_taken",
-        "points_exempt", "points_owed", "points_restored",
+        "points_exempt", "points_owed", "points_restored", "resolved_at", "resolved_reason",
     )  # fmt: skip
     return RefundView(
         **{name: row[name] for name in names},

@@ -29,18 +29,21 @@ with sent as (
 select id from sent
 """
 _FIND = "select * from refund where id = $1"
+_LOCK = "select id from refund where id = $1 for update"
 _FIND_SENT = "select id, content_hash from refund where connection = $1 and external_id = $2"
 _LINES = """
 select line_id, quantity, net_minor, points_part_minor, points from refund_line where refund = $1 order by id
 """
 _SOLD = """
-select line_id, quantity, net_minor, net_minor + tax_minor as gross_minor, points, points_paid_minor
+select line_id, sku, quantity, net_minor, net_minor + tax_minor as gross_minor, points, points_paid_minor
 from order_line where "order" = $1 order by position
 """
 _RESTORED = """select coalesce(sum(points_restored), 0)::bigint from refund where "order" = $1"""
 _HOLDS = """
-select id, points, amount_minor, voucher, regulars_heir(membership) as heir
-from hold where connection = $1 and order_reference = $2 and state = 'captured' order by voucher nulls last, id
+select h.id, h.points, h.amount_minor, h.voucher, regulars_heir(h.membership) as heir,
+       case when v.kind = 'product' then v.sku end as sku
+from hold h left join voucher v on v.id = h.voucher
+where h.connection = $1 and h.order_reference = $2 and h.state = 'captured' order by h.voucher nulls last, h.id
 """
 _POST = """
 with lines as (
@@ -52,7 +55,18 @@ update refund set state = 'posted', "order" = $2, posted_at = $3, points_taken =
                   points_restored = $7
 where id = $1
 """
-_REFUSE = "update refund set state = 'refused', refused_for = $2 where id = $1 and state = 'parked'"
+_REFUSE = "update refund set state = 'refused', refused_for = $2 where id = $1 and state = 'parked' returning id"
+_RESOLVE = "update refund set resolved_by = $2, resolved_at = $3, resolved_reason = $4 where id = $1"
+_DISMISS = (
+    "update refund set state = 'dismissed', resolved_by = $2, resolved_at = $3, resolved_reason = $4 where id = $1"
+)
+# As it was: refused by its sale, without one, or waiting for it.
+_REOPEN = """
+update refund
+set resolved_by = null, resolved_at = null, resolved_reason = '',
+    state = case when refused_for is not null then 'refused' when original_external_id is null then 'blind' else 'parked' end
+where id = $1
+"""
 # Those that waited and whose sale is here by now.
 _DUE = """
 select r.id, o.id as "order" from refund r
@@ -67,6 +81,10 @@ from (
 ) r
 join store s on s.id = r.store left join orders o on o.id = r."order"
 order by r.created_at desc, r.id desc
+"""
+_ONE = """
+select r.*, s.name as store_name, o.number as order_number
+from refund r join store s on s.id = r.store left join orders o on o.id = r."order" where r.id = $1
 """
 _ALL = _PAGE.format(condition="")
 _IN_STATE = _PAGE.format(condition=" and state = $4")
@@ -127,6 +145,40 @@ async def find_refund(refund_id: UUID) -> Row:
     return row
 
 
+async def exists(refund_id: UUID) -> bool:
+    """Return whether there is such a refund."""
+    return await DB.fetch_row(_FIND, refund_id) is not None
+
+
+async def lock_refund(refund_id: UUID) -> Row | None:
+    """Lock a refund, before anything else of it, and return it; None if there is none."""
+    if await DB.fetch_row(_LOCK, refund_id) is None:
+        return None
+    return await find_refund(refund_id)
+
+
+async def get_view(refund_id: UUID) -> Row:
+    """Return a refund as the list shows it."""
+    row = await DB.fetch_row(_ONE, refund_id)
+    assert row is not None, "refunds are never deleted"
+    return row
+
+
+async def resolve(refund_id: UUID, staff_id: UUID, reason: str, *, now: datetime) -> None:
+    """Write who found the sale of a refund, and why it is that one."""
+    await DB.fetch(_RESOLVE, refund_id, staff_id, now, reason)
+
+
+async def dismiss(refund_id: UUID, staff_id: UUID, reason: str, *, now: datetime) -> None:
+    """Write that a locked refund will have no effect, and who says so."""
+    await DB.fetch(_DISMISS, refund_id, staff_id, now, reason)
+
+
+async def reopen(refund_id: UUID) -> None:
+    """Let a dismissed refund be as it was before."""
+    await DB.fetch(_REOPEN, refund_id)
+
+
 async def find_sent(connection_id: UUID, external_id: str) -> Row | None:
     """Return id and content of a refund that this till system sent before."""
     return await DB.fetch_row(_FIND_SENT, connection_id, external_id)
@@ -170,9 +222,9 @@ async def post_refund(refund_id: UUID, order_id: UUID, posted: Posted, now: date
     )
 
 
-async def refuse_parked(refund_id: UUID, code: str) -> None:
-    """Write why a refund that waited has no effect."""
-    await DB.fetch(_REFUSE, refund_id, code)
+async def refuse_parked(refund_id: UUID, code: str) -> bool:
+    """Write why a refund that waited has no effect; False if it does not wait any more."""
+    return await DB.fetch_row(_REFUSE, refund_id, code) is not None
 
 
 async def list_due(after: UUID | None, limit: int) -> list[Row]:

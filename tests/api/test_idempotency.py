@@ -17,7 +17,7 @@ from shared.endpoints import Caller as Sender
 from shared.enums import Role
 from tests.api.conformity import check_problem
 from tests.api.shop import Shop
-from tests.app import expect
+from tests.app import PASSWORD, expect
 
 Fields = Mapping[str, Any]
 
@@ -185,6 +185,15 @@ async def refund(shop: Shop) -> Case:
     return Case(path="/v1/pos/refunds", body=body, other=body | {"external_id": "return-2"})
 
 
+async def refund_attachment(shop: Shop) -> Case:
+    """A refund without a sale, attached to the first one as previewed."""
+    body: dict[str, Any] = {**EXAMPLES[BY_OPERATION["push_refund"].request]}  # type: ignore[index]
+    body |= {"completed_at": shop.world.clock.now().isoformat(), "lines": [{"line_id": "1", "net_minor": 3750}]}
+    sent = expect(await shop.send("push_refund", json=body | {"original_order": None}), 201)
+    wish = {"order_id": str(shop.order_id), "reason": "the receipt says so"}
+    return await _previewed(shop, f"/v1/staff/refunds/{sent['refund_id']}/attachment", wish)
+
+
 async def assignment(shop: Shop) -> Case:
     """A sale given to somebody else, as previewed."""
     sold = expect(await shop.send("push_order", json=shop.order("sale-1")), 201)
@@ -201,11 +210,102 @@ async def recording(shop: Shop) -> Case:
     return Case(path="/v1/staff/orders", body=body, other=body | {"number": "R-2"})
 
 
+async def _sharing(shop: Shop, act: str, wish: dict[str, Any]) -> Case:
+    """Return something shared with Ben, as previewed and agreed to."""
+    path = f"/v1/staff/memberships/{shop.ben.membership_id}/{act}"
+    wish = {"reason": "one household", **wish}
+    shown = expect(await shop.client.post(f"{path}/preview", json=wish, headers=shop.staff[Role.MANAGER]), 200)
+    agreed = wish if act.endswith("undo") else wish | {"agreed_by": shown["must_agree"]}
+    body = agreed | {"preview_hash": shown["preview_hash"]}
+    return Case(path=path, body=body, other=body | {"reason": "something else"})
+
+
+async def _shared(shop: Shop, act: str, wish: dict[str, Any]) -> dict[str, Any]:
+    case = await _sharing(shop, act, wish)
+    headers = shop.staff[Role.MANAGER] | {"Idempotency-Key": f"test-{new_id()}"}
+    done: dict[str, Any] = expect(await shop.client.post(case.path, json=case.body, headers=headers), 201)
+    return done
+
+
+async def _other_membership(shop: Shop) -> str:
+    sql = "select membership from membership_person where customer = $1 and left_at is null"
+    return str(await DB.fetch_value(sql, shop.till_customer_id))
+
+
+async def combination(shop: Shop) -> Case:
+    """Two memberships that become one."""
+    return await _sharing(shop, "combine", {"other_membership_id": await _other_membership(shop)})
+
+
+async def undone_combination(shop: Shop) -> Case:
+    """And are two again."""
+    done = await _shared(shop, "combine", {"other_membership_id": await _other_membership(shop)})
+    return await _sharing(shop, f"combine/{done['operation_id']}/undo", {})
+
+
+async def leaving(shop: Shop) -> Case:
+    """A sharer leaves."""
+    await _shared(shop, "combine", {"other_membership_id": await _other_membership(shop)})
+    return await _sharing(shop, "leave", {"customer_id": str(shop.till_customer_id)})
+
+
+async def undone_leaving(shop: Shop) -> Case:
+    """And comes back."""
+    await _shared(shop, "combine", {"other_membership_id": await _other_membership(shop)})
+    done = await _shared(shop, "leave", {"customer_id": str(shop.till_customer_id)})
+    path = f"/v1/staff/memberships/{shop.ben.membership_id}/leave/{done['operation_id']}/undo"
+    return Case(path=path, body={"reason": "came back"}, other={"reason": "something else"})
+
+
+async def _newcomer(shop: Shop) -> dict[str, Any]:
+    """Return a customer who has no membership any more."""
+    sql = "update membership_person set left_at = $2, left_reason = 'test' where customer = $1"
+    await DB.fetch(sql, shop.till_customer_id, shop.world.clock.now())
+    await DB.fetch("update card set status = 'blocked' where customer = $1", shop.till_customer_id)
+    return {"customer_id": str(shop.till_customer_id)}
+
+
+async def sharer(shop: Shop) -> Case:
+    """Somebody shares a membership."""
+    return await _sharing(shop, "join", await _newcomer(shop))
+
+
+async def undone_sharer(shop: Shop) -> Case:
+    """And does not after all."""
+    done = await _shared(shop, "join", await _newcomer(shop))
+    path = f"/v1/staff/memberships/{shop.ben.membership_id}/join/{done['operation_id']}/undo"
+    return Case(path=path, body={"reason": "not wanted"}, other={"reason": "something else"})
+
+
+async def acceptance(shop: Shop) -> Case:
+    """Ana brings her points into Ben's membership, whose invitation she has."""
+    expect(await shop.send("release_hold"), 200)
+    path = f"/v1/me/memberships/{shop.ben.membership_id}/sharing-invitations"
+    body = {"email": "ana@shop.test", "password": PASSWORD}
+    expect(await shop.client.post(path, json=body, headers=shop.ben.headers), 202)
+    waiting = expect(await shop.send("list_my_sharing_invitations"), 200)["received"]
+    path = f"/v1/me/sharing-invitations/{waiting[0]['id']}/accept"
+    body = {"combine": True, "password": PASSWORD}
+    return Case(path=path, body=body, other={"combine": True})
+
+
+async def own_leaving(shop: Shop) -> Case:
+    """And leaves again."""
+    case = await acceptance(shop)
+    headers = shop.ana.headers | {"Idempotency-Key": f"test-{new_id()}"}
+    expect(await shop.client.post(case.path, json=case.body, headers=headers), 200)
+    path = f"/v1/me/memberships/{shop.ben.membership_id}/leave"
+    shown = expect(await shop.client.post(f"{path}/preview", json={}, headers=shop.ana.headers), 200)
+    body = {"password": PASSWORD, "preview_hash": shown["preview_hash"]}
+    return Case(path=path, body=body, other={"preview_hash": shown["preview_hash"]})
+
+
 CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "sale": ("push_order", sale),
     "sale without a customer": ("push_order", plain_sale),
     "batch of sales": ("push_orders", batch),
     "refund": ("push_refund", refund),
+    "refund attachment": ("attach_refund", refund_attachment),
     "assignment": ("assign_order", assignment),
     "recording": ("record_order", recording),
     "registration": ("register_customer", registration),
@@ -222,9 +322,17 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "undone adjustment": ("undo_adjustment", adjustment_undo),
     "rules": ("publish_rules", rules),
     "further programme": ("join_programme", joining),
+    "combination": ("combine_memberships", combination),
+    "undone combination": ("undo_combine", undone_combination),
+    "leaving": ("leave_membership", leaving),
+    "undone leaving": ("undo_leave", undone_leaving),
+    "sharer": ("join_membership", sharer),
+    "undone sharer": ("undo_join", undone_sharer),
+    "acceptance": ("accept_sharing_invitation", acceptance),
+    "own leaving": ("leave_my_membership", own_leaving),
 }
 # Sent again, these answer what became of the thing itself, whatever the key.
-TOLD_AGAIN = {"push_order", "push_orders", "push_refund", "capture_hold"}
+TOLD_AGAIN = {"push_order", "push_orders", "push_refund", "capture_hold", "combine_memberships"}
 GOOD_KEY = "till-4-receipt-000123"
 
 each = pytest.mark.parametrize("name", CASES)
