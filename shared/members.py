@@ -151,7 +151,14 @@ class Balance(View, frozen=True, kw_only=True):
 
 
 class MembershipView(View, frozen=True, kw_only=True):
-    """A membership as its member sees it. `former_id` is the account it was reissued from, whose entries stay readable."""
+    """A membership as its member sees it. `former_id` is the account it was reissued from, whose entries stay readable.
+
+    Args:
+        tier_until: Until when the tier is kept, whatever is bought; None where there is none to lose.
+        qualifying_points: What counts for tiers of this period, less what was returned.
+        next_tier: The next one above, which is `next_tier_points` away; "" if there is none.
+        idle_until: When the first points lapse unless something is bought or redeemed before; None without such points.
+    """
 
     id: UUID
     programme_code: str
@@ -165,6 +172,11 @@ class MembershipView(View, frozen=True, kw_only=True):
     card_number: str | None
     balance: Balance
     former_id: UUID | None = None
+    tier_until: datetime | None = None
+    qualifying_points: int = 0
+    next_tier: str = ""
+    next_tier_points: int = 0
+    idle_until: datetime | None = None
 
 
 class MembershipList(View, frozen=True, kw_only=True):

@@ -12,7 +12,8 @@ from server.db.ids import new_id
 from server.errors import Refused
 from server.memberships import store
 from server.programmes.rules import eligible_from
-from server.programmes.service import Programme, get_default_programme
+from server.programmes.service import Programme, get_default_programme, get_programme
+from server.programmes.standings import list_windows, next_level
 from shared.codes import make_card_number, normalise_card_number
 from shared.limits import CARD_LENGTH, CARD_PREFIX
 from shared.members import Balance, DatedPoints, MembershipView
@@ -26,6 +27,14 @@ class OpenedMembership(msgspec.Struct, frozen=True, kw_only=True):
 
     membership_id: UUID
     card_number: str
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a membership is on the way to the next tier, "" where there is none."""
+
+    points: int = 0
+    next_tier: str = ""
+    points_missing: int = 0
 
 
 async def open_membership(
@@ -106,10 +115,27 @@ async def is_card_free(card_number: str) -> bool:
 
 async def list_membership_views(customer_id: UUID, now: datetime) -> tuple[MembershipView, ...]:
     """Return a customer's memberships with card and balance, oldest first."""
-    return tuple(_view(row, now) for row in await store.list_views(customer_id, now))
+    rows = await store.list_views(customer_id, now)
+    return tuple([_view(row, await _get_progress(row, now), now) for row in rows])
 
 
-def _view(row: Row, now: datetime) -> MembershipView:
+async def _get_progress(row: Row, now: datetime) -> Progress:
+    programme = await get_programme(row["programme"])
+    if programme.version != row["programme_version"]:
+        programme = await get_programme(row["programme"], fresh=True)
+    version = programme.rules_at(now)
+    if version is None or not version.rules.tiers.levels:
+        return Progress()
+    tiers = version.rules.tiers
+    running = list_windows(tiers, now, programme.zone)[0]
+    points = await store.get_qualifying_points(row["id"], running.since, running.until)
+    above = next_level(tiers, row["tier"], points)
+    return Progress(
+        points=points, next_tier=above.name if above else "", points_missing=above.from_points - points if above else 0
+    )
+
+
+def _view(row: Row, progress: Progress, now: datetime) -> MembershipView:
     return MembershipView(
         id=row["id"],
         programme_code=row["programme_code"],
@@ -122,6 +148,11 @@ def _view(row: Row, now: datetime) -> MembershipView:
         enrolled_at=row["enrolled_at"],
         card_number=row["card_number"],
         former_id=row["former_id"],
+        tier_until=row["tier_until"],
+        qualifying_points=progress.points,
+        next_tier=progress.next_tier,
+        next_tier_points=progress.points_missing,
+        idle_until=row["idle_until"],
         balance=Balance(
             available=row["available"],
             pending=row["pending"],

@@ -33,7 +33,10 @@ returning id
 _LOCK = "select * from membership where id = any($1::uuid[]) order by id for update"
 # Balance figures are cached on the membership and hold until `figures_until`; after that the live lots are summed.
 _VIEWS = """
-select m.id, m.status, m.tier, m.enrolled_at, p.role, m.deficit, m.lifetime,
+select m.id, m.status, m.tier, m.tier_until, m.enrolled_at, p.role, m.deficit, m.lifetime,
+       m.programme, g.version as programme_version,
+       (select min(l.expires_at) from lot l
+        where l.membership = m.id and l.idle_days is not null and l.remaining > 0 and l.expires_at > $2) as idle_until,
        g.code as programme_code, g.name as programme_name, g.unit_one, g.unit_many,
        coalesce(f.available, m.available) as available, coalesce(f.pending, m.pending) as pending,
        coalesce((select sum(h.points) from hold h
@@ -61,6 +64,11 @@ left join lateral (
 ) f on m.figures_until <= $2
 where p.customer = $1 and p.left_at is null
 order by m.enrolled_at
+"""
+# What the sales of a time earned and have not lost again by returns, wherever their points have gone since.
+_QUALIFYING = """
+select coalesce(sum(o.points - o.points_returned), 0)::bigint from orders o
+where o.membership in (select regulars_family($1)) and o.state = 'completed' and o.completed_at >= $2 and o.completed_at < $3
 """
 
 
@@ -106,3 +114,10 @@ async def lock_memberships(membership_ids: list[UUID]) -> list[Row]:
 async def list_views(customer_id: UUID, now: datetime) -> list[Row]:
     """Return a customer's memberships with card and balance at an instant."""
     return await DB.fetch(_VIEWS, customer_id, now)
+
+
+async def get_qualifying_points(membership_id: UUID, since: datetime, until: datetime) -> int:
+    """Return what the membership's sales of a time count for its tier."""
+    points = await DB.fetch_value(_QUALIFYING, membership_id, since, until)
+    assert isinstance(points, int)
+    return points

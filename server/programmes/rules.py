@@ -156,10 +156,10 @@ class _Sums:
         self.earns: list[bool] = []
         base_words = _base_words(rules, currency)
         for line, basis in zip(lines, bases, strict=True):
-            rule = _rule_of(line, rules)
-            excluded = _why_excluded(line, rule)
-            self.amounts.append(_amount_of(line, basis, rules, rule))
-            self.words.append(_rule_words(base_words, line, rule))
+            chosen = _rules_of(line, rules)
+            excluded = _why_excluded(line, chosen)
+            self.amounts.append(sum(_amount_of(line, basis, rules, rule) for rule in chosen))
+            self.words.append(_rule_words(base_words, line, chosen))
             self.excluded.append(excluded)
             self.earns.append(basis > 0 and excluded is None)
 
@@ -381,25 +381,37 @@ def _basis_of(line: EarningLine, basis: str) -> int | Fraction:
     return Fraction(money * left, abs(gross))
 
 
-def _rule_of(line: EarningLine, rules: EarningRules) -> CategoryRule | SkuRule | None:
-    for article in rules.skus:
-        if article.sku == line.sku:
-            return article
-    if not rules.categories:
-        return None
-    wanted = line.category.casefold()
-    for category in rules.categories:
-        if category.category.casefold() == wanted:
-            return category
-    return None
+def _rules_of(line: EarningLine, rules: EarningRules) -> tuple[CategoryRule | SkuRule | None, ...]:
+    """Return the rules whose points a line earns, added up; None is the plain rule by money."""
+    article = next((rule for rule in rules.skus if rule.sku == line.sku), None)
+    if article is not None and rules.overlap == "article":
+        return (article,)
+    wanted = line.category.casefold() if rules.categories else ""
+    category = next((rule for rule in rules.categories if rule.category.casefold() == wanted), None)
+    if article is None or category is None:
+        return (article or category,)
+    both: tuple[CategoryRule | SkuRule, ...] = (article, category)
+    for rule in both:
+        if _excludes(rule):
+            return (rule,)
+    if rules.overlap == "sum":
+        return both
+    # Whatever the sign of the line's money, so that a piece that comes back takes what it brought.
+    basis = _basis_of(line, rules.basis)
+    sign = -1 if basis < 0 else 1
+    return (max(both, key=lambda rule: sign * _amount_of(line, basis, rules, rule)),)
 
 
-def _why_excluded(line: EarningLine, rule: CategoryRule | SkuRule | None) -> SkippedReason | None:
+def _excludes(rule: CategoryRule | SkuRule) -> bool:
+    return not (rule.percent if rule.points is None else rule.points)
+
+
+def _why_excluded(line: EarningLine, chosen: Sequence[CategoryRule | SkuRule | None]) -> SkippedReason | None:
     if line.stored_value:
         return SkippedReason.STORED_VALUE
     if _is_point_paid(line):
         return SkippedReason.PAID_WITH_POINTS
-    if rule is not None and not (rule.percent if rule.points is None else rule.points):
+    if any(rule is not None and _excludes(rule) for rule in chosen):
         return SkippedReason.EXCLUDED_ITEMS
     return None
 
@@ -459,14 +471,12 @@ def _base_words(rules: EarningRules, currency: str) -> str:
     return f"{_points_words(rules.points)} per {money} {currency}"
 
 
-def _rule_words(base: str, line: EarningLine, rule: CategoryRule | SkuRule | None) -> str:
+def _rule_words(base: str, line: EarningLine, chosen: Sequence[CategoryRule | SkuRule | None]) -> str:
     if line.stored_value:
         return _STORED_VALUE_WORDS
     if _is_point_paid(line):
         return _POINT_PAID_WORDS
-    words = base
-    if rule is not None:
-        words = _special_words(base, rule)
+    words = " and ".join(base if rule is None else _special_words(base, rule) for rule in chosen)
     return f"{words}, without what was paid with points" if line.points_paid_minor else words
 
 

@@ -11,8 +11,8 @@ from server.db.engine import DB, Row
 from server.errors import NotFound
 from server.programmes.rules import Occasion, PromotionPoints
 from server.programmes.service import Programme, get_programme
+from server.programmes.standings import Standing, list_windows, plan_standing, rank
 from server.tiers import store
-from server.tiers.rules import Standing, list_windows, plan_standing, rank
 from shared.limits import ORDER_AHEAD_MAX
 from shared.programmes import EarningRules, TierRules, TierView
 

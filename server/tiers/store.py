@@ -6,17 +6,15 @@ from uuid import UUID
 
 from server.db.engine import DB, Row
 from server.db.ids import new_id
-from server.tiers.rules import Standing, Window
+from server.programmes.standings import Standing, Window
 
-# What the sales of each window earned and have not lost again, wherever their points have gone with a reissue.
+# What the sales of each window earned and have not lost again by returns, lapsed points included, wherever their points
+# have gone since.
 _QUALIFYING = """
-select coalesce(sum(e.points), 0)::bigint as points
+select coalesce(sum(o.points - o.points_returned), 0)::bigint as points
 from unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(since, until, n)
-left join lateral (
-    select e.points from orders o join ledger_entry e on e."order" = o.id
-    where o.membership in (select regulars_family($1)) and o.completed_at >= w.since and o.completed_at < w.until
-      and e.kind in ('EARN', 'CORRECTION', 'CLAWBACK') and e.membership in (select regulars_family($1))
-) e on true
+left join orders o on o.membership in (select regulars_family($1)) and o.state = 'completed'
+                      and o.completed_at >= w.since and o.completed_at < w.until
 group by w.n order by w.n
 """
 _SET = """

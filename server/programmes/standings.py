@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shared.programmes import TierRules
+from shared.programmes import Tier, TierRules
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +57,12 @@ def plan_standing(rules: TierRules, windows: Sequence[Window], points: Sequence[
             best = Standing(tier=tier, until=window.kept_until, points=reached)
         # Windows go back in time, so the first that gives a tier keeps it longest.
     return best
+
+
+def next_level(rules: TierRules, tier: str, points: int) -> Tier | None:
+    """Return the next tier above one, None if there is none."""
+    height = rank(rules, tier)
+    return next((level for level in rules.levels[height:] if level.from_points > points), None)
 
 
 def rank(rules: TierRules, tier: str) -> int:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.tiers.rules import Standing, list_windows, plan_standing, rank
+from server.programmes.standings import Standing, list_windows, plan_standing, rank
 from shared.programmes import Tier, TierRules
 
 LEVELS = (Tier(name="Silver", from_points=100), Tier(name="Gold", from_points=500))
