@@ -17,11 +17,10 @@ async def find_visit(order: Row, lines: Sequence[SoldLine]) -> Visit | None:
     if order["rule_version"] is None or order["heir"] is None or not order["points"]:
         return None
     membership = await get_membership(order["heir"])
-    for fresh in (False, True):
-        programme = await get_programme(membership["programme"], fresh=fresh)
-        for version in programme.rule_versions:
-            if version.id == order["rule_version"]:
-                return await visit_under(programme, version, order["heir"], order["completed_at"], lines)
+    programme = await get_programme(membership["programme"], fresh=True)
+    for version in programme.rule_versions:
+        if version.id == order["rule_version"]:
+            return await visit_under(programme, version, order["heir"], order["completed_at"], lines)
     # It earned in a programme that its membership is no longer in.
     return None
 
