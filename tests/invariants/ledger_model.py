@@ -1,22 +1,54 @@
-"""An independent model of two points accounts: plain lists, worked out anew at every question.
+"""An independent model of the points of a small shop: plain lists, worked out anew at every question.
 
-It shares no code with the service. A lot is what one credit left; a day is a day in London; what is not here is not
-modelled.
+It shares no code with the service. A lot is what one credit left; a day is a day in London; money is in pence; what is
+not here is not modelled.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from fractions import Fraction
+from math import floor
 from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
-PENDING_DAYS = 2
-EXPIRY_DAYS = 30
+NEVER = datetime.max.replace(tzinfo=LONDON)
 GRACE = timedelta(days=30)
+HOLD_LIFE = timedelta(minutes=15)
+CAPTURE_LATE_MAX = timedelta(hours=24)
+TILL_AHEAD_MAX = timedelta(minutes=10)
 
 
 def midnight(at: datetime, days: int) -> datetime:
     """Return the midnight in London that begins the day `days` after that of `at`."""
     return datetime.combine(at.astimezone(LONDON).date() + timedelta(days=days), time(), LONDON)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What sales earn: `points` for every `per_minor`, doubled in the gold tier, which is reached at `gold_from`."""
+
+    points: int
+    per_minor: int
+    is_rounded_up: bool = False
+    pending_days: int = 0
+    lapse_days: int | None = None
+    gold_from: int | None = None
+
+    def shares(self, amounts: Sequence[int], *, is_gold: bool) -> list[int]:
+        """Return whole points by line: one rounding of the sum, spread by largest remainder."""
+        exact = [Fraction(minor * self.points * (2 if is_gold else 1), self.per_minor) for minor in amounts]
+        shares = [floor(one) for one in exact]
+        total = floor(sum(exact) + (Fraction(1, 2) if self.is_rounded_up else 0))
+        places = sorted(range(len(exact)), key=lambda place: (shares[place] - exact[place], place))
+        for place in places[: total - sum(shares)]:
+            shares[place] += 1
+        return shares
+
+    def dates(self, at: datetime) -> tuple[datetime, datetime | None]:
+        """Return from when and until when points earned at an instant can be spent."""
+        available_at = midnight(at, self.pending_days) if self.pending_days else at
+        return available_at, None if self.lapse_days is None else midnight(available_at, self.lapse_days + 1)
 
 
 @dataclass(eq=False)
@@ -29,6 +61,7 @@ class Lot:
     expires_at: datetime | None
     number: int
     lapsed: int = 0
+    exempt: int = 0
 
     def is_over(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -36,22 +69,16 @@ class Lot:
     def is_available(self, now: datetime) -> bool:
         return self.available_at <= now and not self.is_over(now)
 
+    def order(self) -> tuple[datetime, datetime, int]:
+        return self.expires_at or NEVER, self.earned_at, self.number
+
 
 @dataclass(eq=False)
-class Spent:
-    """A redemption: which lots it used and how much of each can still be given back."""
+class Debit:
+    """Points that went: which lots they came from and have not gone back to, and what no lot has covered yet."""
 
     parts: list[tuple[Lot, int]]
-
-
-@dataclass(eq=False)
-class Sale:
-    """A sale, whose account it counts for and what it earned there."""
-
-    points: int
-    completed_at: datetime
-    account: "Account | None" = None
-    lot: Lot | None = None
+    owed: int = 0
 
 
 @dataclass(eq=False)
@@ -59,8 +86,13 @@ class Account:
     """One membership."""
 
     lots: list[Lot] = field(default_factory=list)
-    deficit: int = 0
-    _count: int = 0
+    debts: list[Debit] = field(default_factory=list)
+    holds: "list[Hold]" = field(default_factory=list)
+    gold_at: datetime | None = None
+
+    @property
+    def deficit(self) -> int:
+        return sum(debt.owed for debt in self.debts)
 
     def available(self, now: datetime) -> int:
         return sum(lot.left for lot in self.lots if lot.is_available(now))
@@ -68,81 +100,274 @@ class Account:
     def pending(self, now: datetime) -> int:
         return sum(lot.left for lot in self.lots if lot.available_at > now)
 
-    def dated(self, now: datetime) -> list[tuple[datetime, datetime | None, int]]:
+    def held(self, now: datetime) -> int:
+        return sum(hold.points for hold in self.holds if hold.is_open(now))
+
+    def dated(self, now: datetime) -> list[tuple[datetime, datetime, int]]:
         """Return what is left by dates, lapsed points left out."""
-        sums: dict[tuple[datetime, datetime | None], int] = {}
+        sums: dict[tuple[datetime, datetime], int] = {}
         for lot in self.lots:
             if lot.left and not lot.is_over(now):
-                key = (lot.available_at, lot.expires_at)
+                key = (lot.available_at, lot.expires_at or NEVER)
                 sums[key] = sums.get(key, 0) + lot.left
         return sorted((*key, points) for key, points in sums.items())
 
     def credit(self, points: int, earned_at: datetime, available_at: datetime, expires_at: datetime | None) -> Lot:
-        """Add points; a deficit takes its part first."""
-        filled = min(points, self.deficit)
-        self.deficit -= filled
-        self._count += 1
-        lot = Lot(points - filled, earned_at, available_at, expires_at, self._count)
+        """Add points; debts take their part first, the oldest before the others."""
+        lot = Lot(points, earned_at, available_at, expires_at, len(self.lots))
         self.lots.append(lot)
+        for debt in self.debts:
+            part = min(lot.left, debt.owed)
+            if part:
+                debt.owed -= part
+                debt.parts.append((lot, part))
+                lot.left -= part
         return lot
 
-    def earn(self, sale: Sale) -> None:
-        """Count a sale here."""
-        available_at = midnight(sale.completed_at, PENDING_DAYS)
-        expires_at = midnight(available_at, EXPIRY_DAYS + 1)
-        sale.account = self
-        sale.lot = self.credit(sale.points, sale.completed_at, available_at, expires_at)
+    def spend(self, points: int, now: datetime) -> Debit:
+        """Take available points, soonest to lapse first."""
+        return Debit(self._take(points, (lot for lot in self.lots if lot.is_available(now))))
 
-    def spend(self, points: int, now: datetime) -> Spent | None:
-        """Take available points, soonest to lapse first; None if there are not enough."""
-        if self.available(now) < points:
-            return None
-        return Spent(self._take(points, [lot for lot in self.lots if lot.is_available(now)]))
+    def take(self, points: int, now: datetime, *, but: Lot | None = None) -> Debit:
+        """Take points whether or not they are there: available, pending, then owed."""
+        others = [lot for lot in self.lots if lot is not but]
+        parts = self._take(points, (lot for lot in others if lot.is_available(now)))
+        parts += self._take(points - _sum(parts), (lot for lot in others if lot.available_at > now))
+        debit = Debit(parts, points - _sum(parts))
+        self.debts.append(debit)
+        return debit
 
-    def give_back(self, spent: Spent, points: int, now: datetime) -> int:
-        """Undo a part of a redemption: the last lots it used come back first, with the dates they had."""
+    def claw_back(self, points: int, own: Lot, now: datetime, *, comes_back: int = 0) -> tuple[int, int]:
+        """Take earned points: from their own lot first; lapsed own ones are let be, what comes back at once is owed.
+
+        Returns what was let be and what is owed.
+        """
+        if not own.is_over(now):
+            points -= _sum(self._take(points, [own]))
+        exempt = min(points, own.lapsed - own.exempt + (own.left if own.is_over(now) else 0))
+        own.exempt += exempt
+        later = min(points - exempt, comes_back)
+        debit = self.take(points - exempt - later, now, but=own)
+        debit.owed += later
+        return exempt, debit.owed
+
+    def give_back(self, debit: Debit, points: int, now: datetime) -> int:
+        """Undo a part of a debit: the lots that lapse last come back first, with the dates they had."""
         given = 0
-        for place in reversed(range(len(spent.parts))):
-            lot, taken = spent.parts[place]
+        debit.parts.sort(key=lambda part: part[0].order())
+        for place in reversed(range(len(debit.parts))):
+            lot, taken = debit.parts[place]
             part = min(points - given, taken)
             if part:
-                spent.parts[place] = (lot, taken - part)
+                debit.parts[place] = (lot, taken - part)
                 expires_at = now + GRACE if lot.is_over(now) else lot.expires_at
                 self.credit(part, lot.earned_at, lot.available_at, expires_at)
                 given += part
         return given
 
-    def take(self, points: int, now: datetime, own: Lot | None = None) -> None:
-        """Take points whether or not they are there: own lot, available, pending, then owed; lapsed own ones are let be."""
-        if own is not None:
-            if not own.is_over(now):
-                part = min(points, own.left)
-                own.left -= part
-                points -= part
-            points -= min(points, own.lapsed + (own.left if own.is_over(now) else 0))
-        others = [lot for lot in self.lots if lot is not own]
-        for group in (
-            [lot for lot in others if lot.is_available(now)],
-            [lot for lot in others if lot.available_at > now],
-        ):
-            points -= sum(part for _, part in self._take(points, group))
-        self.deficit += points
-
     def expire(self, now: datetime) -> None:
         """Book what has lapsed."""
         for lot in self.lots:
             if lot.is_over(now):
-                lot.lapsed += lot.left
-                lot.left = 0
+                lot.lapsed, lot.left = lot.lapsed + lot.left, 0
 
     @staticmethod
-    def _take(points: int, lots: list[Lot]) -> list[tuple[Lot, int]]:
-        far = datetime.max.replace(tzinfo=LONDON)
+    def _take(points: int, lots: Iterable[Lot]) -> list[tuple[Lot, int]]:
         taken = []
-        for lot in sorted(lots, key=lambda one: (one.expires_at or far, one.earned_at, one.number)):
+        for lot in sorted(lots, key=Lot.order):
             part = min(points, lot.left)
             if part:
                 lot.left -= part
                 points -= part
                 taken.append((lot, part))
         return taken
+
+
+@dataclass(eq=False)
+class Voucher:
+    """What a reward was taken for."""
+
+    who: int
+    account: Account
+    debit: Debit
+    points: int
+    valid_until: datetime
+    state: str = "issued"
+
+    def is_good(self, now: datetime) -> bool:
+        """Return whether it can be used or cancelled, if nobody holds it."""
+        return self.state == "issued" and now < self.valid_until and not self.is_held(now)
+
+    def is_held(self, now: datetime) -> bool:
+        return any(hold.voucher is self and hold.is_open(now) for hold in self.account.holds)
+
+
+@dataclass(eq=False)
+class Hold:
+    """Points, or a voucher, that were set aside for a sale."""
+
+    who: int
+    account: Account
+    points: int
+    expires_at: datetime
+    voucher: Voucher | None = None
+    state: str = "open"
+    debit: Debit | None = None
+
+    def is_open(self, now: datetime) -> bool:
+        return self.state == "open" and now < self.expires_at
+
+    def capture(self, now: datetime) -> bool:
+        """Spend what is held, also for a day after its time if it is free still; return whether that went."""
+        if self.state != "open" or now - self.expires_at > CAPTURE_LATE_MAX:
+            return self.state == "captured"
+        free = self.account.available(now) - (0 if self.is_open(now) else self.account.held(now))
+        if self.voucher is not None:
+            if self.voucher.state != "issued" or (not self.is_open(now) and self.voucher.is_held(now)):
+                return False
+            self.voucher.state = "redeemed"
+        elif self.points > free:
+            return False
+        else:
+            self.debit = self.account.spend(self.points, now)
+        self.state = "captured"
+        return True
+
+    @property
+    def is_spent(self) -> bool:
+        """Return whether anything of it is still spent."""
+        return self.state == "captured" and (self.debit is None or _sum(self.debit.parts) > 0)
+
+    def undo(self, points: int, now: datetime) -> int:
+        """Give points back, or let the voucher be good again; return the points."""
+        if self.debit is not None:
+            return self.account.give_back(self.debit, points, now)
+        if self.voucher is not None and self.state == "captured":
+            self.state, self.voucher.state = "undone", "issued"
+            if self.voucher.valid_until <= now:
+                self.voucher.valid_until = now + GRACE
+        return 0
+
+
+@dataclass(eq=False)
+class Sale:
+    """A sale: lines of pieces and money, whose it is, what it earned there by line, what came back, what paid for it."""
+
+    lines: list[tuple[int, int]]
+    completed_at: datetime
+    who: int | None = None
+    account: Account | None = None
+    shares: list[int] = field(default_factory=list)
+    lot: Lot | None = None
+    back: list[int] = field(default_factory=list)
+    paid_by: list[Hold] = field(default_factory=list)
+    restored: int = 0
+    is_void: bool = False
+    posted: dict[Account, int] = field(default_factory=dict)
+
+    def left(self, shares: Sequence[int] | None = None) -> int:
+        """Return the points of so many by line that stay: what came back takes its part, rounded down by line."""
+        lines = zip(self.shares if shares is None else shares, self.back, self.lines, strict=True)
+        return sum(points - points * back // pieces for points, back, (pieces, _) in lines)
+
+    def payments(self) -> "list[Hold]":
+        """Return what paid for the sale and is still spent, points before vouchers."""
+        return sorted((hold for hold in self.paid_by if hold.is_spent), key=lambda hold: hold.voucher is not None)
+
+
+@dataclass(eq=False)
+class Shop:
+    """The accounts, who is in which since when, the rules, and what happens to points that were spent."""
+
+    accounts: list[Account]
+    homes: dict[int, Account]
+    starts: dict[int, datetime]
+    rules: list[tuple[datetime, Rules]]
+    policy: str = "allow_negative"
+    sales: list[Sale] = field(default_factory=list)
+
+    def rules_at(self, at: datetime) -> Rules:
+        return next(rules for valid_from, rules in reversed(self.rules) if valid_from <= at)
+
+    def worth(self, sale: Sale, who: int | None) -> list[int]:
+        """Return what the lines of a sale earn somebody by the rules and the tier of its time."""
+        account = None if who is None else self.homes.get(who)
+        if sale.is_void or who is None or account is None or sale.completed_at < self.starts[who]:
+            return [0] * len(sale.lines)
+        rules = self.rules_at(sale.completed_at)
+        had_gold = account.gold_at is not None and account.gold_at <= sale.completed_at
+        return rules.shares([minor for _, minor in sale.lines], is_gold=rules.gold_from is not None and had_gold)
+
+    def assign(self, sale: Sale, who: int | None, now: datetime) -> None:
+        """Let a sale count for somebody, less what came back of it."""
+        sale.shares, sale.lot = self.worth(sale, who), None
+        sale.who, sale.account = who, None if who is None else self.homes.get(who)
+        if (points := sale.left()) and sale.account is not None:
+            rules = self.rules_at(sale.completed_at)
+            sale.lot = sale.account.credit(points, sale.completed_at, *rules.dates(sale.completed_at))
+            sale.posted[sale.account] = sale.posted.get(sale.account, 0) + points
+            if rules.gold_from is not None:
+                self._raise(sale.account, now)
+
+    def comes_back(self, sale: Sale, who: int | None) -> int:
+        """Return the points that a sale would earn the account it is in again if it were moved."""
+        is_within = who is not None and sale.account is not None and self.homes.get(who) is sale.account
+        return sale.left(self.worth(sale, who)) if is_within else 0
+
+    def take_back(self, sale: Sale, points: int, now: datetime, *, comes_back: int = 0) -> tuple[int, int]:
+        """Take points of a sale back; return what was let be as it had lapsed, and what is owed."""
+        if not points or sale.account is None or sale.lot is None:
+            return 0, 0
+        exempt, owed = sale.account.claw_back(points, sale.lot, now, comes_back=comes_back)
+        sale.posted[sale.account] -= points - exempt
+        if owed and self.policy == "available_only" and not comes_back:
+            sale.account.credit(owed, now, now, None)
+        return exempt, max(0, owed - comes_back)
+
+    def void(self, sale: Sale, now: datetime) -> None:
+        """Give back what paid for a sale, and take back what it earned."""
+        for hold in sale.payments():
+            hold.undo(hold.points, now)
+        self.take_back(sale, sale.left(), now)
+        sale.is_void, sale.shares = True, [0] * len(sale.lines)
+
+    def is_spent(self, sale: Sale, now: datetime) -> bool:
+        """Return whether points of a sale would be owed if all of them were taken back."""
+        points, own, account = sale.left(), sale.lot, sale.account
+        if not points or own is None or account is None:
+            return False
+        points -= max(0, own.lapsed - own.exempt) + own.left
+        others = sum(lot.left for lot in account.lots if lot is not own and not lot.is_over(now))
+        return points > others
+
+    def refund(self, sale: Sale, pieces: Sequence[int], now: datetime) -> tuple[int, int, int]:
+        """Take pieces back, and give back what paid for them; return points let be, owed and given back."""
+        before = sale.left()
+        sale.back = [had + more for had, more in zip(sale.back, pieces, strict=True)]
+        is_whole = all(back == quantity for back, (quantity, _) in zip(sale.back, sale.lines, strict=True))
+        value = sum(Fraction(minor * back, sold) for back, (sold, minor) in zip(sale.back, sale.lines, strict=True))
+        paid = [hold for hold in sale.paid_by if hold.voucher is None]
+        wanted = floor(sum(hold.points for hold in paid) * value / sum(minor for _, minor in sale.lines))
+        given = 0
+        for hold in reversed(paid):
+            given += hold.undo(wanted - sale.restored - given, now)
+        sale.restored += given
+        for hold in sale.paid_by:
+            if is_whole and hold.voucher is not None:
+                hold.undo(0, now)
+        return *self.take_back(sale, before - sale.left(), now), given
+
+    def _raise(self, account: Account, now: datetime) -> None:
+        """Let an account reach gold by what its sales of this year or the last have earned and kept."""
+        year, gold_from = (now + TILL_AHEAD_MAX).astimezone(LONDON).year, self.rules_at(now).gold_from
+        sums = {year: 0, year - 1: 0}
+        for sale in self.sales:
+            when = sale.completed_at.astimezone(LONDON).year
+            if sale.account is account and when in sums:
+                sums[when] += sale.posted.get(account, 0)
+        if gold_from is not None and account.gold_at is None and max(sums.values()) >= gold_from:
+            account.gold_at = now
+
+
+def _sum(parts: Iterable[tuple[Lot, int]]) -> int:
+    return sum(points for _, points in parts)

@@ -30,11 +30,10 @@ from hypothesis.stateful import (
 
 from server.customers.store import insert_customer
 from server.db.engine import DB
-from server.db.ids import new_id
 from server.errors import DatabaseBusy
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.verification import verify
-from server.memberships.service import issue_card, list_membership_views
+from server.memberships.service import list_membership_views
 from server.programmes import store as programmes
 from server.rewards.holds import tidy
 from shared.enums import Role
@@ -259,7 +258,11 @@ class Ledger(RuleBasedStateMachine):
         sold, model, now = self.sales[place][1], self.model, self.now
         source, target = sold.account, None if to is None else model.homes.get(to)
         headers, path = self.staff(Role.MANAGER), f"/v1/staff/orders/{self.order_ids[place]}/assignment"
-        body = {"customer_id": None if to is None else str(self.customers[to]), "reason": "A test.", "redemption": choice}
+        body = {
+            "customer_id": None if to is None else str(self.customers[to]),
+            "reason": "A test.",
+            "redemption": choice,
+        }
         seen = expect(self.shop.send("POST", f"{path}/preview", body, headers), 200)
         theirs = [hold for hold in sold.payments() if hold.who != to and hold.account is not target]
         comes_back = model.comes_back(sold, to)
@@ -430,19 +433,13 @@ class Ledger(RuleBasedStateMachine):
     @rule(whose=st.integers(0, 1))
     def share(self, whose: int) -> None:
         """Let Cat, who is no member, into an account."""
-        # The row is put in by hand until there is a command for it.
-        self.cards.append(self.shop.do(self._share(self.memberships[whose])))
+        path, headers = f"/v1/staff/memberships/{self.memberships[whose]}/join", self.staff(Role.MANAGER)
+        body = {"customer_id": str(self.customers[2]), "reason": "One household."}
+        seen = expect(self.shop.send("POST", f"{path}/preview", body, headers), 200)
+        assert seen["blockers"] == []
+        agreed = {"agreed_by": seen["must_agree"], "preview_hash": seen["preview_hash"]}
+        self.cards.append(expect(self.send(path, body | agreed, headers), 201)["card_number"])
         self.model.homes[2], self.model.starts[2] = self.model.homes[whose], midnight(self.now, 0)
-
-    async def _share(self, membership_id: UUID) -> str:
-        sql = """
-        insert into membership_person (id, membership, programme, customer, role, joined_at, eligible_from)
-        select $1, id, programme, $3, 'sharer', $4, $5 from membership where id = $2
-        """
-        cat, start = self.customers[2], midnight(self.now, 0)
-        async with DB.transaction():
-            await DB.fetch(sql, new_id(), membership_id, cat, self.now, start)
-            return await issue_card(self.world.ctx, membership_id=membership_id, customer_id=cat)
 
     @rule(rules=st.sampled_from(RULES))
     def change_rules(self, rules: Rules) -> None:
