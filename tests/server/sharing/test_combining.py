@@ -72,7 +72,7 @@ async def test_what_one_owes_is_paid_by_the_other_and_goes_back_in_full(world: W
     assert undone["effect"]["deficit_going"] == 40
     assert await figures(ana.membership_id) == (100, 100, 0, 0)
     assert await figures(ben.membership_id) == (-40, 0, 0, 40)
-    (dated,) = [one for one in await lots(ana.membership_id)]
+    (dated,) = await lots(ana.membership_id)
     assert dated[0] == 100
     await assert_verified(world)
 
