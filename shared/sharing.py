@@ -254,7 +254,7 @@ class RedeemPolicyChange(Request, frozen=True, kw_only=True):
 
     policy: RedeemPolicy
     daily_points: DailyPoints | None = None
-    reason: Reason = "not given"
+    reason: Reason
 
 
 class MyRedeemPolicyChange(Request, frozen=True, kw_only=True):

@@ -108,7 +108,12 @@ async def put_redeem_policy(call: Call) -> SharedMembership:
     """Say who of a membership may spend: anyone, its owner, or everybody up to so many points a day."""
     form = call.message(RedeemPolicyChange)
     return await service.put_policy(
-        call.ctx, call.staff.customer_id, _id(call, "membership_id"), form.policy, form.daily_points
+        call.ctx,
+        call.staff.customer_id,
+        _id(call, "membership_id"),
+        form.policy,
+        form.daily_points,
+        reason=form.reason,
     )
 
 

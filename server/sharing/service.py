@@ -402,7 +402,13 @@ async def undo_leave(
 
 
 async def put_policy(
-    ctx: Context, staff_customer_id: UUID | None, membership_id: UUID, policy: RedeemPolicy, daily_points: int | None
+    ctx: Context,
+    staff_customer_id: UUID | None,
+    membership_id: UUID,
+    policy: RedeemPolicy,
+    daily_points: int | None,
+    *,
+    reason: str | None = None,
 ) -> SharedMembership:
     """Say who of a membership may spend how much.
 
@@ -424,6 +430,7 @@ async def put_policy(
             subject_kind="membership",
             subject_id=membership_id,
             customer_id=group.owner_of(membership_id).customer,
+            reason=reason,
             details={"policy": policy, "daily_points": daily_points},
         )
     return await get_sharing(ctx, membership_id)

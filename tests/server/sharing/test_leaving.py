@@ -1,0 +1,154 @@
+"""A person leaves with a part of the points, by a policy that was shown, and may come back."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.db.engine import DB
+from server.ledger.movements import Origin, spend
+from server.sharing.rules import divide
+from tests.app import SignedUp, World, expect, problem
+from tests.ledgers import assert_verified, credit, figures, locked
+from tests.server.sharing.desk import Desk, lots, names_of, two_members
+
+
+async def share(world: World) -> tuple[Desk, SignedUp, SignedUp]:
+    """Ana owns 100 that lapse in 10 days and 200 of her purchases; Ben brought 60 and has bought for 30 since."""
+    ana, ben = await two_members(world)
+    desk = await Desk.open(world)
+    await credit(world, ana.membership_id, 100, days=10)
+    await desk.buy(ana.card_number, 200)
+    await desk.buy(ben.card_number, 60)
+    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    await desk.buy(ben.card_number, 30)
+    return desk, ana, ben
+
+
+@pytest.mark.parametrize(("policy", "goes"), [("leave_all", 0), ("contribution", 90), ("agreed", 39)])
+async def test_the_policy_says_what_goes_and_all_of_it_can_be_taken_back(world: World, policy: str, goes: int) -> None:
+    desk, ana, ben = await share(world)
+    before = await lots(ana.membership_id)
+    points = {"points": goes} if policy == "agreed" else {}
+
+    done = expect(await desk.leave(ana.membership_id, ben.customer_id, policy=policy, **points), 201)
+
+    assert done["effect"]["going"]["available"] == goes
+    assert (await figures(ana.membership_id))[0] == 390 - goes
+    assert (await figures(UUID(done["new_membership_id"])))[0] == goes
+    together = await lots(ana.membership_id, done["new_membership_id"])
+    assert together == before
+    if policy == "agreed":
+        # A tenth of every date, so that what lapses soon is shared fairly.
+        assert sorted(lot["points"] for lot in done["effect"]["lots_going"]) == [10, 29]
+    assert done["card_number"] == ben.card_number
+    await desk.buy(ben.card_number, 7)
+    assert (await figures(UUID(done["new_membership_id"])))[0] == goes + 7
+    await assert_verified(world)
+
+    undone = expect(await desk.undo(ana.membership_id, "leave", done["operation_id"]), 200)
+    assert names_of(undone["people"]) == {str(ana.customer_id): "owner", str(ben.customer_id): "sharer"}
+    assert (await figures(ana.membership_id))[0] == 397
+    await desk.buy(ben.card_number, 3)
+    assert (await figures(ana.membership_id))[0] == 400
+    await assert_verified(world)
+
+
+async def test_an_owner_names_the_next_one_and_gets_the_place_back(world: World) -> None:
+    desk, ana, ben = await share(world)
+    refused = await desk.post(
+        f"/v1/staff/memberships/{ana.membership_id}/leave/preview",
+        {"customer_id": str(ana.customer_id), "reason": "moved out"},
+    )
+    assert problem(refused) == (400, "INVALID_REQUEST", ["new_owner_id"])
+    done = expect(await desk.leave(ana.membership_id, ana.customer_id, new_owner_id=str(ben.customer_id)), 201)
+    assert names_of(await desk.people(ana.membership_id)) == {str(ben.customer_id): "owner"}
+    assert done["effect"]["going"]["available"] == 200
+    expect(await desk.undo(ana.membership_id, "leave", done["operation_id"]), 200)
+    assert names_of(await desk.people(ana.membership_id)) == {
+        str(ana.customer_id): "owner",
+        str(ben.customer_id): "sharer",
+    }
+    await assert_verified(world)
+
+
+async def test_a_debt_stays_or_goes_with_who_made_it(world: World) -> None:
+    ana, ben = await two_members(world)
+    desk = await Desk.open(world)
+    sold = await desk.buy(ben.card_number, 40)
+    await DB.fetch("update programme set clawback_policy = 'allow_negative'")
+    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    sql = "select entry from lot where membership = $1 and remaining > 0"
+    (lot,) = await DB.fetch(sql, ana.membership_id)
+    async with locked(ana.membership_id) as membership:
+        await spend(world.ctx, membership, 40, Origin(source_key=f"test:{lot['entry']}", customer_id=ana.customer_id))
+    await desk.refund(sold["external_id"], 4_000)
+    assert await figures(ana.membership_id) == (-40, 0, 0, 40)
+    stays = expect(
+        await desk.post(
+            f"/v1/staff/memberships/{ana.membership_id}/leave/preview",
+            {"customer_id": str(ben.customer_id), "policy": "leave_all", "reason": "moved out"},
+        ),
+        200,
+    )["effect"]
+    assert (stays["staying"]["deficit"], stays["going"]["deficit"]) == (40, 0)
+    done = expect(await desk.leave(ana.membership_id, ben.customer_id), 201)
+    assert (done["effect"]["staying"]["deficit"], done["effect"]["going"]["deficit"]) == (0, 40)
+    await assert_verified(world)
+    expect(await desk.undo(ana.membership_id, "leave", done["operation_id"]), 200)
+    assert await figures(ana.membership_id) == (-40, 0, 0, 40)
+    await assert_verified(world)
+
+
+async def test_leaving_is_refused_for_more_than_there_is_for_strangers_and_for_whoever_is_alone(world: World) -> None:
+    desk, ana, ben = await share(world)
+    path = f"/v1/staff/memberships/{ana.membership_id}/leave"
+    body = {"customer_id": str(ben.customer_id), "reason": "moved out"}
+    much = body | {"policy": "agreed", "points": 391}
+    shown = expect(await desk.post(f"{path}/preview", much), 200)
+    assert shown["must_agree"] == [str(ben.customer_id), str(ana.customer_id)]
+    assert shown["blockers"]
+    alone = await desk.post(path, much | {"points": 10, "agreed_by": [str(ben.customer_id)]})
+    assert (problem(alone)[1], alone.json()["data"]) == ("CONSENT_MISSING", {"missing": [str(ana.customer_id)]})
+    assert problem(await desk.post(path, body | {"points": 10}))[2] == ["points"]
+    cy = await world.sign_up("cy@shop.test")
+    stranger = await desk.post(path, body | {"customer_id": str(cy.customer_id)})
+    assert problem(stranger)[0] == 404
+    own = f"/v1/staff/memberships/{cy.membership_id}/leave"
+    assert problem(await desk.post(own, body | {"customer_id": str(cy.customer_id)}))[0] == 404
+    shown = expect(await desk.post(f"{path}/preview", body), 200)
+    await desk.buy(ana.card_number, 1)
+    stale = body | {"agreed_by": shown["must_agree"], "preview_hash": shown["preview_hash"]}
+    assert problem(await desk.post(path, stale))[1] == "PREVIEW_STALE"
+
+
+async def test_who_came_and_left_again_within_30_days_can_still_be_sorted_out_in_order(world: World) -> None:
+    desk, ana, ben = await share(world)
+    combined = expect(
+        await world.client.get(f"/v1/staff/memberships/{ana.membership_id}/people", headers=desk.headers), 200
+    )
+    operation_id = combined["operations"][0]["id"]
+    left = expect(await desk.leave(ana.membership_id, ben.customer_id), 201)
+    refused = await desk.post(
+        f"/v1/staff/memberships/{ana.membership_id}/combine/{operation_id}/undo",
+        {"reason": "not wanted", "preview_hash": "0" * 64},
+    )
+    assert problem(refused)[1] == "UNDO_NOT_LAST"
+    expect(await desk.undo(ana.membership_id, "leave", left["operation_id"]), 200)
+    undone = expect(await desk.undo(ana.membership_id, "combine", operation_id), 200)
+    assert undone["effect"]["going"]["available"] == 60
+    assert (await figures(ana.membership_id))[0] == 330
+    world.advance(timedelta(days=1))
+    await assert_verified(world)
+
+
+@given(st.lists(st.integers(0, 10_000), max_size=30), st.randoms())
+def test_a_number_is_cut_fairly_and_whole(weights: list[int], random: object) -> None:
+    points = random.randint(0, sum(weights))  # type: ignore[attr-defined]
+    parts = divide(points, weights)
+    assert sum(parts) == points
+    for part, weight in zip(parts, weights, strict=True):
+        assert 0 <= part <= weight
+        assert abs(part * sum(weights) - points * weight) < max(1, sum(weights))
