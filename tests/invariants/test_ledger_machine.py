@@ -81,6 +81,9 @@ AGES = st.sampled_from(
     [timedelta(), timedelta(), timedelta(hours=1), timedelta(hours=10), timedelta(hours=10, microseconds=1)]
     + [timedelta(days=days) for days in (1, 6, 40)]
 )
+CHOICES = st.sampled_from(["refuse", "keep", "return"])
+RARELY = st.integers(0, 7).map(lambda number: number == 5)
+STALE = {"preview_hash": "0" * 64}
 TROUBLES = st.sampled_from(["twice", "lost", *range(1, 16)])
 
 
@@ -250,8 +253,8 @@ class Ledger(RuleBasedStateMachine):
             self.model.void(sold, self.now)
 
     @precondition(lambda self: self.sales)
-    @rule(which=WHICH, to=st.sampled_from([0, 1, 2, None]), choice=st.sampled_from(["refuse", "keep", "return"]))
-    def reassign(self, which: int, to: int | None, choice: str) -> None:
+    @rule(which=WHICH, to=st.sampled_from([0, 1, 2, None]), choice=CHOICES, is_stale=RARELY)
+    def reassign(self, which: int, to: int | None, choice: str, *, is_stale: bool) -> None:
         place = which % len(self.sales)
         if self.model.policy == "refuse" and choice == "return":
             choice = "keep"
@@ -272,9 +275,12 @@ class Ledger(RuleBasedStateMachine):
         assert bool(seen["blockers"]) == is_blocked
         if is_blocked:
             return
-        given = sum(hold.undo(hold.points, now) for hold in theirs) if choice == "return" else 0
+        if is_stale:
+            assert expect(self.send(path, body | STALE, headers), 409)["code"] == "PREVIEW_STALE"
+            return
         effect = expect(self.send(path, body | {"preview_hash": seen["preview_hash"]}, headers), 200)["effect"]
         assert effect == seen["effect"]
+        given = sum(hold.undo(hold.points, now) for hold in theirs) if choice == "return" else 0
         points = sold.left()
         exempt, owed = model.take_back(sold, points, now, comes_back=comes_back)
         model.assign(sold, to, now)

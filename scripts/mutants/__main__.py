@@ -1,0 +1,76 @@
+"""Puts the mistakes of `catalogue` into a copy of the project, one at a time, and lets the ledger's machine look for each.
+
+    .venv/bin/python -m scripts.mutants [NAME ...] [--examples N]
+
+Nothing but the machine runs. A mutant is killed when it fails; the exit code says whether at most one survived.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from scripts.mutants.catalogue import MUTANTS, Mutant
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = ("server", "shared", "tui", "tests", "scripts")
+MACHINE = "tests/invariants/test_ledger_machine.py"
+SURVIVORS_MAX = 1
+PASSED, FAILED = 0, 1  # pytest's exit codes; any other is a run that has shown nothing.
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.mutants", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", choices=[[], *(mutant.name for mutant in MUTANTS)], help="all without one")
+    parser.add_argument("--examples", type=int, default=150, help="examples before one has survived (default 150)")
+    wanted = parser.parse_args()
+    chosen = [mutant for mutant in MUTANTS if not wanted.names or mutant.name in wanted.names]
+    if _is_killed(None, wanted.examples // 5):
+        raise SystemExit("The machine fails without any mutant; mend that first.")
+    survivors = []
+    for mutant in chosen:
+        started_at = time.monotonic()
+        is_killed = _is_killed(mutant, wanted.examples)
+        outcome = "killed" if is_killed else "SURVIVED"
+        print(f"{outcome:9} {mutant.name:22} {time.monotonic() - started_at:4.0f} s  {mutant.rule}", flush=True)
+        if not is_killed:
+            survivors.append(mutant)
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} killed")
+    return 0 if len(survivors) <= SURVIVORS_MAX else 1
+
+
+def _is_killed(mutant: Mutant | None, examples: int) -> bool:
+    with tempfile.TemporaryDirectory(prefix="regulars-mutant-") as folder:
+        copy = Path(folder)
+        for name in FOLDERS:
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", copy)
+        if mutant is not None:
+            _apply(mutant, copy)
+        return _run_machine(copy, examples) == FAILED
+
+
+def _apply(mutant: Mutant, copy: Path) -> None:
+    path = copy / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise SystemExit(f"{mutant.name}: its text no longer stands once in {mutant.file}")
+    path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+
+
+def _run_machine(copy: Path, examples: int) -> int:
+    command: Sequence[str] = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", MACHINE)
+    environ = os.environ | {"REGULARS_MACHINE_EXAMPLES": str(examples)}
+    done = subprocess.run(command, cwd=copy, env=environ, capture_output=True, text=True, check=False)
+    if done.returncode not in (PASSED, FAILED):
+        raise SystemExit(done.stdout + done.stderr)
+    return done.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
