@@ -12,7 +12,7 @@ from shared.reports import ReportView
 
 @operation("get_report")
 async def get_report(call: Call) -> ReportView:
-    """Tell a report: liability, breakage, points, late-attaches or adjustments."""
+    """Tell a report: liability, breakage, points, late-attaches, adjustments or signals."""
     return await service.get_report(
         call.ctx, call.request.path_params["name"], since=call.query("since"), until=call.query("until")
     )

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from server.db.engine import DB, Row
+from server.reports.signal_store import SIGNALS
 from shared.limits import ADJUST_CASHIER_EACH, ADJUST_MANAGER_EACH
 
 _ROWS_AT_ONCE: Final = 500
@@ -109,8 +110,8 @@ select f.name as staff, a.requested_role as role, coalesce(s.name, '') as store,
        count(*) filter (where a.state = 'refused') as refused,
        count(*) filter (where a.state = 'waiting' and a.lapses_at <= $1) as lapsed,
        count(*) filter (where a.decided_by is null and a.posted_at is not null
-                          and abs(a.points) * 100 >= {_NEAR_PERCENT} * case a.requested_role
-                              when 'manager' then {ADJUST_MANAGER_EACH} else {ADJUST_CASHIER_EACH} end) as near_limit
+                          and abs(a.points) * 100 >= {_NEAR_PERCENT} * coalesce(a.each_max, case a.requested_role
+                              when 'manager' then {ADJUST_MANAGER_EACH} else {ADJUST_CASHIER_EACH} end)) as near_limit
 from adjustment a
 join staff_member f on f.id = a.requested_by
 left join store s on s.id = a.store
@@ -159,6 +160,12 @@ REPORTS: Final = {
                 "near_limit",
             ),
             sql=_ADJUSTMENTS,
+        ),
+        Report(
+            name="signals",
+            title="Patterns by which shops have lost points: where somebody else should look",
+            columns=("signal", "card", "staff", "store", "times", "points", "first_at", "last_at"),
+            sql=SIGNALS,
         ),
     )
 }  # fmt: skip

@@ -144,7 +144,7 @@ async def test_csv_says_the_same_and_has_no_formula(world: World, ana: SignedUp)
     assert titles == list(same)
 
 
-@pytest.mark.parametrize("name", ["liability", "breakage", "points", "late-attaches", "adjustments"])
+@pytest.mark.parametrize("name", ["liability", "breakage", "points", "late-attaches", "adjustments", "signals"])
 async def test_an_empty_shop_has_empty_reports(world: World, name: str) -> None:
     assert await report(world, name) == []
     headers = await world.staff_headers(Role.MANAGER)
