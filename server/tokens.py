@@ -7,6 +7,19 @@ import secrets
 from collections.abc import Callable
 from uuid import UUID
 
+from shared.codes import CODE_ALPHABET, make_voucher_code
+from shared.limits import VOUCHER_CODE_LENGTH
+
+
+def voucher_code(tokens: "Tokens", voucher_id: UUID) -> str:
+    """Return a voucher's code, made from its id and the service's secret: a lost answer can be given again, and a mail that
+    waits holds no code.
+
+    It is shown once; only its keyed hash is stored.
+    """
+    digest = tokens.keyed_hash("voucher-code", str(voucher_id))
+    return make_voucher_code("".join(CODE_ALPHABET[byte % 32] for byte in digest[: VOUCHER_CODE_LENGTH - 1]))
+
 
 def hash_token(token: str) -> bytes:
     """Return the SHA-256 under which a token is stored; enough, as tokens carry 256 random bits."""

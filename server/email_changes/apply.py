@@ -4,6 +4,7 @@ The caller has locked the customer. What is done is written down as ids in `Effe
 """
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 
@@ -35,7 +36,7 @@ class Applied(msgspec.Struct, frozen=True, kw_only=True):
     effects: Effects
     undo_until: datetime
     held_until: datetime | None
-    voucher_codes: tuple[str, ...] = ()
+    voucher_ids: tuple[UUID, ...] = ()
 
 
 async def apply_change(
@@ -96,7 +97,7 @@ async def apply_change(
     await store.confirm_change(ctx, change.id, effects=effects, undo_until=undo_until)
     action = "email_change.corrected" if is_correction else "email_change.confirmed"
     await _record(ctx, action, change, effects, reason)
-    return Applied(effects=effects, undo_until=undo_until, held_until=held_until, voucher_codes=reissue.voucher_codes)
+    return Applied(effects=effects, undo_until=undo_until, held_until=held_until, voucher_ids=reissue.voucher_ids)
 
 
 async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: str | None = None) -> Applied:
@@ -128,7 +129,7 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
         effects=effects,
         undo_until=change.undo_until,
         held_until=held_until,
-        voucher_codes=reissue.voucher_codes,
+        voucher_ids=reissue.voucher_ids,
     )
     await mails.tell_undone(ctx, customer, change, applied)
     return applied

@@ -4,6 +4,7 @@ What goes to an address that is not proven names nobody and nothing: it may be a
 """
 
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from server.context import Context
 from server.customers.rules import mask_email
@@ -79,7 +80,7 @@ async def tell_applied(ctx: Context, customer: Row, change: Change, applied: "Ap
             customer_id=change.customer_id,
             parameters=parameters,
         )
-        await send_codes(ctx, customer, change.new_email, applied.voucher_codes)
+        await send_codes(ctx, customer, change.new_email, applied.voucher_ids)
 
 
 async def tell_cancelled(ctx: Context, customer: Row, change: Change) -> None:
@@ -104,7 +105,7 @@ async def tell_undone(ctx: Context, customer: Row, change: Change, applied: "App
             customer_id=change.customer_id,
             parameters={"given_name": customer["given_name"]},
         )
-        await send_codes(ctx, customer, change.old_email, applied.voucher_codes)
+        await send_codes(ctx, customer, change.old_email, applied.voucher_ids)
     if customer["email_key"] == change.new_key and customer["email_status"] in _PROVEN:
         await queue_mail(ctx, to=change.new_email, template="email_change_undone_new", customer_id=change.customer_id)
 
@@ -130,14 +131,14 @@ async def _to_old(ctx: Context, customer: Row, change: Change, template: str) ->
     )
 
 
-async def send_codes(ctx: Context, customer: Row, to: str, codes: tuple[str, ...]) -> None:
+async def send_codes(ctx: Context, customer: Row, to: str, voucher_ids: tuple[UUID, ...]) -> None:
     """Mail the codes of reissued vouchers; only to a proven address, as they are worth money."""
-    for start in range(0, len(codes), _CODES_PER_MAIL):
-        part = ", ".join(codes[start : start + _CODES_PER_MAIL])
+    for start in range(0, len(voucher_ids), _CODES_PER_MAIL):
         await queue_mail(
             ctx,
             to=to,
             template="vouchers_reissued",
             customer_id=customer["id"],
-            parameters={"given_name": customer["given_name"], "codes": part},
+            parameters={"given_name": customer["given_name"]},
+            voucher_ids=voucher_ids[start : start + _CODES_PER_MAIL],
         )

@@ -23,12 +23,12 @@ from shared.problems import Code
 
 
 class Reissue(msgspec.Struct, frozen=True, kw_only=True):
-    """What a reissue made. `voucher_codes` are the new ones, known now only."""
+    """What a reissue made. `voucher_ids` are the new ones."""
 
     memberships: tuple[MovedMembership, ...] = ()
     shared_ids: tuple[UUID, ...] = ()
     cards: tuple[ReplacedCard, ...] = ()
-    voucher_codes: tuple[str, ...] = ()
+    voucher_ids: tuple[UUID, ...] = ()
 
 
 async def reissue_account(ctx: Context, customer_id: UUID, operation_id: UUID) -> Reissue:
@@ -60,7 +60,7 @@ async def reissue_account(ctx: Context, customer_id: UUID, operation_id: UUID) -
         memberships=moved,
         shared_ids=tuple(membership.id for membership in memberships if membership.is_shared),
         cards=tuple(cards),
-        voucher_codes=tuple(voucher.code for voucher in vouchers),
+        voucher_ids=tuple(voucher.new_id for voucher in vouchers),
     )
 
 
@@ -94,7 +94,7 @@ async def restore_account(ctx: Context, change: Change) -> Reissue:
             to_membership=old_home,
             reason="email_change_undone",
         )
-    return Reissue(voucher_codes=tuple(voucher.code for voucher in vouchers))
+    return Reissue(voucher_ids=tuple(voucher.new_id for voucher in vouchers))
 
 
 async def _replace_membership(ctx: Context, membership: MembershipState, operation_id: UUID) -> MovedMembership:

@@ -13,6 +13,7 @@ from server.email_changes import account_store, mails, store
 from server.email_changes.apply import apply_change, carry_consent, undo_change
 from server.email_changes.store import Change
 from server.errors import Refused, Throttled
+from server.links.service import ask_check
 from server.rewards.service import reissue_vouchers
 from server.sessions.links import Link, Purpose, find_link, use_link, void_links, void_links_about
 from server.sessions.service import end_sessions, prove_password
@@ -87,6 +88,7 @@ async def confirm_change(ctx: Context, token: str) -> EmailChangeDone:
             raise Refused(Code.TOKEN_EXPIRED)
         applied = await apply_change(ctx, customer, change, is_verified=True)
         await mails.tell_applied(ctx, customer, change, applied)
+        await ask_check(ctx, change.customer_id)
         return EmailChangeDone(
             mode=change.mode,
             state="confirmed",
@@ -104,6 +106,7 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
     await customers.verify_contact_point(ctx, point_id, customer_id=change.customer_id)
     await store.touch_customer(ctx, change.customer_id)
     await carry_consent(ctx, change, is_correction=change.effects.is_correction)
+    await ask_check(ctx, change.customer_id)
     await mark_customers(ctx, [change.customer_id])
     if change.mode is EmailChangeMode.REISSUE:
         await mails.send_codes(ctx, customer, change.new_email, await _renew_vouchers(ctx, change.customer_id))
@@ -117,9 +120,9 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
     )
 
 
-async def _renew_vouchers(ctx: Context, customer_id: UUID) -> tuple[str, ...]:
+async def _renew_vouchers(ctx: Context, customer_id: UUID) -> tuple[UUID, ...]:
     """Give vouchers codes that can be mailed now; those made before the address was proven were told to nobody."""
-    codes: list[str] = []
+    renewed: list[UUID] = []
     for membership in await account_store.list_memberships(customer_id):
         vouchers = await reissue_vouchers(
             ctx,
@@ -128,8 +131,8 @@ async def _renew_vouchers(ctx: Context, customer_id: UUID) -> tuple[str, ...]:
             to_membership=membership.id,
             reason="email_change",
         )
-        codes += [voucher.code for voucher in vouchers]
-    return tuple(codes)
+        renewed += [voucher.new_id for voucher in vouchers]
+    return tuple(renewed)
 
 
 async def cancel_change(ctx: Context, token: str) -> EmailChangeDone:

@@ -41,6 +41,7 @@ class QueuedMail(msgspec.Struct, frozen=True, kw_only=True):
     template: str
     parameters: Mapping[str, str]
     token_id: UUID | None
+    voucher_ids: tuple[UUID, ...] = ()
     link_is_void: bool
     created_at: datetime
 

@@ -1,6 +1,6 @@
 """Mail is written down with its cause, and sent later by a job."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import msgspec
@@ -12,6 +12,7 @@ from server.logs import get_logger
 from server.messages import store
 from server.messages.gateways import MailDelayed, MailRefused, create_gateway
 from server.messages.rules import compose, delivery_address
+from server.tokens import voucher_code
 from shared.limits import MAIL_KEPT_TRYING
 
 log = get_logger()
@@ -40,6 +41,7 @@ async def queue_mail(
     template: str,
     customer_id: UUID | None,
     token: MailToken | None = None,
+    voucher_ids: Sequence[UUID] = (),
     parameters: Mapping[str, str] = {},
     priority: int = 0,
     withheld: str | None = None,
@@ -50,6 +52,7 @@ async def queue_mail(
         to: The address stored for the person; never one that a caller typed, unless proving it is the point.
         template: A file of `messages/templates`, without its ending.
         token: Makes the mail's one link; a link that is used, voided or over by then keeps the mail from leaving.
+        voucher_ids: Vouchers whose codes the template tells as `codes`; as a link, they are made when the mail leaves.
         parameters: Values of the template. They are forgotten once the mail has left.
         withheld: Reason for which this mail must not leave. Everything else happens as usual, so that the caller of a
             neutral operation cannot tell.
@@ -63,6 +66,7 @@ async def queue_mail(
         template=template,
         parameters=dict(parameters),
         token_id=token.token_id if token else None,
+        voucher_ids=voucher_ids,
         withheld=withheld,
         now=ctx.now,
     )
@@ -85,6 +89,9 @@ async def send_mail(tools: Tools, message_id: UUID) -> None:
         await store.finish(message_id, state="failed", reason=_SUPERSEDED, now=now)
         return
     token = tools.tokens.derive(message.purpose, message.token_id) if message.token_id else None
+    if message.voucher_ids:
+        codes = ", ".join(voucher_code(tools.tokens, voucher_id) for voucher_id in message.voucher_ids)
+        message = msgspec.structs.replace(message, parameters={**message.parameters, "codes": codes})
     mail = compose(message, settings=tools.settings, token=token, now=now)
     try:
         await create_gateway(tools.settings).send(mail, delivery_address(message.to_address))

@@ -1,6 +1,6 @@
 """SQL of messages."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -38,6 +38,7 @@ async def insert_message(
     template: str,
     parameters: Mapping[str, str],
     token_id: UUID | None,
+    voucher_ids: Sequence[UUID],
     withheld: str | None,
     now: datetime,
 ) -> None:
@@ -45,6 +46,8 @@ async def insert_message(
     content: dict[str, object] = {"values": {} if withheld else parameters}
     if token_id is not None:
         content["token_id"] = token_id
+    if voucher_ids:
+        content["voucher_ids"] = voucher_ids
     encoded = msgspec.json.encode(content).decode()
     address = "" if withheld else to_address
     await DB.fetch(_INSERT, message_id, customer_id, purpose, address, template, encoded, withheld, now)
@@ -55,12 +58,14 @@ async def find_queued(message_id: UUID, now: datetime) -> QueuedMail | None:
     row = await DB.fetch_row(_FIND_QUEUED, message_id, now)
     if row is None:
         return None
+    parameters = msgspec.json.decode(row["parameters"], type=_Parameters)
     return QueuedMail(
         id=message_id,
         purpose=row["purpose"],
         to_address=row["to_address"],
         template=row["template"],
-        parameters=msgspec.json.decode(row["parameters"], type=_Parameters).values,
+        parameters=parameters.values,
+        voucher_ids=parameters.voucher_ids,
         token_id=row["token_id"],
         link_is_void=row["link_is_void"],
         created_at=row["created_at"],
@@ -79,3 +84,4 @@ async def note_try(message_id: UUID, *, reason: str) -> None:
 
 class _Parameters(msgspec.Struct):
     values: dict[str, str] = {}
+    voucher_ids: tuple[UUID, ...] = ()

@@ -10,18 +10,18 @@ from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import Refused
 from server.rewards import hold_store, store
-from shared.codes import CODE_ALPHABET, make_voucher_code, normalise_voucher_code
-from shared.limits import HOLD_IDLE_MAX, HOLD_LAST_SECONDS, VOUCHER_CODE_LENGTH
+from server.tokens import voucher_code
+from shared.codes import normalise_voucher_code
+from shared.limits import HOLD_IDLE_MAX, HOLD_LAST_SECONDS
 from shared.problems import Code
 from shared.rewards import HoldState
 
 
 class ReissuedVoucher(msgspec.Struct, frozen=True, kw_only=True):
-    """A voucher that was voided and the one issued for it. `code` is known now only."""
+    """A voucher that was voided and the one issued for it."""
 
     old_id: UUID
     new_id: UUID
-    code: str
 
 
 async def reissue_vouchers(
@@ -35,7 +35,7 @@ async def reissue_vouchers(
     for voucher in await store.lock_unspent(customer_id, from_membership):
         voucher_id = new_id()
         code = code_of(ctx, voucher_id)
-        replacement = ReissuedVoucher(old_id=voucher["id"], new_id=voucher_id, code=code)
+        replacement = ReissuedVoucher(old_id=voucher["id"], new_id=voucher_id)
         await store.copy_voucher(
             ctx,
             replacement.old_id,
@@ -107,12 +107,8 @@ async def end_hold(ctx: Context, hold: Row, state: HoldState) -> None:
 
 
 def code_of(ctx: Context, voucher_id: UUID) -> str:
-    """Return a voucher's code, made from its id and the service's secret, so that a lost answer can be given again.
-
-    It is sent once; only its hash is stored.
-    """
-    digest = ctx.tokens.keyed_hash("voucher-code", str(voucher_id))
-    return make_voucher_code("".join(CODE_ALPHABET[byte % 32] for byte in digest[: VOUCHER_CODE_LENGTH - 1]))
+    """Return a voucher's code, which is told to its owner once."""
+    return voucher_code(ctx.tokens, voucher_id)
 
 
 def hash_code(ctx: Context, code: str) -> bytes:

@@ -10,6 +10,7 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from server.ledger.store import insert_debt
 from server.ledger.verification import verify
+from server.tokens import voucher_code
 from tests.app import START_AT, World, expect, problem
 from tests.server.email_changes.builders import (
     NEW,
@@ -97,7 +98,11 @@ async def test_unspent_vouchers_are_issued_again_at_equal_value_and_spent_ones_a
     assert sorted(row["value_minor"] for row in new) == [500, 1250]
     assert {row["id"] for row in new} == {rows[one]["replaced_by"] for one in old}
     assert {row["membership"] for row in new} == {await home_of(member.customer_id)}
+    # While the mail waits, nothing in the database is a code; they are made when it leaves.
+    waiting = str(await DB.fetch_value("select string_agg(parameters::text, '') from message"))
     (mail,) = [mail for mail in await world.mails_to(NEW) if mail.subject == "Your vouchers have new codes"]
+    codes = [voucher_code(world.tools.tokens, row["id"]) for row in new]
+    assert all(code in mail.text and code not in waiting for code in codes)
     for row in new:
         assert row["code_last4"] in mail.text
     assert await DB.fetch_value("select count(*) from message where parameters::text like '%codes%'") == 0
