@@ -87,7 +87,7 @@ with mine as (
 )
 select (select count(*)::int from mine) as members, lots.*,
        (select count(*)::int from voucher v join mine on mine.id = v.membership
-        where v.status in ('issued', 'held') and (v.expires_at is null or v.expires_at > $2)) as vouchers,
+        where v.status in ('issued', 'held') and (v.valid_until is null or v.valid_until > $2)) as vouchers,
        (select count(*)::int from hold h join mine on mine.id = h.membership
         where h.state = 'open' and h.expires_at > $2) as open_holds
 from lots
