@@ -1236,6 +1236,48 @@ class SharingInvitation(Table, tablename="sharing_invitation"):
     sharing_invitation_state_known = Check("state in ('open', 'accepted', 'declined', 'withdrawn')")
 
 
+# merges ---------------------------------------------------------------------------------------------------------------
+
+
+class Merge(Table, tablename="merge"):
+    """One customer absorbed by another, or a wish for it that a second person has to approve.
+
+    `needs` says why; `effects` holds the state before and the ids of all that moved, from which it is undone.
+    """
+
+    id = _id()
+    survivor = _ref(Customer)
+    absorbed = _ref(Customer)
+    method = _text()
+    state = _text()
+    reason = Text(default="")
+    choices = JSONB(default="{}")
+    needs = Array(base_column=Text(), default=list)
+    preview_hash = Text(default="")
+    requested_by = _ref(StaffMember, null=True)
+    requested_at = _at()
+    lapses_at = _at(null=True)
+    decided_by = _ref(StaffMember, null=True)
+    decided_at = _at(null=True)
+    decision_note = Text(default="")
+    effects = JSONB(default="{}")
+    done_at = _at(null=True)
+    undo_until = _at(null=True)
+    undone_at = _at(null=True)
+    undone_by = UUID(default=None, null=True)
+    undo_note = Text(default="")
+    disputed_at = _at(null=True)
+
+    merge_of_two = Check("survivor <> absorbed")
+    merge_method_known = Check("method in ('staff', 'claim')")
+    merge_state_known = Check("state in ('waiting', 'done', 'refused', 'undone')")
+    merge_by_two = Check("decided_by <> requested_by")
+    merge_needs_two = Check("state not in ('done', 'undone') or cardinality(needs) = 0 or decided_by is not null")
+    merge_done_says_when = Check("(state in ('done', 'undone')) = (done_at is not null)")
+    merge_undone_says_when = Check("(state = 'undone') = (undone_at is not null)")
+    merge_waits_for_somebody = Check("state <> 'waiting' or (decided_by is null and lapses_at is not null)")
+
+
 # email changes --------------------------------------------------------------------------------------------------------
 
 
@@ -1394,6 +1436,7 @@ TABLES: tuple[type[Table], ...] = (
     ConsentEvent,
     SharingOperation,
     SharingInvitation,
+    Merge,
     EmailChange,
     AudienceContact,
     AudienceState,
