@@ -30,6 +30,7 @@ from server.expiry import routes as expiry_routes
 from server.gauges import WorkGauges
 from server.http import options_handlers
 from server.ledger import routes as ledger_routes
+from server.links import routes as links_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes
 from server.openapi import routes as openapi_routes
@@ -62,6 +63,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     rewards_routes,
     orders_routes,
     refunds_routes,
+    links_routes,
     sharing_routes,
     staff_routes,
     audience_routes,

@@ -5,6 +5,7 @@ from prometheus_client import CollectorRegistry, Gauge
 from server.audience.service import read_figures
 from server.context import Context
 from server.db.engine import DB
+from server.links.cycle_store import list_last_successes
 
 _QUEUE = "select entrypoint, count(*) as count from pgqueuer group by entrypoint"
 
@@ -23,6 +24,13 @@ class WorkGauges:
             "regulars_audience_oldest_seconds", "Age of the oldest change that is not pushed.", registry=registry
         )
 
+        self._pos = Gauge(
+            "regulars_pos_success_age_seconds",
+            "Time since the exchange with a till system last went well; alert above a day.",
+            ("connection",),
+            registry=registry,
+        )
+
     async def refresh(self, ctx: Context) -> None:
         """Read the present figures."""
         self._jobs.clear()
@@ -33,3 +41,7 @@ class WorkGauges:
         self._parked.set(figures.parked)
         self._paused.set(figures.is_paused)
         self._oldest.set(figures.oldest_waiting_seconds)
+        self._pos.clear()
+        for row in await list_last_successes():
+            since = row["last_success_at"] or row["created_at"]
+            self._pos.labels(row["code"]).set((ctx.now - since).total_seconds())

@@ -9,7 +9,7 @@ from server.db.engine import DB
 from server.jobs import enqueue
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail
-from shared.limits import IDEMPOTENCY_KEPT
+from shared.limits import HOOK_EVENTS_KEPT, IDEMPOTENCY_KEPT
 
 _MAIL_STUCK_AFTER: Final = timedelta(minutes=10)
 _INTENTS_KEPT: Final = timedelta(days=1)
@@ -60,6 +60,7 @@ _OUTDATED: Final = (
         "window_started_at < $1 and (blocked_until is null or blocked_until < $1)",
         _COUNTERS_KEPT,
     ),
+    ("hook_event", "event_id", "received_at < $1", HOOK_EVENTS_KEPT),
     ("pgqueuer_log", "id", "created < $1", _JOB_LOG_KEPT),
     ("message", "id", "state = 'sent' and sent_at < $1", _MESSAGES_KEPT),
     (

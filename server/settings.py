@@ -35,7 +35,9 @@ SMTPS_PORT: Final = 465
 """The port where TLS comes first and STARTTLS has no place."""
 EXAMPLE_SENDER: Final = "rewards@shop.example"
 
-_SECRETS: Final = frozenset(("database_url", "mailchimp_api_key", "secret_key", "smtp_password"))
+_SECRETS: Final = frozenset(
+    ("database_url", "mailchimp_api_key", "secret_key", "smtp_password", "square_access_token", "square_hook_key")
+)
 _SECRET_DISTINCT_MIN: Final = 10
 _PLACEHOLDER: Final = re.compile(
     r"change.?me|change.?this|replace.?me|replace.?this|example|placeholder|insecure|dummy|your.?(secret|key|password)"
@@ -121,6 +123,23 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         bool, Meta(description="Also keep contacts who consented to nothing, as transactional ones.")
     ] = False
 
+    pos: Annotated[
+        Literal["push", "square"], Meta(description="Tills send by themselves (API, CSV); or also fetched from Square.")
+    ] = "push"
+    square_access_token: Annotated[str | None, Meta(description="Square access token.")] = None
+    square_base_url: Annotated[str, Meta(description="Square, its sandbox, or a stand-in on loopback.")] = (
+        "https://connect.squareup.com"
+    )
+    square_locations: Annotated[
+        tuple[str, ...], Meta(description="Square's location ids and our stores, such as L1ABC=high-street.")
+    ] = ()
+    square_hook_key: Annotated[
+        str | None, Meta(description="Signature key of the webhook subscription; unset: no webhooks are taken.")
+    ] = None
+    square_hook_url: Annotated[
+        str, Meta(description="Address that Square sends webhooks to; unset: public_url and /hooks/square.")
+    ] = ""
+
     shop_name: Annotated[str, Meta(min_length=1, max_length=80, description="The shop's name, as people read it.")] = (
         "Our shop"
     )
@@ -142,6 +161,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         if not self.allowed_hosts:
             names = (_url_host(self.public_url) or self.host, "localhost", "127.0.0.1")
             msgspec.structs.force_setattr(self, "allowed_hosts", tuple(dict.fromkeys(names)))
+        if not self.square_hook_url:
+            msgspec.structs.force_setattr(self, "square_hook_url", f"{self.public_url}/hooks/square")
         if self.mailchimp_server is None and self.mailchimp_api_key and "-" in self.mailchimp_api_key:
             msgspec.structs.force_setattr(self, "mailchimp_server", self.mailchimp_api_key.rpartition("-")[2])
 
@@ -441,6 +462,7 @@ def _refusals(settings: Settings) -> Iterator[tuple[str, str]]:
         _refused_hashing,
         _refused_mail,
         _refused_audience,
+        _refused_pos,
         _refused_shop,
     ):
         yield from rule(settings)
@@ -524,6 +546,28 @@ def _refused_audience(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "mailchimp_server", "is needed, as the key does not end in one (such as -us21)"
     if not settings.mailchimp_list_id:
         yield "mailchimp_list_id", "is needed with audience mailchimp"
+
+
+def _refused_pos(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not _is_safe_target(settings.square_base_url):
+        yield "square_base_url", "must be like https://connect.squareup.com; only loopback may be plain http"
+    for pair in settings.square_locations:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,50}=[A-Za-z0-9._-]{1,64}", pair):
+            yield "square_locations", f"{pair!r} is not like L1ABC=high-street"
+    names = [pair.partition("=")[0] for pair in settings.square_locations]
+    if len(set(names)) < len(names):
+        yield "square_locations", "names a location twice"
+    if settings.pos != "square":
+        return
+    if not settings.square_access_token:
+        yield "square_access_token", "is needed with pos square"
+    if not settings.square_locations:
+        yield "square_locations", "is needed with pos square, such as L1ABC=high-street"
+
+
+def _is_safe_target(url: str) -> bool:
+    host = _url_host(url)
+    return bool(host) and (url.startswith("https://") or (url.startswith("http://") and _is_loopback(host or "")))
 
 
 def _refused_shop(settings: Settings) -> Iterator[tuple[str, str]]:

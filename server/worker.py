@@ -27,6 +27,10 @@ from server.context import Tools, system_context
 from server.errors import RegularsError
 from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
+from server.links.cycle import CYCLE_JOB, check_members, run_asked, run_due
+from server.links.desk import WRITE_EMAIL_JOB
+from server.links.directory import CHECK_JOB
+from server.links.writing import write_email
 from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail, send_mail
@@ -70,12 +74,16 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
     handlers: dict[str, Handler] = {
         MAIL_JOB: partial(_send_mail, tools),
         REFUND_JOB: partial(_post_refunds, tools),
+        CHECK_JOB: partial(_check_members, tools),
+        CYCLE_JOB: partial(run_asked, tools),
+        WRITE_EMAIL_JOB: partial(write_email, tools),
         PUSH_JOB: _do_nothing,
     }
     sweeps: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
         ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
         ("refunds", SWEEP_SECONDS, partial(post_parked, tools)),
+        ("pos", SWEEP_SECONDS, partial(run_due, tools)),
         ("tiers", SWEEP_SECONDS, partial(_settle_tiers, tools)),
         ("bonuses", SWEEP_SECONDS, partial(_grant_bonuses, tools)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
@@ -123,6 +131,10 @@ async def _grant_bonuses(tools: Tools) -> None:
 
 async def _post_refunds(tools: Tools, _: bytes) -> None:
     await post_parked(tools)
+
+
+async def _check_members(tools: Tools, _: bytes) -> None:
+    await check_members(tools)
 
 
 async def _do_nothing(_: bytes) -> None:

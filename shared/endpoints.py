@@ -7,7 +7,20 @@ from enum import StrEnum
 
 import msgspec
 
-from shared import adjustments, limits, members, orders, pos, programmes, refunds, reports, rewards, sharing, staff
+from shared import (
+    adjustments,
+    limits,
+    links,
+    members,
+    orders,
+    pos,
+    programmes,
+    refunds,
+    reports,
+    rewards,
+    sharing,
+    staff,
+)
 from shared.base import ConsentChoices
 from shared.enums import Permission, Scope
 
@@ -102,6 +115,26 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="capture_hold", method="POST", path="/v1/pos/holds/{hold_id}/capture", caller=_K, request=rewards.CaptureHold, response=rewards.HoldView, scope=Scope.HOLDS, idempotent=True),
     Endpoint(operation="release_hold", method="POST", path="/v1/pos/holds/{hold_id}/release", caller=_K, response=rewards.HoldView, scope=Scope.HOLDS),
     Endpoint(operation="push_refund", method="POST", path="/v1/pos/refunds", caller=_K, status=201, request=refunds.PosRefund, response=refunds.PosRefundResult, scope=Scope.REFUNDS, idempotent=True),
+    Endpoint(operation="push_pos_customer", method="POST", path="/v1/pos/customers", caller=_K, request=links.PosRecord, response=links.PosRecordResult, scope=Scope.CUSTOMERS, idempotent=True),
+    Endpoint(operation="push_pos_customers", method="POST", path="/v1/pos/customers/batch", caller=_K, request=links.PosRecordBatch, response=links.PosRecordBatchResult, scope=Scope.CUSTOMERS, idempotent=True, body_bytes_max=limits.BATCH_BYTES_MAX),
+    # Webhooks.
+    Endpoint(operation="square_hook", method="POST", path="/hooks/square", caller=_A, status=204, body_bytes_max=limits.HOOK_BYTES_MAX),
+    # POS records and links.
+    Endpoint(operation="search_pos_records", method="GET", path="/v1/staff/pos-records", caller=_S, response=links.RecordHits, permission=_P.CUSTOMER_SEARCH, query=("q",)),
+    Endpoint(operation="take_pos_record", method="POST", path="/v1/staff/pos-records/{record_id}/customer", caller=_S, status=201, request=links.RecordTaking, response=links.RecordTaken, permission=_P.LINK_MAKE, idempotent=True),
+    Endpoint(operation="get_customer_links", method="GET", path="/v1/staff/customers/{customer_id}/links", caller=_S, response=links.CustomerLinks, permission=_P.CUSTOMER_READ),
+    Endpoint(operation="preview_link", method="POST", path="/v1/staff/customers/{customer_id}/links/preview", caller=_S, request=links.LinkRequest, response=links.LinkPreview, permission=_P.LINK_MAKE),
+    Endpoint(operation="make_link", method="POST", path="/v1/staff/customers/{customer_id}/links", caller=_S, status=201, request=links.LinkRequest, response=links.LinkMade, permission=_P.LINK_MAKE, idempotent=True),
+    Endpoint(operation="approve_link", method="POST", path="/v1/staff/links/{link_id}/approve", caller=_S, response=links.LinkMade, permission=_P.LINK_ATTEST, idempotent=True),
+    Endpoint(operation="preview_link_end", method="POST", path="/v1/staff/links/{link_id}/end/preview", caller=_S, request=links.LinkEnding, response=links.LinkEndingPreview, permission=_P.LINK_ATTEST),
+    Endpoint(operation="end_link", method="POST", path="/v1/staff/links/{link_id}/end", caller=_S, request=links.LinkEnding, response=links.LinkMade, permission=_P.LINK_ATTEST, idempotent=True),
+    Endpoint(operation="list_link_reviews", method="GET", path="/v1/staff/link-reviews", caller=_S, response=links.LinkReviewPage, permission=_P.CUSTOMER_READ, query=_PAGE),
+    Endpoint(operation="settle_link_review", method="POST", path="/v1/staff/link-reviews/{review_id}/settle", caller=_S, status=204, request=links.ReviewSettling, permission=_P.LINK_REVIEW),
+    Endpoint(operation="diagnose_links", method="GET", path="/v1/staff/customers/{customer_id}/link-doctor", caller=_S, response=links.LinkDiagnosis, permission=_P.CUSTOMER_READ),
+    Endpoint(operation="diagnose_my_links", method="GET", path="/v1/me/link-doctor", caller=_M, response=links.MyLinkDiagnosis),
+    Endpoint(operation="list_cycles", method="GET", path="/v1/staff/cycles", caller=_S, response=links.Cycles, permission=_P.CYCLE_READ),
+    Endpoint(operation="run_cycle", method="POST", path="/v1/staff/cycles", caller=_S, status=202, request=links.CycleRequest, response=links.CycleAsked, permission=_P.CYCLE_RUN),
+    Endpoint(operation="list_quarantined", method="GET", path="/v1/staff/quarantine", caller=_S, response=links.QuarantinePage, permission=_P.CYCLE_READ, query=_PAGE),
     # Staff.
     Endpoint(operation="get_staff_session", method="GET", path="/v1/staff/sessions/current", caller=_S, response=staff.StaffView, permission=_P.OWN_SESSION),
     Endpoint(operation="end_staff_session", method="DELETE", path="/v1/staff/sessions/current", caller=_S, status=204, permission=_P.OWN_SESSION),

@@ -57,6 +57,9 @@ CYCLE_OVERLAP = timedelta(hours=48)  # Tills send late what they took while offl
 CYCLE_LATE = timedelta(hours=24)
 CYCLE_LEASE = timedelta(minutes=10)
 CYCLE_PAGES_MAX = 1_000  # Of one run; the next one goes on where this one stopped.
+CYCLES_SHOWN_MAX = 50
+HOOK_BYTES_MAX = 1024 * 1024
+HOOK_EVENTS_KEPT = timedelta(days=7)  # Square repeats an event for three days.
 POS_CALL_SECONDS = 10.0
 POS_SEARCH_SECONDS = 2.0  # Staff wait for this.
 

@@ -11,6 +11,7 @@ from server.customers import store as customers
 from server.customers.service import read_email
 from server.db.engine import DB, Row
 from server.errors import Refused
+from server.links.service import ask_check
 from server.messages.service import queue_mail
 from server.sessions import store as sessions
 from server.sessions import throttles
@@ -142,4 +143,5 @@ async def _admit(ctx: Context, link: Link, password_hash: str) -> None:
     await record(
         ctx, "customer.accepted_invitation", subject_kind="customer", subject_id=customer_id, customer_id=customer_id
     )
+    await ask_check(ctx, customer_id)
     await ensure_contact(ctx, customer_id=customer_id, email=holder.email, email_key=link.email_key)

@@ -20,6 +20,7 @@ from server.customers.rules import PhoneNumber, parse_phone
 from server.customers.service import read_email
 from server.db.engine import DB, Row
 from server.errors import Refused
+from server.links.service import ask_check
 from server.memberships import service as memberships
 from server.memberships.service import OpenedMembership
 from server.messages.service import queue_mail
@@ -137,6 +138,7 @@ async def _open_account(ctx: Context, intent: Row) -> SignUpConfirmed:
         customer_id=customer_id,
         details={"was_known": owner is not None, "membership": str(membership.membership_id)},
     )
+    await ask_check(ctx, customer_id)
     await ensure_contact(ctx, customer_id=customer_id, email=intent["email"], email_key=intent["email_key"])
     return SignUpConfirmed(
         customer_id=customer_id, membership_id=membership.membership_id, card_number=membership.card_number

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared import adjustments, members, orders, pos, programmes, refunds, rewards, sharing, staff
+from shared import adjustments, links, members, orders, pos, programmes, refunds, rewards, sharing, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
@@ -20,6 +20,16 @@ _RULES: dict[str, object] = {
     "tiers": {"levels": [{"name": "Gold", "from_points": 1000, "percent": 150}]},
     "bonuses": {"sign_up": 50},
     "expiry": {"kind": "days", "days": 365},
+}
+
+_POS_RECORD: dict[str, object] = {
+    "external_id": "till-customer-42",
+    "given_name": "Ana",
+    "family_name": "Flores",
+    "email": "ana.flores@example.org",
+    "phone": "+44 20 7946 0018",
+    "former_ids": ["till-customer-17"],
+    "changed_at": "2026-03-02T09:00:00+00:00",
 }
 
 EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
@@ -61,6 +71,23 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     sharing.SharingInvite: {"email": "ben.flores@example.org", "password": _PASSWORD},
     sharing.AcceptSharing: {"combine": True, "password": _PASSWORD},
     sharing.MyLeaving: {"policy": "contribution", "preview_hash": _PREVIEW_HASH, "password": _PASSWORD},
+    links.PosRecord: _POS_RECORD,
+    links.PosRecordBatch: {"customers": [_POS_RECORD]},
+    links.LinkRequest: {
+        "record_id": "0197c0de-0000-7000-8000-000000000000",
+        "attestation": "saw_id",
+        "write_email": False,
+        "reason": "The customer showed their passport",
+        "preview_hash": _PREVIEW_HASH,
+    },
+    links.LinkEnding: {
+        "reason": "It was another person of the same name",
+        "take_back_orders": True,
+        "preview_hash": _PREVIEW_HASH,
+    },
+    links.RecordTaking: {"reason": "Known at the till for years", "join": True},
+    links.ReviewSettling: {"note": "They are two people of one household"},
+    links.CycleRequest: {"connection": "till"},
     refunds.PosRefund: {
         "external_id": "till-4-return-000007",
         "original_order": "till-4-000123",

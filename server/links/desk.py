@@ -1,0 +1,543 @@
+"""Staff find POS records, link them to customers, end links, and decide what nobody else may.
+
+A preview is the execution, taken back: both run the same steps, so that what was shown is what happens.
+"""
+
+import asyncio
+import hashlib
+from uuid import UUID
+
+import msgspec
+
+from server.audit.store import record as audit
+from server.auth import Staff
+from server.context import Context, system_context
+from server.cursors import decode_cursor, encode_cursor
+from server.customers import store as customers
+from server.customers.rules import mask_email
+from server.customers.store import lock_customers
+from server.db.engine import DB, Row
+from server.errors import NotFound, NotPermitted, Refused, RegularsError
+from server.jobs import enqueue
+from server.links import cycle_store, directory_store, rules, service, store
+from server.links.directory import take_records
+from server.links.service import Linked
+from server.memberships import service as memberships
+from server.orders.attaching import Expected
+from server.pos.connectors import open_connectors
+from server.pos.protocol import Capability, Connector, PosRefused, PosUnavailable
+from shared.codes import normalise_card_number
+from shared.enums import Permission
+from shared.limits import LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS_MAX
+from shared.links import (
+    Attestation,
+    CustomerLinks,
+    LinkEffect,
+    LinkEnding,
+    LinkEndingPreview,
+    LinkMade,
+    LinkPreview,
+    LinkRequest,
+    LinkReviewPage,
+    LinkReviewView,
+    LinkState,
+    LinkView,
+    RecordHit,
+    RecordHits,
+    RecordTaken,
+    RecordTaking,
+    ReviewSettling,
+    SkippedOrders,
+)
+from shared.permissions import may
+from shared.problems import Code
+
+WRITE_EMAIL_JOB = "links.write_email"
+_BLOCKED = hashlib.sha256(b"blocked").hexdigest()
+_CLOSED = {"blocked": Code.CUSTOMER_BLOCKED, "merged": Code.CUSTOMER_MERGED, "erased": Code.CUSTOMER_ERASED}
+_TYPO_DISTANCE_MAX = 2
+_HINT = "Type a part of an address or a name, at least two letters; or at least four digits of a number or card."
+
+
+class WriteEmail(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's payload: the link whose record gets its customer's address."""
+
+    link_id: UUID
+
+
+class _TakenBack(RegularsError):
+    """Ends the transaction of a preview, so that nothing of it stays."""
+
+
+class _Act(msgspec.Struct, frozen=True, kw_only=True):
+    """A link that staff want: the record and the customer, both locked, how it is justified, what it would bring."""
+
+    record: Row
+    person: Row
+    method: str
+    expected: Expected
+
+    @property
+    def needs_second_person(self) -> bool:
+        return self.expected.points > LINK_POINTS_ALONE_MAX
+
+    @property
+    def hash(self) -> str:
+        """What must be the same at the execution."""
+        seen = (
+            self.record["id"], self.record["content_hash"], self.record["aliases"], self.person["id"],
+            self.person["membership"], self.person["emails"], self.method, self.expected,
+        )  # fmt: skip
+        return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()
+
+
+# Finding --------------------------------------------------------------------------------------------------------------
+
+
+async def search(ctx: Context, text: str) -> RecordHits:
+    """Return the POS records that a text finds: in the directory, and in the tills that can be asked.
+
+    Tills get two seconds; what they find is kept in the directory, and the answer names those that were silent.
+    """
+    query = rules.read_query(text)
+    if query.is_empty:
+        return RecordHits(items=(), hint=_HINT)
+    silent = await _search_tills(ctx, text)
+    rows = await directory_store.search(query, SEARCH_ROWS_MAX + 1)
+    return RecordHits(
+        items=tuple(hit_of(row) for row in rows[:SEARCH_ROWS_MAX]),
+        truncated=len(rows) > SEARCH_ROWS_MAX,
+        remote_failed=silent,
+    )
+
+
+async def _search_tills(ctx: Context, text: str) -> tuple[str, ...]:
+    silent = []
+    async with open_connectors(ctx.settings) as connectors:
+        for code, connector in connectors.items():
+            if Capability.SEARCH not in connector.capabilities:
+                continue
+            if not await _search_till(ctx, code, connector, text):
+                silent.append(code)
+    return tuple(silent)
+
+
+async def _search_till(ctx: Context, code: str, connector: Connector, text: str) -> bool:
+    try:
+        async with asyncio.timeout(POS_SEARCH_SECONDS):
+            records = await connector.search(text)
+    except (TimeoutError, PosUnavailable, PosRefused):
+        return False
+    if records:
+        connection_id = await cycle_store.ensure_connection(code, connector.name.title(), ctx.now)
+        async with DB.transaction():
+            await take_records(system_context(ctx.tools), connection_id, records)
+    return True
+
+
+async def get_links(customer_id: UUID) -> CustomerLinks:
+    """Return everything about a customer's POS records.
+
+    Raises:
+        NotFound: There is no such customer.
+    """
+    if not await customers.exists(customer_id):
+        raise NotFound
+    check = await store.find_check(customer_id)
+    links = tuple(link_view(row) for row in await store.list_links(customer_id))
+    is_linked = any(link.state == "linked" for link in links)
+    state = LinkState.LINKED if is_linked else LinkState.UNLINKED
+    if check is not None and check["state"] != LinkState.LINKED:
+        # A record that needs a person is worth telling beside one that is linked.
+        state = LinkState(check["state"]) if not is_linked or check["state"] == LinkState.NEEDS_HELP else state
+    return CustomerLinks(
+        state=state,
+        checked_at=check["checked_at"] if check else None,
+        next_check_at=check["next_check_at"] if check else None,
+        links=links,
+        reviews=await _reviews(await store.list_reviews(customer_id, limit=SEARCH_ROWS_MAX)),
+    )
+
+
+async def list_reviews(*, cursor: str, limit: int) -> LinkReviewPage:
+    """Return a page of the matches that wait for a person, oldest first.
+
+    Raises:
+        Invalid: The cursor is not one of ours.
+    """
+    rows = await store.list_reviews(None, after=decode_cursor(cursor), limit=limit + 1)
+    page, more = rows[:limit], len(rows) > limit
+    return LinkReviewPage(
+        items=await _reviews(page),
+        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
+    )
+
+
+async def settle_review(ctx: Context, review_id: UUID, form: ReviewSettling) -> None:
+    """Close a match that needs nobody any more.
+
+    Raises:
+        NotFound: There is no such match.
+    """
+    async with DB.transaction():
+        customer_id = await store.settle_review(ctx, review_id, note=form.note)
+        if customer_id is None:
+            if not await store.has_review(review_id):
+                raise NotFound
+            return
+        await audit(
+            ctx,
+            "link_review.settled",
+            subject_kind="link_review",
+            subject_id=review_id,
+            customer_id=customer_id,
+            reason=form.note,
+        )
+
+
+# Linking --------------------------------------------------------------------------------------------------------------
+
+
+async def preview_link(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest) -> LinkPreview:
+    """Return what linking a record would do.
+
+    Raises:
+        NotFound: There is no such customer or record.
+        Refused: LINK_SELF.
+    """
+    hit = await directory_store.find_hit(form.record_id)
+    if hit is None or not await customers.exists(customer_id):
+        raise NotFound
+    shown: LinkPreview | None = None
+    try:
+        async with DB.transaction():
+            shown = await _try(ctx, staff, customer_id, form, hit_of(hit))
+            raise _TakenBack
+    except _TakenBack:
+        assert shown is not None
+        return shown
+
+
+async def make_link(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest) -> LinkMade:
+    """Link a record to a customer as previewed, or ask for a second person; in the caller's transaction.
+
+    Raises:
+        NotFound: There is no such customer or record.
+        Refused: PREVIEW_STALE, or what the preview listed as a blocker.
+    """
+    act = await _check(staff, customer_id, form)
+    if form.preview_hash != act.hash:
+        raise Refused(Code.PREVIEW_STALE)
+    if act.needs_second_person:
+        return LinkMade(link=await _get_view(await _wish(ctx, staff, act, form)), effect=None)
+    linked = await _carry_out(ctx, act, form)
+    if form.write_email and act.person["email"]:
+        await enqueue(WRITE_EMAIL_JOB, WriteEmail(link_id=linked.link_id))
+    return LinkMade(link=await _get_view(linked.link_id), effect=_effect(linked))
+
+
+async def _carry_out(ctx: Context, act: _Act, form: LinkRequest) -> Linked:
+    return await service.link_record(
+        ctx, act.record, act.person, method=act.method, evidence=form.attestation or "", reason=form.reason
+    )
+
+
+async def _get_view(link_id: UUID) -> LinkView:
+    row = await store.get_link(link_id)
+    assert row is not None
+    return link_view(row)
+
+
+async def approve_link(ctx: Context, staff: Staff, link_id: UUID) -> LinkMade:
+    """Grant a link that waits for a second person, in the caller's transaction.
+
+    Raises:
+        NotFound: There is no such link.
+        Refused: APPROVAL_REQUIRED, it is this person's own wish; LINK_OVER, LINK_TAKEN, LINK_SELF.
+    """
+    link = await store.get_link(link_id)
+    if link is None:
+        raise NotFound
+    _check_not_self(staff, link["customer"])
+    if link["actor_id"] == staff.staff_id:
+        raise Refused(Code.APPROVAL_REQUIRED)
+    await lock_customers([link["customer"]])
+    record, person = await store.lock_record(link["record"]), await store.find_person(link["customer"])
+    locked = await store.lock_link(link_id)
+    assert record is not None
+    assert person is not None
+    assert locked is not None
+    if locked["state"] != "waiting":
+        raise Refused(Code.LINK_OVER)
+    _check_open(person)
+    linked = await service.link_record(
+        ctx, record, person, method=link["method"], evidence=link["evidence"], reason=link["reason"],
+        waiting_link_id=link_id,
+    )  # fmt: skip
+    return LinkMade(link=await _get_view(link_id), effect=_effect(linked))
+
+
+async def take_record(ctx: Context, staff: Staff, record_id: UUID, form: RecordTaking) -> RecordTaken:
+    """Make a customer of a free record, with unproven contact data, in the caller's transaction.
+
+    Raises:
+        NotFound: There is no such record.
+        Refused: LINK_TAKEN; DUPLICATE_CONTACT, somebody has proven its address.
+    """
+    record = await store.lock_record(record_id)
+    if record is None:
+        raise NotFound
+    if record["holder"] is not None:
+        raise store.LinkTaken(record["holder"])
+    if record["email_key"] and await customers.find_customer_by_verified_email(record["email_key"]):
+        raise Refused(Code.DUPLICATE_CONTACT)
+    customer_id = await customers.insert_customer(
+        ctx, given_name=record["given_name"], family_name=record["family_name"], source="pos", status="stub"
+    )
+    if record["email_key"]:
+        await customers.insert_contact_point(
+            ctx, customer_id=customer_id, kind="email", value=record["email"], key=record["email_key"], verified=False
+        )
+    if record["phone_key"]:
+        await customers.insert_contact_point(
+            ctx, customer_id=customer_id, kind="phone", value=record["phone"], key=record["phone_key"], verified=False
+        )
+    card_number = None
+    if form.join:
+        opened = await memberships.open_membership(ctx, customer_id=customer_id, enrolled_at=ctx.now)
+        card_number = opened.card_number
+    person = await store.find_person(customer_id)
+    assert person is not None
+    linked = await service.link_record(ctx, record, person, method="import", reason=form.reason)
+    await audit(
+        ctx,
+        "customer.imported",
+        subject_kind="customer",
+        subject_id=customer_id,
+        customer_id=customer_id,
+        details={"record": record_id, "staff": staff.staff_id},
+    )
+    return RecordTaken(
+        customer_id=customer_id,
+        card_number=card_number,
+        link=await _get_view(linked.link_id),
+        effect=_effect(linked),
+    )
+
+
+async def _try(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest, hit: RecordHit) -> LinkPreview:
+    try:
+        act = await _check(staff, customer_id, form)
+        linked = await _carry_out(ctx, act, form)
+    except Refused as refusal:
+        if refusal.code in (Code.NOT_FOUND, Code.LINK_SELF):
+            raise
+        # Nothing can be carried out with this; the hash is one that no execution has.
+        return LinkPreview(
+            record=hit, effect=None, method="", blockers=(refusal.detail or refusal.code,), warnings=(),
+            needs_second_person=False, preview_hash=_BLOCKED,
+        )  # fmt: skip
+    return LinkPreview(
+        record=hit,
+        effect=_effect(linked),
+        method=act.method,
+        blockers=(),
+        warnings=tuple(_warnings(act, linked, form)),
+        needs_second_person=act.needs_second_person,
+        preview_hash=act.hash,
+    )
+
+
+async def _check(staff: Staff, customer_id: UUID, form: LinkRequest) -> _Act:
+    """Return what is wanted, with record and customer locked."""
+    _check_not_self(staff, customer_id)
+    await lock_customers([customer_id])
+    person = await store.find_person(customer_id)
+    if person is None:
+        raise NotFound("There is no such customer.")
+    _check_open(person)
+    record = await store.lock_record(form.record_id)
+    if record is None:
+        raise NotFound("There is no such POS record.")
+    if record["merged_into"] is not None or record["removed_at"] is not None:
+        raise Refused(Code.LINK_OVER, "The till has merged this record into another one, or removed it.")
+    if record["holder"] == customer_id:
+        raise Refused(Code.LINK_TAKEN, f"They are linked since {record['linked_at']:%d %B %Y}.")
+    if record["holder"] is not None:
+        raise store.LinkTaken(record["holder"])
+    method = _method(staff, record, person, form)
+    return _Act(record=record, person=person, method=method, expected=await service.expect(record, person))
+
+
+def _method(staff: Staff, record: Row, person: Row, form: LinkRequest) -> str:
+    if record["email_key"] is not None and record["email_key"] in person["emails"]:
+        return "staff_match"
+    if form.attestation is None:
+        raise Refused(Code.LINK_NEEDS_PROOF)
+    has_card = form.card_number is not None and normalise_card_number(form.card_number) in person["cards"]
+    if form.attestation is Attestation.CARD_IN_HAND and form.card_number is not None and not has_card:
+        raise Refused(Code.CARD_UNKNOWN, "This is no card of this customer.")
+    if form.attestation is Attestation.CARD_IN_HAND and has_card:
+        return "staff_attest"
+    if not may(staff.role, Permission.LINK_ATTEST):
+        raise NotPermitted("Scan the customer's card, or ask a manager.")
+    return "staff_attest"
+
+
+async def _wish(ctx: Context, staff: Staff, act: _Act, form: LinkRequest) -> UUID:
+    """Keep a wish that a second person has to grant, and return its id."""
+    link_id = await store.insert_link(
+        ctx, record_id=act.record["id"], customer_id=act.person["id"], method=act.method,
+        evidence=form.attestation or "", reason=form.reason, state="waiting",
+    )  # fmt: skip
+    await audit(
+        ctx,
+        "link.requested",
+        subject_kind="pos_link",
+        subject_id=link_id,
+        customer_id=act.person["id"],
+        reason=form.reason or None,
+        details={"record": act.record["id"], "points": act.expected.points, "staff": staff.staff_id},
+    )
+    return link_id
+
+
+def _check_not_self(staff: Staff, customer_id: UUID) -> None:
+    if staff.customer_id == customer_id:
+        raise Refused(Code.LINK_SELF)
+
+
+def _check_open(person: Row) -> None:
+    if code := _CLOSED.get(person["status"]):
+        data = {"customer_id": str(person["merged_into"])} if person["merged_into"] else None
+        raise Refused(code, f"This customer is {person['status']}.", data=data)
+
+
+def _warnings(act: _Act, linked: Linked, form: LinkRequest) -> list[str]:
+    record, person = act.record, act.person
+    warnings: list[str] = []
+    addresses = [*person["emails"], *person["unproven_emails"]]
+    if record["email_key"] and record["email_key"] not in addresses and addresses:
+        near = any(rules.distance(record["email_key"], one) <= _TYPO_DISTANCE_MAX for one in addresses)
+        hint = "It looks like a typing error; correct the address first." if near else "They may be two people."
+        warnings.append(f"The record bears another address than the customer. {hint}")
+    if record["phone_key"] and person["phones"] and record["phone_key"] not in person["phones"]:
+        warnings.append("The record bears another phone number than the customer.")
+    if act.needs_second_person:
+        warnings.append(f"More than {LINK_POINTS_ALONE_MAX} points come with it: a second person has to agree.")
+    if linked.held_until is not None:
+        warnings.append("Points cannot be spent for 72 hours, and older addresses of the record are told.")
+    if form.write_email and not person["email"]:
+        warnings.append("The customer has no proven address that could be written to the till.")
+    return warnings
+
+
+# Ending ---------------------------------------------------------------------------------------------------------------
+
+
+async def preview_ending(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> LinkEndingPreview:
+    """Return what ending a link would do.
+
+    Raises:
+        NotFound: There is no such link.
+        Refused: LINK_OVER, LINK_SELF.
+    """
+    shown: LinkEndingPreview | None = None
+    try:
+        async with DB.transaction():
+            shown = await _end(ctx, staff, link_id, form)
+            raise _TakenBack
+    except _TakenBack:
+        assert shown is not None
+        return shown
+
+
+async def end_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> LinkMade:
+    """End a link as previewed, in the caller's transaction.
+
+    Raises:
+        NotFound: There is no such link.
+        Refused: LINK_OVER, LINK_SELF, PREVIEW_STALE, POINTS_SPENT.
+    """
+    shown = await _end(ctx, staff, link_id, form)
+    if form.preview_hash != shown.preview_hash:
+        raise Refused(Code.PREVIEW_STALE)
+    return LinkMade(link=await _get_view(link_id), effect=None)
+
+
+async def _end(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> LinkEndingPreview:
+    link = await store.get_link(link_id)
+    if link is None:
+        raise NotFound
+    _check_not_self(staff, link["customer"])
+    await lock_customers([link["customer"]])
+    await store.lock_record(link["record"])
+    locked = await store.lock_link(link_id)
+    if locked is None or locked["state"] == "ended" or locked["customer"] != link["customer"]:
+        raise Refused(Code.LINK_OVER)
+    orders, points = await service.end_link(
+        ctx, link, take_back_orders=form.take_back_orders and link["state"] == "linked", reason=form.reason
+    )
+    seen = (link_id, locked["state"], form.take_back_orders, orders, points)
+    warnings = ["Its orders stay with the customer."] if not form.take_back_orders else []
+    return LinkEndingPreview(
+        link=link_view(link),
+        orders=orders,
+        points_taken=points,
+        warnings=tuple(warnings),
+        preview_hash=hashlib.sha256(msgspec.json.encode(seen)).hexdigest(),
+    )
+
+
+# Views ----------------------------------------------------------------------------------------------------------------
+
+
+def hit_of(row: Row) -> RecordHit:
+    """Return a record as lists show it."""
+    return RecordHit(
+        id=row["id"],
+        connection=row["connection"],
+        external_id=row["external_id"],
+        name=row["name"],
+        email_masked=mask_email(row["email"]) if row["email"] else None,
+        phone_ending=row["phone_key"][-4:] if row["phone_key"] else None,
+        card_ending=row["card_number"][-4:] if row["card_number"] else None,
+        last_order_at=row["last_order_at"],
+        orders=row["orders"],
+        customer_id=row["customer_id"],
+        customer_name=row["customer_name"] or None,
+        linked_at=row["linked_at"],
+    )
+
+
+def link_view(row: Row) -> LinkView:
+    """Return a link as staff see it."""
+    values = {name: row[name] for name in LinkView.__struct_fields__ if name not in ("record_id", "aliases")}
+    return LinkView(**values, record_id=row["record"], aliases=tuple(row["aliases"]))
+
+
+def _effect(linked: Linked) -> LinkEffect:
+    attached = linked.attached
+    return LinkEffect(
+        orders_found=attached.found,
+        orders_counted=attached.counted,
+        points=attached.points,
+        skipped=tuple(SkippedOrders(reason=reason, orders=count) for reason, count in attached.skipped.items()),
+        held_until=linked.held_until,
+    )
+
+
+async def _reviews(rows: list[Row]) -> tuple[LinkReviewView, ...]:
+    hits = {row["id"]: row for row in await directory_store.list_hits([row["record"] for row in rows])}
+    return tuple(
+        LinkReviewView(
+            id=row["id"],
+            customer_id=row["customer"],
+            customer_name=row["name"],
+            reason=row["reason"],
+            record=hit_of(hits[row["record"]]),
+            other_customer_id=row["other_customer"],
+            created_at=row["created_at"],
+        )
+        for row in rows
+    )

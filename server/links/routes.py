@@ -1,0 +1,170 @@
+"""HTTP of POS records, links, the exchange with till systems, and its webhooks."""
+
+from uuid import UUID
+
+from litestar import Response
+
+from server.decoding import read_body
+from server.errors import Invalid, Refused
+from server.http import Call, operation
+from server.links import desk, directory, doctor, hooks, reports
+from server.problems import problem_of
+from shared.limits import HOOK_BYTES_MAX
+from shared.links import (
+    CustomerLinks,
+    CycleAsked,
+    CycleRequest,
+    Cycles,
+    LinkDiagnosis,
+    LinkEnding,
+    LinkEndingPreview,
+    LinkMade,
+    LinkPreview,
+    LinkRequest,
+    LinkReviewPage,
+    MyLinkDiagnosis,
+    PosRecord,
+    PosRecordBatch,
+    PosRecordBatchOutcome,
+    PosRecordBatchResult,
+    PosRecordResult,
+    QuarantinePage,
+    RecordHits,
+    RecordTaken,
+    RecordTaking,
+    ReviewSettling,
+)
+from shared.problems import Problem
+
+
+@operation("push_pos_customer")
+async def push_pos_customer(call: Call) -> PosRecordResult:
+    """Take what a till knows of a customer; sent again it changes nothing, an older state neither."""
+    (taken,) = await directory.push_records(call.ctx, call.key, [call.message(PosRecord)])
+    if taken.refusal is not None:
+        raise taken.refusal
+    assert taken.result is not None
+    return taken.result
+
+
+@operation("push_pos_customers")
+async def push_pos_customers(call: Call) -> PosRecordBatchResult:
+    """Take up to 500 customer records of a till; each is accepted or refused by itself, and the answer says which."""
+    taken = await directory.push_records(call.ctx, call.key, call.message(PosRecordBatch).customers)
+    results = tuple(
+        PosRecordBatchOutcome(
+            external_id=one.external_id, record=one.result, problem=_problem(one.refusal) if one.refusal else None
+        )
+        for one in taken
+    )
+    refused = sum(result.problem is not None for result in results)
+    return PosRecordBatchResult(accepted=len(results) - refused, refused=refused, results=results)
+
+
+def _problem(refusal: Refused) -> Problem:
+    fields = refusal.fields if isinstance(refusal, Invalid) else ()
+    return problem_of(refusal.code, detail=refusal.detail or "", errors=fields, data=refusal.data)
+
+
+@operation("search_pos_records")
+async def search_pos_records(call: Call) -> RecordHits:
+    """Find POS records by a part of an address, a name, a number, a card or the till's own id."""
+    return await desk.search(call.ctx, call.query("q"))
+
+
+@operation("take_pos_record")
+async def take_pos_record(call: Call) -> RecordTaken:
+    """Make a customer of a POS record that is nobody's; address and number stay unproven."""
+    return await desk.take_record(call.ctx, call.staff, _id(call, "record_id"), call.message(RecordTaking))
+
+
+@operation("get_customer_links")
+async def get_customer_links(call: Call) -> CustomerLinks:
+    """Show a customer's POS records: those in force, those that wait, those that are over, those to decide about."""
+    return await desk.get_links(_id(call, "customer_id"))
+
+
+@operation("preview_link")
+async def preview_link(call: Call) -> LinkPreview:
+    """Show what linking a POS record to a customer would do."""
+    return await desk.preview_link(call.ctx, call.staff, _id(call, "customer_id"), call.message(LinkRequest))
+
+
+@operation("make_link")
+async def make_link(call: Call) -> LinkMade:
+    """Link a POS record to a customer and post its former orders; what is large waits for a second person."""
+    return await desk.make_link(call.ctx, call.staff, _id(call, "customer_id"), call.message(LinkRequest))
+
+
+@operation("approve_link")
+async def approve_link(call: Call) -> LinkMade:
+    """Grant a link that somebody else asked for."""
+    return await desk.approve_link(call.ctx, call.staff, _id(call, "link_id"))
+
+
+@operation("preview_link_end")
+async def preview_link_end(call: Call) -> LinkEndingPreview:
+    """Show what ending a link would do."""
+    return await desk.preview_ending(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkEnding))
+
+
+@operation("end_link")
+async def end_link(call: Call) -> LinkMade:
+    """End a link; its orders stay with the customer unless they are taken back."""
+    return await desk.end_link(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkEnding))
+
+
+@operation("list_link_reviews")
+async def list_link_reviews(call: Call) -> LinkReviewPage:
+    """List the matches that only a person may decide, oldest first."""
+    return await desk.list_reviews(cursor=call.query("cursor"), limit=call.page_size())
+
+
+@operation("settle_link_review")
+async def settle_link_review(call: Call) -> None:
+    """Close a match that needs nobody any more."""
+    await desk.settle_review(call.ctx, _id(call, "review_id"), call.message(ReviewSettling))
+
+
+@operation("diagnose_links")
+async def diagnose_links(call: Call) -> LinkDiagnosis:
+    """Say why a customer's purchases are missing, and what puts it right."""
+    return await doctor.diagnose(call.ctx, _id(call, "customer_id"))
+
+
+@operation("diagnose_my_links")
+async def diagnose_my_links(call: Call) -> MyLinkDiagnosis:
+    """Say why the member's purchases are missing."""
+    return await doctor.diagnose_mine(call.ctx, call.member.customer_id)
+
+
+@operation("list_cycles")
+async def list_cycles(call: Call) -> Cycles:
+    """Show how the exchange with every till system is doing, and its latest runs."""
+    return await reports.list_cycles(call.ctx)
+
+
+@operation("run_cycle")
+async def run_cycle(call: Call) -> CycleAsked:
+    """Let the exchange with till systems run now."""
+    return await reports.ask(call.ctx, call.message(CycleRequest))
+
+
+@operation("list_quarantined")
+async def list_quarantined(call: Call) -> QuarantinePage:
+    """List what was fetched and could not be posted, newest first, with the reason."""
+    return await reports.list_quarantined(cursor=call.query("cursor"), limit=call.page_size())
+
+
+@operation("square_hook")
+async def square_hook(call: Call) -> Response[bytes]:
+    """Take an event of Square; its signature is the credential, and what it says is fetched later."""
+    body = await read_body(call.request, HOOK_BYTES_MAX)
+    signature = call.request.headers.get("x-square-hmacsha256-signature", "")
+    await hooks.take_square_event(call.ctx, body=body, signature=signature)
+    return Response(b"", status_code=204, headers={"Cache-Control": "no-store"})
+
+
+def _id(call: Call, name: str) -> UUID:
+    found: UUID = call.request.path_params[name]
+    return found

@@ -1,0 +1,46 @@
+"""Putting a customer's proven address onto their record in the till, where the till takes it."""
+
+import msgspec
+
+from server.audit.store import record as audit
+from server.context import Tools, system_context
+from server.db.engine import DB
+from server.links import store
+from server.links.desk import WriteEmail
+from server.logs import get_logger
+from server.pos.connectors import open_connectors
+from server.pos.protocol import Capability, PosRefused
+
+log = get_logger()
+
+
+async def write_email(tools: Tools, payload: bytes) -> None:
+    """Write the address; the worker's handler. A till that sends by itself cannot be written to.
+
+    Raises:
+        PosUnavailable: The till system does not answer; try again later.
+    """
+    ctx = system_context(tools)
+    link = await store.get_link(msgspec.json.decode(payload, type=WriteEmail).link_id)
+    if link is None or link["state"] != "linked":
+        return
+    person = await store.find_person(link["customer"])
+    async with open_connectors(tools.settings) as connectors:
+        connector = connectors.get(link["connection"])
+        if connector is None or Capability.WRITE_EMAIL not in connector.capabilities:
+            return
+        if person is None or person["email"] is None:
+            return
+        try:
+            await connector.write_email(link["external_id"], person["email"])
+        except PosRefused as error:
+            log.warning("pos_email_refused", connector=connector.name, reason=str(error))
+            return
+    async with DB.transaction():
+        await audit(
+            ctx,
+            "pos_record.email_written",
+            subject_kind="pos_link",
+            subject_id=link["id"],
+            customer_id=link["customer"],
+        )

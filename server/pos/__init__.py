@@ -1,0 +1,1 @@
+"""Till systems: what a connector can do, and the connectors."""
