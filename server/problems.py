@@ -20,6 +20,7 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.BODY_TOO_LARGE: (413, "The request is too large."),
     Code.UNSUPPORTED_MEDIA_TYPE: (415, "Send the body as application/json."),
     Code.RATE_LIMITED: (429, "Too many tries. Wait a little and try again."),
+    Code.VIEWS_LIMIT: (429, "You have opened very many customers within an hour. A manager can open this one."),
     Code.BUSY: (503, "The service is busy. Try again in a moment."),
     Code.INTERNAL: (500, "Something went wrong on our side. Nothing was changed."),
     Code.IDEMPOTENCY_KEY_MISSING: (400, "Send an Idempotency-Key of 16 to 64 letters, digits, - or _."),

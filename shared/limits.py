@@ -110,6 +110,10 @@ SEARCH_DIGITS_MIN = 3
 SEARCH_ROWS_MAX = 50
 NAME_KEY_WORDS_MAX = 8  # A name of more words is found by its first eight.
 
+# Customers opened by one cashier, each counted once: more than anybody serves, fewer than it takes to copy the file.
+VIEWS_MAX = 60
+VIEWS_WINDOW = timedelta(hours=1)
+
 # Cards ----------------------------------------------------------------------------------------------------------------
 CARD_PREFIX = "29"  # GS1 numbers 20 to 29 are for use inside a shop, so no product carries them.
 CARD_LENGTH = 14  # Prefix, eleven random digits, one check digit: a guess hits one card in 100,000 of a million.

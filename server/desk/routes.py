@@ -46,7 +46,7 @@ async def register_customer(call: Call) -> CustomerRegistered:
 @operation("get_customer")
 async def get_customer(call: Call) -> CustomerDetail:
     """Show a customer; that it was opened is written down."""
-    return await service.open_customer(call.ctx, _customer_id(call))
+    return await service.open_customer(call.ctx, call.staff, _customer_id(call))
 
 
 @operation("change_customer")

@@ -44,7 +44,7 @@ left join lateral (
     order by p.joined_at limit 1
 ) m on true
 order by b.rank, o.completed_at desc nulls last, c.given_name, c.family_name, c.id
-"""  # noqa: S608 - a number of ours
+"""
 _KNOWN = "c.status not in ('merged', 'erased')"
 _EMAIL = f"""
 with candidate as (
@@ -52,7 +52,7 @@ with candidate as (
      from contact_point p join customer c on c.id = p.customer and {_KNOWN}
      where p.kind = 'email' and p.key ~>=~ $2 and p.key ~<~ $3 and p.retired_reason is distinct from 'correction'
      order by p.key using ~<~ limit {BRANCH_ROWS})
-{_SHOW}"""  # noqa: S608 - constants of ours
+{_SHOW}"""
 _DIGITS = f"""
 with candidate as (
     (select k.customer as id, 0 as rank
@@ -68,20 +68,20 @@ with candidate as (
      from contact_point p join customer c on c.id = p.customer and {_KNOWN}
      where $5 <> '' and p.kind = 'phone' and reverse(p.key) ~>=~ $5 and reverse(p.key) ~<~ $6
      order by reverse(p.key) using ~<~ limit {BRANCH_ROWS})
-{_SHOW}"""  # noqa: S608 - constants of ours
+{_SHOW}"""
 _CARD = f"""
 with candidate as (
     (select k.customer as id, 0 as rank
      from card k join customer c on c.id = k.customer and {_KNOWN}
      where k.code = $2)
-{_SHOW}"""  # noqa: S608 - constants of ours
+{_SHOW}"""
 _NAME = f"""
 with candidate as (
     (select n.customer as id, case when n.key = $2 then 1 else 2 end as rank
      from customer_name_key n join customer c on c.id = n.customer and {_KNOWN}
      where n.key ~>=~ $2 and n.key ~<~ $3
      order by n.key using ~<~ limit {BRANCH_ROWS})
-{_SHOW}"""  # noqa: S608 - constants of ours
+{_SHOW}"""
 _SUCCESSOR = """
 select n.code from card k join card n on n.id = k.replaced_by where k.code = $1
 """

@@ -21,8 +21,8 @@ from server.errors import NotFound, NotPermitted, Refused, Throttled
 from server.memberships.service import list_membership_views
 from server.sessions import throttles
 from server.sessions.links import Purpose
-from shared.enums import EmailChangeMode
-from shared.limits import MAILS_WINDOW
+from shared import limits
+from shared.enums import EmailChangeMode, Role
 from shared.members import Accepted
 from shared.problems import Code
 from shared.staff import CardView, ContactPointView, CustomerChange, CustomerDetail, EmailChangeView
@@ -32,16 +32,26 @@ _CLOSED = {"merged": Code.CUSTOMER_MERGED, "erased": Code.CUSTOMER_ERASED}
 _RESET_AFTER = timedelta(hours=24)
 
 
-async def open_customer(ctx: Context, customer_id: UUID) -> CustomerDetail:
+async def open_customer(ctx: Context, staff: Staff, customer_id: UUID) -> CustomerDetail:
     """Return everything the customer screen shows, as of one instant; that it was opened is written down.
 
     Raises:
         NotFound: There is no such customer.
+        Throttled: A cashier has opened too many others within an hour, as whoever copies the file would.
     """
     async with DB.transaction(isolation="repeatable_read"):
+        if staff.role is Role.CASHIER:
+            await _check_views(ctx, staff, customer_id)
         detail = await _get_detail(ctx, customer_id)
         await record(ctx, "customer.viewed", subject_kind="customer", subject_id=customer_id, customer_id=customer_id)
     return detail
+
+
+async def _check_views(ctx: Context, staff: Staff, customer_id: UUID) -> None:
+    since = ctx.now - limits.VIEWS_WINDOW
+    views = await store.list_views(staff.staff_id, since, other_than=customer_id)
+    if len(views) >= limits.VIEWS_MAX:
+        raise Throttled(views[limits.VIEWS_MAX - 1] - since, Code.VIEWS_LIMIT)
 
 
 async def change_customer(ctx: Context, staff: Staff, customer_id: UUID, form: CustomerChange) -> CustomerDetail:
@@ -115,7 +125,7 @@ async def invite_customer(ctx: Context, customer_id: UUID) -> Accepted:
     if code := (_CLOSED | {"blocked": Code.CUSTOMER_BLOCKED}).get(row["status"]):
         raise Refused(code)
     if not await throttles.may_mail(ctx, Purpose.INVITATION, row["email_key"]):
-        raise Throttled(MAILS_WINDOW)
+        raise Throttled(limits.MAILS_WINDOW)
     async with DB.transaction():
         kind = await _send_link(ctx, row)
         await record(

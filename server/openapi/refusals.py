@@ -132,6 +132,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.CARD_TAKEN,
         Code.DUPLICATE_CONTACT,
     ),
+    "get_customer": (Code.VIEWS_LIMIT,),
     "change_customer": (Code.SELF_DEALING, Code.VERSION_CONFLICT, Code.CUSTOMER_MERGED, Code.CUSTOMER_ERASED),
     "invite_customer": (*_CLOSED, Code.EMAIL_TAKEN, Code.RATE_LIMITED),
     "preview_email_change": _STAFF_CHANGE,
@@ -141,7 +142,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "correct_email": (*_EXECUTION, Code.EMAIL_VERIFIED),
     "preview_adjustment": _ADJUSTMENT,
     "adjust_points": (*_ADJUSTMENT, Code.PREVIEW_STALE),
-    "approve_adjustment": (*_DECISION, Code.PREVIEW_STALE, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED),
+    "approve_adjustment": (*_PASSWORD_AGAIN, *_DECISION, Code.PREVIEW_STALE, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED),
     "refuse_adjustment": _DECISION,
     "preview_join": (Code.SELF_DEALING,),
     "join_membership": (

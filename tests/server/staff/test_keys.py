@@ -1,4 +1,4 @@
-"""API keys of tills (security K1, K3, K4, K5)."""
+"""API keys of tills."""
 
 from datetime import timedelta
 

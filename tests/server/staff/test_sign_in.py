@@ -1,4 +1,4 @@
-"""Staff accounts: set-up links, sign-in, sessions, disabling (security S1, S5, S6, M31)."""
+"""Staff accounts: set-up links, sign-in, sessions, disabling."""
 
 import asyncio
 from datetime import timedelta
