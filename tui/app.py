@@ -207,6 +207,8 @@ class Console(App[int], inherit_bindings=False):
             "app.find": self.go_find,
             "app.register": self.go_register,
             "app.refresh": self._refresh_page,
+            "app.orders": lambda: self.go("orders"),
+            "app.queue": lambda: self.go("queue"),
             "app.audience": lambda: self.go("audience"),
             "app.audit": lambda: self.go("audit"),
             "app.programmes": lambda: self.go("programmes"),

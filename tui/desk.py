@@ -7,12 +7,16 @@ from tui.pages import Page
 from tui.screens.audience import AudiencePage
 from tui.screens.audit import AuditPage
 from tui.screens.find import FindPage
+from tui.screens.orders import OrdersPage
 from tui.screens.programmes import ProgrammesPage
+from tui.screens.queue import QueuePage
 from tui.screens.reports import ReportsPage
 from tui.screens.rewards import RewardsPage
 
 MODES: dict[str, Callable[[], Page]] = {
     "find": FindPage,
+    "orders": OrdersPage,
+    "queue": QueuePage,
     "audience": AudiencePage,
     "audit": AuditPage,
     "programmes": ProgrammesPage,

@@ -38,6 +38,16 @@ _SENTENCES: dict[Code, str] = {
     Code.CUSTOMER_ERASED: "This customer's data was erased.",
     Code.SELF_DEALING: "You may not do this for yourself; ask a colleague.",
     Code.MEMBERSHIP_CLOSED: "This membership is closed.",
+    Code.APPROVAL_REQUIRED: "You asked for this yourself: somebody else must decide.",
+    Code.REQUEST_CLOSED: "This was decided on in the meantime, or nobody decided in time. F5 shows how it stands.",
+    Code.INSUFFICIENT_POINTS: "There are not enough points for this.",
+    Code.POINTS_SPENT: "The points of this sale have been spent, and the programme does not let them be taken back.",
+    Code.ASSIGNMENT_SAME: "This sale counts for this customer already.",
+    Code.VOUCHER_USED: "This voucher was used or is over; it cannot be cancelled any more.",
+    Code.REWARD_UNAVAILABLE: "This reward cannot be had just now.",
+    Code.PRESENCE_NEEDED: "That is more than the card alone may spend: ask for the code in the customer's app.",
+    Code.PRESENCE_WRONG: "These digits are wrong, too old or used. Ask for the ones the app shows now.",
+    Code.REDEMPTION_LIMIT: "That is more than the customer wants to be spent in a day.",
 }
 
 # Which field of a form a refusal belongs to, where the code alone says it.

@@ -16,9 +16,10 @@ import httpx
 import msgspec
 from msgspec.structs import replace
 
+from shared.adjustments import AdjustmentPage
 from shared.codes import make_card_number
 from shared.endpoints import ENDPOINTS, Caller, Endpoint
-from shared.enums import ConsentAnswer, EmailChangeMode, EntryKind, Role
+from shared.enums import ConsentAnswer, EmailChangeMode, EntryKind, OrderState, Role
 from shared.members import (
     Accepted,
     Balance,
@@ -31,11 +32,22 @@ from shared.members import (
     OrderPage,
     OrderView,
 )
+from shared.orders import StaffOrder, StaffOrderDetail, StaffOrderPage
 from shared.permissions import PERMISSIONS
 from shared.problems import Code, FieldProblem, Problem
-from shared.programmes import CategoryRule, EarningRules, Promotion, RuleVersionList, RuleVersionView
-from shared.reports import ReportView
-from shared.rewards import RedemptionTermsView, RewardKind, RewardList, RewardStatus, RewardView
+from shared.programmes import CategoryRule, EarningRules, Promotion, RuleVersionList, RuleVersionView, TierView
+from shared.refunds import RefundPage
+from shared.reports import ExpirySchedule, ReportView
+from shared.rewards import (
+    RedemptionTermsView,
+    RewardKind,
+    RewardList,
+    RewardStatus,
+    RewardView,
+    VoucherList,
+    VoucherStatus,
+    VoucherView,
+)
 from shared.staff import (
     AudienceContactView,
     AudienceStatus,
@@ -57,6 +69,7 @@ from shared.staff import (
     RegisterCustomer,
     SearchResult,
     StaffEmailChange,
+    StaffQueue,
     StaffSessionTokens,
     StaffSignIn,
     StaffView,
@@ -308,6 +321,22 @@ class FakeService:
                 return Accepted(detail="The invitation is on its way.")
             case "list_customer_entries":
                 return self._entries(query.get("cursor"))
+            case "get_queue":
+                return StaffQueue(adjustments=0, refunds=0, orders=0)
+            case "get_customer_tier":
+                return TierView(tier="Gold", until=None, points=1200, since=NOW, next_tier=None, next_points=None)
+            case "get_customer_expiry":
+                return ExpirySchedule(zone="Europe/London", never=0, items=(), as_of=NOW)
+            case "list_customer_vouchers":
+                return VoucherList(items=(_voucher(),))
+            case "find_orders":
+                return StaffOrderPage(items=(_staff_order(),))
+            case "get_order":
+                return StaffOrderDetail(order=_staff_order(), lines=_order().lines)
+            case "list_adjustments":
+                return AdjustmentPage(items=())
+            case "list_refunds":
+                return RefundPage(items=())
             case "list_customer_orders":
                 return OrderPage(items=(_order(),))
             case "list_customer_audit" | "list_audit":
@@ -558,6 +587,46 @@ def _order() -> OrderView:
         points=17,
         skipped_reason=None,
         lines=(line,),
+    )
+
+
+def _staff_order() -> StaffOrder:
+    return StaffOrder(
+        id=made_id("order"),
+        number="R-2000",
+        external_id="sale-2000",
+        store_code="high",
+        store_name="High Street",
+        completed_at=NOW,
+        currency="GBP",
+        net_minor=1500,
+        tax_minor=240,
+        state=OrderState.COMPLETED,
+        points=17,
+        skipped_reason=None,
+        customer_id=made_id("customer 1"),
+        customer_name="Ben Scorpio",
+        membership_id=made_id("membership 1"),
+        assignment_version=1,
+        assignment_reason="card",
+    )
+
+
+def _voucher() -> VoucherView:
+    return VoucherView(
+        id=made_id("voucher"),
+        reward_name="Coffee",
+        kind=RewardKind.PRODUCT,
+        value_minor=250,
+        currency="GBP",
+        percent=None,
+        sku="COFFEE",
+        points_cost=100,
+        status=VoucherStatus.ISSUED,
+        code_ending="4F2K",
+        issued_at=NOW,
+        valid_until=None,
+        ended_at=None,
     )
 
 

@@ -12,7 +12,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Static
 
+from shared.adjustments import AdjustmentView
+from shared.enums import Permission
+from shared.limits import ADJUST_UNDO_OWN
 from shared.members import Accepted, EntryPage, EntryView, OrderPage, OrderView
+from shared.orders import StaffOrderDetail
+from shared.rewards import VoucherStatus, VoucherView
 from shared.staff import AuditEntryView, AuditPage, CustomerDetail, EmailChangeView
 from tui.calls import call
 from tui.errors import ConsoleError
@@ -33,9 +38,13 @@ from tui.formatting import (
     notices,
     order_notes,
     order_row,
+    points,
 )
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, safe
+from tui.screens.choosing import Chosen
+from tui.screens.membership_tab import Membership, fetch_membership, find_voucher, membership_notes, membership_rows
+from tui.value_words import can_take_back, trace_notes
 from tui.widgets.facts import TONE_STYLES, Facts
 from tui.widgets.line_list import Column, LineList
 from tui.widgets.tab_line import TabLine
@@ -49,17 +58,19 @@ class Tab(IntEnum):
     ACTIVITY = 0
     ORDERS = 1
     CARDS = 2
-    CONSENTS = 3
-    CONTACT = 4
-    AUDIT = 5
+    MEMBERSHIP = 3
+    CONSENTS = 4
+    CONTACT = 5
+    AUDIT = 6
 
 
 NOTICES_MAX = 3
-TITLES = ("Activity", "Orders", "Cards", "Consents", "Contact", "Audit")
+TITLES = ("Activity", "Orders", "Cards", "Member", "Consents", "Contact", "Audit")
 _COLUMNS: tuple[tuple[Column, ...], ...] = (
     (Column("When", 15), Column("What", -1), Column("Points", 8, right=True), Column("Balance", 9, right=True), Column("By", 14, from_width=70)),
     (Column("When", 15), Column("Number", 12), Column("Store", -1, from_width=70), Column("Paid", 13, right=True), Column("Points", 7, right=True), Column("State", -1)),
     (Column("Card", 16), Column("State", 10), Column("Issued", 15), Column("Ended", 15), Column("Successor", -1)),
+    (Column("What", 24), Column("How it stands", -2), Column("Points", 9, right=True), Column("When", -1)),
     (Column("Channel", 24), Column("Answer", -1), Column("Address", -1)),
     (Column("Kind", 14), Column("Value", -2), Column("State", 12), Column("Since", -1)),
     (Column("When", 15), Column("Who", 16), Column("What", -3), Column("On", 14, from_width=90), Column("Why", -2)),
@@ -68,10 +79,25 @@ _EMPTY = (
     "No points have moved yet. The first order will show here.",
     "No orders yet.",
     "No card. A card is issued with the membership.",
+    "No membership and no vouchers.",
     "No channels.",
     "No addresses and no notes.",
     "Nothing was changed yet.",
 )
+
+
+_NEED_MEMBERSHIP = {"customer.points", "customer.reward"}
+_CHANGING = _NEED_MEMBERSHIP | {
+    "customer.email",
+    "customer.undo",
+    "customer.edit",
+    "customer.invite",
+    "customer.order",
+    "customer.attach",
+    "customer.give",
+    "customer.detach",
+    "customer.cancel_voucher",
+}
 
 
 class Paged(list[ItemT]):
@@ -98,6 +124,9 @@ class CustomerPage(Page):
         self._entries: Paged[EntryView] = Paged()
         self._orders: Paged[OrderView] = Paged()
         self._audit: Paged[AuditEntryView] = Paged()
+        self._membership: Membership | None = None
+        self._traces: dict[UUID, StaffOrderDetail] = {}
+        self._adjusted: AdjustmentView | None = None  # The last one that was made here.
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="header"):
@@ -129,6 +158,8 @@ class CustomerPage(Page):
         self._name = full_name(detail.given_name, detail.family_name)
         for paged in (self._entries, self._orders, self._audit):
             paged.is_fetched = False
+        self._membership = None
+        self._traces.clear()
         self._show_header()
         self._show_tab()
         self.frame_changed()
@@ -162,11 +193,15 @@ class CustomerPage(Page):
         tab = self.tab
         rows = self.query_one("#rows", LineList)
         paged = self._paged()
-        rows.empty_words = _EMPTY[tab] if paged is None or paged.is_fetched else ""
+        is_there = self._membership is not None if tab == Tab.MEMBERSHIP else paged is None or paged.is_fetched
+        rows.empty_words = _EMPTY[tab] if is_there else ""
         rows.set_columns(_COLUMNS[tab])
         rows.set_rows(self._rows())
         self._show_count()
-        if paged is not None and not paged.is_fetched:
+        self.frame_changed()
+        if tab == Tab.MEMBERSHIP and not is_there:
+            self._fetch_membership()
+        elif paged is not None and not paged.is_fetched:
             self._fetch(more=False)
 
     def _paged(self) -> Paged[EntryView] | Paged[OrderView] | Paged[AuditEntryView] | None:
@@ -185,13 +220,13 @@ class CustomerPage(Page):
         assert detail is not None
         match self.tab:
             case Tab.ACTIVITY:
-                return self._with_notes(
-                    self._entries, partial(entry_row, now=now, zone=zone), partial(entry_notes, now=now, zone=zone)
-                )
+                return self._with_notes(self._entries, partial(entry_row, now=now, zone=zone), self._entry_notes)
             case Tab.ORDERS:
                 return self._with_notes(self._orders, partial(order_row, now=now, zone=zone), order_notes)
             case Tab.CARDS:
                 return [card_row(card, now=now, zone=zone) for card in detail.cards]
+            case Tab.MEMBERSHIP:
+                return self._membership_rows()
             case Tab.CONSENTS:
                 return consent_rows(detail, now=now, zone=zone)
             case Tab.CONTACT:
@@ -207,11 +242,60 @@ class CustomerPage(Page):
         for item in items:
             rows.append(to_row(item))
             if str(item.id) in self._opened:
-                rows += [
-                    Row(key=f"{item.id}/{index}", cells=(Cell(note),), is_note=True)
-                    for index, note in enumerate(to_notes(item))
-                ]
+                rows += _note_rows(str(item.id), to_notes(item))
         return rows
+
+    def _entry_notes(self, entry: EntryView) -> list[str]:
+        """Return the dates and the reason of an entry and, once they were fetched, the lines that explain its points."""
+        told = entry_notes(entry, now=self.console.now(), zone=self.zone)
+        trace = self._traces.get(entry.order_id) if entry.order_id else None
+        return told + (trace_notes(entry, trace) if trace is not None else [])
+
+    def _fetch_trace(self, entry: EntryView) -> None:
+        order_id = entry.order_id
+        if order_id is None or order_id in self._traces:
+            return
+        call(
+            self,
+            f"trace {order_id}",
+            lambda client: client.get_order(order_id),
+            done=self._trace_came,
+            waiting="Asking why…",
+        )
+
+    def _trace_came(self, detail: StaffOrderDetail) -> None:
+        self._traces[detail.order.id] = detail
+        if self.tab == Tab.ACTIVITY:
+            rows = self.query_one("#rows", LineList)
+            rows.set_rows(self._rows())
+
+    def _membership_rows(self) -> list[Row]:
+        found, now, zone = self._membership, self.console.now(), self.zone
+        if found is None:
+            return []
+        rows: list[Row] = []
+        for row in membership_rows(found, now=now, zone=zone):
+            rows.append(row)
+            if row.key in self._opened:
+                rows += _note_rows(row.key, membership_notes(found, row.key, now=now, zone=zone))
+        return rows
+
+    def _fetch_membership(self) -> None:
+        detail = self.detail
+        assert detail is not None
+        view = main_membership(detail)
+        others = tuple(membership for membership in detail.memberships if membership is not view)
+        call(
+            self,
+            "tab",
+            lambda client: fetch_membership(client, detail.id, view, others),
+            done=self._membership_came,
+        )
+
+    def _membership_came(self, found: Membership) -> None:
+        self._membership = found
+        if self.tab == Tab.MEMBERSHIP:
+            self._show_tab()
 
     def _fetch(self, *, more: bool) -> None:
         detail, tab = self.detail, self.tab
@@ -288,6 +372,9 @@ class CustomerPage(Page):
             return
         self._opened ^= {message.key}
         self.query_one("#rows", LineList).set_rows(self._rows())
+        entry = self._item(message.key)
+        if isinstance(entry, EntryView) and message.key in self._opened:
+            self._fetch_trace(entry)
 
     @on(LineList.EndReached, "#rows")
     def _end_reached(self) -> None:
@@ -297,23 +384,24 @@ class CustomerPage(Page):
     @on(LineList.Highlighted, "#rows")
     def _highlighted(self, message: LineList.Highlighted) -> None:
         """In a wide window the right pane tells at once what Enter would unfold."""
-        told = [note.cells[0].text for note in self._notes_of(message.key)]
-        self.query_one("#detail", Static).update(lines(*map(safe, told)))
+        self.query_one("#detail", Static).update(lines(*map(safe, self._notes_of(message.key))))
+        self.frame_changed()  # What can be done depends on the row.
 
-    def _notes_of(self, key: str | None) -> list[Row]:
-        paged = self._paged()
-        item = next((item for item in paged or () if str(item.id) == key), None)
-        now, zone = self.console.now(), self.zone
-        match item:
-            case EntryView():
-                told = entry_notes(item, now=now, zone=zone)
-            case OrderView():
-                told = order_notes(item)
-            case AuditEntryView():
-                told = audit_notes(item)
+    def _item(self, key: str | None) -> EntryView | OrderView | AuditEntryView | None:
+        """Return what stands in a row of a tab that is fetched page by page."""
+        return next((item for item in self._paged() or () if str(item.id) == key), None)
+
+    def _notes_of(self, key: str | None) -> list[str]:
+        match self._item(key):
+            case EntryView() as entry:
+                return self._entry_notes(entry)
+            case OrderView() as order:
+                return order_notes(order)
+            case AuditEntryView() as audited:
+                return audit_notes(audited)
             case _:
-                told = []
-        return [Row(key="", cells=(Cell(note),), is_note=True) for note in told]
+                found = self._membership if self.tab == Tab.MEMBERSHIP else None
+                return membership_notes(found, key, now=self.console.now(), zone=self.zone) if found else []
 
     def _change_email(self) -> None:
         from tui.screens.email_change import EmailPage
@@ -327,19 +415,106 @@ class CustomerPage(Page):
         assert self.detail is not None
         self.app.push_screen(EditPage(self.detail), self._came_back)
 
+    # Points, sales and vouchers -----------------------------------------------------------------------------------------
+
+    def _adjust(self) -> None:
+        from tui.screens.adjust import AdjustPage
+
+        assert self.detail is not None
+        self.app.push_screen(AdjustPage(self.detail, adjusted=self._note_adjusted), self._came_back)
+
+    def _note_adjusted(self, adjustment: AdjustmentView) -> None:
+        self._adjusted = adjustment
+
+    def _undoable_adjustment(self) -> AdjustmentView | None:
+        """Return what was given or taken here last, while this person may still take it back."""
+        adjustment, session, now = self._adjusted, self.console.session, self.console.now()
+        if adjustment is None or session is None or not can_take_back(adjustment, now=now):
+            return None
+        is_manager = session.may(Permission.POINTS_APPROVE)
+        return adjustment if is_manager or now <= adjustment.requested_at + ADJUST_UNDO_OWN else None
+
+    def _record_order(self) -> None:
+        from tui.screens.record import RecordPage
+
+        self.app.push_screen(RecordPage(self._as_chosen()), self._came_back)
+
+    def _attach_order(self) -> None:
+        from tui.screens.assign import AssignPage
+
+        self.app.push_screen(AssignPage(customer=self._as_chosen()), self._came_back)
+
+    def _as_chosen(self) -> Chosen:
+        return Chosen(id=str(self.customer_id), name=self._name or "")
+
+    def _current_order(self) -> OrderView | None:
+        item = self._item(self.query_one("#rows", LineList).current_key)
+        return item if isinstance(item, OrderView) else None
+
+    def _move_order(self, *, detaches: bool) -> None:
+        """Open the form with the sale as it stands now: a colleague may have moved it meanwhile."""
+        order = self._current_order()
+        assert order is not None
+        order_id = order.id
+        call(
+            self,
+            "order",
+            lambda client: client.get_order(order_id),
+            done=partial(self._order_came, detaches),
+            waiting="Looking the sale up…",
+        )
+
+    def _order_came(self, detaches: bool, detail: StaffOrderDetail) -> None:  # noqa: FBT001  # Bound by partial.
+        from tui.screens.assign import AssignPage
+
+        self.app.push_screen(AssignPage(order=detail.order, detaches=detaches), self._came_back)
+
+    def _take_reward(self) -> None:
+        from tui.screens.take import TakePage
+
+        assert self.detail is not None
+        self.app.push_screen(TakePage(self.detail), self._came_back)
+
+    def _current_voucher(self) -> VoucherView | None:
+        found = self._membership if self.tab == Tab.MEMBERSHIP else None
+        return find_voucher(found, self.query_one("#rows", LineList).current_key)
+
+    def _cancel_voucher(self) -> None:
+        from tui.screens.take import cancel_page
+
+        voucher = self._current_voucher()
+        assert voucher is not None
+        self.app.push_screen(cancel_page(voucher, name=self._name or "", done=self._voucher_cancelled), self._came_back)
+
+    def _voucher_cancelled(self, voucher: VoucherView) -> None:
+        self.console.say(f"Voucher cancelled: {voucher.reward_name}. Its points are back.", "good")
+
     def _undo(self) -> None:
+        from tui.screens.queue import undo_page
         from tui.screens.undo import UndoPage
 
+        adjustment = self._undoable_adjustment()
+        if adjustment is not None:
+            self.app.push_screen(
+                undo_page(adjustment, crumb=f"Find › {self._name} › Undo", done=self._undone), self._came_back
+            )
+            return
         change = self._undoable()
         assert self.detail is not None
         assert change is not None
         self.app.push_screen(UndoPage(self.detail, change), self._came_back)
 
+    def _undone(self, adjustment: AdjustmentView) -> None:
+        self._adjusted = None
+        self.console.say(f"Taken back. Balance {points(adjustment.available)}.", "good")
+
     def _came_back(self, _: None) -> None:
         self.refresh_data()
 
     def _undoable(self) -> EmailChangeView | None:
-        now = self.console.now()
+        now, session = self.console.now(), self.console.session
+        if session is None or not session.may(Permission.EMAIL_CHANGE):
+            return None
         changes = self.detail.email_changes if self.detail else ()
         return next((change for change in changes if can_undo(change, now=now)), None)
 
@@ -366,6 +541,13 @@ class CustomerPage(Page):
         return tabs | {
             "customer.detail": self.query_one("#rows", LineList).action_choose,
             "customer.email": self._change_email,
+            "customer.points": self._adjust,
+            "customer.order": self._record_order,
+            "customer.attach": self._attach_order,
+            "customer.give": partial(self._move_order, detaches=False),
+            "customer.detach": partial(self._move_order, detaches=True),
+            "customer.reward": self._take_reward,
+            "customer.cancel_voucher": self._cancel_voucher,
             "customer.undo": self._undo,
             "customer.edit": self._edit,
             "customer.invite": self._invite,
@@ -383,21 +565,36 @@ class CustomerPage(Page):
             self.dismiss()
 
     def unavailable(self, action_id: str) -> str | None:
-        own = {"customer.email", "customer.undo", "customer.edit", "customer.invite"}
         detail = self.detail
-        if action_id not in own:
+        if action_id not in _CHANGING:
             return None
         if detail is None:
             return "the customer is not here yet"
         if detail.status != "active":
             return f"this customer is {detail.status}"
-        if action_id == "customer.undo" and self._undoable() is None:
+        if action_id == "customer.undo" and self._undoable_adjustment() is None and self._undoable() is None:
             return "there is no change that can still be taken back"
         if action_id == "customer.invite":
             if detail.has_login:
                 return "this customer can sign in already"
             if detail.email is None:
                 return "there is no email address to write to"
+        return self._why_not_value(action_id, detail)
+
+    def _why_not_value(self, action_id: str, detail: CustomerDetail) -> str | None:
+        """Return why points, sales and vouchers cannot be touched just now."""
+        if action_id in _NEED_MEMBERSHIP:
+            membership = main_membership(detail)
+            if membership is None or membership.status != "active":
+                return "this customer has no active membership"
+        if action_id in {"customer.give", "customer.detach"} and self._current_order() is None:
+            return "choose the sale in tab 2 first"
+        if action_id == "customer.cancel_voucher":
+            voucher = self._current_voucher()
+            if voucher is None:
+                return "choose the voucher in tab 4 first"
+            if voucher.status not in (VoucherStatus.ISSUED, VoucherStatus.HELD):
+                return "this voucher can no longer be cancelled"
         return None
 
     def show_failure(self, error: ConsoleError) -> None:
@@ -405,3 +602,8 @@ class CustomerPage(Page):
         rows = self.query_one("#rows", LineList)
         if not rows.rows:
             rows.empty_words = "This could not be fetched. F5 asks again."
+
+
+def _note_rows(key: str, notes: list[str]) -> list[Row]:
+    """Return notes as lines under a row."""
+    return [Row(key=f"{key}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)]

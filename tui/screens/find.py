@@ -13,13 +13,14 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from shared import limits
-from shared.staff import CustomerHit, SearchResult
+from shared.staff import CustomerHit, SearchResult, StaffQueue
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import hit_facts, hit_row
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, plain, safe
+from tui.value_words import queue_words
 from tui.widgets.facts import Facts
 from tui.widgets.field import Field
 from tui.widgets.line_list import Column, LineList
@@ -97,6 +98,7 @@ class FindPage(Page):
             with Vertical(id="hit"):
                 yield Static(id="hit-name")
                 yield Facts(id="hit-facts")
+        yield Static(id="waiting-line")
 
     def on_mount(self) -> None:
         box = self.query_one("#search-box")
@@ -319,6 +321,23 @@ class FindPage(Page):
         super().on_screen_resume()
         if not self.typed_text():
             self._show_recent()
+        if self.console.session is not None and self.console.connection == "online":
+            # Nobody asked for the counters, so a failure leaves them out and says nothing.
+            call(
+                self,
+                "queue",
+                lambda client: client.get_queue(),
+                done=self._show_queue,
+                failed=lambda _: self._show_queue(None),
+                waiting="",
+            )
+
+    def _show_queue(self, queue: StaffQueue | None) -> None:
+        """Show under the list what waits for a person, and the keys that lead there."""
+        told = queue_words(queue) if queue is not None else ""
+        line = self.query_one("#waiting-line", Static)
+        line.update(safe(f" {told}", "$warning"))
+        line.display = bool(told)
 
 
 def _is_enough(text: str) -> bool:

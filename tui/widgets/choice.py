@@ -27,7 +27,10 @@ NO_YES = (Option("no", "no", "n"), Option("yes", "yes", "y"))
 
 
 class Choice(Widget, can_focus=True):
-    """One of a few answers on one line. A key gives an answer and moves on; left and right look through them."""
+    """One of a few answers on one line. A key gives an answer and moves on; left and right look through them.
+
+    With an empty value nothing is chosen yet.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left", "step(-1)", show=False),
@@ -57,7 +60,8 @@ class Choice(Widget, can_focus=True):
 
     def render(self) -> Content:
         if self.locked_because:
-            return join((f"{self._current.words} ({self.locked_because})", "$text-muted"))
+            words = self._options[max(0, self._index)].words
+            return join((f"{words} ({self.locked_because})", "$text-muted"))
         parts: list[tuple[str, str]] = []
         for option in self._options:
             chosen = option.value == self.value
@@ -67,8 +71,9 @@ class Choice(Widget, can_focus=True):
         return join(*parts)
 
     @property
-    def _current(self) -> Option:
-        return next(option for option in self._options if option.value == self.value)
+    def _index(self) -> int:
+        """The place of the chosen answer; -1 while nothing is chosen."""
+        return next((place for place, option in enumerate(self._options) if option.value == self.value), -1)
 
     def choose(self, value: str) -> None:
         """Give an answer, unless the choice is locked."""
@@ -78,7 +83,7 @@ class Choice(Widget, can_focus=True):
         self.post_message(self.Changed(self, value))
 
     def action_step(self, step: int) -> None:
-        index = self._options.index(self._current) + step
+        index = max(self._index + step, 0) if self._index < 0 else self._index + step
         self.choose(self._options[index % len(self._options)].value)
 
     def action_go_on(self) -> None:

@@ -10,6 +10,8 @@ from textual.widget import Widget
 
 from tui.safe import join
 
+_SHORT = 4  # Letters of a tab's word in the narrowest window.
+
 
 class TabLine(Widget):
     """Numbered words; the one in brackets is shown below."""
@@ -30,11 +32,16 @@ class TabLine(Widget):
         self.set_reactive(TabLine.titles, tuple(titles))
 
     def _labels(self) -> list[str]:
-        wide = self.size.width >= sum(len(title) + 6 for title in self.titles) + 2
-        labels = []
-        for index, title in enumerate(self.titles):
-            short = title if wide else title.split()[0]
-            labels.append(f"[{index + 1} {short}]" if index == self.active else f" {index + 1} {short} ")
+        """Return the tabs' words, as long as they fit into one line."""
+        first_words = [title.split()[0] for title in self.titles]
+        shortened = [word[:_SHORT] for word in first_words]
+        for words, end in ((self.titles, " "), (first_words, " "), (first_words, ""), (shortened, "")):
+            labels = [
+                f"[{index + 1} {word}]" if index == self.active else f" {index + 1} {word}{end}"
+                for index, word in enumerate(words)
+            ]
+            if sum(len(label) + 1 for label in labels) + 1 <= self.size.width:
+                break
         return labels
 
     def render(self) -> Content:
@@ -43,7 +50,9 @@ class TabLine(Widget):
             parts.append((label, "bold $accent" if index == self.active else "$foreground"))
             parts.append(("─", "$text-muted"))
         rest = self.size.width - sum(len(text) for text, _ in parts)
-        note = f" {self.note} " if self.note and len(self.note) + 2 <= rest else ""
+        # In a narrow window the first word, the number, has to do.
+        notes = (f" {words} " for words in (self.note, self.note.split(" ")[0]) if words)
+        note = next((words for words in notes if len(words) <= rest), "")
         return join(*parts, ("─" * max(0, rest - len(note)) + note, "$text-muted"))
 
     def on_click(self, event: events.Click) -> None:

@@ -1,0 +1,116 @@
+"""One question before an act: what it does, and why it is done."""
+
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+import msgspec
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import Static
+
+from shared import limits
+from tui.actions import Action
+from tui.calls import call
+from tui.client import Client
+from tui.errors import ConsoleError
+from tui.forms import FormPage, form_row
+from tui.pages import bindings_for
+from tui.safe import join, lines
+from tui.widgets.field import Field
+from tui.wording import field_errors
+
+AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
+_REASON_LENGTH_MIN = 3
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """What is asked: facts as (label, words), then sentences about what will happen."""
+
+    title: str
+    crumb: str
+    facts: tuple[tuple[str, str], ...]
+    sentences: tuple[str, ...]
+    commit_words: str
+    waiting_words: str
+    needs_reason: bool = True
+
+
+class ReasonPage(FormPage, Generic[AnswerT]):
+    """Shows the question, asks why, and sends it under one key however often it is tried."""
+
+    PAGE = "reason"
+    CSS_PATH = "reason.tcss"
+    AUTO_FOCUS = "#reason"
+    BINDINGS = bindings_for("reason")
+
+    def __init__(
+        self,
+        question: Question,
+        *,
+        send: Callable[[Client, str, str], Awaitable[AnswerT]],
+        done: Callable[[AnswerT], None],
+    ) -> None:
+        """Ask a question.
+
+        Args:
+            send: Carries it out; it is given the client, the reason and the idempotency key.
+            done: Says what it came to.
+        """
+        super().__init__()
+        self._question = question
+        self._send = send
+        self._done = done
+
+    def compose_body(self) -> ComposeResult:
+        beside = "is kept in the audit" if self._question.needs_reason else "if there is something to say"
+        with Vertical(id="reason-box", classes="box form"):
+            yield Static(id="reason-words")
+            yield Static(classes="gap")
+            label = "Reason" if self._question.needs_reason else "Note"
+            yield from form_row(label, Field(id="reason", length_max=limits.REASON_LENGTH_MAX), beside=beside)
+
+    def on_mount(self) -> None:
+        self.query_one("#reason-box").border_title = self._question.title
+        self.query_one("#reason-words", Static).update(self._words())
+        super().on_mount()
+
+    def _words(self) -> Content:
+        facts = [join((f"{label:<12}", "$text-muted"), (words, "bold")) for label, words in self._question.facts]
+        return lines(*facts, Content(""), *(join(words) for words in self._question.sentences))
+
+    def commit(self) -> None:
+        self.clear_notes()
+        reason = self.text("reason")
+        if self._question.needs_reason and len(reason) < _REASON_LENGTH_MIN:
+            self.show_errors({"reason": "Say why, in a few words."})
+            return
+        self.sent()
+        call(
+            self,
+            "reason",
+            lambda client: self._send(client, reason, self.key),
+            done=self._answered,
+            failed=self.save_failed,
+            is_write=True,
+            waiting=self._question.waiting_words,
+        )
+
+    def _answered(self, answer: AnswerT) -> None:
+        self.is_saved, self.is_sending = True, False
+        self._done(answer)
+        self.dismiss()
+
+    def show_failure(self, error: ConsoleError) -> None:
+        errors = field_errors(error)
+        if "note" in errors:
+            errors["reason"] = errors.pop("note")
+        if not self.show_errors(errors):
+            super().show_failure(error)
+
+    def bar_actions(self) -> list[tuple[Action, str]]:
+        words = {"form.commit": self._question.commit_words}
+        return [(action, words.get(action.id, label)) for action, label in super().bar_actions()]
+
+    def crumbs(self) -> str:
+        return self._question.crumb

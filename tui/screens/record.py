@@ -1,0 +1,181 @@
+"""Write a sale down that no till sends: amount, receipt, and what the service says it earns."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from uuid import UUID
+
+from msgspec.structs import replace
+from textual.app import ComposeResult
+from textual.content import Content
+
+from shared import limits
+from shared.orders import OrderRecorded, OrderRecording, RecordingPreview
+from shared.staff import ProgrammeList
+from tui.actions import Action
+from tui.calls import call
+from tui.client import Client
+from tui.formatting import minor_digits, moment, points, skipped
+from tui.forms import form_row
+from tui.pages import bindings_for
+from tui.safe import join, lines
+from tui.screens.choosing import Chosen, CustomerChooser, customer_row
+from tui.screens.preview_form import PreviewForm
+from tui.value_words import balance_lines, order_words, parse_moment, parse_money
+from tui.widgets.field import Field
+
+
+class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
+    """A sale by hand; a receipt that is known already is given to the customer instead."""
+
+    PAGE = "record"
+    AUTO_FOCUS = "Field"
+    BINDINGS = bindings_for("record")
+    TITLE_WORDS = "Write down a sale"
+    WAITING_WORDS = "Writing the sale down…"
+    FIELD_OF = {"net_minor": "amount", "completed_at": "made_at", "lines": "amount"}
+
+    def __init__(self, customer: Chosen | None = None, *, done: Callable[[OrderRecorded], None] | None = None) -> None:
+        super().__init__()
+        self._customer = customer
+        self._done = done
+        self._currency = ""
+        self._chooser = CustomerChooser(self)
+
+    def compose_form(self) -> ComposeResult:
+        if self._customer is None:
+            yield from customer_row()
+        yield from form_row("Amount paid", Field(id="amount", length_max=16), beside="with tax, like 42.10")
+        yield from form_row("Receipt", Field(id="number", length_max=64), beside="scan, or leave empty")
+        yield from form_row("Made at", Field(id="made_at", length_max=30), beside="empty: now; 10:52")
+
+    def on_mount(self) -> None:
+        if self._customer is not None:
+            self.TITLE_WORDS = f"Write down a sale for {self._customer.name}"
+        call(self, "currency", lambda client: client.list_programmes(), done=self._learn_currency)
+        super().on_mount()
+
+    def _learn_currency(self, programmes: ProgrammeList) -> None:
+        """The shop's own programme says in which money amounts are typed."""
+        chosen = sorted(programmes.items, key=lambda programme: not programme.is_default)
+        if chosen:
+            self._currency = chosen[0].currency
+            self.preview_soon()
+
+    # What is asked for --------------------------------------------------------------------------------------------------
+
+    def edited(self, field_id: str) -> None:
+        if field_id == "customer":
+            self._chooser.typed()
+
+    def _target(self) -> Chosen | None:
+        return self._customer or self._chooser.chosen
+
+    def missing(self) -> dict[str, str]:
+        missing: dict[str, str] = {}
+        if self._target() is None:
+            missing["customer"] = "Scan or type who bought."
+        try:
+            if not 0 < parse_money(self.text("amount"), minor_digits(self._currency)) <= limits.MONEY_MINOR_MAX:
+                missing["amount"] = "More than nothing, and less than ten million."
+        except ValueError:
+            missing["amount"] = "Type what was paid, like 42.10."
+        try:
+            self._made_at()
+        except ValueError:
+            missing["made_at"] = "Write it like 10:52, yesterday 17:30 or 13.3. 10:52."
+        return missing
+
+    def _made_at(self) -> datetime | None:
+        session = self.console.session
+        assert session is not None
+        return parse_moment(self.text("made_at"), now=self.console.now(), zone=session.zone)
+
+    def wish(self) -> OrderRecording | None:
+        target, session = self._target(), self.console.session
+        if session is None or target is None or not self._currency or self.missing():
+            return None
+        return OrderRecording(
+            customer_id=UUID(target.id),
+            net_minor=parse_money(self.text("amount"), minor_digits(self._currency)),
+            number=self.text("number"),
+            completed_at=parse_moment(self.text("made_at"), now=self.console.now(), zone=session.zone),
+        )
+
+    def ask(self, client: Client, wish: OrderRecording) -> Awaitable[RecordingPreview]:
+        return client.preview_recording(wish)
+
+    def send(self, client: Client, wish: OrderRecording, preview: RecordingPreview) -> Awaitable[OrderRecorded]:
+        return client.record_order(replace(wish, preview_hash=preview.preview_hash), key=self.key)
+
+    # In words -----------------------------------------------------------------------------------------------------------
+
+    def blockers(self, preview: RecordingPreview) -> tuple[str, ...]:
+        return preview.blockers
+
+    def told(self, preview: RecordingPreview) -> Content:
+        session = self.console.session
+        assert session is not None
+        now, zone = self.console.now(), session.zone
+        told = [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
+        if preview.known_order is not None:
+            told.append(join(f"  {order_words(preview.known_order, now=now, zone=zone)}"))
+            told.append(join(f"  counts for {preview.known_order.customer_name or 'nobody'}"))
+            told.append(join("  Ctrl+S goes on with giving that sale to the customer."))
+        if preview.blockers:
+            return lines(*told)
+        at = moment(preview.completed_at, now=now, zone=zone)
+        told.append(join((f"  Sale of {at} at {preview.store_name}", "$text-muted")))
+        if preview.skipped_reason is not None:
+            told.append(join((f"! It earns nothing: {skipped(preview.skipped_reason)}.", "$warning")))
+        else:
+            told.append(join(("  Earns ", "$text-muted"), (points(preview.points), "bold"), f"  {preview.rule}"))
+        for change in preview.balances:
+            told += [
+                join((f"  {change.customer_name}: ", "bold"), (f"{label} ", "$text-muted"), (words, "bold"))
+                for label, words in balance_lines(change)
+            ]
+        return lines(*told)
+
+    def commit(self) -> None:
+        known = self.preview.known_order if self.preview is not None and self.has_preview() else None
+        target = self._target()
+        if known is None or target is None:
+            super().commit()
+            return
+        from tui.screens.assign import AssignPage
+
+        # The sale is there: what is left to do is to say whose it is.
+        self.is_saved = True
+        console = self.console
+        self.dismiss()
+        console.push_screen(AssignPage(order=known, customer=target))
+
+    def unavailable(self, action_id: str) -> str | None:
+        if action_id == "form.commit" and self.preview is not None and self.preview.known_order is not None:
+            return None
+        return super().unavailable(action_id)
+
+    def applied(self, answer: OrderRecorded) -> None:
+        order = answer.order
+        balance = f" Balance {points(answer.balances[0].available_after)}." if answer.balances else ""
+        words = f"Written down as {order.number}: {points(order.points)} points for {order.customer_name}."
+        self.console.say(f"{words}{balance}", "good" if order.points else "warn")
+        if self._done is not None:
+            self._done(answer)
+        self.dismiss()
+
+    # The page -----------------------------------------------------------------------------------------------------------
+
+    def bar_actions(self) -> list[tuple[Action, str]]:
+        words = {"form.commit": "Write down"}
+        return [(action, words.get(action.id, label)) for action, label in super().bar_actions()]
+
+    def crumbs(self) -> str:
+        return f"{self._customer.name} › New sale" if self._customer else "Orders › New sale"
+
+    def scan_words(self) -> str:
+        return "A scan fills in the receipt." if self._customer else "A scan fills in the customer, then the receipt."
+
+    def take_scan(self, code: str) -> None:
+        field_id = "customer" if self._customer is None and self._chooser.chosen is None else "number"
+        self.query_one(f"#{field_id}", Field).value = code

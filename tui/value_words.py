@@ -1,0 +1,395 @@
+"""Points, orders, vouchers and refunds in words: rows and sentences. Pure, as `tui.formatting` is."""
+
+from datetime import date, datetime, timedelta, tzinfo
+
+from shared.adjustments import AdjustmentState, AdjustmentView, AdjustReason
+from shared.limits import QUEUE_COUNT_MAX
+from shared.members import EntryView, LineView
+from shared.orders import BalanceChange, StaffOrder, StaffOrderDetail
+from shared.programmes import TierView
+from shared.refunds import RefundView
+from shared.reports import ExpiryMonth, ExpirySchedule
+from shared.rewards import RewardKind, RewardOffer, VoucherView
+from shared.staff import StaffQueue
+from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, moment, money, points, signed, skipped
+
+REASONS: dict[AdjustReason, str] = {
+    AdjustReason.MISSED_PURCHASE: "missed sale",
+    AdjustReason.GOODWILL: "goodwill",
+    AdjustReason.COMPLAINT: "complaint",
+    AdjustReason.EVENT: "event",
+    AdjustReason.CORRECTION: "put right",
+    AdjustReason.OTHER: "other",
+}
+_ADJUSTMENT_STATES: dict[AdjustmentState, Cell] = {
+    AdjustmentState.WAITING: Cell("waits", "warn"),
+    AdjustmentState.POSTED: Cell("done", "good"),
+    AdjustmentState.REFUSED: Cell("refused", "bad"),
+    AdjustmentState.LAPSED: Cell("lapsed", "muted"),
+    AdjustmentState.UNDONE: Cell("taken back", "muted"),
+}
+_REFUND_STATES: dict[str, Cell] = {
+    "parked": Cell("waits for its sale", "warn"),
+    "posted": Cell("done", "good"),
+    "blind": Cell("names no sale", "bad"),
+    "refused": Cell("does not fit", "bad"),
+}
+_REFUND_NEXT: dict[str, str] = {
+    "parked": "It waits for its sale. Has the till sent that sale?",
+    "blind": "It names no sale, so no points were taken back. Find the receipt it belongs to.",
+    "refused": "It did not fit its sale, so no points were taken back.",
+}
+_VOUCHER_STATES: dict[str, Cell] = {
+    "issued": Cell("can be used", "good"),
+    "held": Cell("being used", "warn"),
+    "redeemed": Cell("used", "muted"),
+    "void": Cell("cancelled", "muted"),
+    "expired": Cell("over", "muted"),
+}
+
+
+# Balances -------------------------------------------------------------------------------------------------------------
+
+
+def change_words(before: int, after: int) -> str:
+    """Return two figures with what lies between them: 1,240 → 1,290 (+50)."""
+    difference = f" ({signed(after - before)})" if after != before else " (unchanged)"
+    return f"{points(before)} → {points(after)}{difference}"
+
+
+def balance_lines(change: BalanceChange) -> list[tuple[str, str]]:
+    """Return what a membership's points were and will be, as (label, words)."""
+    told = [("can spend", change_words(change.available_before, change.available_after))]
+    if change.pending_before or change.pending_after:
+        told.append(("pending", change_words(change.pending_before, change.pending_after)))
+    if change.deficit_before or change.deficit_after:
+        told.append(("owed", change_words(change.deficit_before, change.deficit_after)))
+    return told
+
+
+# Adjustments ----------------------------------------------------------------------------------------------------------
+
+
+def adjustment_row(adjustment: AdjustmentView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return an adjustment, or a request for one."""
+    return Row(
+        key=str(adjustment.id),
+        cells=(
+            Cell(moment(adjustment.requested_at, now=now, zone=zone)),
+            Cell(adjustment.customer_name),
+            Cell(signed(adjustment.points), "good" if adjustment.points > 0 else "warn"),
+            Cell(REASONS[adjustment.reason_code]),
+            Cell(adjustment.requested_by),
+            _ADJUSTMENT_STATES[adjustment.state],
+        ),
+    )
+
+
+def adjustment_notes(adjustment: AdjustmentView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what an opened adjustment says besides its row."""
+    told = [f"Note: {adjustment.note}"] if adjustment.note else []
+    told += [f"Needs a second person: {words}" for words in adjustment.needs_second_person]
+    can_spend = f"{adjustment.customer_name} can spend {points(adjustment.available)} now"
+    owed = f", owes {points(adjustment.deficit)}" if adjustment.deficit else ""
+    told.append(f"{can_spend}{owed}.")
+    if adjustment.state is AdjustmentState.WAITING and adjustment.lapses_at is not None:
+        told.append(f"Lapses {moment(adjustment.lapses_at, now=now, zone=zone)} unless somebody decides.")
+    if adjustment.decided_by is not None and adjustment.decided_at is not None:
+        said = f": {adjustment.decision_note}" if adjustment.decision_note else ""
+        told.append(f"Decided by {adjustment.decided_by}, {moment(adjustment.decided_at, now=now, zone=zone)}{said}")
+    if adjustment.undone_by is not None and adjustment.undone_at is not None:
+        told.append(f"Taken back by {adjustment.undone_by}, {moment(adjustment.undone_at, now=now, zone=zone)}")
+    if can_take_back(adjustment, now=now) and adjustment.undo_until is not None:
+        told.append(f"u takes it back until {moment(adjustment.undo_until, now=now, zone=zone)}.")
+    return told
+
+
+def can_take_back(adjustment: AdjustmentView, *, now: datetime) -> bool:
+    """Return whether somebody may still take this back; the service says who."""
+    is_posted = adjustment.state is AdjustmentState.POSTED
+    return is_posted and adjustment.undo_until is not None and adjustment.undo_until > now
+
+
+# Orders ---------------------------------------------------------------------------------------------------------------
+
+
+def staff_order_row(order: StaffOrder, *, now: datetime, zone: tzinfo) -> Row:
+    """Return an order with whom it counts for."""
+    owner = Cell(order.customer_name or "nobody", "plain" if order.customer_name else "warn")
+    state = Cell(order.state.value, "plain" if order.state == "completed" else "warn")
+    if order.skipped_reason is not None:
+        state = Cell(skipped(order.skipped_reason), "muted" if order.customer_id is None else "warn")
+    return Row(
+        key=str(order.id),
+        cells=(
+            Cell(moment(order.completed_at, now=now, zone=zone)),
+            Cell(order.number),
+            Cell(order.store_name),
+            Cell(money(order.net_minor + order.tax_minor, order.currency)),
+            Cell(signed(order.points) if order.points else "0", "good" if order.points else "muted"),
+            owner,
+            state,
+        ),
+    )
+
+
+def order_words(order: StaffOrder, *, now: datetime, zone: tzinfo) -> str:
+    """Return an order in one line."""
+    paid = money(order.net_minor + order.tax_minor, order.currency)
+    return f"{order.number}, {paid}, {moment(order.completed_at, now=now, zone=zone)}, {order.store_name}"
+
+
+def detail_notes(detail: StaffOrderDetail) -> list[str]:
+    """Return an order's lines, each with what it earned and the rule that says why."""
+    told = [line_words(line, detail.order.currency) for line in detail.lines]
+    if detail.order.skipped_reason is not None:
+        told.append(f"Earned nothing: {skipped(detail.order.skipped_reason)}.")
+    return told or ["No lines were sent with this order."]
+
+
+def line_words(line: LineView, currency: str) -> str:
+    """Return a line of a sale: 2 × Coffee  8.34 GBP  +8  1 point per 1.00."""
+    name = line.description or line.category or "(no description)"
+    amount = money(line.net_minor + line.tax_minor, currency)
+    return f"{line.quantity} × {name}  {amount}  {signed(line.points)}  {line.rule}"
+
+
+def trace_notes(entry: EntryView, detail: StaffOrderDetail) -> list[str]:
+    """Return why an entry has the points it has, from the lines of its order."""
+    told = [f"Why {signed(entry.points)}? Line by line, as the sale stands now:"]
+    return told + [f"  {words}" for words in detail_notes(detail)]
+
+
+# Membership -----------------------------------------------------------------------------------------------------------
+
+
+def tier_rows(tier: TierView, *, now: datetime, zone: tzinfo) -> list[Row]:
+    """Return where a membership stands among the tiers; nothing where the programme has none."""
+    if tier.since is None:
+        return []
+    until = "" if tier.until is None else f"kept until {moment(tier.until, now=now, zone=zone)}"
+    missing = ""
+    if tier.next_tier is not None and tier.next_points is not None:
+        missing = (
+            f"{tier.next_tier} at {points(tier.next_points)}, {points(max(0, tier.next_points - tier.points))} to go"
+        )
+    since = f"since {day(tier.since.astimezone(zone).date(), today=now.astimezone(zone).date())}"
+    return [
+        _fact("tier", "Tier", tier.tier or "none yet", until),
+        _fact("qualifying", "Qualifying points", missing or "the highest tier is reached", since, points_=tier.points),
+    ]
+
+
+def _fact(key: str, label: str, value: str, when: str, *, points_: int | None = None) -> Row:
+    shown = NOTHING if points_ is None else points(points_)
+    return Row(key=key, cells=(Cell(label), Cell(value), Cell(shown), Cell(when, "muted")))
+
+
+def expiry_row(month: ExpiryMonth, *, today: date) -> Row:
+    """Return what lapses in a month."""
+    is_soon = month.month <= today + timedelta(days=31)
+    tone: Tone = "warn" if is_soon else "plain"
+    return Row(
+        key=f"expiry:{month.month}",
+        cells=(
+            Cell("Lapses", tone),
+            Cell(f"{month.month:%B %Y}", tone),
+            Cell(points(month.points), tone),
+            Cell(counted(len(month.lots), "lot", "lots"), "muted"),
+        ),
+    )
+
+
+def expiry_notes(month: ExpiryMonth, *, zone: tzinfo) -> list[str]:
+    """Return the last days of a month's points."""
+    return [f"{points(lot.points)} until {lot.at.astimezone(zone):%d %B %Y %H:%M}" for lot in month.lots]
+
+
+def never_row(schedule: ExpirySchedule) -> Row:
+    """Return the points that do not lapse."""
+    return _fact("never", "Never lapse", "", "", points_=schedule.never)
+
+
+def worth(kind: RewardKind, value_minor: int, currency: str, percent: int | None, sku: str = "") -> str:
+    """Return what a reward does to a sale."""
+    match kind:
+        case RewardKind.AMOUNT_OFF:
+            return f"{money(value_minor, currency)} off"
+        case RewardKind.PERCENT_OFF:
+            return f"{percent} % off, {money(value_minor, currency)} at most"
+        case _:
+            return f"{sku or 'an article'} worth {money(value_minor, currency)}"
+
+
+def voucher_row(voucher: VoucherView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a voucher without its code."""
+    state = _VOUCHER_STATES[voucher.status.value]
+    until = "" if voucher.valid_until is None else f"until {moment(voucher.valid_until, now=now, zone=zone)}"
+    if voucher.ended_at is not None:
+        until = moment(voucher.ended_at, now=now, zone=zone)
+    return Row(
+        key=str(voucher.id),
+        cells=(
+            Cell(f"Voucher …{voucher.code_ending}", state.tone if state.tone == "muted" else "plain"),
+            Cell(f"{voucher.reward_name}: {state.text}", state.tone),
+            Cell(points(voucher.points_cost), "muted"),
+            Cell(until, "muted"),
+        ),
+    )
+
+
+def voucher_notes(voucher: VoucherView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what an opened voucher says besides its row."""
+    is_free = voucher.status.value == "issued"
+    return [
+        worth(voucher.kind, voucher.value_minor, voucher.currency, voucher.percent, voucher.sku),
+        f"Issued {moment(voucher.issued_at, now=now, zone=zone)} for {points(voucher.points_cost)} points",
+        "W cancels it and gives the points back." if is_free else "It can no longer be cancelled.",
+    ]
+
+
+def offer_row(offer: RewardOffer) -> Row:
+    """Return a reward that a customer may take."""
+    left = "" if offer.left is None else f"{points(offer.left)} left"
+    return Row(
+        key=str(offer.id),
+        cells=(
+            Cell(offer.name, "plain" if offer.affordable else "muted"),
+            Cell(points(offer.points_cost), "plain" if offer.affordable else "warn"),
+            Cell(worth(offer.kind, offer.value_minor, offer.currency, offer.percent), "muted"),
+            Cell(left if offer.affordable else "not enough points", "muted" if offer.affordable else "warn"),
+        ),
+    )
+
+
+# Refunds --------------------------------------------------------------------------------------------------------------
+
+
+def refund_row(refund: RefundView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a refund and what it waits for."""
+    state = _REFUND_STATES.get(refund.state.value, Cell(refund.state.value))
+    return Row(
+        key=str(refund.id),
+        cells=(
+            Cell(moment(refund.received_at, now=now, zone=zone)),
+            Cell(refund.external_id),
+            Cell(refund.order_number or refund.original_order or NOTHING),
+            Cell(refund.store_name),
+            Cell(
+                signed(-refund.points_taken) if refund.points_taken else "0", "warn" if refund.points_taken else "muted"
+            ),
+            Cell(state.text, "bad" if refund.needs_person else state.tone),
+        ),
+    )
+
+
+def refund_notes(refund: RefundView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what an opened refund says besides its row, and the next step."""
+    told = [f"Goods went back {moment(refund.completed_at, now=now, zone=zone)} at {refund.store_name}"]
+    if refund.points_taken or refund.points_restored:
+        told.append(f"{points(refund.points_taken)} points taken back, {points(refund.points_restored)} given back")
+    if refund.points_owed:
+        told.append(f"{points(refund.points_owed)} of them had been spent and are owed")
+    if refund.points_exempt:
+        told.append(f"{points(refund.points_exempt)} had lapsed and were not taken again")
+    if refund.refused_for is not None:
+        told.append(f"Why it does not fit: {refund.refused_for.value.replace('_', ' ').lower()}")
+    if refund.state.value in _REFUND_NEXT:
+        told.append(_REFUND_NEXT[refund.state.value])
+    return told
+
+
+def queue_words(queue: StaffQueue) -> str:
+    """Return what waits for a person, and the keys that lead there; empty when nothing does."""
+    parts = []
+    if queue.adjustments:
+        parts.append(f"{_many(queue.adjustments, 'adjustment waits', 'adjustments wait')} for approval (^R)")
+    if queue.refunds:
+        parts.append(f"{_many(queue.refunds, 'refund needs', 'refunds need')} a look (^R)")
+    if queue.orders:
+        parts.append(f"{_many(queue.orders, 'sale', 'sales')} of today without customer (F4)")
+    return " · ".join(parts)
+
+
+def _many(count: int, one: str, many: str) -> str:
+    return f"{count}+ {many}" if count >= QUEUE_COUNT_MAX else counted(count, one, many)
+
+
+# Reading what was typed -----------------------------------------------------------------------------------------------
+
+
+def parse_points(text: str, *, available: int) -> int:
+    """Read a signed number of points, or with `=` the wanted balance: +50, -20, 1,000, =3300.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    cleaned = text.replace(" ", "").replace(",", "").replace("−", "-")
+    is_target = cleaned.startswith("=")
+    number = int(cleaned.removeprefix("="))
+    return number - available if is_target else number
+
+
+def parse_money(text: str, minor_digits: int) -> int:
+    """Read an amount of money with a point or a comma, in minor units: 42.10, 42,1, 1.234,56.
+
+    Raises:
+        ValueError: It is none, or has more decimals than the currency.
+    """
+    cleaned = text.replace(" ", "").replace("'", "")
+    whole, mark, decimals = cleaned.replace(",", ".").rpartition(".")
+    if not mark:
+        whole, decimals = decimals, ""
+    is_thousands = bool(mark) and len(decimals) == 3 and minor_digits != 3 and bool(whole)
+    if is_thousands:
+        whole, decimals = whole + decimals, ""
+    whole = whole.replace(".", "")
+    digits = whole + decimals
+    if len(decimals) > minor_digits or not (digits.isascii() and digits.isdigit()):
+        raise ValueError("not an amount")
+    unit: int = 10**minor_digits
+    return int(whole or "0") * unit + int(decimals.ljust(minor_digits, "0") or "0")
+
+
+def parse_day(text: str, *, today: date) -> date:
+    """Read a day: 13.3., 13.3.2026, 13 Mar, 2026-03-13, today, yesterday; without a year the last such day.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    word = text.strip().lower()
+    if word in {"today", ""}:
+        return today
+    if word == "yesterday":
+        return today - timedelta(days=1)
+    parts = word.replace(".", " ").replace("/", " ").replace("-", " ").split()
+    if len(parts) == 3 and len(parts[0]) == 4:
+        parts.reverse()
+    if len(parts) not in {2, 3}:
+        raise ValueError("a day is day and month, and perhaps a year")
+    month = int(parts[1]) if parts[1].isdigit() else _month_named(parts[1])
+    if len(parts) == 3:
+        return date(int(parts[2]), month, int(parts[0]))
+    this_year = date(today.year, month, int(parts[0]))
+    return this_year if this_year <= today else this_year.replace(year=today.year - 1)
+
+
+def _month_named(word: str) -> int:
+    names = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+    return names.index(word[:3]) + 1
+
+
+def parse_moment(text: str, *, now: datetime, zone: tzinfo) -> datetime | None:
+    """Read when a sale was made, in the shop's time: 10:52, 13.3. 10:52, yesterday 17:30. Empty text is now: None.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    words = text.split()
+    if not words:
+        return None
+    hours, _, minutes = words[-1].partition(":")
+    if not minutes:
+        raise ValueError("a time has hours and minutes")
+    on = parse_day(" ".join(words[:-1]), today=now.astimezone(zone).date())
+    return datetime(on.year, on.month, on.day, int(hours), int(minutes), tzinfo=zone)
