@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from shared import limits
-from shared.base import Hash, Reason, Request, View
+from shared.base import Hash, Password, Reason, Request, View
 from shared.members import Balance
 
 
@@ -75,9 +75,13 @@ class AdjustmentPreview(View, frozen=True, kw_only=True):
 
 
 class AdjustmentDecision(Request, frozen=True, kw_only=True):
-    """An approval; `preview_hash` is that of the request as it was shown."""
+    """An approval; `preview_hash` is that of the request as it was shown.
+
+    The password is needed of whoever has not signed in within the last ten minutes.
+    """
 
     preview_hash: Hash
+    password: Password | None = None
     note: Note = ""
 
 

@@ -220,7 +220,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="preview_adjustment", method="POST", path="/v1/staff/customers/{customer_id}/adjustments/preview", caller=_S, request=adjustments.AdjustmentRequest, response=adjustments.AdjustmentPreview, permission=_P.POINTS_ADJUST),
     Endpoint(operation="adjust_points", method="POST", path="/v1/staff/customers/{customer_id}/adjustments", caller=_S, status=201, request=adjustments.AdjustmentRequest, response=adjustments.AdjustmentView, permission=_P.POINTS_ADJUST, idempotent=True),
     Endpoint(operation="list_adjustments", method="GET", path="/v1/staff/adjustments", caller=_S, response=adjustments.AdjustmentPage, permission=_P.ADJUSTMENT_READ, query=(*_PAGE, "state", "customer_id")),
-    Endpoint(operation="approve_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/approve", caller=_S, request=adjustments.AdjustmentDecision, response=adjustments.AdjustmentView, permission=_P.POINTS_APPROVE, idempotent=True),
+    Endpoint(operation="approve_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/approve", caller=_S, request=adjustments.AdjustmentDecision, response=adjustments.AdjustmentView, permission=_P.POINTS_APPROVE, idempotent=True, step_up=True),
     Endpoint(operation="refuse_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/refuse", caller=_S, request=adjustments.AdjustmentRefusal, response=adjustments.AdjustmentView, permission=_P.POINTS_APPROVE),
     Endpoint(operation="undo_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/undo", caller=_S, request=staff.Undo, response=adjustments.AdjustmentView, permission=_P.POINTS_ADJUST, idempotent=True),
 )  # fmt: skip

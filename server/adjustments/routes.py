@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
+from litestar import Response
+
 from server.adjustments import service
 from server.errors import Invalid
-from server.http import Call, operation
+from server.http import Call, operation, reply_response
 from shared.adjustments import (
     AdjustmentDecision,
     AdjustmentPage,
@@ -52,12 +54,14 @@ async def list_adjustments(call: Call) -> AdjustmentPage:
     )
 
 
-@operation("approve_adjustment")
-async def approve_adjustment(call: Call) -> AdjustmentView:
-    """Approve what somebody else asked for; `preview_hash` says what was looked at."""
+@operation("approve_adjustment", checks_itself=True)
+async def approve_adjustment(call: Call) -> Response[bytes]:
+    """Approve what somebody else asked for; `preview_hash` says what was looked at, the password who looked."""
+    await call.authenticate()
+    identity = call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
     form = call.message(AdjustmentDecision)
-    return await service.approve(
-        call.ctx, call.staff, _id(call, "adjustment_id"), preview_hash=form.preview_hash, note=form.note
+    return reply_response(
+        await service.approve(call.ctx, call.staff, identity, adjustment_id=_id(call, "adjustment_id"), form=form)
     )
 
 

@@ -10,42 +10,13 @@ from shared import limits
 from shared.adjustments import AdjustmentRequest, AdjustReason
 from shared.enums import Role
 from shared.problems import Code, FieldProblem
+from shared.programmes import AdjustmentLimits
 
 _REASONS_WITH_NOTE = (AdjustReason.CORRECTION, AdjustReason.OTHER)
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Absolute points that one person may move without a second one; `day` is 24 hours, `month` 30 days."""
-
-    each: int
-    day: int
-    month: int
-    member_day: int
-    member_month: int
-    store_day: int
-    may_make_deficit: bool
-
-
-LIMITS: dict[Role, Limits] = {
-    Role.CASHIER: Limits(
-        each=limits.ADJUST_CASHIER_EACH,
-        day=limits.ADJUST_CASHIER_DAY,
-        month=limits.ADJUST_CASHIER_MONTH,
-        member_day=limits.ADJUST_CASHIER_MEMBER_DAY,
-        member_month=limits.ADJUST_CASHIER_MEMBER_MONTH,
-        store_day=limits.ADJUST_CASHIER_STORE_DAY,
-        may_make_deficit=False,
-    ),
-    Role.MANAGER: Limits(
-        each=limits.ADJUST_MANAGER_EACH,
-        day=limits.ADJUST_MANAGER_DAY,
-        month=limits.ADJUST_MANAGER_MONTH,
-        member_day=limits.ADJUST_MANAGER_MEMBER_DAY,
-        member_month=limits.ADJUST_MANAGER_MEMBER_MONTH,
-        store_day=limits.ADJUST_MANAGER_STORE_DAY,
-        may_make_deficit=True,
-    ),
-}
+# Who may leave a member owing points.
+MAKES_DEFICIT = frozenset({Role.MANAGER})
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,9 +83,11 @@ def apply_points(figures: Figures, points: int) -> Figures:
     )
 
 
-def list_excesses(role: Role, points: int, usage: Usage, figures: Figures) -> tuple[str, ...]:
+def list_excesses(
+    role: Role, allowed: AdjustmentLimits, points: int, *, usage: Usage, figures: Figures
+) -> tuple[str, ...]:
     """Return in words why a second person is needed; nothing if one may do it alone."""
-    allowed, size = LIMITS[role], abs(points)
+    size = abs(points)
     sums = (
         (size, allowed.each, "at a time"),
         (usage.day + size, allowed.day, "in 24 hours"),
@@ -124,14 +97,14 @@ def list_excesses(role: Role, points: int, usage: Usage, figures: Figures) -> tu
         (usage.store_day + size, allowed.store_day, "in this store in 24 hours"),
     )
     reasons = [f"More than {limit} points {words}." for total, limit, words in sums if total > limit]
-    if not allowed.may_make_deficit and -points > figures.available:
+    if role not in MAKES_DEFICIT and -points > figures.available:
         reasons.append("More than the member can spend now: a deficit needs a manager.")
     return tuple(reasons)
 
 
-def left_today(role: Role, usage: Usage) -> int:
+def left_today(allowed: AdjustmentLimits, usage: Usage) -> int:
     """Return how many points one may still adjust alone in these 24 hours."""
-    return max(0, LIMITS[role].day - usage.day)
+    return max(0, allowed.day - usage.day)
 
 
 def hash_command(membership_id: UUID, wish: Wish, figures: Figures, *, needs_second_person: bool) -> str:

@@ -5,13 +5,14 @@ last two, so that neither splitting nor racing helps.
 """
 
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
 from server.adjustments import store
 from server.adjustments.rules import (
-    LIMITS,
+    MAKES_DEFICIT,
     Figures,
     Usage,
     Wish,
@@ -31,13 +32,17 @@ from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import NotFound, NotPermitted, Refused
+from server.idempotency import IdempotentCall, StoredReply, find_reply, once
+from server.ledger.idle import date_idle_lot
 from server.ledger.movements import Origin, claw_back, give_back, take
 from server.ledger.service import post_credit
 from server.memberships import store as memberships
 from server.memberships.service import list_membership_views
-from server.programmes.rules import lot_dates
-from server.programmes.service import get_default_programme
+from server.programmes.rules import LotDates, lot_dates
+from server.programmes.service import adjustment_limits, get_programme
+from server.staff.service import step_up
 from shared.adjustments import (
+    AdjustmentDecision,
     AdjustmentPage,
     AdjustmentPreview,
     AdjustmentRequest,
@@ -50,6 +55,7 @@ from shared.limits import ADJUST_REQUEST_LIFE, ADJUST_RESTORE_GRACE, ADJUST_UNDO
 from shared.members import Balance
 from shared.permissions import may
 from shared.problems import Code
+from shared.programmes import AdjustmentLimits
 
 _CLOSED = {
     "blocked": Code.CUSTOMER_BLOCKED,
@@ -64,6 +70,7 @@ class _Situation(msgspec.Struct, frozen=True, kw_only=True):
 
     membership: Row
     staff: Row
+    allowed: AdjustmentLimits
     balance: Balance
     usage: Usage
     needs: tuple[str, ...]
@@ -83,7 +90,7 @@ async def preview(ctx: Context, staff: Staff, customer_id: UUID, form: Adjustmen
     wish = read_wish(form)
     async with DB.transaction():
         situation = await _get_situation(ctx, staff, customer_id, form.membership_id, wish)
-        expires_at = await _expires_at(ctx) if wish.points > 0 else None
+        expires_at = await _preview_end(ctx, situation.membership) if wish.points > 0 else None
     membership_id, figures = situation.membership["id"], situation.figures
     after = apply_points(figures, wish.points)
     return AdjustmentPreview(
@@ -96,7 +103,7 @@ async def preview(ctx: Context, staff: Staff, customer_id: UUID, form: Adjustmen
         deficit_after=after.deficit,
         expires_at=expires_at,
         needs_second_person=situation.needs,
-        today_left=left_today(Role(situation.staff["role"]), situation.usage),
+        today_left=left_today(situation.allowed, situation.usage),
         preview_hash=hash_command(membership_id, wish, figures, needs_second_person=bool(situation.needs)),
     )
 
@@ -123,6 +130,7 @@ async def adjust(ctx: Context, staff: Staff, customer_id: UUID, form: Adjustment
         customer_id=customer_id,
         membership_id=membership_id,
         staff=situation.staff,
+        each_max=situation.allowed.each,
         needs=needs,
         lapses_at=ctx.now + ADJUST_REQUEST_LIFE if needs else None,
         entry_id=entry_id,
@@ -134,10 +142,25 @@ async def adjust(ctx: Context, staff: Staff, customer_id: UUID, form: Adjustment
     return view
 
 
-async def approve(ctx: Context, staff: Staff, adjustment_id: UUID, *, preview_hash: str, note: str) -> AdjustmentView:
-    """Post what somebody else asked for, in the caller's transaction.
+async def approve(
+    ctx: Context, staff: Staff, call: IdempotentCall, *, adjustment_id: UUID, form: AdjustmentDecision
+) -> StoredReply:
+    """Post what somebody else asked for, once.
 
-    Both must hold their roles now, and neither may be the one who profits.
+    Both must hold their roles now, and neither may be the one who profits. The approver proves who they are.
+
+    Raises:
+        Throttled: Too many wrong passwords.
+        Refused: REAUTH_REQUIRED, or as in `_approve`.
+    """
+    if await find_reply(call) is None:
+        await step_up(ctx, staff, form.password)
+    work = partial(_approve, ctx, staff, adjustment_id, preview_hash=form.preview_hash, note=form.note)
+    return await once(ctx, call, 200, work)
+
+
+async def _approve(ctx: Context, staff: Staff, adjustment_id: UUID, *, preview_hash: str, note: str) -> AdjustmentView:
+    """Post a request, in the caller's transaction.
 
     Raises:
         NotPermitted: One of the two has lost the role.
@@ -241,8 +264,11 @@ async def _get_situation(
         customer_id=customer_id,
         membership_id=membership["id"],
     )
-    needs = list_excesses(Role(person["role"]), wish.points, usage, _figures(balance))
-    return _Situation(membership=membership, staff=person, balance=balance, usage=usage, needs=needs)
+    role = Role(person["role"])
+    allowed = adjustment_limits(await get_programme(membership["programme"], fresh=True), role)
+    assert allowed is not None, "whoever may adjust has limits"
+    needs = list_excesses(role, allowed, wish.points, usage=usage, figures=_figures(balance))
+    return _Situation(membership=membership, staff=person, allowed=allowed, balance=balance, usage=usage, needs=needs)
 
 
 async def _lock_target(customer_id: UUID, membership_id: UUID | None) -> tuple[Row, Row]:
@@ -292,7 +318,7 @@ def _check_role(person: Row, permission: Permission) -> None:
 
 
 async def _check_not_self(person: Row, customer_id: UUID) -> None:
-    if person["customer"] is not None and await store.is_own(person["customer"], customer_id):
+    if person["customer"] is not None and await memberships.shares_with(person["customer"], customer_id):
         raise Refused(Code.SELF_DEALING)
 
 
@@ -322,6 +348,7 @@ async def _post(ctx: Context, adjustment_id: UUID, customer_id: UUID, membership
     if wish.points < 0:
         origin = Origin(source_key=key, customer_id=customer_id, reason_code=reason, note=note)
         return await take(ctx, membership, -wish.points, origin, kind=EntryKind.ADJUST)
+    dates = await _get_dates(ctx, membership)
     entry_id = await post_credit(
         ctx,
         membership_id=membership["id"],
@@ -331,7 +358,8 @@ async def _post(ctx: Context, adjustment_id: UUID, customer_id: UUID, membership
         source_key=key,
         occurred_at=ctx.now,
         available_at=ctx.now,
-        expires_at=await _expires_at(ctx),
+        expires_at=dates.expires_at,
+        idle_days=dates.idle_days,
         customer_id=customer_id,
         reason_code=reason,
         note=note,
@@ -340,17 +368,26 @@ async def _post(ctx: Context, adjustment_id: UUID, customer_id: UUID, membership
     return entry_id
 
 
-async def _expires_at(ctx: Context) -> datetime | None:
+async def _get_dates(ctx: Context, membership: Row) -> LotDates:
     """Return when points given now lapse: as those of a sale made now would."""
     # Another process may have published rules since this one looked.
-    programme = await get_default_programme(fresh=True)
+    programme = await get_programme(membership["programme"], fresh=True)
     version = programme.rules_at(ctx.now)
-    return lot_dates(ctx.now, version.rules, programme.zone).expires_at if version else None
+    if version is None:
+        return LotDates(available_at=ctx.now, expires_at=None)
+    return lot_dates(ctx.now, version.rules, programme.zone)
+
+
+async def _preview_end(ctx: Context, membership: Row) -> datetime | None:
+    dates = await _get_dates(ctx, membership)
+    if dates.idle_days is None or dates.expires_at is None:
+        return dates.expires_at
+    return await date_idle_lot(membership["id"], dates.idle_days, dates.expires_at)
 
 
 async def _take_back(ctx: Context, row: Row, membership: Row, person: Row) -> None:
     balance = await _get_balance(ctx, row["customer"], row["membership"])
-    if not LIMITS[Role(person["role"])].may_make_deficit and row["points"] > balance.available + balance.pending:
+    if Role(person["role"]) not in MAKES_DEFICIT and row["points"] > balance.available + balance.pending:
         raise Refused(Code.INSUFFICIENT_POINTS, data={"available": balance.available})
     await claw_back(ctx, membership, row["points"], _undo_origin(row), own_entry_id=row["entry"], kind=EntryKind.ADJUST)
 
@@ -364,6 +401,7 @@ async def _give_back(ctx: Context, row: Row, membership: Row) -> None:
     if not owed:
         return
     (membership,) = await memberships.lock_memberships([row["membership"]])
+    dates = await _get_dates(ctx, membership)
     await post_credit(
         ctx,
         membership_id=membership["id"],
@@ -373,7 +411,8 @@ async def _give_back(ctx: Context, row: Row, membership: Row) -> None:
         source_key=origin.source_key,
         occurred_at=ctx.now,
         available_at=ctx.now,
-        expires_at=await _expires_at(ctx),
+        expires_at=dates.expires_at,
+        idle_days=dates.idle_days,
         customer_id=row["customer"],
         reason_code=UNDONE_REASON,
     )

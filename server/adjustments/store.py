@@ -20,13 +20,6 @@ _LOCK_STORE = "select pg_advisory_xact_lock(hashtextextended('adjustments:' || c
 _LOCK_STAFF = """
 select id, role, status, store, customer from staff_member where id = any($1::uuid[]) order by id for no key update
 """
-# A staff member's own customer, or anybody who shares a membership with that customer.
-_IS_OWN = """
-select 1 where exists (
-    select from membership_person mine join membership_person theirs on theirs.membership = mine.membership
-    where mine.customer = $1 and theirs.customer = $2 and mine.left_at is null and theirs.left_at is null
-) or $1::uuid = $2::uuid
-"""
 # What was approved by a second person has used nobody's limit; what was taken back has.
 _USAGE = """
 select coalesce(sum(size) filter (where requested_by = $1 and posted_at > $6), 0)::bigint as day,
@@ -43,8 +36,8 @@ from (
 """
 _INSERT = """
 insert into adjustment (id, customer, membership, store, points, reason_code, note, visible, state, needs, requested_by,
-                        requested_role, requested_at, lapses_at, entry, posted_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                        requested_role, requested_at, lapses_at, entry, posted_at, each_max)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 """
 _LOCK = "select * from adjustment where id = $1 for update"
 _FIND = "select customer, membership from adjustment where id = $1"
@@ -104,11 +97,6 @@ async def lock_staff(staff_ids: list[UUID]) -> dict[UUID, Row]:
     return {row["id"]: row for row in await DB.fetch(_LOCK_STAFF, staff_ids)}
 
 
-async def is_own(staff_customer_id: UUID, customer_id: UUID) -> bool:
-    """Return whether a customer is the staff member or shares a membership with them."""
-    return await DB.fetch_row(_IS_OWN, staff_customer_id, customer_id) is not None
-
-
 async def get_usage(
     ctx: Context, *, staff_id: UUID, role: str, store_id: UUID | None, customer_id: UUID, membership_id: UUID
 ) -> Usage:
@@ -128,6 +116,7 @@ async def insert_adjustment(
     customer_id: UUID,
     membership_id: UUID,
     staff: Row,
+    each_max: int,
     needs: tuple[str, ...],
     lapses_at: datetime | None,
     entry_id: UUID | None,
@@ -136,7 +125,7 @@ async def insert_adjustment(
     await DB.fetch(
         _INSERT, adjustment_id, customer_id, membership_id, staff["store"], wish.points, wish.reason_code, wish.note,
         wish.visible, "waiting" if entry_id is None else "posted", list(needs), staff["id"], staff["role"], ctx.now,
-        lapses_at, entry_id, None if entry_id is None else ctx.now,
+        lapses_at, entry_id, None if entry_id is None else ctx.now, each_max,
     )  # fmt: skip
 
 

@@ -70,6 +70,17 @@ _QUALIFYING = """
 select coalesce(sum(o.points - o.points_returned), 0)::bigint from orders o
 where o.membership in (select regulars_family($1)) and o.state = 'completed' and o.completed_at >= $2 and o.completed_at < $3
 """
+# The same person, somebody in the same membership, or somebody with an address or number that this person has proven.
+_SHARES_WITH = """
+select 1 where $1::uuid = $2::uuid or exists (
+    select from membership_person mine join membership_person theirs on theirs.membership = mine.membership
+    where mine.customer = $1 and theirs.customer = $2 and mine.left_at is null and theirs.left_at is null
+) or exists (
+    select from contact_point mine
+    join contact_point theirs on theirs.kind = mine.kind and theirs.key = mine.key and theirs.status <> 'retired'
+    where mine.customer = $1 and theirs.customer = $2 and mine.status = 'verified'
+)
+"""
 
 
 async def open_membership(
@@ -83,6 +94,11 @@ async def open_membership(
 ) -> None:
     """Add a membership with its owner."""
     await DB.fetch(_OPEN, membership_id, programme_id, customer_id, enrolled_at, eligible_from, now, new_id())
+
+
+async def shares_with(customer_id: UUID, other_id: UUID) -> bool:
+    """Return whether what is done for a customer may profit another: for staff, whom the rules keep from themselves."""
+    return await DB.fetch_row(_SHARES_WITH, customer_id, other_id) is not None
 
 
 async def lock_card(code: str) -> Row | None:

@@ -17,6 +17,7 @@ from server.cursors import decode_cursor, encode_cursor
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
 from server.errors import Invalid, NotFound, NotPermitted, Refused, RegularsError
+from server.memberships.store import shares_with
 from server.orders import assignment_store, balances, change_store, changes, payments, sales
 from server.orders.changes import Settled
 from server.orders.fitting import fit_to_member
@@ -251,11 +252,12 @@ async def find_customer_on_file(customer_id: UUID | None) -> Row | None:
 
 
 async def check_not_self(staff: Staff, order: Row, customer_id: UUID | None, membership_id: UUID | None) -> None:
-    """Refuse staff who are one of the customers, or share points with one."""
+    """Refuse staff who are one of the customers, or share points, a proven address or number with one."""
     if staff.customer_id is None:
         return
     memberships = [one for one in (order["heir"], membership_id) if one is not None]
-    is_self = staff.customer_id in (order["customer"], customer_id)
+    concerned = {one for one in (order["customer"], customer_id) if one is not None}
+    is_self = any([await shares_with(staff.customer_id, one) for one in concerned])
     if is_self or await assignment_store.is_in(staff.customer_id, memberships):
         raise Refused(Code.SELF_DEALING)
 

@@ -15,7 +15,7 @@ from server.db.ids import new_id
 from server.errors import NotFound, Refused
 from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.ledger.movements import Origin, give_back, spend
-from server.memberships.store import lock_memberships
+from server.memberships.store import lock_memberships, shares_with
 from server.rewards import catalogue_store, hold_store
 from server.rewards import voucher_store as store
 from server.rewards.catalogue_store import get_terms
@@ -110,8 +110,7 @@ async def issue_at_till(
         Throttled: Too many tries at the digits.
         Refused: SELF_DEALING, PRESENCE_NEEDED, PRESENCE_WRONG, or as in `issue_to_member`.
     """
-    if staff.customer_id == customer_id:
-        raise Refused(Code.SELF_DEALING)
+    await _check_not_self(staff, customer_id)
     home = await get_home(customer_id)
     if form.presence_code is not None:
         await count_try(ctx, customer_id, call)
@@ -129,8 +128,7 @@ async def cancel_voucher(ctx: Context, staff: Staff, voucher_id: UUID, form: Can
     found = await store.find_voucher(voucher_id, ctx.now)
     if found is None:
         raise NotFound
-    if staff.customer_id == found["customer"]:
-        raise Refused(Code.SELF_DEALING)
+    await _check_not_self(staff, found["customer"])
     (membership,) = await lock_memberships([found["membership"]])
     if membership["status"] != "active":
         raise Refused(Code.MEMBERSHIP_CLOSED)
@@ -151,6 +149,11 @@ async def cancel_voucher(ctx: Context, staff: Staff, voucher_id: UUID, form: Can
     )
     await mark_membership(ctx, membership["id"])
     return await _get_view(ctx, voucher_id)
+
+
+async def _check_not_self(staff: Staff, customer_id: UUID) -> None:
+    if staff.customer_id is not None and await shares_with(staff.customer_id, customer_id):
+        raise Refused(Code.SELF_DEALING)
 
 
 class _Deal(msgspec.Struct, frozen=True, kw_only=True):

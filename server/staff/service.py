@@ -17,7 +17,7 @@ from server.sessions.passwords import check_new_password
 from server.staff import rules, store
 from server.tokens import hash_token
 from shared.enums import Role
-from shared.limits import INVITATION_LINK_LIFE, NAME_LENGTH_MAX, STAFF_SESSION_LIFE
+from shared.limits import INVITATION_LINK_LIFE, NAME_LENGTH_MAX, STAFF_SESSION_LIFE, STEP_UP_LIFE
 from shared.permissions import PERMISSIONS
 from shared.problems import Code, FieldProblem
 from shared.staff import StaffSessionTokens, StaffSignIn, StaffView
@@ -67,6 +67,28 @@ async def sign_in(ctx: Context, form: StaffSignIn) -> StaffSessionTokens:
         staff=_view(member),
         shop_name=ctx.settings.shop_name,
     )
+
+
+async def step_up(ctx: Context, staff: Staff, password: str | None) -> None:
+    """Make sure that it is this person who is at the console: by the password, or as they have signed in just now.
+
+    Call it outside of a transaction. A wrong password counts as a try to sign in.
+
+    Raises:
+        Refused: REAUTH_REQUIRED.
+        Throttled: Too many tries.
+    """
+    if password is None:
+        signed_in_at = await store.find_sign_in(staff.session_id)
+        if signed_in_at is None or ctx.now - signed_in_at > STEP_UP_LIFE:
+            raise Refused(Code.REAUTH_REQUIRED)
+        return
+    member = await store.find_member(staff.login)
+    is_known = await store.has_signed_in_from(staff.staff_id, ctx.network)
+    await throttles.check_sign_in(ctx, "staff", staff.login, network_is_known=is_known)
+    if not await ctx.tools.passwords.verify(member["password_hash"] if member else None, password):
+        raise Refused(Code.REAUTH_REQUIRED, "This is not your password.")
+    await throttles.clear_sign_in(ctx, "staff", staff.login)
 
 
 async def _open_session(ctx: Context, member: Row, token: str, terminal: str) -> None:

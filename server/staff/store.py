@@ -27,6 +27,7 @@ select $1, id, $3, $4, $5, $6, $6, $7 from staff_member where id = $2 and status
 returning id
 """
 _HAS_SIGNED_IN = "select 1 from staff_session where staff_member = $1 and network = $2 limit 1"
+_SIGN_IN = "select created_at from staff_session where id = $1"
 _END_SESSION = "update staff_session set ended_at = $2 where id = $1 and ended_at is null"
 _END_SESSIONS = "update staff_session set ended_at = $2 where staff_member = $1 and ended_at is null"
 _ACTIVATE = """
@@ -106,6 +107,12 @@ async def open_session(
 async def has_signed_in_from(staff_id: UUID, network: str) -> bool:
     """Return whether a staff member ever had a session from a network."""
     return await DB.fetch_row(_HAS_SIGNED_IN, staff_id, network) is not None
+
+
+async def find_sign_in(session_id: UUID) -> datetime | None:
+    """Return when a session was opened, which takes the password."""
+    row = await DB.fetch_row(_SIGN_IN, session_id)
+    return row["created_at"] if row else None
 
 
 async def end_session(session_id: UUID, now: datetime) -> None:

@@ -9,8 +9,10 @@ import asyncpg
 import pytest
 
 from server.db.engine import DB
+from server.db.ids import new_id
 from shared.enums import Role
-from tests.app import SignedUp, World, expect, problem
+from shared.limits import STEP_UP_LIFE
+from tests.app import PASSWORD, SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.adjustments.desk import act, adjust, execute, keyed, preview, wish
 
@@ -330,3 +332,34 @@ async def test_cashiers_see_their_own_and_managers_all(
     assert seen == [[5], [6, 5], []]
     bad = await world.client.get("/v1/staff/adjustments?state=nonsense", headers=keyed(manager))
     assert problem(bad) == (400, "INVALID_REQUEST", ["state"])
+
+
+async def test_whoever_approves_proves_who_they_are(world: World, ana: SignedUp, cashier: Headers) -> None:
+    request = await adjust(world, cashier, ana.customer_id, 300)
+    approver = await world.add_staff(Role.MANAGER, login="manager-4")
+    headers = await world.staff_headers(staff_id=approver)
+    body = {"preview_hash": request["preview_hash"]}
+    world.advance(STEP_UP_LIFE + timedelta(seconds=1))
+    assert problem(await act(world, headers, request["id"], "approve", body))[:2] == (403, "REAUTH_REQUIRED")
+    wrong = await act(world, headers, request["id"], "approve", body | {"password": "not-the-password"})
+    assert problem(wrong)[:2] == (403, "REAUTH_REQUIRED")
+    assert await figures(ana.membership_id) == (0, 0, 0, 0)
+    expect(await act(world, headers, request["id"], "approve", body | {"password": PASSWORD}), 200)
+    assert (await figures(ana.membership_id))[0] == 300
+    # The database itself refuses one who approves their own request.
+    with pytest.raises(asyncpg.CheckViolationError, match="adjustment_by_two"):
+        await DB.fetch("update adjustment set decided_by = requested_by")
+
+
+async def test_nobody_adjusts_for_who_shares_their_proven_address(
+    world: World, ana: SignedUp, manager: Headers
+) -> None:
+    ben = await world.sign_up("ben@shop.test")
+    await DB.fetch("update staff_member set customer = $1", ben.customer_id)
+    expect(await preview(world, manager, ana.customer_id, wish(50)), 200)
+    sql = """
+    insert into contact_point (id, customer, kind, value, key, status, is_primary, created_at)
+    select $1, $2, kind, value, key, 'unverified', false, created_at from contact_point where customer = $3
+    """
+    await DB.fetch(sql, new_id(), ana.customer_id, ben.customer_id)
+    assert problem(await preview(world, manager, ana.customer_id, wish(50)))[:2] == (403, "SELF_DEALING")
