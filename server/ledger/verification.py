@@ -197,7 +197,8 @@ select 'lot ' || n.entry, n.available_at || ' to ' || coalesce(n.expires_at::tex
        l.available_at || ' to ' || coalesce(l.expires_at::text, 'ever')
 from ledger_entry o join ledger_entry i on i.source_key = o.source_key and i.kind = 'TRANSFER_IN'
 join lot n on n.entry = i.id join lot l on l.entry = o.related_entry
-where o.kind = 'TRANSFER_OUT' and (n.earned_at, n.available_at, n.expires_at) is distinct from (l.earned_at, l.available_at, l.expires_at)
+where o.kind = 'TRANSFER_OUT' and (n.earned_at, n.available_at, n.idle_days, case when n.idle_days is null then n.expires_at end)
+      is distinct from (l.earned_at, l.available_at, l.idle_days, case when l.idle_days is null then l.expires_at end)
 """
 _OWNERS = """
 select 'membership ' || m.id as row, count(p.id)::text || ' owners' as found, '1 owner' as expected
@@ -290,7 +291,8 @@ _BY_TWO = f"""
 select 'adjustment ' || a.id as row, a.points || ' by one ' || a.requested_role as found, 'a second person' as expected
 from adjustment a
 where a.posted_at is not null and a.decided_by is null
-  and abs(a.points) > case a.requested_role when 'manager' then {ADJUST_MANAGER_EACH} else {ADJUST_CASHIER_EACH} end
+  and abs(a.points) > coalesce(a.each_max, case a.requested_role when 'manager' then {ADJUST_MANAGER_EACH}
+                                                                 else {ADJUST_CASHIER_EACH} end)
 """  # noqa: S608 - whole numbers of ours
 _EXPIRED = """
 select 'ledger_entry ' || e.id as row, e.occurred_at || ', booked ' || e.posted_at as found,
@@ -349,9 +351,83 @@ select 'sharing_operation ' || s.id, 'membership ' || m.id || ' is ' || m.status
 from sharing_operation s join membership m on m.id = s.other
 where s.kind = 'combine' and s.state = 'done' and (m.status <> 'combined' or m.successor <> s.membership)
 """
+_TIERS = """
+select 'membership ' || m.id as row, m.tier || ' until ' || coalesce(m.tier_until::text, 'ever') as found,
+       coalesce(t.tier, '') || ' until ' || coalesce(t.until::text, 'ever') as expected
+from membership m
+left join (select distinct on (membership) membership, tier, until from tier_change
+           order by membership, at desc, id desc) t on t.membership = m.id
+where (m.tier, m.tier_until) is distinct from (coalesce(t.tier, ''), t.until)
+"""
+_BONUSES = """
+with given as (
+    select 'bonus_grant ' || id as row, points, concat_ws(':', programme, code, customer, nullif(occasion, '')) as source_key
+    from bonus_grant
+), paid as (
+    select 'ledger_entry ' || id as row, points, source_key from ledger_entry where kind = 'BONUS'
+)
+select coalesce(g.row, p.row) as row, coalesce(p.points::text, 'no BONUS') as found, coalesce(g.points::text, 'no grant') as expected
+from given g full join paid p using (source_key)
+where g.points is distinct from p.points
+union all
+select min(row), count(*) || ' times', 'once' from paid group by source_key having count(*) > 1
+"""
+# Caps may change with the rules: the highest one counts, under which any of the sales was made.
+_PROMOTIONS = """
+with used as (
+    select u.id, u.code, u.points, o.id as "order", o.membership, o.points as order_points,
+           (p.value ->> 'order_points_max')::bigint as order_max, (p.value ->> 'member_points_max')::bigint as member_max
+    from promotion_use u
+    join orders o on o.id = u."order" and o.assignment_version = u.assignment_version and o.state = 'completed'
+                  and o.skipped_reason is null
+    join rule_version v on v.id = o.rule_version
+    left join lateral jsonb_array_elements(v.body -> 'promotions') p on p.value ->> 'code' = u.code
+)
+select 'promotion_use ' || id as row, points || ' points' as found, 'at most ' || order_max as expected
+from used where points > order_max
+union all
+select 'orders ' || "order", sum(points) || ' by promotions', 'at most ' || order_points
+from used group by "order", order_points having sum(points) > order_points
+union all
+select 'membership ' || membership, sum(points) || ' by ' || code, 'at most ' || max(member_max)
+from used where membership is not null
+group by membership, code having bool_and(member_max is not null) and sum(points) > max(member_max)
+"""
+_ACTIVITY = """
+select 'membership ' || m.id as row, coalesce(m.active_at::text, 'never') as found, e.at::text as expected
+from membership m
+join (select membership, max(occurred_at) as at from ledger_entry where kind in ('EARN', 'REDEEM') group by membership) e
+  on e.membership = m.id
+where coalesce(m.active_at < e.at, true)
+"""
+# Compared as days of the programme's zone: midnights that a change of the clock skips or doubles are no single instants.
+_IDLE = """
+select 'lot ' || l.entry as row, d.found::text, d.expected::text
+from lot l join membership m on m.id = l.membership join programme g on g.id = m.programme
+cross join lateral (
+    select (l.expires_at at time zone g.zone)::date as found,
+           (greatest(l.earned_at, l.available_at, m.active_at) at time zone g.zone)::date + l.idle_days + 1 as expected
+) d
+where l.idle_days is not null and l.remaining > 0 and l.expires_at > $1 and d.found <> d.expected
+"""
 
 _FIRST_WRONG_ROW = "select * from ({}) wrong order by row limit 1"
 
+# One link in force for each record, none for an alias, and none for whoever is no customer any more. Orders that the
+# till names by a linked record count for its customer, or a person or an unlinking decided otherwise.
+_LINKS = """
+select 'pos_record ' || l.record as row, count(*) || ' links in force' as found, 'at most one' as expected
+from pos_link l where l.state = 'linked' group by l.record having count(*) > 1
+union all
+select 'pos_link ' || l.id, 'in force, of a record that was merged into another one', 'ended, or of that one'
+from pos_link l join pos_record r on r.id = l.record where l.state = 'linked' and r.merged_into is not null
+union all
+select 'pos_record ' || r.id, 'an alias of an alias', 'an alias of the record itself'
+from pos_record r join pos_record k on k.id = r.merged_into where k.merged_into is not null
+union all
+select 'pos_link ' || l.id, 'in force, of a customer who is ' || c.status, 'none'
+from pos_link l join customer c on c.id = l.customer where l.state <> 'ended' and c.status in ('merged', 'erased')
+"""
 CHECKS: tuple[Check, ...] = (
     Check(name="every credit has its lot, and no debit has one", sql=_LOT_OF_EVERY_CREDIT),
     Check(name="what is left of a lot is its points less its allocations", sql=_LOT_REMAINDER),
@@ -376,6 +452,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="people are in memberships that are active, and those have people", sql=_PEOPLE),
     Check(name="a membership that became another one has nothing left", sql=_COMBINED),
     Check(name="combining and leaving moved what is written of them", sql=_OPERATIONS),
+    Check(name="a POS record is one customer's at most", sql=_LINKS),
     Check(name="merged and erased customers have no way in", sql=_GONE),
     Check(name="a customer has one live audience contact at most", sql=_CONTACTS),
     Check(name="every adjustment has its entry, and every such entry its adjustment", sql=_ADJUSTMENTS),
@@ -383,6 +460,11 @@ CHECKS: tuple[Check, ...] = (
     Check(name="no large adjustment was made by one person", sql=_BY_TWO),
     Check(name="points lapsed when their lot did", sql=_EXPIRED),
     Check(name="an opening balance was posted as it was read", sql=_IMPORTED),
+    Check(name="a tier is the one that was given last", sql=_TIERS),
+    Check(name="every bonus was granted, and each grant paid once", sql=_BONUSES),
+    Check(name="no promotion gave more than its caps", sql=_PROMOTIONS),
+    Check(name="a membership was active when it last earned or redeemed", sql=_ACTIVITY),
+    Check(name="points under inactivity lapse so long after the last activity", sql=_IDLE),
 )
 
 

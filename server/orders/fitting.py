@@ -68,7 +68,8 @@ async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID,
         await refresh_figures(target.membership_id, ctx.now)
     if not needs_history(sale.version.rules):
         return
-    await note_uses(order_id, assignment_version, sale.plan.promotions)
+    if sale.version.rules.promotions:
+        await note_uses(order_id, assignment_version, sale.plan.promotions)
     await raise_tier(ctx, sale.programme, target.membership_id)
     await grant_for_sale(
         ctx,

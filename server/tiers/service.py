@@ -50,9 +50,8 @@ async def get_occasion(
 
 
 async def note_uses(order_id: UUID, assignment_version: int, uses: tuple[PromotionPoints, ...]) -> None:
-    """Note what promotions added to an order, so that their caps for a member hold."""
-    if uses:
-        await store.insert_uses(order_id, assignment_version, [(use.code, use.points) for use in uses])
+    """Note what promotions added to an order, and no others, so that their caps for a member hold."""
+    await store.set_uses(order_id, assignment_version, [(use.code, use.points) for use in uses])
 
 
 async def raise_tier(ctx: Context, programme: Programme, membership_id: UUID) -> None:

@@ -39,12 +39,17 @@ _PROMOTION_POINTS = """
 select p.code, sum(p.points)::bigint as points
 from promotion_use p join orders o on o.id = p."order" and o.assignment_version = p.assignment_version
 where o.membership in (select regulars_family($1)) and p.code = any($2::text[]) and o.external_id <> $3
+  and o.state = 'completed' and o.skipped_reason is null
 group by p.code
 """
+# A changed sale may use other promotions than before.
 _USE = """
+with dropped as (
+    delete from promotion_use where "order" = $1 and assignment_version = $2 and code <> all($4::text[])
+)
 insert into promotion_use (id, "order", assignment_version, code, points)
-select * from unnest($1::uuid[], $2::uuid[], $3::int[], $4::text[], $5::bigint[])
-on conflict ("order", assignment_version, code) do nothing
+select u.id, $1, $2, u.code, u.points from unnest($3::uuid[], $4::text[], $5::bigint[]) as u(id, code, points)
+on conflict ("order", assignment_version, code) do update set points = excluded.points
 """
 
 
@@ -93,14 +98,7 @@ async def get_promotion_points(membership_id: UUID, codes: Sequence[str], extern
     return {row["code"]: row["points"] for row in rows}
 
 
-async def insert_uses(order_id: UUID, assignment_version: int, uses: Sequence[tuple[str, int]]) -> None:
-    """Note what promotions added to an order."""
-    count = len(uses)
-    await DB.fetch(
-        _USE,
-        [new_id() for _ in uses],
-        [order_id] * count,
-        [assignment_version] * count,
-        [code for code, _ in uses],
-        [points for _, points in uses],
-    )
+async def set_uses(order_id: UUID, assignment_version: int, uses: Sequence[tuple[str, int]]) -> None:
+    """Note what promotions added to an order under an assignment, and nothing else."""
+    codes, points = [code for code, _ in uses], [points for _, points in uses]
+    await DB.fetch(_USE, order_id, assignment_version, [new_id() for _ in uses], codes, points)

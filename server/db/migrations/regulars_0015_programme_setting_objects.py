@@ -6,10 +6,16 @@ from server.db.engine import DB
 
 ID = "0015"
 VERSION = "1.38.0"
-DESCRIPTION = "When members were last active, the index of their lots under inactivity"
+DESCRIPTION = "When members were last active, the index of their lots under inactivity, uses of promotions that change"
 
 # A sale or a redemption moves the dates of these lots.
 IDLE = "create index lot_idle on lot (membership) where idle_days is not null and remaining > 0;"
+
+# What promotions added to a sale changes with the sale, and the ledger tells what was posted.
+USES = """
+drop trigger promotion_use_append_only on promotion_use;
+drop trigger promotion_use_no_truncate on promotion_use;
+"""
 
 ACTIVE = """
 update membership m set active_at = e.at
@@ -22,8 +28,8 @@ async def forwards() -> MigrationManager:
     manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
 
     async def run() -> None:
-        await DB.run_script(IDLE)
-        await DB.run_script(ACTIVE)
+        for script in (IDLE, USES, ACTIVE):
+            await DB.run_script(script)
 
     manager.add_raw(run)
     return manager

@@ -144,7 +144,7 @@ async def test_the_same_source_posts_once(world: World) -> None:
         for _ in range(2):
             now = world.clock.now()
             entry = await ledger.post_credit(
-                world.ctx, membership_id=customer.membership_id, deficit=0, kind=EntryKind.BONUS, points=10,
+                world.ctx, membership_id=customer.membership_id, deficit=0, kind=EntryKind.OPENING, points=10,
                 source_key="sign-up", occurred_at=now, available_at=now, expires_at=None, customer_id=customer.customer_id,
             )  # fmt: skip
             posted.append(entry)

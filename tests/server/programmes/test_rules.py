@@ -4,6 +4,7 @@ import random
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_FLOOR, ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -18,7 +19,7 @@ from server.programmes.rules import (
     spread,
     start_of_local_day,
 )
-from shared.programmes import CategoryRule, EarningRules, Expiry
+from shared.programmes import CategoryRule, EarningRules, Expiry, SkuRule
 
 # Summer time in both hemispheres, half-hour zones, a half-hour change, a midnight change, a day skipped altogether.
 ZONES = (
@@ -219,3 +220,33 @@ def test_sales_of_one_day_share_their_dates_across_the_change_of_clocks() -> Non
     first, last = datetime(2026, 10, 24, 23, 0, tzinfo=UTC), datetime(2026, 10, 25, 23, 59, tzinfo=UTC)
     assert lot_dates(first, rules, "Europe/London") == lot_dates(last, rules, "Europe/London")
     assert lot_dates(first, rules, "Europe/London").available_at == datetime(2026, 10, 26, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("overlap", "article", "category", "points"),
+    [
+        ("article", {"percent": 150}, {"percent": 200}, 15),
+        ("best", {"percent": 150}, {"percent": 200}, 20),
+        ("best", {"points": 30}, {"percent": 200}, 30),
+        ("best", {"points": 12}, {"percent": 200}, 20),
+        ("sum", {"percent": 150}, {"percent": 200}, 35),
+        ("sum", {"points": 7}, {"percent": 200}, 27),
+        ("article", {"percent": 150}, {"percent": 0}, 15),
+        ("best", {"percent": 150}, {"percent": 0}, 0),
+        ("sum", {"percent": 0}, {"percent": 200}, 0),
+    ],
+)
+def test_rules_of_an_article_and_its_category_are_joined_as_the_shop_says(
+    overlap: Literal["article", "best", "sum"], article: dict[str, int], category: dict[str, int], points: int
+) -> None:
+    rules = EarningRules(
+        points=1, per_minor=100, basis="net", overlap=overlap,
+        categories=(CategoryRule(category="shoes", **category),), skus=(SkuRule(sku="RUN-1", **article),),
+    )  # fmt: skip
+    line = EarningLine(category="Shoes", sku="RUN-1", net_minor=1_000, tax_minor=0)
+    back = EarningLine(category="Shoes", sku="RUN-1", net_minor=-1_000, tax_minor=0, quantity=Decimal(-1))
+    plan = plan_earning([line], rules, currency="GBP")
+    assert plan.points == points
+    assert ("earns no points" in plan.lines[0].rule) == (points == 0)
+    # What comes back within the sale takes its points along.
+    assert plan_earning([line, back, line], rules, currency="GBP").points == points

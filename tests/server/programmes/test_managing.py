@@ -1,0 +1,177 @@
+"""Managers make further programmes, change what they decide, and close them; nobody's points change by it."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from server.db.engine import DB
+from shared.enums import Role
+from tests.app import World, expect, problem
+from tests.ledgers import assert_verified
+from tests.tills import push, sale
+
+PATH = "/v1/staff/programmes"
+CLUB: dict[str, Any] = {
+    "code": "club",
+    "name": "Running Club",
+    "unit_one": "mile",
+    "unit_many": "miles",
+    "zone": "Europe/Athens",
+    "currency": "GBP",
+    "rules": {"points": 2, "per_minor": 100, "expiry": {"kind": "inactivity", "days": 90}},
+    "settings": {"late_attach_days": 7, "grace_days": 3},
+}
+
+
+@pytest.fixture
+async def manager(world: World) -> dict[str, str]:
+    return await world.staff_headers(Role.MANAGER)
+
+
+async def make(world: World, manager: dict[str, str], **fields: object) -> Any:  # noqa: ANN401 - JSON
+    return await world.client.post(PATH, json=CLUB | fields, headers=manager)
+
+
+async def change(world: World, manager: dict[str, str], programme: Any, **fields: object) -> Any:  # noqa: ANN401 - JSON
+    body = {"version": programme["version"], "reason": "Agreed with the owner", **fields}
+    return await world.client.patch(f"{PATH}/{programme['id']}", json=body, headers=manager)
+
+
+async def join(world: World, manager: dict[str, str], customer_id: object, code: str = "club") -> Any:  # noqa: ANN401
+    return await world.client.post(
+        f"/v1/staff/customers/{customer_id}/memberships",
+        json={"programme_code": code},
+        headers=manager | {"Idempotency-Key": f"join-the-{code}-{customer_id}"[:64]},
+    )
+
+
+async def test_a_further_programme_has_its_own_rules_and_an_order_earns_for_the_card_on_it(
+    world: World, manager: dict[str, str]
+) -> None:
+    ana = await world.sign_up()
+    club = expect(await make(world, manager), 201)
+    assert (club["status"], club["is_default"], club["unit_many"], club["rule_version"]) == (
+        "active",
+        False,
+        "miles",
+        1,
+    )
+    assert club["settings"]["late_attach_days"] == 7
+    assert club["settings"]["adjustment_limits"]["cashier"]["each"] == 100
+    assert problem(await make(world, manager))[:2] == (409, "PROGRAMME_CODE_TAKEN")
+    card = expect(await join(world, manager, ana.customer_id), 201)["card_number"]
+    headers = await world.pos_key()
+    # One order earns once: in the programme of the card.
+    assert expect(await push(world, headers, sale(world, card=card)), 201)["points"] == 24
+    assert expect(await push(world, headers, sale(world, card=ana.card_number)), 201)["points"] == 12
+    rows = await DB.fetch(
+        "select g.code, m.balance from membership m join programme g on g.id = m.programme order by g.code"
+    )
+    assert {row["code"]: row["balance"] for row in rows}["club"] == 24
+    # Three days before joining count, though none before the launch.
+    eligible_from = await DB.fetch_value("select min(eligible_from) from membership_person p join programme g "
+                                         "on g.id = p.programme where g.code = 'club'")  # fmt: skip
+    launch_at = await DB.fetch_value("select launch_at from programme where code = 'club'")
+    assert launch_at - timedelta(days=1) < eligible_from <= launch_at
+    await assert_verified(world)
+
+
+async def test_every_wrong_field_of_a_programme_is_named(world: World, manager: dict[str, str]) -> None:
+    wrong = {
+        "zone": "Middle/Earth",
+        "launch_at": "1999-01-01T00:00:00+00:00",
+        "rules": {"points": 1, "per_minor": 100, "expiry": {"kind": "days", "months": 2}},
+        "settings": {"late_attach_days": 100, "adjustment_limits": {"cashier": {
+            "each": 10, "day": 50, "month": 40, "member_day": 10, "member_month": 20, "store_day": 9}}},
+    }  # fmt: skip
+    assert problem(await make(world, manager, **wrong)) == (
+        400,
+        "INVALID_REQUEST",
+        [
+            "zone",
+            "launch_at",
+            "settings.manager_late_attach_days",
+            "settings.adjustment_limits.cashier.month",
+            "rules.expiry.months",
+        ],
+    )
+    assert await DB.fetch_value("select count(*) from programme") == 1
+
+
+async def test_settings_change_by_version_are_written_down_and_hold_at_once(
+    world: World, manager: dict[str, str]
+) -> None:
+    ana = await world.sign_up()
+    (programme,) = expect(await world.client.get(PATH, headers=manager), 200)["items"]
+    limits = programme["settings"]["adjustment_limits"]
+    limits["cashier"] |= {"each": 10}
+    settings = programme["settings"] | {"clawback_policy": "refuse", "adjustment_limits": limits}
+    changed = expect(await change(world, manager, programme, name="House points", settings=settings), 200)
+    assert (changed["name"], changed["version"]) == ("House points", programme["version"] + 1)
+    assert expect(await world.client.get(f"{PATH}/{programme['id']}", headers=manager), 200) == changed
+    assert problem(await change(world, manager, programme, name="Another"))[:2] == (409, "VERSION_CONFLICT")
+    details = await DB.fetch_value("select details::text from audit_entry where action = 'programme.changed'")
+    assert "clawback_policy" in str(details)
+    # A cashier gives ten points alone, and no more.
+    cashier = await world.staff_headers(Role.CASHIER)
+    path = f"/v1/staff/customers/{ana.customer_id}/adjustments/preview"
+    for points, needed in ((10, []), (11, ["More than 10 points at a time."])):
+        form = {"points": points, "reason_code": "goodwill"}
+        shown = expect(await world.client.post(path, json=form, headers=cashier), 200)
+        assert shown["needs_second_person"] == needed
+    # Nothing to change is no change.
+    assert expect(await change(world, manager, changed, name="House points"), 200)["version"] == changed["version"]
+    # What points were earned by stays for those who joined.
+    fixed = await change(world, manager, changed, zone="Asia/Tokyo", currency="EUR")
+    assert problem(fixed) == (400, "INVALID_REQUEST", ["zone", "currency"])
+
+
+async def test_of_many_changes_at_once_one_is_made(world: World, manager: dict[str, str]) -> None:
+    (programme,) = expect(await world.client.get(PATH, headers=manager), 200)["items"]
+    answers = await asyncio.gather(*(change(world, manager, programme, name=f"Name {number}") for number in range(16)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 15
+    made = await asyncio.gather(*(make(world, manager, name=f"Club {number}") for number in range(16)))
+    assert sorted(answer.status_code for answer in made) == [201] + [409] * 15
+
+
+async def test_a_closed_programme_takes_no_members_and_no_sales_and_keeps_what_is_there(
+    world: World, manager: dict[str, str]
+) -> None:
+    ana, ben = await world.sign_up(), await world.sign_up("ben@shop.test")
+    club = expect(await make(world, manager), 201)
+    card = expect(await join(world, manager, ana.customer_id), 201)["card_number"]
+    headers = await world.pos_key()
+    expect(await push(world, headers, sale(world, card=card)), 201)
+    path = f"{PATH}/{club['id']}"
+    shown = expect(await world.client.post(f"{path}/closing/preview", headers=manager), 200)
+    assert (shown["members"], shown["points"], shown["vouchers"], shown["has_points_for_ever"]) == (1, 24, 0, False)
+    form = {"reason": "The club has ended", "preview_hash": shown["preview_hash"]}
+    # Sales go on while somebody looks; a change of the programme makes the preview stale.
+    expect(await push(world, headers, sale(world, card=card)), 201)
+    club = expect(await change(world, manager, club, name="The Club"), 200)
+    assert problem(await world.client.post(f"{path}/closing", json=form, headers=manager))[1] == "PREVIEW_STALE"
+    shown = expect(await world.client.post(f"{path}/closing/preview", headers=manager), 200)
+    form["preview_hash"] = shown["preview_hash"]
+    closed = expect(await world.client.post(f"{path}/closing", json=form, headers=manager), 200)
+    assert closed["status"] == "closed"
+    assert problem(await world.client.post(f"{path}/closing", json=form, headers=manager))[1] == "PREVIEW_STALE"
+    answer = expect(await push(world, headers, sale(world, card=card)), 201)
+    assert (answer["points"], answer["skipped_reason"]) == (0, "programme_inactive")
+    assert problem(await join(world, manager, ben.customer_id))[0] == 404
+    assert await DB.fetch_value("select available from membership order by available desc limit 1") == 48
+    reopened = {"version": closed["version"], "reason": "The club goes on"}
+    assert expect(await world.client.post(f"{path}/opening", json=reopened, headers=manager), 200)["status"] == "active"
+    assert problem(await world.client.post(f"{path}/opening", json=reopened, headers=manager))[1] == "VERSION_CONFLICT"
+    assert expect(await push(world, headers, sale(world, card=card)), 201)["points"] == 24
+    await assert_verified(world)
+
+
+async def test_the_programme_that_members_join_stays_open(world: World, manager: dict[str, str]) -> None:
+    (programme,) = expect(await world.client.get(PATH, headers=manager), 200)["items"]
+    path = f"{PATH}/{programme['id']}/closing"
+    shown = expect(await world.client.post(f"{path}/preview", headers=manager), 200)
+    assert shown["warnings"]
+    form = {"reason": "No more points", "preview_hash": shown["preview_hash"]}
+    assert problem(await world.client.post(path, json=form, headers=manager))[:2] == (409, "PROGRAMME_DEFAULT")
