@@ -17,8 +17,9 @@ BYTES_MAX: Final = 20_000_000
 ROWS_MAX: Final = 200_000
 POINTS_MAX: Final = 1_000_000_000
 _KEY_LENGTH_MAX: Final = 100
-_PERSON: Final = ("card", "email", "phone")
-_COLUMNS: Final = (*_PERSON, "points", "earned_at", "expires_at", "key")
+_REFERENCE_LENGTH_MAX: Final = 64
+_PERSON: Final = ("card", "email", "phone", "pos_customer_id")
+_COLUMNS: Final = (*_PERSON, "connection", "points", "earned_at", "expires_at", "key")
 _NEEDED: Final = ("points", "earned_at")
 _POINTS = re.compile("[0-9]{1,10}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
@@ -55,8 +56,9 @@ class _Wrong(Exception):
 def read_balances(lines: Iterable[str], *, zone: str, country: str, now: datetime) -> Iterator[BalanceLine | BadLine]:
     """Yield the lines of a file.
 
-    A header names the columns: `points` and `earned_at`, one of `card`, `email` and `phone` (the first that is filled
-    counts), and, if wanted, `expires_at` and `key`. Dates are days of the shop or instants with an offset; a last day
+    A header names the columns: `points` and `earned_at`, one of `card`, `email`, `phone` and `pos_customer_id` (the first
+    that is filled counts; the last is a till system's own id, and `connection` the code of that system), and, if wanted,
+    `expires_at` and `key`. Dates are days of the shop or instants with an offset; a last day
     counts to its end, and points without one never lapse. A line's key is what makes it the same line when the file
     comes again: the column `key`, or else its number.
 
@@ -89,7 +91,7 @@ def _read_header(cells: list[str]) -> list[str]:
     if unknown or missing or len(set(columns)) != len(columns) or not set(columns) & set(_PERSON):
         raise WrongFile(
             f"The first line names the columns: {', '.join(_NEEDED)}, one or more of {', '.join(_PERSON)}, and, if wanted, "
-            f"expires_at and key. It has: {', '.join(columns) or 'nothing'}."
+            f"connection, expires_at and key. It has: {', '.join(columns) or 'nothing'}."
         )
     return columns
 
@@ -134,9 +136,19 @@ def _read_person(values: dict[str, str], country: str) -> tuple[str, str]:
             return "email", parse_email(email, "email").key
         if phone := values.get("phone"):
             return "phone", parse_phone(phone, country, "phone").key
+        if reference := values.get("pos_customer_id"):
+            return "pos", _read_reference(values.get("connection", ""), reference)
     except Invalid as error:
         raise _Wrong(error.fields[0].detail) from error
-    raise _Wrong("It names nobody: card, email and phone are empty.")
+    raise _Wrong("It names nobody: card, email, phone and pos_customer_id are empty.")
+
+
+def _read_reference(connection: str, reference: str) -> str:
+    if not connection or ":" in connection:
+        raise _Wrong("A pos_customer_id needs the connection, the code of the till system that it is of.")
+    if len(reference) > _REFERENCE_LENGTH_MAX or not reference.isprintable():
+        raise _Wrong("Its pos_customer_id is too long, or not printable.")
+    return f"{connection}:{reference}"
 
 
 def _read_points(text: str) -> int:

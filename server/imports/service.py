@@ -20,7 +20,7 @@ from shared.enums import EntryKind
 _STAGED_AT_ONCE = 5_000
 # A few hundred milliseconds of work, for which the members of these rows cannot buy.
 _POSTED_AT_ONCE = 1_000
-_WORDS = {"card": "card", "email": "email address", "phone": "phone number"}
+_WORDS = {"card": "card", "email": "email address", "phone": "phone number", "pos": "id of a till system"}
 
 Progress = Callable[[int], None]
 
@@ -176,6 +176,8 @@ async def _post_one(ctx: Context, batch_id: UUID, row: Row, whom: Row) -> None:
 def _why_not(identified_by: str, found: Row | None) -> str | None:
     """Return why a row cannot be posted, None if it can."""
     word = _WORDS[identified_by]
+    if found is None and identified_by == "pos":
+        return "No customer is linked to this record of that till system."
     if found is None:
         return f"Nobody has this {word}, or somebody typed it in and has not proven it."
     if found["people"] > 1:

@@ -38,7 +38,7 @@ _TO_DO = """
 select id, row_key, line, identified_by, identifier, points, earned_at, expires_at from balance_row
 where batch = $1 and state = 'new' order by line limit $2 for update skip locked
 """
-# A card is one customer's. An address counts for whoever has proven it, or else for those who cannot have typed it in
+# A card is one customer's, and so is a till system's record that is linked to one. An address counts for whoever has proven it, or else for those who cannot have typed it in
 # themselves, as they have no login; so nobody gets points by naming another's address.
 _RESOLVE = """
 with wanted as (
@@ -47,6 +47,12 @@ with wanted as (
     select w.n, c.customer, c.membership, true as proven
     from wanted w join card c on w.kind = 'card' and c.code = w.key and c.status = 'active'
     join membership m on m.id = c.membership and m.status = 'active'
+    union all
+    select w.n, l.customer, null, true
+    from wanted w
+    join pos_connection k on w.kind = 'pos' and k.code = split_part(w.key, ':', 1)
+    join pos_record r on r.connection = k.id and r.external_id = substr(w.key, strpos(w.key, ':') + 1)
+    join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
     union all
     select w.n, p.customer, null, p.status <> 'unverified'
     from wanted w join contact_point p on p.kind = w.kind and p.key = w.key and p.status <> 'retired'

@@ -9,6 +9,7 @@ import pytest
 
 from server.csv_cells import encode_rows, safe_cell
 from server.db.engine import DB
+from server.db.ids import new_id
 from server.imports import service
 from server.imports.rules import BadLine, WrongFile, read_balances
 from server.imports.service import BalancesImported
@@ -168,3 +169,32 @@ def test_what_a_spreadsheet_would_run_is_only_text(tmp_path: Path) -> None:
         assert safe_cell(text) == f"'{text}"
     assert [safe_cell(value) for value in (-5, None, "plain", 1.5)] == ["-5", "", "plain", "1.5"]
     assert encode_rows([("a,b", 'say "x"')]) == b'"a,b","say ""x"""\r\n'
+
+
+async def test_a_balance_finds_its_customer_by_the_id_of_a_till_system_once_that_is_linked(
+    world: World, ana: SignedUp
+) -> None:
+    await world.pos_key()
+    sql = """
+    with record as (
+        insert into pos_record (id, connection, external_id, merged_into, content_hash, created_at, changed_at)
+        select $1, id, $2, $3, '', now(), now() from pos_connection where code = 'till' returning id
+    )
+    insert into pos_link (id, record, customer, method, actor_kind, created_at, linked_at)
+    select $4, id, $5, 'import', 'system', now(), now() from record where $3::uuid is null
+    """
+    record_id = new_id()
+    await DB.fetch(sql, record_id, "C:17", None, new_id(), ana.customer_id)
+    await DB.fetch(sql, new_id(), "C-old", record_id, new_id(), ana.customer_id)
+    text = (
+        "pos_customer_id,connection,points,earned_at,expires_at,key\n"
+        "C:17,till,40,2025-12-01,2027-12-01,a\nC-old,till,2,2025-12-01,,b\nC-9,till,5,2025-12-01,,c\nC:17,,5,2025-12-01,,d\n"
+    )
+    for _ in range(2):
+        done = await bring(world, text)
+        assert (done.posted, done.points) == (2, 42)
+        assert [bad.row_key for bad in done.refused] == ["c", "d"]
+        assert "linked" in done.refused[0].reason
+        assert "connection" in done.refused[1].reason
+    assert await figures(ana.membership_id) == (42, 42, 0, 0)
+    await assert_verified(world)
