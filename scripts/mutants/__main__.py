@@ -30,12 +30,12 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=150, help="examples before one has survived (default 150)")
     wanted = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if not wanted.names or mutant.name in wanted.names]
-    if _is_killed(None, wanted.examples // 5):
-        raise SystemExit("The machine fails without any mutant; mend that first.")
+    if words := _find_failure(None, wanted.examples // 5):
+        raise SystemExit(f"The machine fails without any mutant; mend that first.\n{words}")
     survivors = []
     for mutant in chosen:
         started_at = time.monotonic()
-        is_killed = _is_killed(mutant, wanted.examples)
+        is_killed = bool(_find_failure(mutant, wanted.examples))
         outcome = "killed" if is_killed else "SURVIVED"
         print(f"{outcome:9} {mutant.name:22} {time.monotonic() - started_at:4.0f} s  {mutant.rule}", flush=True)
         if not is_killed:
@@ -44,7 +44,8 @@ def main() -> int:
     return 0 if len(survivors) <= SURVIVORS_MAX else 1
 
 
-def _is_killed(mutant: Mutant | None, examples: int) -> bool:
+def _find_failure(mutant: Mutant | None, examples: int) -> str:
+    """Return what the machine says against a copy with the mutant, nothing if it finds no fault."""
     with tempfile.TemporaryDirectory(prefix="regulars-mutant-") as folder:
         copy = Path(folder)
         for name in FOLDERS:
@@ -52,7 +53,7 @@ def _is_killed(mutant: Mutant | None, examples: int) -> bool:
         shutil.copy(ROOT / "pyproject.toml", copy)
         if mutant is not None:
             _apply(mutant, copy)
-        return _run_machine(copy, examples) == FAILED
+        return _run_machine(copy, examples)
 
 
 def _apply(mutant: Mutant, copy: Path) -> None:
@@ -63,13 +64,14 @@ def _apply(mutant: Mutant, copy: Path) -> None:
     path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
 
 
-def _run_machine(copy: Path, examples: int) -> int:
-    command: Sequence[str] = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=no", MACHINE)
+def _run_machine(copy: Path, examples: int) -> str:
+    options = ("-q", "-p", "no:cacheprovider", "--show-capture=no")
+    command: Sequence[str] = (sys.executable, "-m", "pytest", *options, MACHINE)
     environ = os.environ | {"REGULARS_MACHINE_EXAMPLES": str(examples)}
     done = subprocess.run(command, cwd=copy, env=environ, capture_output=True, text=True, check=False)
     if done.returncode not in (PASSED, FAILED):
         raise SystemExit(done.stdout + done.stderr)
-    return done.returncode
+    return done.stdout if done.returncode == FAILED else ""
 
 
 if __name__ == "__main__":

@@ -189,7 +189,8 @@ class Ledger(RuleBasedStateMachine):
             fuse = BrittleConnection.fuse = Fuse(trouble if isinstance(trouble, int) else None)
             answer = self.shop.send("POST", path, body, headers)
             BrittleConnection.fuse = None
-            if not fuse.has_burnt:
+            # A refusal that was decided on before the next statement stands.
+            if not fuse.has_burnt or answer.is_client_error:
                 return answer
             assert answer.status_code == 503, answer.text
             if fuse.after_statement is not None:
