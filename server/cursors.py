@@ -3,6 +3,7 @@
 import base64
 import binascii
 from datetime import UTC, datetime
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,9 +19,12 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
     id: UUID
 
 
+_C = TypeVar("_C", bound=Cursor)
+
+
 def encode_cursor(at: datetime, identity: UUID) -> str:
     """Return the cursor behind a row."""
-    return base64.urlsafe_b64encode(msgspec.json.encode(Cursor(at, identity))).rstrip(b"=").decode()
+    return write_cursor(Cursor(at, identity))
 
 
 def decode_cursor(text: str) -> tuple[datetime, UUID] | None:
@@ -29,13 +33,28 @@ def decode_cursor(text: str) -> tuple[datetime, UUID] | None:
     Raises:
         Invalid: It is not a cursor of ours.
     """
+    cursor = read_cursor(text, Cursor)
+    return (cursor.at, cursor.id) if cursor else None
+
+
+def write_cursor(cursor: Cursor) -> str:
+    """Return a cursor as text; its fields beyond the sort key are the list's own."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(cursor)).rstrip(b"=").decode()
+
+
+def read_cursor(text: str, kind: type[_C]) -> _C | None:
+    """Return the cursor in a text, None in an empty one.
+
+    Raises:
+        Invalid: It is not a cursor of ours.
+    """
     if not text:
         return None
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        cursor = msgspec.json.decode(raw, type=Cursor)
+        cursor = msgspec.json.decode(raw, type=kind)
         if cursor.at.tzinfo is None:
             raise ValueError("a cursor of ours has an aware instant")
-        return cursor.at.astimezone(UTC), cursor.id
+        return msgspec.structs.replace(cursor, at=cursor.at.astimezone(UTC))
     except (binascii.Error, ValueError, OverflowError, msgspec.MsgspecError) as error:
         raise Invalid(FieldProblem(field="cursor", detail="This is not a cursor of this list.")) from error

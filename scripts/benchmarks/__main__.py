@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from scripts.benchmarks import batch, core, expiry
+from scripts.benchmarks import batch, core, expiry, scale
 
-BENCHMARKS = {"core": core.run, "batch": batch.run, "expiry": expiry.run}
+BENCHMARKS = {"core": core.run, "batch": batch.run, "expiry": expiry.run, "scale": scale.run}
 
 
 def main() -> None:
@@ -20,10 +20,13 @@ def main() -> None:
     parser.add_argument(
         "--lots", type=int, default=expiry.LOTS, help=f"lots that have lapsed, for expiry (default {expiry.LOTS})"
     )
+    parser.add_argument(
+        "--members", type=int, default=scale.LARGE, help=f"members of the large shop, for scale (default {scale.LARGE})"
+    )
     options = parser.parse_args()
     figures: dict[str, float] = {}
     for name in options.names or BENCHMARKS:
-        sizes = {"lots": options.lots} if name == "expiry" else {}
+        sizes = {"expiry": {"lots": options.lots}, "scale": {"members": options.members}}.get(name, {})
         figures |= BENCHMARKS[name](seconds=options.seconds, rounds=options.rounds, **sizes)
     for name, figure in figures.items():
         print(f"{name:32} {figure:12.3f}")

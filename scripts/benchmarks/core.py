@@ -60,7 +60,7 @@ def run(*, seconds: float, rounds: int) -> dict[str, float]:
     hasher = PasswordHasher()
     ratios: dict[str, list[float]] = {}
     with open_shop(hasher) as shop:
-        shop.load(connections=READERS, seconds=1, requests=[_get("/health/live")])
+        shop.load(connections=READERS, seconds=1, requests=[get("/health/live")])
         first = 0
         for _ in range(rounds):
             found, first = _round(shop, hasher, seconds=seconds, first=first)
@@ -70,14 +70,14 @@ def run(*, seconds: float, rounds: int) -> dict[str, float]:
 
 
 def _round(shop: Shop, hasher: PasswordHasher, *, seconds: float, first: int) -> tuple[dict[str, float], int]:
-    floor = shop.load(connections=READERS, seconds=seconds, requests=[_get("/health/live")])
-    me = shop.load(connections=READERS, seconds=seconds, requests=_member_gets("/v1/me"))
-    floor_again = shop.load(connections=READERS, seconds=seconds, requests=[_get("/health/live")])
+    floor = shop.load(connections=READERS, seconds=seconds, requests=[get("/health/live")])
+    me = shop.load(connections=READERS, seconds=seconds, requests=member_gets("/v1/me"))
+    floor_again = shop.load(connections=READERS, seconds=seconds, requests=[get("/health/live")])
     pgbench = shop.pgbench(plain_sale(), clients=CLIENTS, seconds=seconds)
     orders = shop.load(connections=CLIENTS, seconds=seconds, requests=sales(), status=201, first=first)
     pgbench_again = shop.pgbench(plain_sale(), clients=CLIENTS, seconds=seconds)
     raw = _raw_argon2_per_second(hasher, seconds)
-    calm = shop.load(connections=4, seconds=seconds, requests=_member_gets("/v1/me"))
+    calm = shop.load(connections=4, seconds=seconds, requests=member_gets("/v1/me"))
     signins, stormy = _storm(shop, seconds)
     floor_rate = (floor.per_second + floor_again.per_second) / 2
     pgbench_rate = (pgbench + pgbench_again) / 2
@@ -111,7 +111,7 @@ def _storm(shop: Shop, seconds: float) -> tuple[Report, Report]:
     with ThreadPoolExecutor(1) as pool:
         signins = pool.submit(shop.load, connections=8, seconds=seconds + 1, requests=requests, status=201)
         threading.Event().wait(0.5)
-        readers = shop.load(connections=4, seconds=seconds, requests=_member_gets("/v1/me"))
+        readers = shop.load(connections=4, seconds=seconds, requests=member_gets("/v1/me"))
         return signins.result(), readers
 
 
@@ -126,7 +126,7 @@ def _raw_argon2_per_second(hasher: PasswordHasher, seconds: float) -> float:
     return count / (time.perf_counter() - started_at)
 
 
-def _get(path: str, token: str | None = None) -> str:
+def get(path: str, token: str | None = None) -> str:
     authorization = f"Authorization: Bearer {token}\r\n" if token else ""
     return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{authorization}\r\n"
 
@@ -138,8 +138,8 @@ def post(path: str, headers: dict[str, str], body: str) -> str:
     return f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n{lines}\r\n{body}"
 
 
-def _member_gets(path: str) -> list[str]:
-    return [_get(path, f"bench-token-{number:020}") for number in range(1, 2001)]
+def member_gets(path: str, *, first: int = 1, last: int = 2_000) -> list[str]:
+    return [get(path, f"bench-token-{number:020}") for number in range(first, last + 1)]
 
 
 def _sign_in(number: int) -> str:

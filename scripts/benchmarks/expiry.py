@@ -77,7 +77,8 @@ def _sell_while_booking(shop: Shop, seconds: float, *, first: int) -> tuple[floa
         "REGULARS_DATA_DIR": str(shop.folder / "service"),
         "REGULARS_SECRET_KEY": secrets.token_hex(32),
     }
-    started_at, reports = time.perf_counter(), []
+    started_at = time.perf_counter()
+    reports: list[Report] = []
     process = subprocess.Popen(
         [str(Path(sys.executable).with_name("regulars")), "expire"], env=environment, stdout=subprocess.DEVNULL
     )

@@ -31,6 +31,7 @@ class Report(msgspec.Struct, kw_only=True):
 
     per_second: float
     p50_ms: float
+    p95_ms: float
     p99_ms: float
     answers: int
     unexpected: int
@@ -118,6 +119,7 @@ async def run(job: Job) -> Report:
     return Report(
         per_second=len(latencies) / seconds,
         p50_ms=1000 * latencies[len(latencies) // 2],
+        p95_ms=1000 * latencies[int(len(latencies) * 0.95)],
         p99_ms=1000 * latencies[int(len(latencies) * 0.99)],
         answers=len(latencies),
         unexpected=load.unexpected,

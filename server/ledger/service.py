@@ -6,13 +6,14 @@ from uuid import UUID
 import msgspec
 
 from server.context import Context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import read_cursor, write_cursor
 from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import NotFound
 from server.ledger import store
 from server.ledger.credits import credit_membership
 from server.ledger.idle import move_idle_lots
+from server.ledger.store import EntryCursor
 from shared.enums import EntryKind
 from shared.members import EntryPage, EntryView
 
@@ -189,12 +190,17 @@ async def list_entries(membership_id: UUID, *, cursor: str, limit: int) -> Entry
         NotFound: There is no such membership.
         Invalid: The cursor is not one of ours.
     """
-    rows = await store.list_entries(membership_id, before=decode_cursor(cursor), limit=limit + 1)
+    rows = await store.list_entries(membership_id, before=read_cursor(cursor, EntryCursor), limit=limit + 1)
     if not rows and not await store.has_membership(membership_id):
         raise NotFound
     items = tuple(_entry_view(row) for row in rows[:limit])
-    more = len(rows) > limit
-    return EntryPage(items=items, next_cursor=encode_cursor(items[-1].posted_at, items[-1].id) if more else None)
+    next_cursor = None
+    if len(rows) > limit:
+        last = items[-1]
+        next_cursor = write_cursor(
+            EntryCursor(last.posted_at, last.id, last.balance_after - last.points, rows[0]["version"])
+        )
+    return EntryPage(items=items, next_cursor=next_cursor)
 
 
 async def list_own_entries(customer_id: UUID, membership_id: UUID, *, cursor: str, limit: int) -> EntryPage:

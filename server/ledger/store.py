@@ -2,14 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
 
 from server.context import Actor
+from server.cursors import Cursor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.ledger.rules import Debt, Fill, Lot, Take
+
+# What fits the columns, with room for sums.
+_POINTS_MAX: Final = 2**53
+_VERSION_MAX: Final = 2**31 - 1
 
 # What is spendable and pending now, and until when that holds; written after every change that is not a plain credit.
 _REFRESH = """
@@ -168,26 +174,33 @@ _COUNT_LIVE = "select count(*)::int from lot where membership = $1 and remaining
 _SET_TOTALS = """
 update membership set balance = balance + $2::bigint, lifetime = lifetime + $3::bigint, version = version + 1 where id = $1
 """
-# A page of entries with the balance after each: the balance today less all that is newer than the page.
+# A page of entries with the balance after each: the balance today less all that is newer than the page. The cursor
+# brings that sum along, so that late pages of a long history cost no more than the first; it holds for as long as nothing
+# was posted.
 _ENTRIES = """
 with page as (
     select e.* from ledger_entry e
-    where e.membership = $1 and ($2::timestamptz is null or (e.posted_at, e.id) < ($2, $3::uuid))
+    where e.membership = $1
+      and (e.posted_at, e.id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid))
     order by e.posted_at desc, e.id desc limit $4
 ), newest as (
     select posted_at, id from page order by posted_at desc, id desc limit 1
-), newer as (
-    select coalesce(sum(e.points), 0)::bigint as points from ledger_entry e, newest
-    where $2::timestamptz is not null and e.membership = $1 and (e.posted_at, e.id) > (newest.posted_at, newest.id)
+), head as (
+    select m.version,
+           case when m.version = $6::int then $5::bigint
+                when $2 is null then m.balance
+                else m.balance - (select coalesce(sum(e.points), 0) from ledger_entry e, newest
+                                  where e.membership = $1 and (e.posted_at, e.id) > (newest.posted_at, newest.id))
+           end as balance
+    from membership m where m.id = $1
 )
 select p.id, p.kind, p.points, p.occurred_at, p.posted_at, p.reason_code, p.note, p."order", o.number as order_number,
        s.name as store_name, l.available_at, l.expires_at, c.given_name as by_name,
-       m.balance - newer.points
-         - coalesce(sum(p.points) over (order by p.posted_at desc, p.id desc rows between unbounded preceding and 1 preceding), 0)::bigint
+       head.version,
+       (head.balance - coalesce(sum(p.points) over (order by p.posted_at desc, p.id desc rows between unbounded preceding and 1 preceding), 0))::bigint
          as balance_after
 from page p
-cross join newer
-join membership m on m.id = $1
+cross join head
 left join orders o on o.id = p."order"
 left join store s on s.id = o.store
 left join lot l on l.entry = p.id
@@ -199,6 +212,16 @@ _OWNS = """
 select 1 from membership_person p join membership m on m.id = p.membership
 where p.membership = $1 and p.customer = $2 and (p.left_at is null or m.status = 'reissued')
 """
+
+
+class EntryCursor(Cursor, frozen=True, array_like=True):
+    """The end of a page of entries, with the balance before its last one as of a version of the membership.
+
+    Whoever makes one up deceives nobody but themselves.
+    """
+
+    balance: Annotated[int, msgspec.Meta(ge=-_POINTS_MAX, le=_POINTS_MAX)] | None = None
+    version: Annotated[int, msgspec.Meta(ge=0, le=_VERSION_MAX)] | None = None
 
 
 class Credit(msgspec.Struct, frozen=True, kw_only=True):
@@ -434,10 +457,11 @@ async def add_to_totals(membership_id: UUID, *, balance: int, lifetime: int) -> 
     await DB.fetch(_SET_TOTALS, membership_id, balance, lifetime)
 
 
-async def list_entries(membership_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
+async def list_entries(membership_id: UUID, *, before: EntryCursor | None, limit: int) -> list[Row]:
     """Return entries newest first, from behind a cursor, each with the balance after it."""
-    posted_at, entry_id = before or (None, None)
-    return await DB.fetch(_ENTRIES, membership_id, posted_at, entry_id, limit)
+    if before is None:
+        return await DB.fetch(_ENTRIES, membership_id, None, None, limit, None, None)
+    return await DB.fetch(_ENTRIES, membership_id, before.at, before.id, limit, before.balance, before.version)
 
 
 async def has_membership(membership_id: UUID) -> bool:

@@ -258,6 +258,21 @@ async def test_pages_of_entries_join_without_gap_or_repeat(world: World) -> None
     assert [entry["balance_after"] for entry in seen] == [84, 72, 60, 48, 36, 24, 12]
 
 
+async def test_a_page_that_follows_a_sale_posted_meanwhile_still_has_the_right_balances(world: World) -> None:
+    member = await world.sign_up()
+    key = await world.pos_key()
+    for _ in range(5):
+        expect(await push(world, key, sale(world, card=member.card_number)), 201)
+    path = f"/v1/me/memberships/{member.membership_id}/entries"
+    first = expect(await world.client.get(path, params={"limit": 2}, headers=member.headers), 200)
+    behind = {"limit": 5, "cursor": first["next_cursor"]}
+    before = expect(await world.client.get(path, params=behind, headers=member.headers), 200)
+    expect(await push(world, key, sale(world, card=member.card_number)), 201)
+    after = expect(await world.client.get(path, params=behind, headers=member.headers), 200)
+    assert [entry["balance_after"] for entry in before["items"]] == [36, 24, 12]
+    assert after["items"] == before["items"]
+
+
 async def test_a_till_may_greet_a_customer_but_learns_no_more(world: World) -> None:
     member = await world.sign_up()
     key = await world.pos_key()
