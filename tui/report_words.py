@@ -1,7 +1,7 @@
 """Reports as rows and bars. Pure."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import msgspec
 
@@ -21,6 +21,10 @@ _KINDS = {
     "FORFEIT": "forfeited",
     "ADJUST": "adjusted",
 }
+
+
+# Parts of a whole, and people who may be counted in several rows.
+_NO_SUMS = {"lapsed_percent", "customers"}
 
 
 class Shown(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +73,7 @@ SHOWN: tuple[Shown, ...] = (
     Shown(
         name="breakage",
         tab="Breakage",
-        columns=(("programme", "Programme", -1, 0), ("month", "Earned in", 10, 0), ("issued", "Issued", 11, 0), ("used", "Used", 11, 0), ("lapsed", "Lapsed", 11, 0), ("live", "Live", 11, 0), ("lapsed_percent", "Lapsed %", 8, 0)),
+        columns=(("programme", "Programme", -1, 0), ("month", "Earned in", 9, 0), ("issued", "Issued", 9, 0), ("used", "Used", 9, 0), ("lapsed", "Lapsed", 8, 0), ("live", "Live", 9, 0), ("lapsed_percent", "Lapsed %", 8, 0)),
         kinds=("used", "lapsed", "live"),
         label="month",
         values=_pick("used", "lapsed", "live"),
@@ -104,12 +108,35 @@ SHOWN: tuple[Shown, ...] = (
 )  # fmt: skip
 
 
+def columns_of(view: ReportView, shown: Shown) -> list[tuple[str, str, int, int]]:
+    """Return the columns to show: without the programme where there is only one."""
+    place = view.columns.index("programme") if "programme" in view.columns else None
+    has_one = place is not None and len({row[place] for row in view.rows}) == 1
+    return [column for column in shown.columns if not (has_one and column[0] == "programme")]
+
+
 def report_rows(view: ReportView, shown: Shown) -> list[Row]:
-    """Return a report's rows with the cells in the order of its columns; a column the report lacks is a dash."""
-    return [
-        Row(key=str(place), cells=tuple(_cell(name, row.get(name)) for name, *_ in shown.columns))
-        for place, row in enumerate(dict(zip(view.columns, values, strict=False)) for values in view.rows)
+    """Return a report's rows with the cells in the order of its columns, and their sums where there are several.
+
+    A column that the report lacks is a dash.
+    """
+    names = [name for name, *_ in columns_of(view, shown)]
+    found = [dict(zip(view.columns, values, strict=False)) for values in view.rows]
+    rows = [
+        Row(key=str(place), cells=tuple(_cell(name, row.get(name)) for name in names))
+        for place, row in enumerate(found)
     ]
+    if len(rows) > 1 and view.is_complete:
+        sums = [
+            Cell(points(sum(_number(row.get(name)) for row in found)), "strong") if _adds_up(view, name) else Cell("")
+            for name in names
+        ]
+        rows.append(Row(key="sum", cells=(Cell("together", "strong"), *sums[1:])))
+    return rows
+
+
+def _adds_up(view: ReportView, name: str) -> bool:
+    return is_numeric(view, name) and name not in _NO_SUMS
 
 
 def is_numeric(view: ReportView, name: str) -> bool:
@@ -131,15 +158,6 @@ def report_bars(view: ReportView, shown: Shown) -> list[tuple[str, tuple[int, ..
         for place, value in enumerate(shown.values(row)):
             sums[label][place] += value
     return [(label or "no store", tuple(found)) for label, found in sums.items()]
-
-
-def totals(view: ReportView, names: Sequence[str]) -> list[tuple[str, int]]:
-    """Return the sums of some columns."""
-    return [
-        (name, sum(_number(row[view.columns.index(name)]) for row in view.rows))
-        for name in names
-        if name in view.columns
-    ]
 
 
 def _cell(name: str, value: Value) -> Cell:

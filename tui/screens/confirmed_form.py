@@ -72,8 +72,10 @@ class ConfirmedForm(FormPage):
             return True
         self._shown_for = values
         told = [join(("What changes", "bold $accent")), *(join((f"  {change}", "")) for change in changes)]
-        self.query_one("#changes", Static).update(lines(*told))
-        self.query_one("#changes", Static).scroll_visible()
+        shown = self.query_one("#changes", Static)
+        shown.update(lines(*told))
+        # Only once it is laid out is it known how far down it goes.
+        self.call_after_refresh(lambda: self.query_one(".manager").scroll_end(animate=False))
         self.console.say(f"Read what changes below, then Ctrl+S again {button}.", "info")
         return False
 
@@ -95,16 +97,28 @@ class ConfirmedForm(FormPage):
     def meet_theirs(self, before: dict[str, str], theirs: dict[str, str]) -> None:
         """Take over what somebody else changed, and where both changed a field keep what is typed and show theirs."""
         typed = self.values()
-        for field_id, text in theirs.items():
-            if text == before[field_id]:
-                continue
+        changed = [field_id for field_id, text in theirs.items() if text != before[field_id]]
+        notes: dict[str, str] = {}
+        for field_id in changed:
+            text = theirs[field_id]
             if typed[field_id] == before[field_id]:
                 self.put_any(field_id, text)
-                self.note(field_id, "somebody else changed this just now", "warn")
+                notes[field_id] = "somebody else changed this just now"
             else:
-                self.note(field_id, f"somebody else saved: {text or 'nothing'}", "warn")
+                notes[field_id] = f"somebody else saved: {text or 'nothing'}"
         self._at_first = self._at_first | theirs
+        self.query_one("#changes", Static).update("")
+        # A value that is put in takes its field's note away, so the notes come after that.
+        self.call_after_refresh(self._show_notes, notes)
         self.console.say("Somebody changed this meanwhile. Read the notes; Ctrl+S keeps what stands here.", "warn")
+
+    def _show_notes(self, notes: dict[str, str]) -> None:
+        for field_id, words in notes.items():
+            self.note(field_id, words, "warn")
+        first = next((self.query_one(f"#{field_id}") for field_id in notes), None)
+        if first is not None:
+            first.focus()
+            self.call_after_refresh(lambda: first.scroll_visible(animate=False, top=True))
 
     def put_any(self, field_id: str, text: str) -> None:
         """Put a value into a field or a choice."""

@@ -33,11 +33,11 @@ class Tab(IntEnum):
 
 TITLES = ("Rules", "Versions", "Settings")
 _VERSION_COLUMNS = (
-    Column("Version", 8, right=True),
-    Column("State", 9),
-    Column("From", 16),
-    Column("By", -1),
-    Column("Changed", -3),
+    Column("Version", 7, right=True),
+    Column("State", 8),
+    Column("From", 13),
+    Column("By", 14),
+    Column("Changed", -1),
 )
 _STATES: dict[str, Cell] = {
     "current": Cell("in force", "good"),

@@ -217,7 +217,7 @@ class NewProgrammePage(ConfirmedForm):
     def compose_body(self) -> ComposeResult:
         with Vertical(id="settings-box", classes="box form manager"):
             yield from form_row("Name", Field(id="name", length_max=limits.NAME_LENGTH_MAX))
-            yield from form_row("Code", Field(id="code", length_max=40), beside="small letters, digits, hyphens")
+            yield from form_row("Code", Field(id="code", length_max=40), beside="like coffee-club")
             yield from form_row("One is a", Field(id="unit_one", length_max=20), beside="point, star, bean…")
             yield from form_row("Many are", Field(id="unit_many", length_max=20))
             yield from form_row("Time zone", Field(id="zone", length_max=60))

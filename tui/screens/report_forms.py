@@ -223,8 +223,8 @@ class ExportPage(FormPage):
     def _written(self, written: tuple[Path, bytes]) -> None:
         path, content = written
         self.is_saved, self.is_sending = True, False
-        rows = counted(max(0, content.count(b"\r\n") - 1), "line", "lines")
-        self.console.say(f"Written to {path.absolute()}: {rows}.", "good")
+        rows = counted(max(0, content.count(b"\r\n") - 1), "row", "rows")
+        self.console.say(f"{rows} written to {path.absolute()}", "good")
         self.dismiss()
 
     def show_failure(self, error: ConsoleError) -> None:

@@ -13,7 +13,7 @@ from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import day, moment
 from tui.pages import Handlers, Page, bindings_for
-from tui.report_words import SHOWN, Shown, is_numeric, report_bars, report_rows
+from tui.report_words import SHOWN, Shown, columns_of, is_numeric, report_bars, report_rows
 from tui.safe import join
 from tui.screens.lock_session import zone_named
 from tui.widgets.chart import Bar, Chart
@@ -97,7 +97,7 @@ class ReportsPage(Page):
         listed.set_columns(
             [
                 Column(words, width, right=is_numeric(report, name), from_width=from_width)
-                for name, words, width, from_width in shown.columns
+                for name, words, width, from_width in columns_of(report, shown)
             ]
         )
         listed.set_rows(report_rows(report, shown), keep_cursor=False)

@@ -65,7 +65,7 @@ class RewardPage(ConfirmedForm):
         with Vertical(id="reward-box", classes="box form manager"):
             yield from form_row("Name", Field(id="name", length_max=limits.NAME_LENGTH_MAX), beside="as members see it")
             if self._reward is None:
-                yield from form_row("Code", Field(id="code", length_max=32), beside="small letters, digits, hyphens")
+                yield from form_row("Code", Field(id="code", length_max=32), beside="like free-coffee")
                 yield from form_row("It is", Choice(_KINDS, value="amount_off", id="kind"))
                 yield from form_row("Percent", Field(id="percent", length_max=3), beside="of percent off only")
                 yield from form_row("Article", Field(id="sku", length_max=64), beside="of an article only")
@@ -205,15 +205,11 @@ class TermsPage(ConfirmedForm):
     def compose_body(self) -> ComposeResult:
         currency = self._terms.currency
         with Vertical(id="terms-box", classes="box form manager"):
-            yield from form_row(
-                "Step", Field(id="step_points", length_max=10), beside="points are spent in such steps…"
-            )
+            yield from form_row("Step", Field(id="step_points", length_max=10), beside="points, spent in steps…")
             yield from form_row(
                 "Worth", Field(id="step_minor", length_max=12), beside=f"…each takes so much {currency} off"
             )
-            yield from form_row(
-                "Of a sale", Field(id="cap_percent", length_max=3), beside="percent may be paid with points"
-            )
+            yield from form_row("Of a sale", Field(id="cap_percent", length_max=3), beside="percent at most")
             yield from form_row("At least", Field(id="minimum_points", length_max=10), beside="points at a time")
             yield from form_row(
                 "Card alone", Field(id="card_daily_points", length_max=10), beside="points a day without proof"

@@ -48,6 +48,7 @@ _MONIES: Final = ("per_minor", "minimum_minor", "visit_minimum_minor")
 _CAPS: Final = ("order_points_max", "day_points_max")
 _CHOICES: Final = ("basis", "rounding", "overlap", "period")
 _LIST_LENGTH_MAX = 4_000
+_TEXT_ONLY = "Only as text (Ctrl+Y): a name in it cannot be written on one line."
 # Where a field of the rules stands in the form, by the beginning of its path.
 _PLACES = (
     ("categories", "categories"),
@@ -103,9 +104,9 @@ class RulesPage(ConfirmedForm):
             yield from form_row("Tiers kept", _number("kept_years"), beside="years")
             yield from form_row("Promotions", Static(id="promotions"))
             yield from form_row("Most per sale", _number("order_points_max"), beside="points; empty: no limit")
-            yield from form_row("Most per day", _number("day_points_max"), beside="points of a member; empty: none")
+            yield from form_row("Most per day", _number("day_points_max"), beside="a member's; empty: no limit")
             yield from form_row("Spend after", _number("pending_days"), beside="days")
-            yield from form_row("Lapse", Field(id="expiry", length_max=40), beside="never, 365 days, month end +12…")
+            yield from form_row("Lapse", Field(id="expiry", length_max=40), beside="like 365 days, month end +1")
             yield from form_row("Signing up", _number("sign_up"), beside="points, once")
             yield from form_row("Birthday", _number("birthday"), beside="points a year")
             yield from form_row("First purchase", _number("first_purchase"), beside="points, once")
@@ -160,17 +161,16 @@ class RulesPage(ConfirmedForm):
         can_edit = fits and len(written) <= _LIST_LENGTH_MAX
         field.value = written if can_edit else ""
         field.disabled = not can_edit
-        self.note(
-            field_id, "" if can_edit else "Only as text (Ctrl+Y): a name in it cannot be written on one line.", "warn"
-        )
+        if not can_edit:
+            # A value that is put in takes its field's note away, so the note comes after that.
+            self.call_after_refresh(self.note, field_id, _TEXT_ONLY, "warn")
 
     def _rules(self) -> EarningRules | None:
         """Return the rules as they stand in the form; None, with what is wrong kept, when they cannot be read."""
-        money = lambda text: read_money(text, self._digits)  # noqa: E731  # Used for three fields below.
         counts = {name: self.read(name, read_count, empty=0) for name in _COUNTS if name != "points"}
         counts["points"] = self.read("points", read_count)
-        amounts = {name: self.read(name, money, empty=0) for name in _MONIES if name != "per_minor"}
-        amounts["per_minor"] = self.read("per_minor", money)
+        amounts = {name: self.read(name, self._money, empty=0) for name in _MONIES if name != "per_minor"}
+        amounts["per_minor"] = self.read("per_minor", self._money)
         caps = {name: self.read_optional(name, read_count) for name in _CAPS}
         categories = self._read_list("categories", read_categories, self._draft.categories)
         skus = self._read_list("skus", read_skus, self._draft.skus)
@@ -186,6 +186,9 @@ class RulesPage(ConfirmedForm):
             "skus": skus, "tiers": tiers, "bonuses": bonuses, "expiry": expiry,
         }  # fmt: skip
         return self._convert(body)
+
+    def _money(self, text: str) -> int:
+        return read_money(text, self._digits)
 
     def _read_list(self, field_id: str, reader: Callable[[str], tuple[object, ...]], kept: object) -> object:
         if self.query_one(f"#{field_id}", Field).disabled:

@@ -88,7 +88,7 @@ class TrialPage(FormPage):
     def compose_body(self) -> ComposeResult:
         with Vertical(id="trial-box", classes="box form"):
             yield from form_row("Reason", Field(id="reason", length_max=limits.REASON_LENGTH_MAX))
-            yield from form_row("Begins", Field(id="begins", length_max=20), beside="empty: at once; or 1.4.2026 6:00")
+            yield from form_row("Begins", Field(id="begins", length_max=20), beside="empty: now; 1.4.2026 6:00")
             yield from form_row("Sales since", Field(id="since", length_max=12), beside="⏎ counts again")
             yield from form_row("Until", Field(id="until", length_max=12), beside="last day; empty: now")
         yield Static(id="trial-sum")
@@ -302,8 +302,6 @@ class TrialPage(FormPage):
         elif self._last is None or self._asked is None or self._asked.begins != asked.begins:
             self.refresh_data()
             self.console.say("Read what it would have given, then Ctrl+S again.", "info")
-        elif self._is_counting:
-            self.console.say("It is still counting. Esc stops it.", "info")
         elif danger := self._danger():
             self.app.push_screen(DangerDialog(danger), self._danger_answered)
         else:
@@ -370,6 +368,11 @@ class TrialPage(FormPage):
         self._count_failed(error)
 
     # The page -----------------------------------------------------------------------------------------------------------
+
+    def unavailable(self, action_id: str) -> str | None:
+        if action_id == "form.commit" and self._is_counting:
+            return "it is still counting"
+        return super().unavailable(action_id)
 
     def leave_form(self) -> None:
         if not self.stop():

@@ -5,6 +5,8 @@ from textual.widgets import TextArea
 
 from tui.safe import plain
 
+_MARKS_SEEN = 8  # Characters before one that decide whether it piles up; more than any pile that is let through.
+
 
 def clean_text(text: str) -> str:
     """Return text of many lines without control characters and bidi overrides; tabs become blanks."""
@@ -13,10 +15,16 @@ def clean_text(text: str) -> str:
 
 def escape_json(text: str) -> str:
     r"""Return JSON in which every character that may not be shown is written as \uXXXX, which means the same."""
-    return "\n".join(
-        "".join(character if plain(character) == character else _escaped(character) for character in line)
-        for line in text.split("\n")
-    )
+    return "\n".join(map(_escape_line, text.split("\n")))
+
+
+def _escape_line(line: str) -> str:
+    shown = ""
+    for character in line:
+        # Asked of the line so far, as a pile of accents is harmful where each of them is not.
+        is_safe = plain(shown[-_MARKS_SEEN:] + character).endswith(shown[-_MARKS_SEEN:] + character)
+        shown += character if is_safe else _escaped(character)
+    return shown
 
 
 def _escaped(character: str) -> str:
