@@ -4,9 +4,9 @@ import argparse
 import json
 from pathlib import Path
 
-from scripts.benchmarks import batch, core, expiry, scale
+from scripts.benchmarks import batch, core, expiry, scale, verify
 
-BENCHMARKS = {"core": core.run, "batch": batch.run, "expiry": expiry.run, "scale": scale.run}
+BENCHMARKS = {"core": core.run, "batch": batch.run, "expiry": expiry.run, "scale": scale.run, "verify": verify.run}
 
 
 def main() -> None:
@@ -23,10 +23,20 @@ def main() -> None:
     parser.add_argument(
         "--members", type=int, default=scale.LARGE, help=f"members of the large shop, for scale (default {scale.LARGE})"
     )
+    parser.add_argument(
+        "--entries",
+        type=int,
+        default=verify.ENTRIES,
+        help=f"entries of the ledger, for verify (default {verify.ENTRIES})",
+    )
     options = parser.parse_args()
     figures: dict[str, float] = {}
     for name in options.names or BENCHMARKS:
-        sizes = {"expiry": {"lots": options.lots}, "scale": {"members": options.members}}.get(name, {})
+        sizes = {
+            "expiry": {"lots": options.lots},
+            "scale": {"members": options.members},
+            "verify": {"entries": options.entries},
+        }.get(name, {})
         figures |= BENCHMARKS[name](seconds=options.seconds, rounds=options.rounds, **sizes)
     for name, figure in figures.items():
         print(f"{name:32} {figure:12.3f}")
