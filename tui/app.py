@@ -12,9 +12,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, ClassVar
 
 from textual import events
-from textual.app import App
+from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
+from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
 from tui.actions import ACTIONS, BY_ID, Action
@@ -443,9 +444,16 @@ class Console(App[int], inherit_bindings=False):
             self._sync_words += " !paused"
         self.refresh_frame()
 
+    def _front(self) -> Screen[object] | None:
+        """Return what is in front; None for the moment in which a page that was never shown is being made."""
+        try:
+            return self.screen
+        except ScreenStackError:
+            return None
+
     def refresh_frame(self) -> None:
         """Bring the bars of the page in front up to date."""
-        page = self.screen
+        page = self._front()
         if not isinstance(page, Page):
             return
         with contextlib.suppress(NoMatches):  # A page that is just being composed asks again when it is shown.
@@ -458,7 +466,9 @@ class Console(App[int], inherit_bindings=False):
         self._show_status()
 
     def _show_status(self) -> None:
-        page = self.screen
+        page = self._front()
+        if page is None:
+            return
         with contextlib.suppress(NoMatches):
             line = page.query_one(StatusLine)
             words, tone = self._status
@@ -470,9 +480,12 @@ class Console(App[int], inherit_bindings=False):
 
     def show_waiting(self) -> None:
         """Say what the page in front waits for, once it has been a while."""
-        words = next((wait.words() for wait in self.waits if wait.page is self.screen), "")
+        page = self._front()
+        if page is None:
+            return
+        words = next((wait.words() for wait in self.waits if wait.page is page), "")
         with contextlib.suppress(NoMatches):
-            self.screen.query_one(StatusLine).waiting = words
+            page.query_one(StatusLine).waiting = words
 
     def stop_waiting(self, page: Page) -> bool:
         """Give up slow reads of a page; False when there are none."""

@@ -35,9 +35,9 @@ _REFUND_STATES: dict[str, Cell] = {
     "refused": Cell("does not fit", "bad"),
 }
 _REFUND_NEXT: dict[str, str] = {
-    "parked": "It waits for its sale. Has the till sent that sale?",
-    "blind": "It names no sale, so no points were taken back. Find the receipt it belongs to.",
-    "refused": "It did not fit its sale, so no points were taken back.",
+    "parked": "Its sale is not here yet. Has the till sent it?",
+    "blind": "It names no sale: no points were taken back. Find its receipt.",
+    "refused": "It did not fit its sale: no points were taken back.",
 }
 _VOUCHER_STATES: dict[str, Cell] = {
     "issued": Cell("can be used", "good"),

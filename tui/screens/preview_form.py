@@ -90,8 +90,8 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
     def on_mount(self) -> None:
         self.query_one(".preview-form").border_title = self.TITLE_WORDS
         self.query_one(".preview-box").border_title = "What will happen"
-        self.show_preview()
         super().on_mount()
+        self.preview_soon()  # A form that opens complete shows at once what it will do.
 
     def show_preview(self) -> None:
         if self.console.session is not None:

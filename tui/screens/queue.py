@@ -316,7 +316,7 @@ class QueuePage(Page):
             return None
         adjustment = self._adjustment()
         if adjustment is None:
-            return "there is no adjustment under the cursor"
+            return "there is none here"
         if action_id in _DECIDING and adjustment.state is not AdjustmentState.WAITING:
             return "this one does not wait any more"
         if action_id == "queue.undo" and not can_take_back(adjustment, now=self.console.now()):
