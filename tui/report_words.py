@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 
 import msgspec
 
@@ -105,6 +106,14 @@ SHOWN: tuple[Shown, ...] = (
         label="staff",
         values=_pick("given", "taken"),
     ),
+    Shown(
+        name="signals",
+        tab="Signals",
+        columns=(("signal", "Pattern", -3, 0), ("card", "Card", 14, 0), ("staff", "Staff", -1, 90), ("store", "Store", -1, 70), ("times", "Times", 5, 0), ("points", "Points", 8, 0), ("first_at", "First", 16, 120), ("last_at", "Last", 16, 100)),
+        kinds=("times",),
+        label="signal",
+        values=_pick("times"),
+    ),
 )  # fmt: skip
 
 
@@ -115,7 +124,7 @@ def columns_of(view: ReportView, shown: Shown) -> list[tuple[str, str, int, int]
     return [column for column in shown.columns if not (has_one and column[0] == "programme")]
 
 
-def report_rows(view: ReportView, shown: Shown) -> list[Row]:
+def report_rows(view: ReportView, shown: Shown, *, zone: tzinfo) -> list[Row]:
     """Return a report's rows with the cells in the order of its columns, and their sums where there are several.
 
     A column that the report lacks is a dash.
@@ -123,7 +132,7 @@ def report_rows(view: ReportView, shown: Shown) -> list[Row]:
     names = [name for name, *_ in columns_of(view, shown)]
     found = [dict(zip(view.columns, values, strict=False)) for values in view.rows]
     rows = [
-        Row(key=str(place), cells=tuple(_cell(name, row.get(name)) for name in names))
+        Row(key=str(place), cells=tuple(_cell(name, row.get(name), zone=zone) for name in names))
         for place, row in enumerate(found)
     ]
     if len(rows) > 1 and view.is_complete:
@@ -160,12 +169,21 @@ def report_bars(view: ReportView, shown: Shown) -> list[tuple[str, tuple[int, ..
     return [(label or "no store", tuple(found)) for label, found in sums.items()]
 
 
-def _cell(name: str, value: Value) -> Cell:
+def _cell(name: str, value: Value, *, zone: tzinfo) -> Cell:
     if value is None or value == "":
         return Cell(NOTHING, "muted")
+    if isinstance(value, str) and name.endswith("_at"):
+        return Cell(_instant_words(value, zone))
     if isinstance(value, bool | str):
         words = _KINDS.get(str(value), str(value)) if name == "kind" else str(value)
         return Cell(words.replace("_", " ") if name in {"reason", "kind"} else words)
     if isinstance(value, float):
         return Cell(f"{value:,.1f}")
     return Cell(points(value), "muted" if value == 0 else "plain")
+
+
+def _instant_words(text: str, zone: tzinfo) -> str:
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(zone):%Y-%m-%d %H:%M}"
+    except ValueError:
+        return text

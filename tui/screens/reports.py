@@ -100,7 +100,7 @@ class ReportsPage(Page):
                 for name, words, width, from_width in columns_of(report, shown)
             ]
         )
-        listed.set_rows(report_rows(report, shown), keep_cursor=False)
+        listed.set_rows(report_rows(report, shown, zone=zone_named(report.zone)), keep_cursor=False)
         self._fit_chart()
         self._show_head(report)
         self.frame_changed()
