@@ -372,6 +372,28 @@ where g.points is distinct from p.points
 union all
 select min(row), count(*) || ' times', 'once' from paid group by source_key having count(*) > 1
 """
+# By a refund, a void, a move or a cancellation, in parts or at once: never more than was spent, and as much as is told.
+_GIVEN_BACK = """
+select 'ledger_entry ' || e.id as row, sum(r.points) || ' given back' as found, 'at most ' || -e.points as expected
+from ledger_entry r join ledger_entry e on e.id = r.related_entry
+where r.kind = 'RESTORE' group by e.id, e.points having sum(r.points) > -e.points
+union all
+select 'refund ' || r.id, r.points_restored || ' told', coalesce(e.points, 0) || ' given back'
+from refund r
+left join (select split_part(source_key, ':', 2) as source, sum(points) as points from ledger_entry
+           where kind = 'RESTORE' and split_part(source_key, ':', 2) like 'refund-%' group by 1) e on e.source = 'refund-' || r.id
+where r.points_restored <> coalesce(e.points, 0)
+union all
+select 'bonus_return ' || b.bonus, b.points || ' told', coalesce(-e.points, 0) || ' taken back'
+from bonus_return b
+left join ledger_entry e on e.kind = 'CLAWBACK' and e.source_key = 'bonus:' || b.bonus
+where b.points <> coalesce(-e.points, 0)
+union all
+select 'ledger_entry ' || e.id, 'a bonus ' || e.source_key || ' taken back', 'one that was given'
+from ledger_entry e
+where e.kind = 'CLAWBACK' and e.source_key like 'bonus:%'
+  and not exists (select from bonus_return b where 'bonus:' || b.bonus = e.source_key)
+"""
 # Caps may change with the rules: the highest one counts, under which any of the sales was made.
 _PROMOTIONS = """
 with used as (
@@ -462,6 +484,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="an opening balance was posted as it was read", sql=_IMPORTED),
     Check(name="a tier is the one that was given last", sql=_TIERS),
     Check(name="every bonus was granted, and each grant paid once", sql=_BONUSES),
+    Check(name="what went back was spent or given before, once", sql=_GIVEN_BACK),
     Check(name="no promotion gave more than its caps", sql=_PROMOTIONS),
     Check(name="a membership was active when it last earned or redeemed", sql=_ACTIVITY),
     Check(name="points under inactivity lapse so long after the last activity", sql=_IDLE),

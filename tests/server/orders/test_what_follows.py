@@ -9,6 +9,7 @@ import httpx
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.ledger.lapsing import expire_lapsed
+from server.ledger.verification import verify
 from shared.enums import Role
 from shared.programmes import BonusRules, Expiry
 from tests.app import SignedUp, World, expect, problem
@@ -257,3 +258,31 @@ async def test_lifetime_points_follow_what_an_order_turns_out_to_have_earned(wor
         assert row is not None
         assert tuple(row) == (lifetime, lifetime)
     await assert_verified(world)
+
+
+async def test_verify_finds_what_was_given_back_twice_or_told_wrongly(world: World) -> None:
+    shop = await open_shop(world)
+    await add_rules(world, points=1, per_minor=100, bonuses=BonusRules(first_purchase=50))
+    body = sale(world, card=shop.ana.card_number, lines=LINES)
+    await shop.pay(body)
+    expect(await send(world, shop.key, refund(world, body["external_id"], pieces("1", "0.5"))), 201)
+    expect(await push(world, shop.key, body | {"state": "voided"}), 201)
+    await assert_verified(world)
+    for tampering, undoing, row in (
+        (
+            "refund set points_restored = points_restored + 1",
+            "refund set points_restored = points_restored - 1",
+            "refund",
+        ),
+        ("bonus_return set points = points - 1", "bonus_return set points = points + 1", "bonus_return"),
+        ("ledger_entry set points = points + 1 where kind = 'RESTORE'", "ledger_entry set note = note", "ledger_entry"),
+    ):
+        await tamper(tampering)
+        wrong = {found.name: str(found.wrong_row) async for found in verify(world.clock.now()) if not found.is_right}
+        assert wrong["what went back was spent or given before, once"].startswith(row), wrong
+        await tamper(undoing)
+
+
+async def tamper(change: str) -> None:
+    """Write what no code of ours could, past the triggers."""
+    await DB.run_script(f"set session_replication_role = replica; update {change}; reset session_replication_role")
