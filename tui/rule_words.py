@@ -297,8 +297,17 @@ def read_expiry(text: str) -> Expiry:
     for kind, pattern in _EXPIRIES:
         if found := pattern.fullmatch(words):
             numbers = {name: int(digits) for name, digits in found.groupdict().items() if digits is not None}
-            return msgspec.convert({"kind": kind, **numbers}, Expiry)
+            try:
+                return msgspec.convert({"kind": kind, **numbers}, Expiry)
+            except msgspec.ValidationError as error:
+                raise ValueError("There is no such day, or it is too far off.") from error
     raise ValueError("Type never, 365 days, 180 days inactive, month end +12, year end +1 or 31.3. +1.")
+
+
+def plain_words(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return what is out of bounds as (path, sentence): ("tiers.levels[0].percent", "Expected a number <= 10000.")."""
+    words, _, path = str(error).partition(" - at `$.")
+    return path.rstrip("`"), words.replace("`int`", "a number").replace("`str`", "text") + "."
 
 
 # Numbers, money and days as they are typed --------------------------------------------------------------------------

@@ -13,7 +13,18 @@ def _imports(module: str) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["tui.client", "tui.formatting", "tui.scan", "tui.wording", "tui.transport", "tui.actions", "tui.config"]
+    "module",
+    [
+        "tui.client",
+        "tui.formatting",
+        "tui.scan",
+        "tui.wording",
+        "tui.transport",
+        "tui.actions",
+        "tui.config",
+        "tui.rule_words",
+        "tui.report_words",
+    ],
 )
 def test_the_headless_half_does_not_import_textual(module: str) -> None:
     assert "textual" not in _imports(module)
@@ -26,6 +37,7 @@ def test_the_lock_screen_is_painted_without_the_http_library_and_the_server() ->
 
 def test_the_whole_console_never_imports_the_server() -> None:
     imported = _imports(
-        "tui.app, tui.desk, tui.transport, tui.cli, tui.screens.email_change, tui.screens.register, tui.screens.help"
+        "tui.app, tui.desk, tui.transport, tui.cli, tui.screens.email_change, tui.screens.register, tui.screens.help, "
+        "tui.screens.rules, tui.screens.rules_text, tui.screens.trial, tui.screens.report_forms, tui.screens.reward_forms"
     )
     assert not imported & {"server", "litestar", "asyncpg", "piccolo"}

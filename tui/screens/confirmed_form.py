@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
-from zoneinfo import ZoneInfo
 
 from textual import on
 from textual.widgets import Input, Static
@@ -14,6 +13,7 @@ from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage
 from tui.rule_words import read_instant
 from tui.safe import join, lines
+from tui.screens.lock_session import zone_named
 from tui.widgets.choice import Choice
 from tui.widgets.field import Field
 from tui.wording import field_errors
@@ -140,10 +140,10 @@ class ConfirmedForm(FormPage):
 
 def instant_reader(zone: str) -> Callable[[str], datetime]:
     """Return a reader of times of a zone."""
-    tz = ZoneInfo(zone)
+    tz = zone_named(zone)
     return lambda text: read_instant(text, tz)
 
 
 def write_instant(at: datetime | None, zone: str) -> str:
     """Return a time of a zone as a form shows it; empty for none."""
-    return "" if at is None else f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M}"
+    return "" if at is None else f"{at.astimezone(zone_named(zone)):%Y-%m-%d %H:%M}"

@@ -3,7 +3,7 @@
 import re
 from zoneinfo import available_timezones
 
-from msgspec import UNSET, convert, to_builtins
+from msgspec import UNSET, ValidationError, convert, to_builtins
 from msgspec.structs import replace
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -16,7 +16,7 @@ from tui.calls import call
 from tui.formatting import NOTHING
 from tui.forms import form_row
 from tui.pages import bindings_for
-from tui.rule_words import headline, read_count
+from tui.rule_words import headline, plain_words, read_count
 from tui.screens.confirmed_form import ConfirmedForm, instant_reader, write_instant
 from tui.screens.lock_session import zone_named
 from tui.screens.programmes import rules_of
@@ -114,17 +114,18 @@ class SettingsPage(ConfirmedForm):
         cashier, manager = self.read("cashier", read_limits), self.read("manager", read_limits)
         if self._wrong or cashier is None or manager is None:
             return None
-        return convert(
-            numbers
-            | {
-                "clawback_policy": self.answer("clawback_policy"),
-                "redeem_policy": self.answer("redeem_policy"),
-                "claw_visit_points": self.answer("claw_visit_points") == "yes",
-                "adjustment_limits": to_builtins(RoleLimits(cashier=cashier, manager=manager)),
-            },
-            ProgrammeSettings,
-            strict=False,
-        )
+        settings = numbers | {
+            "clawback_policy": self.answer("clawback_policy"),
+            "redeem_policy": self.answer("redeem_policy"),
+            "claw_visit_points": self.answer("claw_visit_points") == "yes",
+            "adjustment_limits": to_builtins(RoleLimits(cashier=cashier, manager=manager)),
+        }
+        try:
+            return convert(settings, ProgrammeSettings)
+        except ValidationError as error:
+            path, words = plain_words(error)
+            self._wrong[_FIELD_OF["settings." + path]] = words
+            return None
 
     def _asked(self) -> ProgrammeChange | None:
         """Return what would be sent; None, with the fields marked, when it cannot be read."""

@@ -19,6 +19,7 @@ from tui.pages import Handlers, bindings_for
 from tui.rule_words import (
     differences,
     headline,
+    plain_words,
     promotion_words,
     read_categories,
     read_count,
@@ -200,8 +201,8 @@ class RulesPage(ConfirmedForm):
         try:
             return msgspec.convert(msgspec.to_builtins(body), EarningRules)
         except msgspec.ValidationError as error:
-            words, _, path = str(error).partition(" - at `$.")
-            self._wrong[place_of(path.rstrip("`"))] = f"{words}."
+            path, words = plain_words(error)
+            self._wrong[place_of(path)] = words
             return None
 
     @on(Input.Changed)
