@@ -33,6 +33,7 @@ from server.ledger import routes as ledger_routes
 from server.links import routes as links_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes
+from server.merges import routes as merges_routes
 from server.openapi import routes as openapi_routes
 from server.orders import routes as orders_routes
 from server.passwords import Passwords
@@ -65,6 +66,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     refunds_routes,
     links_routes,
     sharing_routes,
+    merges_routes,
     staff_routes,
     audience_routes,
     audit_routes,

@@ -155,6 +155,13 @@ SHARING_UNDO = timedelta(days=30)
 SHARING_INVITATION_LIFE = timedelta(days=7)
 SHARING_INVITATIONS_MAX = 10  # Open ones of a membership: more would be a way to send mail to strangers.
 
+# Merges ---------------------------------------------------------------------------------------------------------------
+MERGE_UNDO = timedelta(days=30)
+MERGE_POINTS_MAX = 5_000  # Of the absorbed customer; more takes a second person, as with an adjustment by a manager.
+MERGE_REQUEST_LIFE = timedelta(hours=24)
+MERGE_DISPUTE_HOLD = timedelta(days=7)
+MERGE_OLDER_ORDERS_MAX = 500
+
 # Rewards --------------------------------------------------------------------------------------------------------------
 VOUCHER_CODE_LENGTH = 12  # Eleven random characters, 55 bits, and one check character.
 POINTS_MAX = 1_000_000_000  # Of one movement; far above any balance.
@@ -168,4 +175,9 @@ PRESENCE_STEP_SECONDS = 30
 PRESENCE_STEPS_BACK = 1  # A code may be typed for as long again as it was shown.
 PRESENCE_DIGITS = 8
 PRESENCE_TRIES = 10
+SMS_CODE_DIGITS = 6
+SMS_CODE_LIFE = timedelta(minutes=10)
+SMS_CODE_TRIES = 5  # Of a million codes, before it is worthless.
+SMS_CODES_MAX = 3  # Texts to one member in the window below: each costs money, and none is wanted by who is not there.
+SMS_CODES_WINDOW = timedelta(minutes=15)
 PRESENCE_WINDOW = timedelta(minutes=5)

@@ -30,6 +30,9 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         | {
             Permission.CUSTOMER_EDIT,
             Permission.EMAIL_CHANGE,
+            Permission.CUSTOMER_MERGE,
+            Permission.MERGE_READ,
+            Permission.MERGE_APPROVE,
             Permission.REWARD_MANAGE,
             Permission.ORDER_ASSIGN_LATE,
             Permission.LINK_ATTEST,
@@ -47,7 +50,15 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     ),
     Role.MARKETING: frozenset(_EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR}),
     Role.ADMIN: frozenset(
-        _EVERYONE | {Permission.AUDIENCE_READ, Permission.AUDIENCE_REPAIR, Permission.AUDIT_READ, Permission.CYCLE_READ}
+        _EVERYONE
+        | {
+            Permission.AUDIENCE_READ,
+            Permission.AUDIENCE_REPAIR,
+            Permission.AUDIT_READ,
+            Permission.CYCLE_READ,
+            Permission.MERGE_READ,
+            Permission.MERGE_APPROVE,
+        }
     ),
     Role.AUDITOR: frozenset(
         _EVERYONE
@@ -59,6 +70,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.ADJUSTMENT_READ,
             Permission.REFUND_READ,
             Permission.CYCLE_READ,
+            Permission.MERGE_READ,
             Permission.REPORT_READ,
         }
     ),

@@ -169,6 +169,7 @@ class CustomerDetail(View, frozen=True, kw_only=True):
     email_changes: tuple[EmailChangeView, ...]
     last_order_at: datetime | None
     version: int
+    merged_from: tuple[UUID, ...] = ()
 
 
 class RegisterCustomer(Request, frozen=True, kw_only=True):

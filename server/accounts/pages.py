@@ -67,6 +67,14 @@ _PAGES: dict[str, Page] = {
         operation="cancel_email_change",
         done="Your old address is back. Sign in with it, and choose a new password.",
     ),
+    Purpose.MERGE_NOT_ME: Page(
+        title="Is the other account not yours?",
+        lead="The shop has made two rewards accounts one. If one of them is not yours, press the button: no points can be "
+        "spent for 7 days, and the shop looks at it.",
+        button="The other account is not mine",
+        operation="dispute_merge",
+        done="Thank you. No points can be spent now, and the shop looks at it.",
+    ),
     Purpose.STAFF_INVITATION: msgspec.structs.replace(
         _CHOOSE_PASSWORD,
         operation="accept_staff_invitation",

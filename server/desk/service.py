@@ -35,11 +35,15 @@ _RESET_AFTER = timedelta(hours=24)
 async def open_customer(ctx: Context, staff: Staff, customer_id: UUID) -> CustomerDetail:
     """Return everything the customer screen shows, as of one instant; that it was opened is written down.
 
+    Of somebody who was merged into another it is the other.
+
     Raises:
         NotFound: There is no such customer.
         Throttled: A cashier has opened too many others within an hour, as whoever copies the file would.
     """
     async with DB.transaction(isolation="repeatable_read"):
+        # Whoever was merged goes on as somebody else, and old receipts and notes name the old id.
+        customer_id = await store.find_heir(customer_id) or customer_id
         if staff.role is Role.CASHIER:
             await _check_views(ctx, staff, customer_id)
         detail = await _get_detail(ctx, customer_id)
@@ -191,6 +195,7 @@ async def _get_detail(ctx: Context, customer_id: UUID) -> CustomerDetail:
         ),
         last_order_at=row["last_order_at"],
         version=row["version"],
+        merged_from=tuple(await store.list_merged_from(customer_id)),
     )
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from shared import adjustments, links, members, orders, pos, programmes, refunds, rewards, sharing, staff
+from shared import adjustments, links, members, merges, orders, pos, programmes, refunds, rewards, sharing, staff
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
@@ -51,6 +51,17 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     members.EmailChangeRequest: {"new_email": "ana@example.net", "mode": "reissue", "password": _PASSWORD},
     members.PasswordChange: {"password": _PASSWORD, "new_password": _NEW_PASSWORD},
     ConsentChoices: {"email": True, "sms": False},
+    merges.MergeRequest: {
+        "survivor_id": _ID,
+        "absorbed_id": "01977f4e-0000-7000-8000-000000000002",
+        "choices": {"email": "survivor", "birthday": "absorbed"},
+        "reason": "registered twice",
+        "preview_hash": _PREVIEW_HASH,
+    },
+    merges.MergeDecision: {"preview_hash": _PREVIEW_HASH, "note": "seen with both cards"},
+    merges.MergeRefusal: {"reason": "two people of one name"},
+    merges.MergeUndo: {"reason": "two people of one name", "preview_hash": _PREVIEW_HASH},
+    merges.MergeDispute: {"token": _TOKEN},
     sharing.Joining: {"customer_id": _ID, "agreed_by": [_ID], "reason": "one household", "preview_hash": _PREVIEW_HASH},
     sharing.Combining: {
         "other_membership_id": _ID,
@@ -80,6 +91,7 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "reason": "The customer showed their passport",
         "preview_hash": _PREVIEW_HASH,
     },
+    links.LinkApproval: {"note": "Looked at it together"},
     links.LinkEnding: {
         "reason": "It was another person of the same name",
         "take_back_orders": True,
@@ -187,6 +199,7 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "order_total_minor": 4250,
         "currency": "GBP",
     },
+    rewards.PresenceText: {"card_number": "29000000000017", "store": "high-street"},
     rewards.CaptureHold: {"order_reference": "till-4-000124"},
     rewards.NewReward: {
         "code": "five-off",

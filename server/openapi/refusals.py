@@ -21,6 +21,17 @@ _SHARING = (
     Code.PREVIEW_STALE,
 )
 _SHARING_UNDO = (Code.SELF_DEALING, Code.UNDO_EXPIRED, Code.UNDO_NOT_LAST, Code.OPEN_HOLD, Code.REDEMPTION_HELD)
+_MERGE_DEAD = (Code.MERGE_SAME, Code.CUSTOMER_MERGED, Code.CUSTOMER_ERASED, Code.NOT_FOUND)
+_MERGE = (
+    *_MERGE_DEAD,
+    Code.SELF_DEALING,
+    Code.OPEN_HOLD,
+    Code.EMAIL_CHANGE_PENDING,
+    Code.MERGE_KIND_MISMATCH,
+    Code.MERGE_SHARED,
+    Code.REDEMPTION_HELD,
+    Code.PREVIEW_STALE,
+)
 _PASSWORD_AGAIN = (Code.REAUTH_REQUIRED, Code.RATE_LIMITED)
 
 # By operation; a test fails on an answer that the document does not tell of.
@@ -106,6 +117,8 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "get_my_presence_code": (Code.NOT_FOUND,),
     "get_my_presence_svg": (Code.NOT_FOUND,),
     "put_my_redemption_limit": (Code.NOT_FOUND, *_PASSWORD_AGAIN),
+    "text_presence_code": (Code.CARD_UNKNOWN, Code.PHONE_NOT_PROVEN, Code.RATE_LIMITED, *_TILL),
+    "text_customer_code": (Code.SELF_DEALING, Code.PHONE_NOT_PROVEN, Code.RATE_LIMITED),
     "quote_redemption": (Code.CARD_UNKNOWN, Code.MEMBERSHIP_CLOSED, *_TILL),
     "open_hold": (
         Code.CARD_UNKNOWN,
@@ -142,8 +155,22 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "correct_email": (*_EXECUTION, Code.EMAIL_VERIFIED),
     "preview_adjustment": _ADJUSTMENT,
     "adjust_points": (*_ADJUSTMENT, Code.PREVIEW_STALE),
-    "approve_adjustment": (*_PASSWORD_AGAIN, *_DECISION, Code.PREVIEW_STALE, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED),
+    "approve_adjustment": (
+        *_PASSWORD_AGAIN,
+        *_DECISION,
+        Code.PREVIEW_STALE,
+        Code.SELF_DEALING,
+        Code.MEMBERSHIP_CLOSED,
+        *_CLOSED,
+    ),
     "refuse_adjustment": _DECISION,
+    "preview_merge": (*_MERGE_DEAD, Code.SELF_DEALING),
+    "merge_customers": _MERGE,
+    "approve_merge": (*_MERGE, *_DECISION),
+    "refuse_merge": _DECISION,
+    "preview_undo_merge": (Code.SELF_DEALING,),
+    "undo_merge": (*_SHARING_UNDO, Code.PREVIEW_STALE, Code.CUSTOMER_ERASED),
+    "dispute_merge": (Code.TOKEN_EXPIRED,),
     "preview_join": (Code.SELF_DEALING,),
     "join_membership": (
         *_SHARING,

@@ -24,6 +24,7 @@ class Purpose(StrEnum):
     INVITATION = "invitation"
     EMAIL_CHANGE = "email-change"
     NOT_ME = "not-me"
+    MERGE_NOT_ME = "merge-not-me"
     STAFF_INVITATION = "staff-invitation"
 
 
