@@ -85,14 +85,14 @@ select f.name as staff, f.role, coalesce(s.name, '') as store,
        count(*) filter (where a.action = 'order.reassigned') as reassigned,
        count(*) filter (where a.action = 'order.detached') as detached,
        count(*) filter (where a.at > o.completed_at + interval '24 hours') as after_a_day,
-       count(distinct o.customer) as customers,
+       count(distinct a.details ->> 'to_customer') as customers,
        coalesce(sum((a.details ->> 'points_earned')::bigint), 0)::bigint as points_given,
        coalesce(sum((a.details ->> 'points_taken')::bigint), 0)::bigint as points_taken
 from (
-    select distinct on (actor_id, at, subject_id) action, actor_id, at, subject_id, details from audit_entry
+    select distinct on (actor_id, at, subject_id, details ->> 'assignment_version') action, actor_id, at, subject_id, details from audit_entry
     where actor_kind = 'staff' and action in ('order.attached', 'order.reassigned', 'order.detached')
       and at >= $2 and at < $3 and $1::timestamptz is not null
-    order by actor_id, at, subject_id, id
+    order by actor_id, at, subject_id, details ->> 'assignment_version', id
 ) a
 join staff_member f on f.id = a.actor_id
 left join store s on s.id = f.store

@@ -14,6 +14,7 @@ from shared.enums import Role
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import credit, locked
 from tests.server.adjustments.desk import act, adjust
+from tests.server.orders.test_assignments import Desk
 from tests.server.rewards.builders import Counter
 from tests.tills import push, sale
 
@@ -127,6 +128,26 @@ async def test_late_attaches_are_counted_once_though_two_customers_are_told(worl
         )  # fmt: skip
     (row,) = await report(world, "late-attaches")
     assert (row["staff"], row["reassigned"], row["points_given"], row["points_taken"]) == ("Kim", 1, 12, 10)
+
+
+async def test_sales_moved_at_the_desk_are_counted_with_what_their_points_did(world: World) -> None:
+    desk = Desk(world)
+    await desk.open()
+    late, fresh = await desk.buy(None), await desk.buy(desk.ana)
+    await desk.later(timedelta(days=2))
+    soon = await desk.buy(None)
+    await desk.move(late, desk.ana)
+    await desk.move(soon, desk.ana)
+    await desk.move(soon, desk.ben)
+    await desk.move(fresh, None)
+    rows = await report(world, "late-attaches")
+    counted = {name: sum(row[name] for row in rows) for name in rows[0] if name not in {"staff", "role", "store"}}
+    # Ten points each: to Ana twice, once on to Ben, and once taken away.
+    assert counted == {
+        "attached": 2, "reassigned": 1, "detached": 1, "after_a_day": 2, "customers": 2, "points_given": 30, "points_taken": 20,
+    }  # fmt: skip
+    assert {(row["role"], row["store"]) for row in rows} == {("cashier", "High Street")}
+    assert await report(world, "late-attaches", "?since=2026-03-01&until=2026-03-03") == []
 
 
 async def test_csv_says_the_same_and_has_no_formula(world: World, ana: SignedUp) -> None:
