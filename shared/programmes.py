@@ -300,12 +300,23 @@ class RulesEffect(View, frozen=True, kw_only=True):
     orders: int
     points_then: int
     points_now: int
+    cost_minor: int | None = None
+
+
+class RulesPart(View, frozen=True, kw_only=True):
+    """What a promotion gives of the points of a preview; the first part, with no code, is what all other rules give."""
+
+    code: str
+    name: str
+    points: int
+    cost_minor: int | None
 
 
 class RulesPreview(View, frozen=True, kw_only=True):
     """What past sales would have earned under new rules; nothing has changed.
 
-    `cost_minor` is what the points on top are worth in the dearest reward a point can buy, None without rewards. A
+    Tiers and caps run along, from what members had and bought before; bonuses are no part of it. `cost_minor` is what
+    the points on top are worth in the dearest reward a point can buy, None without rewards. A
     preview that ran out of time is not `is_complete` and has counted the sales before `counted_until`.
     """
 
@@ -318,6 +329,7 @@ class RulesPreview(View, frozen=True, kw_only=True):
     cost_minor: int | None
     currency: str
     effects: tuple[RulesEffect, ...]
+    parts: tuple[RulesPart, ...] = ()
     is_complete: bool
     counted_until: datetime
     orders_left: int

@@ -68,8 +68,6 @@ def list_warnings(rules: EarningRules) -> list[str]:
         warnings.append("No sale earns anything under these rules.")
     if rules.order_points_max == 0 or rules.day_points_max == 0:
         warnings.append("A cap of 0 points lets nobody earn anything.")
-    if rules.tiers.levels:
-        warnings.append("The preview counts every sale in the tier that the member had then.")
     return warnings
 
 

@@ -15,7 +15,7 @@ from server.db.engine import DB
 from server.errors import Busy, Invalid, NotFound, Refused
 from server.programmes import drafts, store
 from server.programmes.service import Programme, get_programme
-from server.programmes.trial import Trial
+from server.programmes.trial import Trial, cost_of, look_back_from
 from shared.problems import Code, FieldProblem
 from shared.programmes import (
     EarningRules,
@@ -122,6 +122,7 @@ async def _try(
     async with DB.transaction(isolation="repeatable_read"):
         await store.begin_reading(seconds)
         total = await store.count_past_orders(programme.id, proposal.since, until)
+        await _look_back(trial, programme, rules, proposal.since, ends=ends)
         async for order in store.stream_past_orders(programme.id, proposal.since, until):
             # Stopping between two sales of one instant would leave some of them uncounted for ever.
             if asyncio.get_running_loop().time() > ends and order.completed_at != last:
@@ -131,7 +132,7 @@ async def _try(
             orders += 1
             last = order.completed_at
         point_value = await store.get_point_value(programme.id)
-    effects = trial.effects()
+    effects = trial.effects(point_value)
     then, now = sum(effect.points_then for effect in effects), sum(effect.points_now for effect in effects)
     return RulesPreview(
         rules=rules,
@@ -140,14 +141,28 @@ async def _try(
         orders_changed=trial.orders_changed,
         points_then=then,
         points_now=now,
-        cost_minor=None if point_value is None else round((now - then) * point_value),
+        cost_minor=cost_of(now - then, point_value),
         currency=programme.currency,
         effects=effects,
+        parts=trial.parts(point_value),
         is_complete=orders == total,
         counted_until=counted_until,
         orders_left=total - orders,
         preview_hash=_hash(programme, rules, proposal.valid_from),
     )
+
+
+async def _look_back(trial: Trial, programme: Programme, rules: EarningRules, since: datetime, *, ends: float) -> None:
+    """Tell a trial what counts of the time before it, if its rules look back; out of time, nothing is counted anyway."""
+    if rules.tiers.levels or rules.day_points_max is not None:
+        look_back = look_back_from(rules, since, programme.zone)
+        async for membership_id, completed_at, points in store.stream_sales_before(programme.id, look_back, since):
+            if asyncio.get_running_loop().time() > ends:
+                return
+            trial.remember(membership_id, completed_at, points)
+    if codes := [one.code for one in rules.promotions if one.member_points_max is not None]:
+        for row in await store.list_used_before(programme.id, since, codes):
+            trial.remember_use(row["membership"], row["code"], row["points"])
 
 
 async def _check(ctx: Context, programme: Programme, asked: RulesProposal | RulesPublication) -> EarningRules:

@@ -1,7 +1,7 @@
 """SQL of programmes and their rule versions."""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
@@ -23,6 +23,7 @@ DECIDED_BY_RULES = (
     SkippedReason.PAID_WITH_POINTS,
     SkippedReason.CAP_REACHED,
 )
+_SALES_AT_ONCE = 1000
 _ORDERS_AT_ONCE = 100  # Few, as other requests wait while a batch is counted.
 
 _DEFAULT = "select * from programme where is_default"
@@ -41,18 +42,41 @@ _TRIED = """
 from orders o
 join membership m on m.id = o.membership and m.programme = $1
 join store s on s.id = o.store
+"""
+_DECIDED = """
 where o.completed_at >= $2 and o.completed_at < $3 and o.state = 'completed'
   and (o.skipped_reason is null or o.skipped_reason = any($4::text[]))
 """
-_COUNT_TRIED = f"select count(*)::int {_TRIED}"
+_COUNT_TRIED = f"select count(*)::int {_TRIED} {_DECIDED}"
 _PAST_ORDERS = f"""
-select o.membership, o.completed_at, o.points, s.code, s.name,
-       coalesce((select t.tier from tier_change t where t.membership = o.membership and t.at <= o.completed_at
-                 order by t.at desc, t.id desc limit 1), '') as tier,
+select case when m.successor is null then m.id else regulars_heir(m.id) end as membership,
+       o.completed_at, o.points, o.points_returned, s.code, s.name, coalesce(t.tier, '') as tier, t.until as tier_until,
        array(select row(l.sku, l.category, l.quantity, l.net_minor, l.tax_minor, l.stored_value, l.points_paid_minor)
              from order_line l where l."order" = o.id order by l.position) as lines
 {_TRIED}
+left join lateral (
+    select c.tier, c.until from tier_change c where c.membership = m.id and c.at <= $2
+    order by c.at desc, c.id desc limit 1
+) t on true
+{_DECIDED}
 order by o.completed_at, o.id
+"""
+_BEFORE = """
+select case when m.successor is null then m.id else regulars_heir(m.id) end as membership, o.completed_at,
+       o.points - o.points_returned as points
+from orders o join membership m on m.id = o.membership and m.programme = $1
+where o.completed_at >= $2 and o.completed_at < $3 and o.state = 'completed' and o.points > 0
+order by o.completed_at, o.id
+"""
+_USED_BEFORE = """
+select case when m.successor is null then m.id else regulars_heir(m.id) end as membership, u.code,
+       sum(u.points)::bigint as points
+from promotion_use u
+join orders o on o.id = u."order" and o.assignment_version = u.assignment_version and o.completed_at < $2
+                 and o.state = 'completed' and o.skipped_reason is null
+join membership m on m.id = o.membership and m.programme = $1
+where u.code = any($3::text[])
+group by 1, 2
 """
 _POINT_VALUE = """
 select max(value_minor::numeric / points_cost) from reward
@@ -157,9 +181,25 @@ async def stream_past_orders(programme_id: UUID, since: datetime, until: datetim
                 store_name=row["name"],
                 completed_at=row["completed_at"],
                 points=row["points"],
+                points_returned=row["points_returned"],
                 tier=row["tier"],
+                tier_until=row["tier_until"],
                 lines=tuple(_past_line(*line) for line in row["lines"]),
             )
+
+
+async def stream_sales_before(
+    programme_id: UUID, since: datetime, until: datetime
+) -> AsyncIterator[tuple[UUID, datetime, int]]:
+    """Yield membership, time and points of sales, returned points less, in the order of their completion."""
+    async with DB.connection() as connection:
+        async for row in connection.cursor(_BEFORE, programme_id, since, until, prefetch=_SALES_AT_ONCE):
+            yield row["membership"], row["completed_at"], row["points"]
+
+
+async def list_used_before(programme_id: UUID, until: datetime, codes: Sequence[str]) -> list[Row]:
+    """Return what promotions gave each membership in sales before an instant."""
+    return await DB.fetch(_USED_BEFORE, programme_id, until, list(codes))
 
 
 def _past_line(

@@ -1,14 +1,18 @@
 """New rules tried on past sales: counted order by order, nothing written. Pure but for the state it counts in."""
 
 from collections import defaultdict
-from datetime import datetime
+from datetime import datetime, timedelta
+from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from server.programmes.rules import EarningLine, EarningPlan, Occasion, plan_earning
-from shared.programmes import EarningRules, RulesEffect
+from server.programmes.rules import EarningLine, EarningPlan, Occasion, plan_earning, start_of_local_day
+from server.programmes.standings import Standing, list_windows, plan_standing, rank
+from shared.programmes import EarningRules, RulesEffect, RulesPart
+
+_INSTANT = timedelta(microseconds=1)
 
 
 class PastOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,14 +23,27 @@ class PastOrder(msgspec.Struct, frozen=True, kw_only=True):
     store_name: str
     completed_at: datetime
     points: int
+    points_returned: int
     tier: str
+    tier_until: datetime | None
     lines: tuple[EarningLine, ...]
 
 
-class Trial:
-    """Adds up what past sales earned and would earn; the caps of a day and of a promotion run along.
+class _Member:
+    """What a membership has bought so far, and the tier that it stands in."""
 
-    Sales are to be given in the order in which they were completed.
+    __slots__ = ("bought", "standing")
+
+    def __init__(self) -> None:
+        self.bought: list[tuple[datetime, int]] = []
+        self.standing: Standing | None = None
+
+
+class Trial:
+    """Adds up what past sales earned and would earn; tiers and the caps of a day and of a promotion run along.
+
+    Members begin with the tier that they had, and with what they bought before, which is told by `remember`. Sales are
+    to be given in the order in which they were completed.
     """
 
     def __init__(self, rules: EarningRules, *, zone: str, currency: str) -> None:
@@ -38,38 +55,122 @@ class Trial:
         self._of_day: dict[tuple[UUID, str], int] = defaultdict(int)
         self._of_promotion: dict[UUID, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         self._has_member_caps = any(promotion.member_points_max is not None for promotion in rules.promotions)
+        self._members: dict[UUID, _Member] = defaultdict(_Member)
+        self._by_promotion: dict[str, int] = defaultdict(int)
         self.orders_changed = 0
+
+    def remember(self, membership_id: UUID, completed_at: datetime, points: int) -> None:
+        """Let a sale from before the trial count for tiers and the cap of its day."""
+        if self._rules.tiers.levels:
+            self._members[membership_id].bought.append((completed_at, points))
+        self._of_day[membership_id, self._day(completed_at)] += points
+
+    def remember_use(self, membership_id: UUID, code: str, points: int) -> None:
+        """Let what a promotion gave before the trial count against its cap for the member."""
+        self._of_promotion[membership_id][code] += points
 
     def add(self, order: PastOrder) -> None:
         """Count one sale."""
-        local = order.completed_at.astimezone(self._tz)
-        plan = self._plan(order, f"{local:%Y-%m-%d}")
-        sums = self._sums[f"{local:%Y-%m}", order.store_code, order.store_name]
+        day = self._day(order.completed_at)
+        plan = self._plan(order, day)
+        for given in plan.promotions:
+            self._by_promotion[given.code] += given.points
+        sums = self._sums[day[:7], order.store_code, order.store_name]
         sums[0] += 1
         sums[1] += order.points
         sums[2] += plan.points
         self.orders_changed += plan.points != order.points
 
-    def effects(self) -> tuple[RulesEffect, ...]:
-        """Return the sums by month and store."""
+    def effects(self, point_value: Decimal | None) -> tuple[RulesEffect, ...]:
+        """Return the sums by month and store, and what the difference costs.
+
+        Args:
+            point_value: Of one point, in minor units.
+        """
         return tuple(
-            RulesEffect(month=month, store_code=code, store_name=name, orders=orders, points_then=then, points_now=now)
+            RulesEffect(
+                month=month,
+                store_code=code,
+                store_name=name,
+                orders=orders,
+                points_then=then,
+                points_now=now,
+                cost_minor=cost_of(now - then, point_value),
+            )
             for (month, code, name), (orders, then, now) in sorted(self._sums.items())
         )
+
+    def parts(self, point_value: Decimal | None) -> tuple[RulesPart, ...]:
+        """Return what each promotion gives of the points, and, first, what all other rules do."""
+        given = [(one.code, one.name, self._by_promotion[one.code]) for one in self._rules.promotions]
+        rest = sum(now for _, _, now in self._sums.values()) - sum(points for _, _, points in given)
+        return tuple(
+            RulesPart(code=code, name=name, points=points, cost_minor=cost_of(points, point_value))
+            for code, name, points in (("", "", rest), *given)
+        )
+
+    def _day(self, at: datetime) -> str:
+        return f"{at.astimezone(self._tz):%Y-%m-%d}"
 
     def _plan(self, order: PastOrder, day: str) -> EarningPlan:
         occasion = Occasion(
             completed_at=order.completed_at,
             zone=self._zone,
             store_code=order.store_code,
-            tier=order.tier,
+            tier=self._tier_at(order),
             day_points=self._of_day[order.membership_id, day] if self._rules.day_points_max is not None else 0,
             promotion_points=self._of_promotion[order.membership_id] if self._has_member_caps else {},
         )
         plan = plan_earning(order.lines, self._rules, currency=self._currency, occasion=occasion)
+        self._note_bought(order, plan.points)
         if self._rules.day_points_max is not None:
             self._of_day[order.membership_id, day] += plan.points
         if self._has_member_caps:
             for given in plan.promotions:
                 self._of_promotion[order.membership_id][given.code] += given.points
         return plan
+
+    def _tier_at(self, order: PastOrder) -> str:
+        """Return the tier of a sale: the one that the member had, kept, lost or reached by the sales before."""
+        if not self._rules.tiers.levels:
+            return ""
+        member = self._members[order.membership_id]
+        standing = member.standing or Standing(tier=order.tier, until=order.tier_until)
+        while standing.until is not None and standing.until <= order.completed_at:
+            standing = self._stand(member, standing.until)
+        member.standing = standing
+        return standing.tier
+
+    def _note_bought(self, order: PastOrder, points: int) -> None:
+        tiers = self._rules.tiers
+        if not tiers.levels:
+            return
+        member = self._members[order.membership_id]
+        assert member.standing is not None, "the sale was just counted in its tier"
+        back = points * order.points_returned // order.points if order.points else 0
+        member.bought.append((order.completed_at, points - back))
+        reached = self._stand(member, order.completed_at + _INSTANT)
+        if rank(tiers, reached.tier) > rank(tiers, member.standing.tier):
+            member.standing = reached
+
+    def _stand(self, member: _Member, at: datetime) -> Standing:
+        windows = list_windows(self._rules.tiers, at, self._zone)
+        points = [
+            sum(points for bought_at, points in member.bought if window.since <= bought_at < window.until)
+            for window in windows
+        ]
+        return plan_standing(self._rules.tiers, windows, points)
+
+
+def look_back_from(rules: EarningRules, since: datetime, zone: str) -> datetime:
+    """Return from when on sales before a trial count in it: for tiers as long as they are kept, else for its first day."""
+    first = start_of_local_day(since, zone)
+    if not rules.tiers.levels:
+        return first
+    year = first.astimezone(ZoneInfo(zone)).year - rules.tiers.kept_years - 1
+    return start_of_local_day(datetime(year, 1, 1, tzinfo=ZoneInfo(zone)), zone)
+
+
+def cost_of(points: int, point_value: Decimal | None) -> int | None:
+    """Return what points are worth in minor units, None where a point has no value."""
+    return None if point_value is None else round(points * point_value)
