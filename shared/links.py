@@ -233,6 +233,12 @@ class LinkMade(View, frozen=True, kw_only=True):
     effect: LinkEffect | None
 
 
+class LinkApproval(Request, frozen=True, kw_only=True):
+    """A second person's yes to a link that somebody else asked for."""
+
+    note: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] = ""
+
+
 class LinkEnding(Request, frozen=True, kw_only=True):
     """A wish to end a link. Orders that count only through it stay with the customer unless they are taken back."""
 

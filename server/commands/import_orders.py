@@ -52,7 +52,7 @@ def orders(
 
     async def work(ctx: Context) -> OrdersImported:
         read = await read_file(read_text(content, encoding))
-        connection_id = await _connection_id(ctx, connection, may_add=new_connection)
+        connection_id = await find_connection(ctx, connection, may_add=new_connection)
         with click.progressbar(length=len(read), label="Posting", file=sys.stderr) as bar:
             return await import_orders(ctx, read, connection_id=connection_id, on_progress=bar.update)
 
@@ -63,7 +63,12 @@ def orders(
     _tell(done, report)
 
 
-async def _connection_id(ctx: Context, code: str, *, may_add: bool) -> UUID:
+async def find_connection(ctx: Context, code: str, *, may_add: bool) -> UUID:
+    """Return the till system of a code, added if that is wanted.
+
+    Raises:
+        Failure: There is none of this code.
+    """
     known = await batch_store.list_connections()
     if code in known:
         return known[code]

@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from server.commands import backup, import_orders, imports, keys, people, points, shop, upkeep
+from server.commands import backup, import_customers, import_orders, imports, keys, people, points, shop, upkeep
 from server.commands.common import Commands, load_settings
 
 
@@ -42,6 +42,7 @@ def demo() -> None:
 
 
 imports.import_group.add_command(import_orders.orders)
+imports.import_group.add_command(import_customers.customers)
 for command in (
     *shop.COMMANDS,
     *people.COMMANDS,

@@ -32,6 +32,7 @@ from shared.limits import LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS
 from shared.links import (
     Attestation,
     CustomerLinks,
+    LinkApproval,
     LinkEffect,
     LinkEnding,
     LinkEndingPreview,
@@ -248,7 +249,7 @@ async def _get_view(link_id: UUID) -> LinkView:
     return link_view(row)
 
 
-async def approve_link(ctx: Context, staff: Staff, link_id: UUID) -> LinkMade:
+async def approve_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkApproval) -> LinkMade:
     """Grant a link that waits for a second person, in the caller's transaction.
 
     Raises:
@@ -274,6 +275,14 @@ async def approve_link(ctx: Context, staff: Staff, link_id: UUID) -> LinkMade:
         ctx, record, person, method=link["method"], evidence=link["evidence"], reason=link["reason"],
         waiting_link_id=link_id,
     )  # fmt: skip
+    await audit(
+        ctx,
+        "link.approved",
+        subject_kind="pos_link",
+        subject_id=link_id,
+        customer_id=link["customer"],
+        reason=form.note or None,
+    )
     return LinkMade(link=await _get_view(link_id), effect=_effect(linked))
 
 

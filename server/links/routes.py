@@ -15,6 +15,7 @@ from shared.links import (
     CycleAsked,
     CycleRequest,
     Cycles,
+    LinkApproval,
     LinkDiagnosis,
     LinkEnding,
     LinkEndingPreview,
@@ -99,7 +100,7 @@ async def make_link(call: Call) -> LinkMade:
 @operation("approve_link")
 async def approve_link(call: Call) -> LinkMade:
     """Grant a link that somebody else asked for."""
-    return await desk.approve_link(call.ctx, call.staff, _id(call, "link_id"))
+    return await desk.approve_link(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkApproval))
 
 
 @operation("preview_link_end")

@@ -64,14 +64,14 @@ class _Wrong(Exception):
     """What is wrong with the sale at hand."""
 
 
-def read_text(content: bytes, encoding: str | None) -> str:
+def read_text(content: bytes, encoding: str | None, *, bytes_max: int = BYTES_MAX) -> str:
     """Return the text of a file: by its byte order mark, else as told, else UTF-8.
 
     Raises:
         WrongFile: It is in another encoding, or too large.
     """
-    if len(content) > BYTES_MAX:
-        raise WrongFile(f"it is larger than {BYTES_MAX // 1_000_000} MB; split it.")
+    if len(content) > bytes_max:
+        raise WrongFile(f"it is larger than {bytes_max // 1_000_000} MB; split it.")
     marked = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     chosen = marked or encoding or "utf-8"
     try:

@@ -42,6 +42,8 @@ class Shop:
         self.reward_id = UUID(int=0)
         self.voucher_id = UUID(int=0)
         self.hold_id = UUID(int=0)
+        self.record_id = UUID(int=0)
+        self.link_id, self.asked_link_id = new_id(), new_id()
         self.order_id = UUID(int=0)
 
     async def fill(self) -> None:
@@ -62,6 +64,7 @@ class Shop:
         self.programme_id = await self._id("select id from programme where is_default")
         self.contact_id = await self._id("select id from audience_contact where customer = $1", self.ana.customer_id)
         await self._fill_rewards()
+        await self._fill_links()
         await self.world.run_jobs()
 
     def copied_to(self, world: World) -> "Shop":
@@ -79,6 +82,20 @@ class Shop:
         taken = expect(await self.send("issue_customer_voucher", json={"reward_id": str(self.reward_id)}), 201)
         self.voucher_id = UUID(taken["voucher"]["id"])
         self.hold_id = UUID(expect(await self.send("open_hold", json=self.hold("cart-1")), 201)["id"])
+
+    async def _fill_links(self) -> None:
+        """Let the till know a customer who is nobody's, and two who are Ben: by a link, and by a wish for one."""
+        for external_id in ("free", "taken", "asked-for"):
+            expect(await self.send("push_pos_customer", json={"external_id": external_id, "given_name": "Dee"}), 200)
+        self.record_id = await self._id("select id from pos_record where external_id = $1", "free")
+        sql = """
+        insert into pos_link (id, record, customer, state, method, actor_kind, actor_id, created_at, linked_at)
+        select $1, r.id, $2, $3, 'staff_attest', 'staff', $4, $5, case when $3 = 'linked' then $5::timestamptz end
+        from pos_record r where r.external_id = $6
+        """
+        cashier, now = self.staff_ids[Role.CASHIER], self.world.clock.now()
+        await DB.fetch(sql, self.link_id, self.ben.customer_id, "linked", cashier, now, "taken")
+        await DB.fetch(sql, self.asked_link_id, self.ben.customer_id, "waiting", cashier, now, "asked-for")
 
     @staticmethod
     def terms(**fields: object) -> dict[str, Any]:
@@ -110,7 +127,11 @@ class Shop:
 
     def question(self, endpoint: Endpoint) -> dict[str, str]:
         """Return the query parameters without which an operation answers nothing."""
-        questions = {"pos_lookup": {"card": self.ana.card_number}, "find_orders": {"number": "000123"}}
+        questions = {
+            "pos_lookup": {"card": self.ana.card_number},
+            "find_orders": {"number": "000123"},
+            "search_pos_records": {"q": "dee"},
+        }
         return questions.get(endpoint.operation, {})
 
     def headers(self, endpoint: Endpoint) -> dict[str, str]:
@@ -139,6 +160,8 @@ class Shop:
             "reward_id": self.reward_id,
             "voucher_id": self.voucher_id,
             "hold_id": self.hold_id,
+            "record_id": self.record_id,
+            "link_id": self.asked_link_id if endpoint.operation == "approve_link" else self.link_id,
             "order_id": self.order_id,
             "purpose": "signup",
             "name": "points" if "/reports/" in endpoint.path else "links.css",

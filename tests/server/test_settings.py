@@ -288,4 +288,6 @@ def test_every_setting_is_described_with_its_variable() -> None:
         "secret_key",
         "smtp_password",
         "mailchimp_api_key",
+        "square_access_token",
+        "square_hook_key",
     ]
