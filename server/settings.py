@@ -36,7 +36,15 @@ SMTPS_PORT: Final = 465
 EXAMPLE_SENDER: Final = "rewards@shop.example"
 
 _SECRETS: Final = frozenset(
-    ("database_url", "mailchimp_api_key", "secret_key", "smtp_password", "square_access_token", "square_hook_key")
+    (
+        "database_url",
+        "mailchimp_api_key",
+        "secret_key",
+        "smtp_password",
+        "square_access_token",
+        "square_hook_key",
+        "twilio_auth_token",
+    )
 )
 _SECRET_DISTINCT_MIN: Final = 10
 _PLACEHOLDER: Final = re.compile(
@@ -109,6 +117,16 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     smtp_username: Annotated[str | None, Meta(description="SMTP user, if the server asks for one.")] = None
     smtp_password: Annotated[str | None, Meta(description="SMTP password.")] = None
     smtp_starttls: Annotated[bool, Meta(description="Require STARTTLS; off only towards loopback.")] = True
+
+    sms: Annotated[
+        Literal["file", "twilio"], Meta(description="Where text messages go: files beside the mails, or Twilio.")
+    ] = "file"
+    twilio_account_sid: Annotated[str | None, Meta(description="Twilio account.")] = None
+    twilio_auth_token: Annotated[str | None, Meta(description="Twilio auth token.")] = None
+    twilio_from: Annotated[
+        str | None, Meta(description="Sender of every text: a number in the form of E.164, or a name.")
+    ] = None
+    twilio_base_url: Annotated[str, Meta(description="Twilio, or a stand-in on loopback.")] = "https://api.twilio.com"
 
     audience: Annotated[Literal["none", "mailchimp"], Meta(description="Marketing audience kept in step.")] = "none"
     mailchimp_api_key: Annotated[str | None, Meta(description="Mailchimp API key.")] = None
@@ -461,6 +479,7 @@ def _refusals(settings: Settings) -> Iterator[tuple[str, str]]:
         _refused_database,
         _refused_hashing,
         _refused_mail,
+        _refused_texts,
         _refused_audience,
         _refused_pos,
         _refused_shop,
@@ -531,6 +550,15 @@ def _refused_mail(settings: Settings) -> Iterator[tuple[str, str]]:
     if (settings.smtp_username is None) != (settings.smtp_password is None):
         missing = "smtp_username" if settings.smtp_username is None else "smtp_password"
         yield missing, "is missing: an SMTP user and password come together"
+
+
+def _refused_texts(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not _is_safe_target(settings.twilio_base_url):
+        yield "twilio_base_url", "must be like https://api.twilio.com; only loopback may be plain http"
+    if settings.sms == "twilio":
+        for name in ("twilio_account_sid", "twilio_auth_token", "twilio_from"):
+            if not getattr(settings, name):
+                yield name, "is needed with sms twilio"
 
 
 def _refused_audience(settings: Settings) -> Iterator[tuple[str, str]]:

@@ -63,7 +63,7 @@ Reference = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
 Scanned = Annotated[str, msgspec.Meta(min_length=4, max_length=32)]
 VoucherCode = Annotated[str, msgspec.Meta(min_length=8, max_length=32)]
-PresenceDigits = Annotated[str, msgspec.Meta(pattern=r"^[0-9]{8}$")]
+PresenceDigits = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{6}|[0-9]{8})$")]
 
 
 # The catalogue --------------------------------------------------------------------------------------------------------
@@ -189,7 +189,10 @@ class RedemptionTermsView(View, frozen=True, kw_only=True):
 
 
 class QuoteRequest(Request, frozen=True, kw_only=True):
-    """A till's question how many points may go towards a sale. Nothing is set aside by it."""
+    """A till's question how many points may go towards a sale.
+
+    Nothing is set aside by it; what is set aside for this sale already lasts its whole time again.
+    """
 
     card_number: Scanned
     store: Reference
@@ -322,6 +325,20 @@ class PresenceCode(View, frozen=True, kw_only=True):
     card_number: str
     code: str
     qr_text: str
+    valid_until: datetime
+
+
+class PresenceText(Request, frozen=True, kw_only=True):
+    """Whom to text a code: the customer of this card, to the number that they have proven."""
+
+    card_number: Scanned
+    store: Reference
+
+
+class PresenceTexted(View, frozen=True, kw_only=True):
+    """A code is on its way; `number_ending` are the last digits of the number. It is good once, until `valid_until`."""
+
+    number_ending: str
     valid_until: datetime
 
 

@@ -104,12 +104,12 @@ class FileGateway:
         # The mails hold links that open accounts, so nobody else may list or read them.
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         name = str(mail["Message-ID"]).strip("<>").partition("@")[0]
-        _write_whole(self._folder / f"{name}.eml", mail.as_bytes())
+        write_whole(self._folder / f"{name}.eml", mail.as_bytes())
         part = mail.get_body(preferencelist=("plain",))
         text = "" if part is None else str(part.get_content())
         link = _LINK.search(text)
         latest = f"To: {recipient}\nSubject: {mail['Subject']}\nLink: {link[0] if link else 'none'}\n\n{text}"
-        _write_whole(self._folder / "latest.txt", latest.encode())
+        write_whole(self._folder / "latest.txt", latest.encode())
 
 
 def create_gateway(settings: Settings) -> Gateway:
@@ -122,8 +122,8 @@ def _refusal(code: int) -> MailDelayed | MailRefused:
     return MailRefused(f"smtp_{code}") if is_final else MailDelayed(f"smtp_{code}")
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    # A reader sees the whole file or none.
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that nobody else may read; a reader sees the whole of it or none."""
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         file.write(content)

@@ -1,6 +1,7 @@
 """Mail is written down with its cause, and sent later by a job."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -11,7 +12,8 @@ from server.db.ids import new_id
 from server.logs import get_logger
 from server.messages import store
 from server.messages.gateways import MailDelayed, MailRefused, create_gateway
-from server.messages.rules import compose, delivery_address
+from server.messages.rules import QueuedMail, compose, delivery_address
+from server.messages.texts import LIVES, TEXTS, create_text_gateway, sms_code
 from server.tokens import voucher_code
 from shared.limits import MAIL_KEPT_TRYING
 
@@ -73,6 +75,50 @@ async def queue_mail(
     await jobs.enqueue(JOB, SendMail(message_id=message_id), priority=priority)
 
 
+async def queue_text(
+    ctx: Context, *, to: str, template: str, customer_id: UUID, code_id: UUID, priority: int = 1
+) -> None:
+    """Write a text message down and enqueue its sending, in the caller's transaction.
+
+    Args:
+        to: The proven number of the customer, in the form of E.164.
+        template: One of `texts.TEXTS`.
+        code_id: What the digits in it are made from when it leaves.
+    """
+    message_id = new_id()
+    await store.insert_message(
+        message_id,
+        customer_id=customer_id,
+        purpose=template,
+        to_address=to,
+        template=template,
+        parameters={"code_id": str(code_id)},
+        token_id=None,
+        voucher_ids=(),
+        withheld=None,
+        now=ctx.now,
+    )
+    await jobs.enqueue(JOB, SendMail(message_id=message_id), priority=priority)
+
+
+async def _send_text(tools: Tools, message: QueuedMail, now: datetime) -> None:
+    if now - message.created_at >= LIVES[message.template]:
+        await store.finish(message.id, state="failed", reason=_SUPERSEDED, now=now)
+        return
+    code = sms_code(tools.tokens, UUID(message.parameters["code_id"]))
+    text = TEXTS[message.template].format(code=code, shop_name=tools.settings.shop_name)
+    try:
+        await create_text_gateway(tools.settings).send(message.id, text, message.to_address)
+    except MailRefused as error:
+        log.warning("text_refused", message_id=str(message.id), template=message.template, reason=error.reason)
+        await store.finish(message.id, state="failed", reason=error.reason, now=now)
+    except MailDelayed as error:
+        await store.note_try(message.id, reason=error.reason)
+        raise
+    else:
+        await store.finish(message.id, state="sent", reason=None, now=now)
+
+
 async def send_mail(tools: Tools, message_id: UUID) -> None:
     """Send a queued mail; the worker's handler of `JOB`. A mail that was sent or given up before is left alone.
 
@@ -89,6 +135,9 @@ async def send_mail(tools: Tools, message_id: UUID) -> None:
         await store.finish(message_id, state="failed", reason=_SUPERSEDED, now=now)
         return
     token = tools.tokens.derive(message.purpose, message.token_id) if message.token_id else None
+    if message.template in TEXTS:
+        await _send_text(tools, message, now)
+        return
     if message.voucher_ids:
         codes = ", ".join(voucher_code(tools.tokens, voucher_id) for voucher_id in message.voucher_ids)
         message = msgspec.structs.replace(message, parameters={**message.parameters, "codes": codes})

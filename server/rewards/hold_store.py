@@ -143,6 +143,25 @@ on conflict (customer) do update set last_step = excluded.last_step, used_at = e
 where p.last_step < excluded.last_step
 returning customer
 """
+# The newest code takes the place of the one before.
+_PUT_SMS_CODE = """
+insert into sms_code (customer, code_id, code_hash, created_at, expires_at) values ($1, $2, $3, $4, $5)
+on conflict (customer) do update
+set code_id = excluded.code_id, code_hash = excluded.code_hash, created_at = excluded.created_at,
+    expires_at = excluded.expires_at, tries = 0, used_at = null
+"""
+# The right digits are no guess, however many tills send them at once.
+_TRY_SMS_CODE = """
+update sms_code set tries = tries + 1 where customer = $1 and used_at is null and code_hash <> $2
+"""
+_USE_SMS_CODE = """
+update sms_code set used_at = $3
+where customer = $1 and code_hash = $2 and used_at is null and expires_at > $3 and tries <= $4 returning customer
+"""
+_PHONE = """
+select value, key from contact_point
+where customer = $1 and kind = 'phone' and status = 'verified' order by is_primary desc, verified_at desc limit 1
+"""
 _SET_LIMIT = """
 update membership_person set redeem_limit = $3
 where customer = $1 and membership = $2 and left_at is null returning id
@@ -314,6 +333,29 @@ async def prolong(connection_id: UUID, order_reference: str, *, alive_at: dateti
 async def use_presence_step(ctx: Context, customer_id: UUID, step: int) -> bool:
     """Use a step of a member's code up, and all before it; False if it was used up before."""
     return await DB.fetch_row(_USE_STEP, customer_id, step, ctx.now) is not None
+
+
+async def find_phone(customer_id: UUID) -> str | None:
+    """Return the number that a customer has proven, in the form of E.164."""
+    row = await DB.fetch_row(_PHONE, customer_id)
+    return row["key"] if row else None
+
+
+async def put_sms_code(
+    customer_id: UUID, code_id: UUID, code_hash: bytes, *, now: datetime, expires_at: datetime
+) -> None:
+    """Let this be the one code that is good for a customer."""
+    await DB.fetch(_PUT_SMS_CODE, customer_id, code_id, code_hash, now, expires_at)
+
+
+async def count_sms_guess(customer_id: UUID, code_hash: bytes) -> None:
+    """Count digits that are not a customer's texted code."""
+    await DB.fetch(_TRY_SMS_CODE, customer_id, code_hash)
+
+
+async def use_sms_code(ctx: Context, customer_id: UUID, code_hash: bytes, *, tries_max: int) -> bool:
+    """Use a texted code up; False if it is wrong, over, used, or was guessed at too often."""
+    return await DB.fetch_row(_USE_SMS_CODE, customer_id, code_hash, ctx.now, tries_max) is not None
 
 
 async def set_limit(customer_id: UUID, membership_id: UUID, points: int | None) -> None:

@@ -22,6 +22,7 @@ from server.memberships.store import lock_memberships
 from server.programmes.service import get_default_programme
 from server.rewards import hold_store as store
 from server.rewards.catalogue_store import get_terms
+from server.rewards.presence import text_to
 from server.rewards.rules import Sale, left_by_card, plan_most, split_presence_text, voucher_amount
 from server.rewards.service import end_hold, hash_code, prolong_holds
 from server.rewards.spending import (
@@ -38,7 +39,17 @@ from server.rewards.spending import (
 from shared.codes import is_voucher_code, normalise_card_number, normalise_voucher_code
 from shared.limits import HOLD_CAPTURE_LATE_MAX, HOLD_IDLE_MAX
 from shared.problems import Code, FieldProblem
-from shared.rewards import CaptureHold, HoldState, HoldView, NewHold, Quote, QuoteRequest, RewardKind
+from shared.rewards import (
+    CaptureHold,
+    HoldState,
+    HoldView,
+    NewHold,
+    PresenceText,
+    PresenceTexted,
+    Quote,
+    QuoteRequest,
+    RewardKind,
+)
 
 _BY_CARD, _PROVEN = "spent_by_card", "spent_as_money"
 _TIDY_AT_ONCE = 500
@@ -76,6 +87,20 @@ async def quote(ctx: Context, key: Key, form: QuoteRequest) -> Quote:
     )
 
 
+async def text_code(ctx: Context, key: Key, form: PresenceText) -> PresenceTexted:
+    """Text a code to the customer of a card, which proves at the till that they are there.
+
+    Raises:
+        NotPermitted: The key is not for this store.
+        Invalid: CARD_UNKNOWN or STORE_UNKNOWN.
+        Refused: PHONE_NOT_PROVEN.
+        Throttled: Too many texts to this member.
+    """
+    await _check_till(key, form.store, (await get_default_programme()).currency)
+    card, _ = split_presence_text(form.card_number)
+    return await text_to(ctx, (await _home_of_card(card)).customer_id)
+
+
 async def open_hold(ctx: Context, key: Key, call: IdempotentCall, form: NewHold) -> StoredReply:
     """Set points or a voucher aside for a sale, once, and answer with the hold.
 
@@ -96,7 +121,7 @@ async def open_hold(ctx: Context, key: Key, call: IdempotentCall, form: NewHold)
     home = await _home_of_card(card)
     code = scanned_code or form.presence_code
     if code is not None:
-        await count_try(ctx, home.customer_id, call)
+        await count_try(ctx, home.customer_id, call, code)
     return await once(ctx, call, 201, partial(_hold_points, ctx, key, store_id, form, home, code))
 
 

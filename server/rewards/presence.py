@@ -1,17 +1,25 @@
-"""The member's rotating code, and the member's own limit of a day."""
+"""The member's rotating code, the code that is texted where there is no app, and the member's own limit of a day."""
+
+from uuid import UUID
 
 from server.audit.store import record
-from server.auth import Member, check_stepped_up
+from server.auth import Member, Staff, check_stepped_up
 from server.context import Context
 from server.db.engine import DB
-from server.errors import NotFound
-from server.memberships.store import lock_memberships
+from server.db.ids import new_id
+from server.errors import NotFound, Refused
+from server.memberships.store import lock_memberships, shares_with
+from server.messages.service import queue_text
+from server.messages.texts import PRESENCE, sms_code
 from server.programmes.service import get_default_programme
 from server.rewards import hold_store as store
 from server.rewards.rules import presence_code, presence_step, presence_text, presence_valid_until
-from server.rewards.spending import get_home, open_wallet, presence_secret
+from server.rewards.spending import get_home, hash_sms_code, open_wallet, presence_secret
+from server.sessions import throttles
 from server.sessions.service import prove_password
-from shared.rewards import PresenceCode, RedemptionLimit, RedemptionLimitView
+from shared.limits import SMS_CODE_LIFE
+from shared.problems import Code
+from shared.rewards import PresenceCode, PresenceTexted, RedemptionLimit, RedemptionLimitView
 
 
 async def get_code(ctx: Context, member: Member) -> PresenceCode:
@@ -32,6 +40,40 @@ async def get_code(ctx: Context, member: Member) -> PresenceCode:
         qr_text=presence_text(home["code"], code),
         valid_until=presence_valid_until(step),
     )
+
+
+async def text_to(ctx: Context, customer_id: UUID) -> PresenceTexted:
+    """Text six digits to the number that a customer has proven; the newest ones count, once, for ten minutes.
+
+    Raises:
+        Refused: PHONE_NOT_PROVEN.
+        Throttled: Too many texts to this customer.
+    """
+    number = await store.find_phone(customer_id)
+    if number is None:
+        raise Refused(Code.PHONE_NOT_PROVEN)
+    await throttles.check_text(ctx, customer_id)
+    code_id, valid_until = new_id(), ctx.now + SMS_CODE_LIFE
+    code_hash = hash_sms_code(ctx, customer_id, sms_code(ctx.tokens, code_id))
+    async with DB.transaction():
+        await store.put_sms_code(customer_id, code_id, code_hash, now=ctx.now, expires_at=valid_until)
+        await queue_text(ctx, to=number, template=PRESENCE, customer_id=customer_id, code_id=code_id)
+        await record(ctx, "presence.texted", subject_kind="customer", subject_id=customer_id, customer_id=customer_id)
+    return PresenceTexted(number_ending=number[-3:], valid_until=valid_until)
+
+
+async def text_to_customer(ctx: Context, staff: Staff, customer_id: UUID) -> PresenceTexted:
+    """Text a code to a customer at the desk, who wants a reward.
+
+    Raises:
+        NotFound: The customer is in no membership.
+        Refused: SELF_DEALING, or as in `text_to`.
+        Throttled: Too many texts to this customer.
+    """
+    if staff.customer_id is not None and await shares_with(staff.customer_id, customer_id):
+        raise Refused(Code.SELF_DEALING)
+    await get_home(customer_id)
+    return await text_to(ctx, customer_id)
 
 
 async def put_limit(ctx: Context, member: Member, form: RedemptionLimit) -> RedemptionLimitView:

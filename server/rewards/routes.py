@@ -16,6 +16,8 @@ from shared.rewards import (
     NewHold,
     NewReward,
     PresenceCode,
+    PresenceText,
+    PresenceTexted,
     Quote,
     QuoteRequest,
     RedemptionLimit,
@@ -80,6 +82,18 @@ async def put_my_redemption_limit(call: Call) -> RedemptionLimitView:
 async def quote_redemption(call: Call) -> Quote:
     """Say how many points may go towards a sale and what they are worth. Nothing is set aside."""
     return await holds.quote(call.ctx, call.key, call.message(QuoteRequest))
+
+
+@operation("text_presence_code")
+async def text_presence_code(call: Call) -> PresenceTexted:
+    """Text six digits to a customer without the app; they go with the hold as those of the app do, once."""
+    return await holds.text_code(call.ctx, call.key, call.message(PresenceText))
+
+
+@operation("text_customer_code")
+async def text_customer_code(call: Call) -> PresenceTexted:
+    """Text six digits to a customer at the desk who wants a reward and has no app."""
+    return await presence.text_to_customer(call.ctx, call.staff, _id(call, "customer_id"))
 
 
 @operation("open_hold", checks_itself=True)

@@ -14,6 +14,7 @@ from server.rewards import hold_store as store
 from server.rewards.catalogue_store import get_terms
 from server.rewards.rules import Standing, Terms, find_presence_step, left_by_card
 from server.sessions import throttles
+from shared.limits import SMS_CODE_DIGITS, SMS_CODE_TRIES
 from shared.problems import Code
 
 
@@ -114,7 +115,12 @@ def presence_secret(ctx: Context, customer_id: UUID) -> bytes:
     return ctx.tokens.keyed_hash("presence", str(customer_id))
 
 
-async def count_try(ctx: Context, customer_id: UUID, call: IdempotentCall) -> None:
+def hash_sms_code(ctx: Context, customer_id: UUID, code: str) -> bytes:
+    """Return the keyed hash under which a texted code is stored."""
+    return ctx.tokens.keyed_hash("sms-code-of", f"{customer_id}:{code}")
+
+
+async def count_try(ctx: Context, customer_id: UUID, call: IdempotentCall, code: str) -> None:
     """Count a try at a member's digits; outside of a transaction, so that a refusal stays counted.
 
     A call that was carried out before is no new try.
@@ -125,14 +131,22 @@ async def count_try(ctx: Context, customer_id: UUID, call: IdempotentCall) -> No
     """
     if await find_reply(call) is None:
         await throttles.check_presence(ctx, customer_id)
+        if len(code) == SMS_CODE_DIGITS:
+            await store.count_sms_guess(customer_id, hash_sms_code(ctx, customer_id, code))
 
 
 async def use_presence(ctx: Context, customer_id: UUID, code: str) -> None:
-    """Accept a member's digits, once, in the caller's transaction.
+    """Accept a member's digits, those that the app shows or those that were texted, once, in the caller's transaction.
 
     Raises:
         Refused: PRESENCE_WRONG, they are wrong, too old or used.
     """
+    if len(code) == SMS_CODE_DIGITS:
+        code_hash = hash_sms_code(ctx, customer_id, code)
+        if not await store.use_sms_code(ctx, customer_id, code_hash, tries_max=SMS_CODE_TRIES):
+            raise Refused(Code.PRESENCE_WRONG)
+        await throttles.clear_presence(customer_id)
+        return
     step = find_presence_step(presence_secret(ctx, customer_id), code, ctx.now)
     if step is None or not await store.use_presence_step(ctx, customer_id, step):
         raise Refused(Code.PRESENCE_WRONG)

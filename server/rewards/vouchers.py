@@ -113,7 +113,7 @@ async def issue_at_till(
     await _check_not_self(staff, customer_id)
     home = await get_home(customer_id)
     if form.presence_code is not None:
-        await count_try(ctx, customer_id, call)
+        await count_try(ctx, customer_id, call, form.presence_code)
     work = partial(_issue_at_till, ctx, home, form)
     return _with_code(ctx, await once(ctx, call, 201, work))
 

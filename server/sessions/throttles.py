@@ -62,6 +62,8 @@ _PRESENCE = Limit(
     quiet=limits.WAIT_MEMORY,
 )
 
+_TEXTS = Limit(tries=limits.SMS_CODES_MAX, window=limits.SMS_CODES_WINDOW)
+
 # A key whose wait is not over is not updated and so not returned: that try is refused. Keys are taken in their order,
 # so that two processes cannot block each other.
 _COUNT = """
@@ -127,6 +129,16 @@ async def check_presence(ctx: Context, customer_id: UUID) -> None:
         ThrottlesUnavailable: The counters cannot be reached.
     """
     await _count(ctx.now, {f"presence:{customer_id}": _PRESENCE})
+
+
+async def check_text(ctx: Context, customer_id: UUID) -> None:
+    """Count a text message that a till asks for.
+
+    Raises:
+        Throttled: Too many texts to this member.
+        ThrottlesUnavailable: The counters cannot be reached.
+    """
+    await _count(ctx.now, {f"text:{customer_id}": _TEXTS})
 
 
 async def clear_presence(customer_id: UUID) -> None:
