@@ -32,7 +32,11 @@ where c.id = $1
 _IS_IN = """
 select 1 from membership_person where customer = $1 and membership = any($2::uuid[]) and left_at is null
 """
-_WINDOWS = "select late_attach_days, reassign_days from programme where id = $1"
+_WINDOWS = """
+select case when $2 then manager_late_attach_days else late_attach_days end as late_attach_days,
+       case when $2 then manager_reassign_days else reassign_days end as reassign_days
+from programme where id = $1
+"""
 
 
 async def list_by_number(
@@ -71,9 +75,9 @@ async def is_in(customer_id: UUID, membership_ids: Sequence[UUID]) -> bool:
     return await DB.fetch_row(_IS_IN, customer_id, list(membership_ids)) is not None
 
 
-async def get_windows(programme_id: UUID) -> tuple[int, int]:
+async def get_windows(programme_id: UUID, *, is_manager: bool) -> tuple[int, int]:
     """Return for how many days an order can be given to somebody, and for how many it can be moved."""
-    row = await DB.fetch_row(_WINDOWS, programme_id)
+    row = await DB.fetch_row(_WINDOWS, programme_id, is_manager)
     assert row is not None
     return row["late_attach_days"], row["reassign_days"]
 

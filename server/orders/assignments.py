@@ -265,9 +265,9 @@ async def check_not_self(staff: Staff, order: Row, customer_id: UUID | None, mem
 async def _check_window(ctx: Context, staff: Staff, order: Row, sale: Sale, action: AssignmentAction) -> None:
     if order["state"] == OrderState.OPEN:
         return
-    late_attach_days, reassign_days = await assignment_store.get_windows(sale.programme.id)
     is_manager = may(staff.role, Permission.ORDER_ASSIGN_LATE)
-    days = window_of(action, late_attach_days=late_attach_days, reassign_days=reassign_days, is_manager=is_manager)
+    late_attach_days, reassign_days = await assignment_store.get_windows(sale.programme.id, is_manager=is_manager)
+    days = window_of(action, late_attach_days=late_attach_days, reassign_days=reassign_days)
     if ctx.now - order["completed_at"] > timedelta(days=days):
         detail = f"This order is older than {days} days" + ("." if is_manager else "; ask a manager.")
         raise Refused(Code.ASSIGNMENT_WINDOW, detail, data={"days": days})

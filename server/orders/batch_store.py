@@ -31,8 +31,10 @@ select p.key as found_by, p.customer, m.membership
 from contact_point p
 join customer u on u.id = p.customer and u.status in ('active', 'stub')
 left join lateral (
-    select n.membership from membership_person n join membership s on s.id = n.membership and s.status = 'active'
-    where n.customer = p.customer and n.left_at is null order by n.joined_at limit 1
+    select n.membership from membership_person n
+    join membership s on s.id = n.membership and s.status = 'active'
+    join programme g on g.id = s.programme
+    where n.customer = p.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
 ) m on true
 where p.kind = 'email' and p.key = any($1::text[]) and p.status = 'verified'
 """

@@ -226,9 +226,9 @@ async def _check_receipt(number: str, store: Row, at: datetime) -> None:
 
 
 async def _check_window(ctx: Context, staff: Staff, sale: Sale) -> None:
-    late_attach_days, reassign_days = await assignment_store.get_windows(sale.programme.id)
     is_manager = may(staff.role, Permission.ORDER_ASSIGN_LATE)
-    days = window_of("attached", late_attach_days=late_attach_days, reassign_days=reassign_days, is_manager=is_manager)
+    late_attach_days, reassign_days = await assignment_store.get_windows(sale.programme.id, is_manager=is_manager)
+    days = window_of("attached", late_attach_days=late_attach_days, reassign_days=reassign_days)
     if ctx.now - sale.order.completed_at > timedelta(days=days):
         detail = f"This sale is older than {days} days" + ("." if is_manager else "; ask a manager.")
         raise Refused(Code.ASSIGNMENT_WINDOW, detail, data={"days": days})

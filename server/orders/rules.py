@@ -8,7 +8,7 @@ import msgspec
 from server.errors import Invalid
 from server.programmes.rules import EarningLine, EarningPlan, LineShare, Occasion, plan_earning
 from shared.enums import OrderState, SkippedReason
-from shared.limits import MANAGER_ASSIGN_DAYS, MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
+from shared.limits import MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
 from shared.pos import PosOrder
 from shared.problems import FieldProblem
 from shared.programmes import EarningRules
@@ -126,10 +126,8 @@ def name_action(*, had: bool, has: bool) -> AssignmentAction:
     return "reassigned" if had else "attached"
 
 
-def window_of(action: AssignmentAction, *, late_attach_days: int, reassign_days: int, is_manager: bool) -> int:
+def window_of(action: AssignmentAction, *, late_attach_days: int, reassign_days: int) -> int:
     """Return for how many days after its completion an order can be moved."""
-    if is_manager:
-        return MANAGER_ASSIGN_DAYS
     return late_attach_days if action == "attached" else reassign_days
 
 

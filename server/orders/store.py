@@ -131,9 +131,12 @@ _RESOLVE_CARD = """
 select c.membership, c.customer, c.status, u.status as customer_status
 from card c left join customer u on u.id = c.customer where c.code = $1
 """
+# A card names its programme; without one, sales count in the shop's own, else in the one joined first.
 _RESOLVE_EMAIL = """
 select p.customer, (select m.membership from membership_person m join membership s on s.id = m.membership and s.status = 'active'
-                    where m.customer = p.customer and m.left_at is null order by m.joined_at limit 1) as membership
+                    join programme g on g.id = s.programme
+                    where m.customer = p.customer and m.left_at is null
+                    order by g.is_default desc, m.joined_at limit 1) as membership
 from contact_point p join customer u on u.id = p.customer and u.status in ('active', 'stub')
 where p.kind = 'email' and p.key = $1 and p.status = 'verified'
 """

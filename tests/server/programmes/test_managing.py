@@ -71,10 +71,12 @@ async def test_a_further_programme_has_its_own_rules_and_an_order_earns_for_the_
     )
     assert {row["code"]: row["balance"] for row in rows}["club"] == 24
     # Three days before joining count, though none before the launch.
-    eligible_from = await DB.fetch_value("select min(eligible_from) from membership_person p join programme g "
-                                         "on g.id = p.programme where g.code = 'club'")  # fmt: skip
-    launch_at = await DB.fetch_value("select launch_at from programme where code = 'club'")
-    assert launch_at - timedelta(days=1) < eligible_from <= launch_at
+    row = await DB.fetch_row(
+        "select p.eligible_from, g.launch_at from membership_person p join programme g on g.id = p.programme "
+        "where g.code = 'club'"
+    )
+    assert row is not None
+    assert row["launch_at"] - timedelta(days=1) < row["eligible_from"] <= row["launch_at"]
     await assert_verified(world)
 
 
@@ -121,6 +123,18 @@ async def test_settings_change_by_version_are_written_down_and_hold_at_once(
         form = {"points": points, "reason_code": "goodwill"}
         shown = expect(await world.client.post(path, json=form, headers=cashier), 200)
         assert shown["needs_second_person"] == needed
+    # Windows hold for the next order that somebody wants to move.
+    settings = changed["settings"] | {"late_attach_days": 0, "manager_late_attach_days": 1}
+    changed = expect(await change(world, manager, changed, settings=settings), 200)
+    yesterday = (world.clock.now() - timedelta(hours=20)).isoformat()
+    order = expect(await push(world, await world.pos_key(), sale(world, completed_at=yesterday)), 201)
+    for staff, blocked in ((cashier, 1), (manager, 0)):
+        answer = await world.client.post(
+            f"/v1/staff/orders/{order['order_id']}/assignment/preview",
+            json={"customer_id": str(ana.customer_id), "reason": "Forgot the card"},
+            headers=staff,
+        )
+        assert len(expect(answer, 200)["blockers"]) == blocked
     # Nothing to change is no change.
     assert expect(await change(world, manager, changed, name="House points"), 200)["version"] == changed["version"]
     # What points were earned by stays for those who joined.
