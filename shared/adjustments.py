@@ -58,7 +58,8 @@ class AdjustmentRequest(Request, frozen=True, kw_only=True):
 class AdjustmentPreview(View, frozen=True, kw_only=True):
     """What an adjustment would do; nothing has changed yet.
 
-    `needs_second_person` lists why somebody else must approve; then the command only asks for it.
+    `needs_second_person` lists why somebody else must approve; then the command only asks for it. One may do `each_max`
+    at a time alone, and `today_left` more in these 24 hours.
     """
 
     customer_id: UUID
@@ -72,6 +73,7 @@ class AdjustmentPreview(View, frozen=True, kw_only=True):
     needs_second_person: tuple[str, ...]
     today_left: int
     preview_hash: str
+    each_max: int = 0
 
 
 class AdjustmentDecision(Request, frozen=True, kw_only=True):

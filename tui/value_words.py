@@ -201,8 +201,13 @@ def expiry_row(month: ExpiryMonth, *, today: date) -> Row:
 
 
 def expiry_notes(month: ExpiryMonth, *, zone: tzinfo) -> list[str]:
-    """Return the last days of a month's points."""
-    return [f"{points(lot.points)} until {lot.at.astimezone(zone):%d %B %Y %H:%M}" for lot in month.lots]
+    """Return the last days of a month's points, soonest first."""
+    told = []
+    for lot in month.lots:
+        # What lapses at midnight was good through the day before.
+        last = (lot.at.astimezone(zone) - timedelta(seconds=1)).date()
+        told.append(f"{points(lot.points):>8} good through {last:%d %B %Y}")
+    return told
 
 
 def never_row(schedule: ExpirySchedule) -> Row:

@@ -104,6 +104,7 @@ async def preview(ctx: Context, staff: Staff, customer_id: UUID, form: Adjustmen
         expires_at=expires_at,
         needs_second_person=situation.needs,
         today_left=left_today(situation.allowed, situation.usage),
+        each_max=situation.allowed.each,
         preview_hash=hash_command(membership_id, wish, figures, needs_second_person=bool(situation.needs)),
     )
 

@@ -80,7 +80,7 @@ async def test_points_are_given_after_a_look_at_the_balance_and_taken_back_from_
     async with a_till(world, Role.CASHIER, size=(80, 24)) as till:
         await till.open("ana@shop.test")
         await adjust(till, "+50", "g")
-        await till.shows("1,240 → 1,290 (+50)", "left in these 24 hours", "^S Post")
+        await till.shows("1,240 → 1,290 (+50)", "100 at a time, 500 left in these 24 hours", "^S Post")
         await till.press("ctrl+s")
         await till.shows("+50 for Ana Flores, balance 1,290. u takes it back (60 s).", "1,290 points")
         await till.press("u")
@@ -189,9 +189,17 @@ async def test_a_request_is_found_from_the_first_page_and_approved_and_another_r
         await till.shows("Ana Flores", "+500", "complaint", "Carl")
         await till.press("enter")
         await till.shows("The kettle leaked twice.", "More than 100 points at a time.", "Lapses")
+        # Whoever signed in a while ago proves once more who is at the console.
+        world.advance(timedelta(minutes=11))
         await till.press("a")
         await till.until(lambda: till.page == "reason")
         await till.shows("Approve an adjustment", "0 → 500 (+500)", "^S Approve")
+        await till.press("ctrl+s")
+        await till.shows("Password", "Enter your password again for this.")
+        await till.fill("password", "not mine at all")
+        await till.press("ctrl+s")
+        await till.shows("This is not your password.")
+        await till.fill("password", PASSWORD)
         await till.press("ctrl+s")
         await till.shows("Approved: +500 for Ana Flores, balance 500.", "Nothing waits for a second person.")
         await till.press("2")
@@ -483,7 +491,7 @@ async def test_the_membership_says_tier_qualifying_points_and_what_lapses_when(w
         place = next(index for index, row in enumerate(rows) if row.key.startswith("expiry:"))
         till.console.screen.query_one("#rows").move_to(place)
         await till.press("enter")
-        await till.shows("80 until 12 March 2026")
+        await till.shows("80 good through 12 March 2026")
 
 
 # Everybody ------------------------------------------------------------------------------------------------------------

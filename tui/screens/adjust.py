@@ -9,10 +9,11 @@ from textual.widgets import Static
 
 from shared import limits
 from shared.adjustments import AdjustmentPreview, AdjustmentRequest, AdjustmentState, AdjustmentView, AdjustReason
+from shared.enums import Permission
 from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.client import Client
-from tui.formatting import full_name, main_membership, moment, points, signed
+from tui.formatting import full_name, main_membership, moment, points, signed, span
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
@@ -137,7 +138,7 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
         if preview.expires_at is not None:
             lapses = moment(preview.expires_at, now=self.console.now(), zone=session.zone)
             told.append(_line("Lapse", lapses))
-        told.append(_line("Your limit", f"{points(preview.today_left)} left in these 24 hours"))
+        told.append(_line("Your limit", _limit_words(preview)))
         return lines(*told)
 
     def applied(self, answer: AdjustmentView) -> None:
@@ -148,9 +149,11 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
                 "warn",
             )
         else:
-            seconds = int(limits.ADJUST_UNDO_OWN.total_seconds())
+            session = self.console.session
+            is_manager = session is not None and session.may(Permission.POINTS_APPROVE)
+            time_left = span(limits.ADJUST_UNDO if is_manager else limits.ADJUST_UNDO_OWN)
             words = f"{signed(answer.points)} for {answer.customer_name}, balance {points(answer.available)}."
-            self.console.say(f"{words} u takes it back ({seconds} s).", "good")
+            self.console.say(f"{words} u takes it back ({time_left}).", "good")
         self._adjusted(answer)
         self.dismiss()
 
@@ -163,6 +166,11 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
 
     def crumbs(self) -> str:
         return f"Find › {full_name(self._detail.given_name, self._detail.family_name)} › Points"
+
+
+def _limit_words(preview: AdjustmentPreview) -> str:
+    each = f"{points(preview.each_max)} at a time, " if preview.each_max else ""
+    return f"{each}{points(preview.today_left)} left in these 24 hours"
 
 
 def _line(label: str, value: str) -> Content:

@@ -70,7 +70,7 @@ _COLUMNS: tuple[tuple[Column, ...], ...] = (
     (Column("When", 15), Column("What", -1), Column("Points", 8, right=True), Column("Balance", 9, right=True), Column("By", 14, from_width=70)),
     (Column("When", 15), Column("Number", 12), Column("Store", -1, from_width=70), Column("Paid", 13, right=True), Column("Points", 7, right=True), Column("State", -1)),
     (Column("Card", 16), Column("State", 10), Column("Issued", 15), Column("Ended", 15), Column("Successor", -1)),
-    (Column("What", 24), Column("How it stands", -2), Column("Points", 9, right=True), Column("When", -1)),
+    (Column("What", 18), Column("How it stands", -1), Column("Points", 9, right=True), Column("When", 22)),
     (Column("Channel", 24), Column("Answer", -1), Column("Address", -1)),
     (Column("Kind", 14), Column("Value", -2), Column("State", 12), Column("Since", -1)),
     (Column("When", 15), Column("Who", 16), Column("What", -3), Column("On", 14, from_width=90), Column("Why", -2)),

@@ -282,6 +282,7 @@ class OrdersPage(Page):
             self.console.find_code(code)
             return
         self.query_one("#receipt", Field).value = code
+        self.query_one("#orders", LineList).focus()
         self._number = code
         self._opened.clear()
         self.refresh_data()

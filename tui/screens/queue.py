@@ -149,8 +149,8 @@ class QueuePage(Page):
         else:
             rows = [adjustment_row(adjustment, now=now, zone=zone) for adjustment in self._adjustments]
         listed.set_rows([row for row in rows for row in self._with_notes(row)])
-        count = len(rows)
-        self.query_one(TabLine).note = f"{count}{'+' if self._next_cursor else ''} rows" if count else ""
+        more = "+" if self._next_cursor else ""
+        self.query_one(TabLine).note = f"{len(rows)}{more} {'row' if len(rows) == 1 else 'rows'}" if rows else ""
         self.frame_changed()
 
     def _with_notes(self, row: Row) -> list[Row]:
@@ -225,8 +225,10 @@ class QueuePage(Page):
             needs_reason=False,
             page=lambda question: ReasonPage(
                 question,
-                send=lambda client, note, key: client.approve_adjustment(
-                    adjustment.id, AdjustmentDecision(preview_hash=preview_hash, note=note), key=key
+                send=lambda client, typed, key: client.approve_adjustment(
+                    adjustment.id,
+                    AdjustmentDecision(preview_hash=preview_hash, note=typed.reason, password=typed.password),
+                    key=key,
                 ),
                 done=lambda answer: self._told("Approved", answer),
             ),
@@ -242,8 +244,8 @@ class QueuePage(Page):
             commit_words="Refuse",
             page=lambda question: ReasonPage(
                 question,
-                send=lambda client, reason, _: client.refuse_adjustment(
-                    adjustment.id, AdjustmentRefusal(reason=reason)
+                send=lambda client, typed, _: client.refuse_adjustment(
+                    adjustment.id, AdjustmentRefusal(reason=typed.reason)
                 ),
                 done=lambda answer: self._told("Refused", answer),
             ),
@@ -360,6 +362,6 @@ def undo_page(
     )
     return ReasonPage(
         question,
-        send=lambda client, reason, key: client.undo_adjustment(adjustment.id, Undo(reason=reason), key=key),
+        send=lambda client, typed, key: client.undo_adjustment(adjustment.id, Undo(reason=typed.reason), key=key),
         done=done,
     )

@@ -10,10 +10,11 @@ from textual.content import Content
 from textual.widgets import Static
 
 from shared import limits
+from shared.problems import Code
 from tui.actions import Action
 from tui.calls import call
 from tui.client import Client
-from tui.errors import ConsoleError
+from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines
@@ -22,6 +23,7 @@ from tui.wording import field_errors
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 _REASON_LENGTH_MIN = 3
+_PROVE_YOURSELF = {Code.REAUTH_REQUIRED, Code.SIGN_IN_FAILED}
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +38,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     needs_reason: bool = True
 
 
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What was typed; the password only once the service has asked for it."""
+
+    reason: str
+    password: str | None = None
+
+
 class ReasonPage(FormPage, Generic[AnswerT]):
     """Shows the question, asks why, and sends it under one key however often it is tried."""
 
@@ -48,18 +57,18 @@ class ReasonPage(FormPage, Generic[AnswerT]):
         self,
         question: Question,
         *,
-        send: Callable[[Client, str, str], Awaitable[AnswerT]],
+        send: Callable[[Client, Answer, str], Awaitable[AnswerT]],
         done: Callable[[AnswerT], None],
     ) -> None:
         """Ask a question.
 
         Args:
-            send: Carries it out; it is given the client, the reason and the idempotency key.
+            send: Carries it out; it is given the client, what was typed and the idempotency key.
             done: Says what it came to.
         """
         super().__init__()
         self._question = question
-        self._send = send
+        self._carry_out = send
         self._done = done
 
     def compose_body(self) -> ComposeResult:
@@ -69,10 +78,14 @@ class ReasonPage(FormPage, Generic[AnswerT]):
             yield Static(classes="gap")
             label = "Reason" if self._question.needs_reason else "Note"
             yield from form_row(label, Field(id="reason", length_max=limits.REASON_LENGTH_MAX), beside=beside)
+            with Vertical(id="proof"):
+                password = Field(id="password", length_max=limits.PASSWORD_LENGTH_MAX, is_password=True)
+                yield from form_row("Password", password, beside="your own, once more")
 
     def on_mount(self) -> None:
         self.query_one("#reason-box").border_title = self._question.title
         self.query_one("#reason-words", Static).update(self._words())
+        self.query_one("#proof").display = False
         super().on_mount()
 
     def _words(self) -> Content:
@@ -85,11 +98,12 @@ class ReasonPage(FormPage, Generic[AnswerT]):
         if self._question.needs_reason and len(reason) < _REASON_LENGTH_MIN:
             self.show_errors({"reason": "Say why, in a few words."})
             return
+        typed = Answer(reason=reason, password=self.query_one("#password", Field).value or None)
         self.sent()
         call(
             self,
             "reason",
-            lambda client: self._send(client, reason, self.key),
+            lambda client: self._carry_out(client, typed, self.key),
             done=self._answered,
             failed=self.save_failed,
             is_write=True,
@@ -102,6 +116,11 @@ class ReasonPage(FormPage, Generic[AnswerT]):
         self.dismiss()
 
     def show_failure(self, error: ConsoleError) -> None:
+        if isinstance(error, Refused) and error.problem.code in _PROVE_YOURSELF:
+            self.query_one("#proof").display = True
+            self.query_one("#password", Field).value = ""
+            self.show_errors({"password": error.problem.detail or error.problem.title})
+            return
         errors = field_errors(error)
         if "note" in errors:
             errors["reason"] = errors.pop("note")

@@ -208,6 +208,6 @@ def cancel_page(voucher: VoucherView, *, name: str, done: Callable[[VoucherView]
     )
     return ReasonPage(
         question,
-        send=lambda client, reason, key: client.cancel_voucher(voucher.id, CancelVoucher(reason=reason), key=key),
+        send=lambda client, typed, key: client.cancel_voucher(voucher.id, CancelVoucher(reason=typed.reason), key=key),
         done=done,
     )
