@@ -136,8 +136,12 @@ async def test_a_report_is_written_to_a_file_that_replaces_nothing_unasked(world
 async def test_without_the_service_the_pages_say_so_and_come_back() -> None:
     service = FakeService()
     async with signed_in(service, size=(80, 24)) as till:
+        till.console.perform("app.rewards")
+        await till.shows("Free [/] coff", "A [@click=app.quit()]coffee[/]")
+        assert_harmless(till, 80)
         await till.press("f8", "enter")
-        await till.shows("1 point for every")
+        await till.shows("1 point for every", "Promotion Spring")
+        assert_harmless(till, 80)
         await till.press("e")
         await till.until(lambda: till.page == "rules")
         await till.fill("visit_points", "7")

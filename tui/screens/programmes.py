@@ -2,6 +2,7 @@
 
 import textwrap
 from datetime import tzinfo
+from itertools import zip_longest
 
 import msgspec
 from textual import on
@@ -17,7 +18,7 @@ from tui.pages import Handlers, Page, bindings_for
 from tui.rule_words import headline, rule_readings
 from tui.safe import join, plain
 from tui.screens.lock_session import zone_named
-from tui.widgets.line_list import Column, LineList
+from tui.widgets.line_list import Column, LineList, column_widths
 
 _COLUMNS = (
     Column("Programme", -2),
@@ -27,8 +28,7 @@ _COLUMNS = (
     Column("Money", 5),
     Column("Days of", -1, from_width=90),
 )
-READING_COLUMNS = (Column("What", 20), Column("How", -1))
-_READING_MARGIN = 26  # The first column, the gap and the cursor's mark.
+READING_COLUMNS = (Column("What", -2), Column("How", -5))
 
 
 def rules_of(programme: ProgrammeView) -> EarningRules | None:
@@ -40,12 +40,13 @@ def rules_of(programme: ProgrammeView) -> EarningRules | None:
 
 
 def reading_rows(readings: list[tuple[str, str]], width: int) -> list[Row]:
-    """Return readings as rows; one that is longer than its line goes on in the next."""
+    """Return readings as rows; what is longer than its column goes on in the next line."""
+    what_width, how_width = (max(10, cells) for cells in column_widths(READING_COLUMNS, width - 1))
     rows = []
     for place, (name, words) in enumerate(readings):
-        parts = textwrap.wrap(plain(words), max(20, width - _READING_MARGIN)) or [""]
-        for number, part in enumerate(parts):
-            rows.append(Row(key=f"{place}/{number}", cells=(Cell("" if number else name, "muted"), Cell(part))))
+        names, parts = textwrap.wrap(plain(name), what_width), textwrap.wrap(plain(words), how_width)
+        for number, (what, how) in enumerate(zip_longest(names, parts, fillvalue="")):
+            rows.append(Row(key=f"{place}/{number}", cells=(Cell(what, "muted"), Cell(how))))
     return rows
 
 

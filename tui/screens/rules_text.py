@@ -18,6 +18,11 @@ from tui.widgets.text_box import TextBox, escape_json
 _BYTE = re.compile(r"\(byte (\d+)\)")
 _PATH = re.compile(r"`\$\.?(.*)`$")
 
+_HINT = (
+    ' A promotion, for example: {"code": "spring", "name": "Spring", "percent": 200, "weekdays": ["sat"], '
+    '"stores": ["high-street"], "from_at": "2026-04-01T00:00:00+01:00", "member_points_max": 500}'
+)
+
 
 def write_rules(rules: EarningRules) -> str:
     """Return rules as JSON of many lines, in which no character can drive a terminal."""
@@ -84,21 +89,21 @@ class RulesTextPage(FormPage):
 
     def compose_body(self) -> ComposeResult:
         yield TextBox(self._text, id="text")
-        yield Static(id="text-wrong")
+        yield Static(safe(_HINT, "$text-muted"), id="text-wrong")
 
     def values(self) -> dict[str, str]:
         return {"text": self.query_one("#text", TextBox).text}
 
     @on(TextArea.Changed)
     def _changed(self) -> None:
-        self.query_one("#text-wrong", Static).update("")
+        self.query_one("#text-wrong", Static).update(safe(_HINT, "$text-muted"))
 
     def commit(self) -> None:
         box = self.query_one("#text", TextBox)
         try:
             self.rules = read_rules(box.text)
         except WrongText as error:
-            self.query_one("#text-wrong", Static).update(safe(f" ✗ {error}"))
+            self.query_one("#text-wrong", Static).update(safe(f" ✗ {error}", "$error"))
             self.console.say("Nothing was taken over; the text is as you left it.", "bad")
             box.go_to_line(error.line)
             return
