@@ -287,6 +287,7 @@ def test_every_setting_is_described_with_its_variable() -> None:
         "database_url",
         "secret_key",
         "smtp_password",
+        "twilio_auth_token",
         "mailchimp_api_key",
         "square_access_token",
         "square_hook_key",
