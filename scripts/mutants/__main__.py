@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=150, help="examples before one has survived (default 150)")
     wanted = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if not wanted.names or mutant.name in wanted.names]
-    if words := _find_failure(None, wanted.examples // 5):
+    if words := _find_failure(None, wanted.examples // 10):
         raise SystemExit(f"The machine fails without any mutant; mend that first.\n{words}")
     survivors = []
     for mutant in chosen:
