@@ -21,6 +21,7 @@ from shared.members import DatedPoints
 from shared.reports import ExpiryMonth, ExpirySchedule
 
 _TEMPLATE: Final = "points_lapse"
+_RESCUE: Final = " Whatever you buy or redeem before then keeps points that lapse by inactivity."
 _MEMBERSHIPS_AT_ONCE: Final = 200
 _NO_ID: Final = UUID(int=0)
 
@@ -121,6 +122,7 @@ async def _queue(ctx: Context, row: Row) -> None:
             "first_day": say_day(row["first"], zone),
             "schedule": say_schedule([(lot[0], lot[1]) for lot in row["lots"]], zone),
             "programme": row["programme_name"],
+            "rescue": _RESCUE if row["is_idle"] else "",
         },
     )
 

@@ -39,7 +39,7 @@ with due as (
                     and c.kind = 'email' and c.is_primary and c.status = 'verified')
     limit $7
 ), lots as (
-    select l.membership, l.expires_at, sum(l.remaining)::bigint as points
+    select l.membership, l.expires_at, sum(l.remaining)::bigint as points, bool_or(l.idle_days is not null) as is_idle
     from lot l join due on due.membership = l.membership
     where l.remaining > 0 and l.expires_at > $2 and l.expires_at <= $4
     group by l.membership, l.expires_at
@@ -49,12 +49,12 @@ with due as (
     on conflict (membership, expires_at, days) do nothing
     returning membership, expires_at
 ), told as (
-    select l.membership, sum(l.points)::bigint as points, min(l.expires_at) as first,
+    select l.membership, sum(l.points)::bigint as points, min(l.expires_at) as first, bool_or(l.is_idle) as is_idle,
            array_agg((l.expires_at, l.points) order by l.expires_at) as lots
     from noted n join lots l on l.membership = n.membership and l.expires_at = n.expires_at
     group by l.membership
 )
-select t.points, t.first, t.lots, g.zone, g.name as programme_name, g.unit_one, g.unit_many, p.customer, u.given_name,
+select t.points, t.first, t.is_idle, t.lots, g.zone, g.name as programme_name, g.unit_one, g.unit_many, p.customer, u.given_name,
        c.value as email
 from told t
 join membership m on m.id = t.membership

@@ -144,6 +144,8 @@ async def test_members_are_told_before_and_what_they_do_puts_it_off(world: World
     world.advance(timedelta(days=DAYS - 25))
     assert (await run_expiry(world.ctx)).notices == 1
     assert (await run_expiry(world.ctx)).notices == 0
+    await world.run_jobs()
+    assert "buy or redeem before then keeps" in (await world.mails_to("ana@shop.test"))[-1].text
     await buy(world, ana)
     world.advance(timedelta(days=DAYS - 25))
     # The points have another date, of which nobody was told.

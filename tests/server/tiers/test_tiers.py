@@ -1,16 +1,20 @@
 """A tier is reached with the sale that makes it full, multiplies the sales after it, and ends with its period only."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from server.db.engine import DB
+from server.ledger.verification import verify
+from server.memberships.service import list_membership_views
 from server.programmes import store as programmes
 from server.programmes.service import get_default_programme
 from server.tiers import service as tiers
-from shared.programmes import EarningRules, Promotion, Tier, TierRules
+from shared.enums import Scope
+from shared.programmes import BonusRules, EarningRules, Promotion, Tier, TierRules
 from tests.app import World, expect
 from tests.ledgers import assert_verified, locked
+from tests.server.refunds.till import pieces, take
 from tests.tills import push, sale
 
 GOLD = TierRules(levels=(Tier(name="Silver", from_points=12), Tier(name="Gold", from_points=24, percent=200)))
@@ -134,3 +138,63 @@ async def test_the_card_names_the_programme_that_counts(world: World) -> None:
     )
     assert (again.status_code, again.json()["code"]) == (409, "ALREADY_MEMBER")
     await assert_verified(world)
+
+
+async def test_a_member_sees_what_counts_and_until_when_and_what_is_returned_counts_no_more(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    member = await world.sign_up()
+    sold = sale(world, card=member.card_number)
+    expect(await push(world, await world.pos_key(), sold), 201)
+
+    async def progress() -> tuple[object, ...]:
+        (view,) = await list_membership_views(member.customer_id, world.clock.now())
+        return view.tier, view.qualifying_points, view.next_tier, view.next_tier_points, view.tier_until
+
+    # Until the end of the calendar year after the one it was reached in.
+    until = datetime(world.clock.now().year + 2, 1, 1, tzinfo=UTC)
+    assert await progress() == ("Silver", 12, "Gold", 12, until)
+    world.advance(timedelta(minutes=5))
+    key = await world.pos_key(scopes=[Scope.REFUNDS])
+    await take(world, key, sold["external_id"], pieces("1", 2), pieces("2", "1.5"))
+    # A tier that was reached is kept; the next one is as far as the points say.
+    assert await progress() == ("Silver", 0, "Gold", 24, until)
+    world.clock.set(until)
+    assert await tiers.settle_due(world.ctx) == 1
+    assert await tiers.settle_due(world.ctx) == 0
+    assert await progress() == ("", 0, "Silver", 12, None)
+    await assert_verified(world)
+
+
+async def test_a_changed_sale_gives_back_what_its_promotion_gave(world: World) -> None:
+    promotion = Promotion(code="double", name="Double", percent=200, member_points_max=20)
+    await set_rules(world, promotions=(promotion,))
+    member = await world.sign_up()
+    headers = await world.pos_key()
+    sold = sale(world, card=member.card_number)
+    assert expect(await push(world, headers, sold), 201)["points"] == 24
+    changed = sold | {"revision": 1, "lines": [sold["lines"][1]]}
+    assert expect(await push(world, headers, changed), 201)["points"] == 8
+    # Of the twenty points, four are used.
+    world.advance(timedelta(minutes=1))
+    assert expect(await push(world, headers, sale(world, card=member.card_number)), 201)["points"] == 24
+    assert expect(await push(world, headers, sale(world, card=member.card_number)), 201)["points"] == 12 + 4
+    await assert_verified(world)
+
+
+async def test_verification_finds_tiers_bonuses_and_promotions_that_nobody_gave(world: World) -> None:
+    promotion = Promotion(code="double", name="Double", percent=200, member_points_max=20)
+    await set_rules(world, tiers=GOLD, promotions=(promotion,), bonuses=BonusRules(sign_up=5))
+    member = await world.sign_up()
+    await buy(world, member.card_number)
+    await assert_verified(world)
+    await DB.fetch("update membership set tier = 'Platinum'")
+    await DB.fetch("update promotion_use set points = 21")
+    await DB.run_script(
+        "set session_replication_role = replica; update bonus_grant set points = 6; set session_replication_role = origin"
+    )
+    wrong = {outcome.name async for outcome in verify(world.clock.now()) if not outcome.is_right}
+    assert wrong == {
+        "a tier is the one that was given last",
+        "every bonus was granted, and each grant paid once",
+        "no promotion gave more than its caps",
+    }
