@@ -367,9 +367,9 @@ def parse_day(text: str, *, today: date) -> date:
         return today
     if word == "yesterday":
         return today - timedelta(days=1)
-    parts = word.replace(".", " ").replace("/", " ").replace("-", " ").split()
-    if len(parts) == 3 and len(parts[0]) == 4:
-        parts.reverse()
+    if "-" in word:
+        return date.fromisoformat(word)  # Other numbers with dashes are receipts.
+    parts = word.replace(".", " ").replace("/", " ").split()
     if len(parts) not in {2, 3}:
         raise ValueError("a day is day and month, and perhaps a year")
     month = int(parts[1]) if parts[1].isdigit() else _month_named(parts[1])

@@ -35,7 +35,14 @@ async def every_page(till: Till):  # type: ignore[no-untyped-def]
     await till.press("escape", "f3")
     await till.until(lambda: till.page == "register")
     yield "register"
-    for key, page in (("f6", "audience"), ("f7", "audit"), ("f8", "programmes"), ("f1", "help")):
+    for key, page in (
+        ("f4", "orders"),
+        ("ctrl+r", "queue"),
+        ("f6", "audience"),
+        ("f7", "audit"),
+        ("f8", "programmes"),
+        ("f1", "help"),
+    ):
         await till.press(key)
         await till.until(lambda: till.page == page)  # noqa: B023  # Waited for before the next round.
         yield page

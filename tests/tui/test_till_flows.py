@@ -391,7 +391,7 @@ async def test_a_sale_is_written_down_in_three_keys_and_a_known_receipt_is_given
         await till.fill("amount", "42,10")
         await till.fill("number", "R-2051")
         await previewed(till)
-        await till.shows("Earns 42", "0 → 42 (+42)")
+        await till.shows("= 42.10 GBP", "Earns 42", "0 → 42 (+42)")
         await till.press("ctrl+s")
         await till.shows("Written down as R-2051: 42 points for Ana Flores. Balance 42.", "42 points")
         await till.press("o")

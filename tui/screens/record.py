@@ -14,7 +14,7 @@ from shared.staff import ProgrammeList
 from tui.actions import Action
 from tui.calls import call
 from tui.client import Client
-from tui.formatting import minor_digits, moment, points, skipped
+from tui.formatting import minor_digits, moment, money, points, skipped
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines
@@ -22,6 +22,8 @@ from tui.screens.choosing import Chosen, CustomerChooser, customer_row
 from tui.screens.preview_form import PreviewForm
 from tui.value_words import balance_lines, order_words, parse_moment, parse_money
 from tui.widgets.field import Field
+
+_AMOUNT_HINT = "with tax, like 42.10"
 
 
 class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
@@ -44,7 +46,7 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
     def compose_form(self) -> ComposeResult:
         if self._customer is None:
             yield from customer_row()
-        yield from form_row("Amount paid", Field(id="amount", length_max=16), beside="with tax, like 42.10")
+        yield from form_row("Amount paid", Field(id="amount", length_max=16), beside=_AMOUNT_HINT)
         yield from form_row("Receipt", Field(id="number", length_max=64), beside="scan, or leave empty")
         yield from form_row("Made at", Field(id="made_at", length_max=30), beside="empty: now; 10:52")
 
@@ -66,6 +68,17 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
     def edited(self, field_id: str) -> None:
         if field_id == "customer":
             self._chooser.typed()
+        elif field_id == "amount":
+            self._read_back()
+
+    def _read_back(self) -> None:
+        """Say how the amount was read: 1.234 may be meant as either."""
+        try:
+            amount = parse_money(self.text("amount"), minor_digits(self._currency))
+        except ValueError:
+            self.beside("amount", _AMOUNT_HINT)
+        else:
+            self.beside("amount", f"= {money(amount, self._currency)}")
 
     def _target(self) -> Chosen | None:
         return self._customer or self._chooser.chosen
