@@ -206,13 +206,31 @@ from membership m left join membership_person p on p.membership = m.id and p.rol
 where m.status = 'active' group by m.id having count(p.id) <> 1
 """
 _GONE = """
-select 'customer ' || c.id as row, 'a live session, login or contact' as found, c.status as expected
+select 'customer ' || c.id as row, 'a live membership, session, login, card or contact' as found, c.status as expected
 from customer c
 where c.status in ('merged', 'erased') and (
     exists (select 1 from member_session s where s.customer = c.id and s.ended_at is null)
     or exists (select 1 from login l where l.customer = c.id and l.disabled_at is null)
     or exists (select 1 from card k where k.customer = c.id and k.status = 'active')
-    or exists (select 1 from audience_contact a where a.customer = c.id and a.state = 'live'))
+    or exists (select 1 from audience_contact a where a.customer = c.id and a.state = 'live')
+    or exists (select 1 from membership_person p where p.customer = c.id and p.left_at is null)
+    or exists (select 1 from voucher v where v.customer = c.id and v.status in ('issued', 'held'))
+    or exists (select 1 from pos_link l where l.customer = c.id and l.state = 'linked')
+    or exists (select 1 from contact_point t where t.customer = c.id and t.status <> 'retired'))
+"""
+# A merge in force left a tombstone that points at the survivor, and a merge taken back none.
+_MERGES = """
+select 'merge ' || m.id as row, a.status || coalesce(' into ' || a.merged_into, '') as found, 'merged into ' || m.survivor as expected
+from merge m join customer a on a.id = m.absorbed
+where m.state = 'done' and (a.status <> 'merged' or a.merged_into <> m.survivor)
+union all
+select 'customer ' || c.id, 'merged into ' || c.merged_into, 'a merge in force'
+from customer c
+where c.status = 'merged' and not exists (
+    select from merge m where m.absorbed = c.id and m.survivor = c.merged_into and m.state = 'done')
+union all
+select 'orders ' || o.id, 'of customer ' || c.id, 'of whoever that customer was merged into'
+from orders o join customer c on c.id = o.customer where c.status = 'merged'
 """
 _CONTACTS = """
 select 'customer ' || customer as row, count(*)::text || ' live contacts' as found, '1 at most' as expected
@@ -476,6 +494,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="combining and leaving moved what is written of them", sql=_OPERATIONS),
     Check(name="a POS record is one customer's at most", sql=_LINKS),
     Check(name="merged and erased customers have no way in", sql=_GONE),
+    Check(name="whoever was merged points at the survivor, and so do their orders", sql=_MERGES),
     Check(name="a customer has one live audience contact at most", sql=_CONTACTS),
     Check(name="every adjustment has its entry, and every such entry its adjustment", sql=_ADJUSTMENTS),
     Check(name="an adjustment that was taken back has left nothing", sql=_UNDONE),

@@ -25,7 +25,7 @@ from server.merges.effects import Effects
 from server.merges.merging import Wish, carry_out, lock_everything
 from server.merges.rules import Person
 from server.merges.store import NewMerge
-from server.merges.undoing import carry_back
+from server.merges.undoing import DISPUTED, carry_back
 from server.sessions.links import Purpose, use_link
 from server.sharing.service import try_out
 from server.sharing.store import find_operation
@@ -258,7 +258,7 @@ async def undo(ctx: Context, staff: Staff, merge_id: UUID, form: MergeUndo) -> M
 
     Raises:
         NotFound: There is no such merge.
-        Refused: PREVIEW_STALE, SELF_DEALING, UNDO_EXPIRED, UNDO_NOT_LAST, CUSTOMER_ERASED, OPEN_HOLD, REDEMPTION_HELD.
+        Refused: PREVIEW_STALE, SELF_DEALING, UNDO_EXPIRED, UNDO_NOT_LAST, CUSTOMER_ERASED, OPEN_HOLD.
     """
     effect = await _undo(ctx, staff, merge_id, form.reason)
     if form.preview_hash != _hash_undo(merge_id, effect):
@@ -280,7 +280,7 @@ async def dispute(ctx: Context, token: str) -> MergeDisputed:
         if row is None or row["state"] != "done":
             raise Refused(Code.TOKEN_EXPIRED)
         until = ctx.now + MERGE_DISPUTE_HOLD
-        await hold_redemption(ctx, row["survivor"], until=until, reason="merge_disputed")
+        await hold_redemption(ctx, row["survivor"], until=until, reason=DISPUTED)
         await store.dispute(ctx, row["id"])
         await _record(ctx, "customer.merge_disputed", row["id"], (row["survivor"],), None, {})
     return MergeDisputed(redemption_held_until=until)

@@ -21,6 +21,8 @@ from shared.merges import MergeUndoEffect
 from shared.problems import Code
 from shared.sharing import SplitEffect
 
+DISPUTED = "merge_disputed"
+
 
 async def carry_back(ctx: Context, merge: Row, *, reason: str) -> MergeUndoEffect:
     """Take a merge back; both customers, their memberships with their people, and the merge are locked.
@@ -29,7 +31,7 @@ async def carry_back(ctx: Context, merge: Row, *, reason: str) -> MergeUndoEffec
     come back. What the survivor changed since stays the survivor's.
 
     Raises:
-        Refused: OPEN_HOLD, REDEMPTION_HELD; UNDO_NOT_LAST, a membership was shared, left or reissued since.
+        Refused: OPEN_HOLD; UNDO_NOT_LAST, a membership was shared, left or reissued since.
     """
     survivor_id, absorbed_id = merge["survivor"], merge["absorbed"]
     effects = msgspec.json.decode(merge["effects"], type=Effects)
@@ -100,10 +102,10 @@ async def _return_fields(ctx: Context, effects: Effects, survivor_id: UUID) -> N
     """Put back each field that is still as the merge left it."""
     person = await store.find_person(survivor_id)
     assert person is not None
-    values = {
-        name: getattr(effects.before, name)
-        if getattr(person, name) == getattr(effects.after, name)
-        else getattr(person, name)
-        for name in PersonFields.__struct_fields__
-    }
+    is_disputed = person.redemption_held_reason == DISPUTED
+    values = {}
+    for name in PersonFields.__struct_fields__:
+        is_as_left = getattr(person, name) == getattr(effects.after, name)
+        is_answered = is_disputed and name.startswith("redemption_held")
+        values[name] = getattr(effects.before if is_as_left or is_answered else person, name)
     await write_fields(ctx, survivor_id, PersonFields(**values))

@@ -16,6 +16,7 @@ from server.ledger import transfer_store
 from server.ledger.rules import LiveLot, Take
 from server.ledger.transfers import Transfer, list_live_lots, move_debt, move_lifetime, move_points, return_debt
 from server.programmes.service import get_programme
+from server.rewards.service import check_no_open_hold
 from server.sharing import store
 from server.sharing.effects import CombineEffects, MovedPerson
 from server.sharing.groups import (
@@ -105,14 +106,15 @@ async def split_combined(ctx: Context, operation: Row, *, reason: str) -> SplitE
         operation: Row of `store.find_operation`.
 
     Raises:
-        Refused: UNDO_NOT_LAST, OPEN_HOLD, REDEMPTION_HELD.
+        Refused: UNDO_NOT_LAST, OPEN_HOLD.
         Busy: Somebody joined or left just now.
     """
     kept_id, other_id = operation["membership"], operation["other"]
     effects = msgspec.json.decode(operation["effects"], type=CombineEffects)
     group = await lock_group([kept_id, other_id], [person.customer_id for person in effects.people])
     _check_splittable(group, kept_id, other_id, effects)
-    await check_free(ctx, group)
+    # Held spending is no obstacle: going back to where they were is what a hold after a doubtful merge is for.
+    await check_no_open_hold(ctx, [kept_id, other_id])
     before = await get_account(ctx, kept_id)
     await _return_people(ctx, effects)
     await store.reopen(other_id)

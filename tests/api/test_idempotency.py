@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -335,6 +336,36 @@ async def link_end(shop: Shop) -> Case:
     return await _previewed(shop, f"/v1/staff/links/{shop.link_id}/end", {"reason": "another person"})
 
 
+async def merging(shop: Shop) -> Case:
+    """A till's record that becomes part of Ben."""
+    path = "/v1/staff/merges"
+    ids = {"survivor_id": str(shop.ben.customer_id), "absorbed_id": str(shop.till_customer_id)}
+    return await _previewed(shop, path, ids | {"reason": "registered twice"})
+
+
+async def _merged(shop: Shop, case: Case) -> str:
+    headers = shop.staff[Role.MANAGER] | {"Idempotency-Key": f"test-{new_id()}"}
+    return str(expect(await shop.client.post(case.path, json=case.body, headers=headers), 201)["id"])
+
+
+async def undone_merge(shop: Shop) -> Case:
+    """And two again."""
+    merge_id = await _merged(shop, await merging(shop))
+    return await _previewed(shop, f"/v1/staff/merges/{merge_id}/undo", {"reason": "two people"})
+
+
+async def approved_merge(shop: Shop) -> Case:
+    """What somebody else asked for: one of the two is blocked."""
+    await DB.fetch("update customer set status = 'blocked' where id = $1", shop.till_customer_id)
+    merge_id = await _merged(shop, await merging(shop))
+    # The manager of these tests is the second person.
+    other = await shop.world.add_staff(Role.MANAGER)
+    await DB.fetch("update merge set requested_by = $2 where id = $1", UUID(merge_id), other)
+    shown = await shop.client.get(f"/v1/staff/merges/{merge_id}", headers=shop.staff[Role.MANAGER])
+    body = {"preview_hash": expect(shown, 200)["preview_hash"]}
+    return Case(path=f"/v1/staff/merges/{merge_id}/approve", body=body, other=body | {"note": "something else"})
+
+
 CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "sale": ("push_order", sale),
     "sale without a customer": ("push_order", plain_sale),
@@ -371,6 +402,9 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "undone sharer": ("undo_join", undone_sharer),
     "acceptance": ("accept_sharing_invitation", acceptance),
     "own leaving": ("leave_my_membership", own_leaving),
+    "merging": ("merge_customers", merging),
+    "approved merge": ("approve_merge", approved_merge),
+    "undone merge": ("undo_merge", undone_merge),
 }
 # Sent again, these answer what became of the thing itself, whatever the key.
 TOLD_AGAIN = {

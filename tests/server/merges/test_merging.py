@@ -61,7 +61,7 @@ async def test_taking_it_back_makes_two_again_and_names_what_was_used(world: Wor
     assert (await figures(ana.membership_id))[0] == 105
     assert (await figures(UUID(stub["membership_id"])))[0] == 60
     again = await desk.customer(stub["id"])
-    assert (again["id"], again["status"], again["email"]) == (stub["id"], "stub", "anna@shop.test")
+    assert (again["id"], again["status"], again["email"]) == (stub["id"], "active", "anna@shop.test")
     await desk.buy(stub["card_number"], 4)
     assert (await figures(UUID(stub["membership_id"])))[0] == 64
     assert problem(await desk.unmerge(done["id"]))[1] == "UNDO_EXPIRED"
