@@ -1,0 +1,314 @@
+"""The exchange with a till system: what changed there is posted here once, however often and in whatever order it comes."""
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from server.db.engine import DB
+from server.links import cycle, cycle_store
+from server.pos.connectors import open_connectors
+from shared.limits import CYCLE_LEASE
+from tests.app import SignedUp, World, expect, open_world
+from tests.server.links.shop import balance_of, links_of, run_checks, state_of, wrong_rows
+from tests.standins.square import TOKEN, SquareStandIn, line, sign
+
+HOOK_KEY = "the-signature-key-of-the-subscription"
+
+
+@pytest.fixture
+def square() -> Iterator[SquareStandIn]:
+    with SquareStandIn() as square:
+        yield square
+
+
+@pytest.fixture
+async def shop(database_url: str, data_dir: Path, square: SquareStandIn) -> AsyncIterator[World]:
+    async with open_world(database_url, data_dir, **_settings(square)) as world:
+        await world.add_store()
+        yield world
+
+
+def _settings(square: SquareStandIn) -> dict[str, Any]:
+    return {
+        "pos": "square",
+        "square_access_token": TOKEN,
+        "square_base_url": square.url,
+        "square_locations": ("L1=high-street",),
+        "square_hook_key": HOOK_KEY,
+    }
+
+
+async def run(world: World, cause: str = "clock") -> dict[str, Any]:
+    """Run the exchange with Square and return its report."""
+    await cycle.ask_cycle(connection="square", cause=cause)
+    await run_checks(world)
+    headers = await world.staff_headers("manager")
+    cycles = expect(await world.client.get("/v1/staff/cycles", headers=headers), 200)
+    report: dict[str, Any] = cycles["items"][0] | {"square": cycles["connections"][0]}
+    return report
+
+
+async def linked_member(world: World, square: SquareStandIn) -> SignedUp:
+    square.state.put_customer(
+        "C1", at=world.clock.now() - timedelta(days=60), given_name="Ana", email_address="ana@shop.test"
+    )
+    ana = await world.sign_up()
+    await run_checks(world)
+    assert await links_of(ana.customer_id) == [("C1", "linked", "email")]
+    return ana
+
+
+async def test_a_till_is_asked_on_the_proof_of_an_address_and_again_when_it_was_down(
+    shop: World, square: SquareStandIn
+) -> None:
+    square.state.put_customer("C1", at=shop.clock.now() - timedelta(days=60), email_address="ana@shop.test")
+    square.state.failures.extend([500] * 3)
+    ana = await shop.sign_up()
+    await run_checks(shop)
+    assert await state_of(ana.customer_id) == "checking"
+    mine = expect(await shop.client.get("/v1/me/link-doctor", headers=ana.headers), 200)
+    assert [one["cause"] for one in mine["findings"]] == ["checking"]
+    square.state.failures.clear()
+    await run_checks(shop)
+    assert await state_of(ana.customer_id) == "checking"
+    shop.advance(timedelta(minutes=1))
+    await cycle.check_members(shop.tools)
+    assert await links_of(ana.customer_id) == [("C1", "linked", "email")]
+
+
+async def test_sales_changes_voids_and_returns_are_posted_and_told_in_the_report(
+    shop: World, square: SquareStandIn
+) -> None:
+    ana = await linked_member(shop, square)
+    now = shop.clock.now()
+    coffee = {"customer_id": "C1", "state": "COMPLETED", "line_items": [line("a", 1000), line("b", 500)]}
+    square.state.put_order("O1", at=now, **coffee)
+    square.state.put_order("O2", at=now, **coffee)
+    square.state.put_order("O3", at=now, **coffee, location_id="L1")
+    square.state.put_order("OLD", at=now - timedelta(days=3), **coffee)
+    square.state.put_order("ODD", at=now, **coffee | {"line_items": [line("a", 1000, quantity="many")]})
+    square.state.put_order("OPEN", at=now, **coffee | {"state": "OPEN"})
+    report = await run(shop)
+    assert (report["state"], report["error"]) == ("done", None)
+    figures = report["figures"]
+    assert (figures["orders_fetched"], figures["orders_new"], figures["quarantined"]) == (6, 5, 1)
+    assert (figures["points"], figures["skipped_before_start"], figures["skipped_open"]) == (45, 1, 1)
+    assert await balance_of(ana) == 45
+    later = now + timedelta(minutes=30)
+    square.state.put_order("O1", at=later, line_items=[line("a", 2000)])
+    square.state.put_order("O2", at=later, state="CANCELED")
+    square.state.put_order("ODD", at=later, **coffee)
+    back = {"source_order_id": "O3", "return_line_items": [{"quantity": "1", "source_line_item_uid": "b",
+            "total_money": {"amount": 500, "currency": "GBP"}}]}  # fmt: skip
+    square.state.put_order("R1", at=later, state="COMPLETED", line_items=[], returns=[back])
+    shop.advance(timedelta(hours=1))
+    report = await run(shop)
+    assert (report["figures"]["orders_new"], report["figures"]["orders_changed"]) == (1, 2)
+    assert (report["figures"]["refunds"], report["square"]["quarantined"]) == (1, 0)
+    assert await balance_of(ana) == 20 + 10 + 15
+    assert await wrong_rows(shop) == []
+
+
+async def test_what_cannot_be_posted_is_set_aside_with_its_reason_and_tried_again(
+    shop: World, square: SquareStandIn
+) -> None:
+    ana = await linked_member(shop, square)
+    coffee = {"customer_id": "C1", "state": "COMPLETED", "line_items": [line("a", 1000)]}
+    square.state.put_order("O1", at=shop.clock.now(), **coffee)
+    square.state.put_order("AHEAD", at=shop.clock.now(), **coffee, closed_at="2026-03-02T10:20:00Z")
+    dollars = [line("a", 1000, total_money={"amount": 1000, "currency": "USD"})]
+    square.state.put_order("USD", at=shop.clock.now(), **coffee | {"line_items": dollars})
+    await run(shop)
+    assert await balance_of(ana) == 10
+    headers = await shop.staff_headers("auditor")
+    aside = expect(await shop.client.get("/v1/staff/quarantine", headers=headers), 200)["items"]
+    assert {(one["external_id"], one["reason"]) for one in aside} == {
+        ("AHEAD", "time_out_of_range"), ("USD", "currency_mismatch")
+    }  # fmt: skip
+    # Nothing of it has changed at the till, but time has gone on.
+    shop.advance(timedelta(hours=1))
+    assert (await run(shop))["figures"]["orders_new"] == 1
+    assert await balance_of(ana) == 20
+
+
+async def test_a_run_that_stops_half_way_goes_on_where_it_was(shop: World, square: SquareStandIn) -> None:
+    ana = await linked_member(shop, square)
+    square.state.page_size = 2
+    for number in range(6):
+        at = shop.clock.now() + timedelta(seconds=number)
+        square.state.put_order(f"O{number}", at=at, customer_id="C1", state="COMPLETED", line_items=[line("a", 1000)])
+    shop.advance(timedelta(minutes=1))
+    # The customers' page, the page of orders, and then nothing more.
+    square.state.failures.extend([])
+    broken = _Breaking(square, after=3)
+    with broken:
+        report = await run(shop)
+    assert (report["state"], report["error"]) == ("failed", "/v2/orders/search: HTTP 500")
+    assert report["square"]["last_success_at"] is None
+    assert 0 < await balance_of(ana) < 60
+    report = await run(shop)
+    assert report["state"] == "done"
+    assert await balance_of(ana) == 60
+    assert await wrong_rows(shop) == []
+
+
+class _Breaking:
+    """Lets the account answer a few requests and then fail."""
+
+    def __init__(self, square: SquareStandIn, *, after: int) -> None:
+        self._state = square.state
+        self._left = after
+
+    def __enter__(self) -> None:
+        self._answer = self._state.answer
+
+        def answer(*arguments: Any) -> tuple[int, dict[str, Any]]:  # noqa: ANN401
+            self._left -= 1
+            return self._answer(*arguments) if self._left >= 0 else (500, {})
+
+        self._state.answer = answer  # type: ignore[method-assign]
+
+    def __exit__(self, *_: object) -> None:
+        self._state.answer = self._answer  # type: ignore[method-assign]
+
+
+async def test_one_runner_at_a_time_and_another_after_it_has_died(shop: World, square: SquareStandIn) -> None:
+    await linked_member(shop, square)
+    square.state.put_order("O1", at=shop.clock.now(), state="COMPLETED", line_items=[line("a", 1000)])
+    async with cycle._connected(shop.tools) as connectors:
+        (connection_id,) = connectors
+        ran = await asyncio.gather(
+            *(cycle.run_cycle(shop.tools, connection_id, connectors, cause="clock") for _ in range(4))
+        )
+        assert ran.count(True) >= 1
+        assert await DB.fetch_value("select count(*) from orders") == 1
+        # Somebody who died holds the lease until it lapses.
+        now = shop.clock.now()
+        await cycle_store.take_lease(connection_id, connection_id, until=now + CYCLE_LEASE, now=now)
+        await cycle_store.begin_cycle(connection_id, cause="clock", now=now)
+        assert not await cycle.run_cycle(shop.tools, connection_id, connectors, cause="clock")
+        shop.advance(CYCLE_LEASE)
+        assert await cycle.run_cycle(shop.tools, connection_id, connectors, cause="clock")
+    states = [row["state"] for row in await DB.fetch("select state from pos_cycle order by started_at, id")]
+    assert states[-2:] == ["failed", "done"]
+
+
+async def test_a_webhook_wakes_the_exchange_once_and_only_if_it_is_signed(shop: World, square: SquareStandIn) -> None:
+    ana = await linked_member(shop, square)
+    square.state.put_order("O1", at=shop.clock.now(), customer_id="C1", state="COMPLETED", line_items=[line("a", 1000)])
+    body = json.dumps({"event_id": "e-1", "type": "order.updated", "data": {"id": "O1"}}).encode()
+
+    async def hook(signature: str) -> httpx.Response:
+        headers = {"x-square-hmacsha256-signature": signature, "content-type": "application/json"}
+        return await shop.client.post("/hooks/square", content=body, headers=headers)
+
+    assert (await hook("")).status_code == 403
+    assert (await hook(sign(body, key="another", address="https://rewards.test/hooks/square"))).status_code == 403
+    assert await DB.fetch_value("select count(*) from pgqueuer where entrypoint = 'pos.cycle'") == 0
+    good = sign(body, key=HOOK_KEY, address="https://rewards.test/hooks/square")
+    assert [(await hook(good)).status_code for _ in range(2)] == [204, 204]
+    assert await DB.fetch_value("select count(*) from pgqueuer where entrypoint = 'pos.cycle'") == 1
+    assert await balance_of(ana) == 0
+    await run_checks(shop)
+    assert await balance_of(ana) == 10
+    causes = [row["cause"] for row in await DB.fetch("select cause from pos_cycle order by started_at")]
+    assert causes == ["hook"]
+
+
+async def test_a_shop_without_square_takes_no_webhook_of_it(world: World) -> None:
+    answer = await world.client.post("/hooks/square", json={"event_id": "e"})
+    assert answer.status_code == 404
+
+
+async def test_an_hour_later_it_runs_by_itself_and_a_day_without_success_is_told(
+    shop: World, square: SquareStandIn
+) -> None:
+    await cycle.run_due(shop.tools)
+    await cycle.run_due(shop.tools)
+    assert await DB.fetch_value("select count(*) from pos_cycle") == 1
+    shop.advance(timedelta(hours=1))
+    await cycle.run_due(shop.tools)
+    assert await DB.fetch_value("select count(*) from pos_cycle") == 2
+    shop.advance(timedelta(hours=25))
+    metrics = (await shop.client.get("/metrics")).text
+    assert 'regulars_pos_success_age_seconds{connection="square"} 90000.0' in metrics
+    headers = await shop.staff_headers("manager")
+    cycles = expect(await shop.client.get("/v1/staff/cycles", headers=headers), 200)
+    assert cycles["connections"][0]["is_late"] is True
+
+
+async def test_a_member_who_buys_is_made_known_to_the_till_once(shop: World, square: SquareStandIn) -> None:
+    square.state.hides_new = True
+    ana = await shop.sign_up()
+    bea = await shop.sign_up("bea@shop.test")
+    await run(shop)
+    assert square.state.customers == {}
+    key = await shop.pos_key(connection="square")
+    from tests.tills import push, sale
+
+    expect(await push(shop, key, sale(shop, card=ana.card_number)), 201)
+    square.state.failures.extend([500])
+    await run(shop)
+    for _ in range(2):
+        await run(shop)
+    (made,) = square.state.customers.values()
+    assert (made["reference_id"], made["email_address"]) == (str(ana.customer_id), "ana@shop.test")
+    assert await links_of(ana.customer_id) == [(made["id"], "linked", "pushed")]
+    assert await links_of(bea.customer_id) == []
+
+
+async def test_till_names_that_the_database_cannot_hold_stop_nothing(shop: World, square: SquareStandIn) -> None:
+    square.state.put_order(
+        "O1", at=shop.clock.now(), state="COMPLETED", line_items=[line("a", 1000, name="nul \x00 here")]
+    )
+    square.state.put_customer("C1", at=shop.clock.now(), given_name="A\x00na", email_address="ana@shop.test")
+    report = await run(shop)
+    assert report["state"] == "done"
+
+
+@settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(seed=st.integers(0, 10**6))
+async def test_any_order_of_pages_any_number_of_runs_come_to_the_same_sums(
+    shop: World, square: SquareStandIn, seed: int
+) -> None:
+    chance = random.Random(seed)
+    email = f"m{seed}-{chance.random()}@shop.test"
+    square.state.put_customer(f"C{seed}", at=shop.clock.now() - timedelta(days=60), email_address=email)
+    member = await shop.sign_up(email)
+    await run_checks(shop)
+    shop.advance(timedelta(seconds=2))
+    names = [f"{seed}-{chance.random()}" for _ in range(6)]
+    expected = 0
+    for name in names:
+        amount, state = chance.randrange(100, 5000), chance.choice(["OPEN", "COMPLETED", "COMPLETED", "CANCELED"])
+        square.state.put_order(
+            name, at=shop.clock.now() - timedelta(seconds=chance.randrange(3600)), customer_id=f"C{seed}", state=state,
+            line_items=[line("a", amount)], closed_at="2026-03-02T10:00:00.000Z",
+        )  # fmt: skip
+        expected += amount // 100 if state == "COMPLETED" else 0
+    square.state.page_size = chance.choice([1, 2, 100])
+    for _ in range(3):
+        await run(shop)
+        # From the beginning, and as if nothing had ever been fetched.
+        await DB.fetch("update pos_state set orders_until_at = null, customers_until_at = null")
+        if chance.random() < 0.5:
+            await DB.fetch("delete from pos_staged")
+        for name in chance.sample(names, 3):
+            # A new place among the changes, with nothing changed.
+            square.state.orders[name]["updated_at"] = f"2026-03-02T10:{chance.randrange(10, 59)}:00.000Z"
+    assert await balance_of(member) == expected
+    assert await wrong_rows(shop) == []
+
+
+async def test_without_a_connector_nothing_is_asked(world: World) -> None:
+    async with open_connectors(world.settings) as connectors:
+        assert connectors == {}
