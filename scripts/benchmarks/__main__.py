@@ -4,9 +4,16 @@ import argparse
 import json
 from pathlib import Path
 
-from scripts.benchmarks import batch, core, expiry, scale, verify
+from scripts.benchmarks import batch, core, expiry, importing, scale, verify
 
-BENCHMARKS = {"core": core.run, "batch": batch.run, "expiry": expiry.run, "scale": scale.run, "verify": verify.run}
+BENCHMARKS = {
+    "core": core.run,
+    "batch": batch.run,
+    "import": importing.run,
+    "expiry": expiry.run,
+    "scale": scale.run,
+    "verify": verify.run,
+}
 
 
 def main() -> None:

@@ -99,6 +99,21 @@ class Shop(msgspec.Struct, frozen=True, kw_only=True):
     port: int
     bin_dir: Path
     folder: Path
+    service_pid: int
+
+    def cpu_seconds(self) -> float:
+        """Return the processor time that the database and the service have used; 0 where there is no /proc."""
+        postmaster = int((self.folder / "data" / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                # What follows the name in brackets: the parent is the second, the times of the process itself and of its
+                # ended children are the twelfth to the fifteenth.
+                fields = stat.read_text().rpartition(")")[2].split()
+                pid, parent = int(stat.parent.name), int(fields[1])
+                if postmaster in (pid, parent) or pid == self.service_pid:
+                    ticks += sum(int(field) for field in fields[11 : 15 if pid == postmaster else 13])
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def load(
         self, *, connections: int, seconds: float, requests: list[str], status: int = 200, first: int = 0
@@ -143,8 +158,8 @@ def open_shop(hasher: PasswordHasher, *, members: int = MEMBERS) -> Iterator[Sho
     try:
         dsn = postgres.start()
         uvloop.run(_seed(dsn, hasher.hash(PASSWORD), members))
-        with _service(dsn, folder, hasher) as port:
-            yield Shop(dsn=dsn, port=port, bin_dir=Path(postgres.bin_dir), folder=folder)
+        with _service(dsn, folder, hasher) as (port, pid):
+            yield Shop(dsn=dsn, port=port, bin_dir=Path(postgres.bin_dir), folder=folder, service_pid=pid)
     finally:
         postgres.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -171,7 +186,7 @@ async def add_members(dsn: str, first: int, last: int, *, password_hash: str = "
 
 
 @contextlib.contextmanager
-def _service(dsn: str, folder: Path, hasher: PasswordHasher) -> Iterator[int]:
+def _service(dsn: str, folder: Path, hasher: PasswordHasher) -> Iterator[tuple[int, int]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port: int = free.getsockname()[1]
@@ -191,7 +206,7 @@ def _service(dsn: str, folder: Path, hasher: PasswordHasher) -> Iterator[int]:
     )
     try:
         _wait_until_ready(port, process)
-        yield port
+        yield port, process.pid
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(timeout=30)
