@@ -170,6 +170,7 @@ def body_of(shop: Shop, row: Endpoint) -> dict[str, object]:
     bodies: dict[str, object] = {
         "push_order": shop.order(f"sale-{new_id()}"),
         "quote_redemption": shop.quote(),
+        "text_presence_code": {"card_number": shop.ana.card_number, "store": "high-street"},
         "open_hold": shop.hold(f"sale-{new_id()}") | {"points": 100},
     }
     if row.operation in bodies:
