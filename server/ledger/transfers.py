@@ -13,6 +13,7 @@ from server.context import Context
 from server.db.ids import new_id
 from server.ledger import store, transfer_store
 from server.ledger.credits import credit_membership
+from server.ledger.idle import move_idle_lots
 from server.ledger.rules import LiveLot, Take, plan_settlement
 from shared.enums import EntryKind
 
@@ -40,6 +41,9 @@ async def move_points(
         caused_by: Who counts as the cause of points that name nobody.
     """
     await transfer_store.move_parts(ctx, transfer, parts, caused_by=caused_by)
+    # Points under inactivity lapse no sooner for having moved.
+    await store.inherit_activity(transfer.from_id, transfer.to_id)
+    await move_idle_lots(ctx, transfer.to_id)
     await settle_debts(ctx, transfer.to_id)
     await store.refresh_figures(transfer.from_id, ctx.now)
     await store.refresh_figures(transfer.to_id, ctx.now)

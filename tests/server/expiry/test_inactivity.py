@@ -9,11 +9,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from server.db.engine import DB
+from server.db.ids import new_id
 from server.expiry.service import run_expiry
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.movements import Origin, give_back, spend
+from server.ledger.rules import Take
+from server.ledger.transfers import Transfer, list_live_lots, move_points
 from server.ledger.verification import verify
 from server.memberships.service import list_membership_views
+from server.memberships.store import lock_memberships
 from shared.enums import Role
 from shared.programmes import Expiry
 from tests.app import SignedUp, World, expect
@@ -152,6 +156,23 @@ async def test_members_are_told_before_and_what_they_do_puts_it_off(world: World
     assert (await run_expiry(world.ctx)).notices == 1
     assert end_of(bought_at) < world.clock.now()
     assert await available(world, ana) == 24
+
+
+async def test_points_that_move_lapse_as_late_as_the_later_of_both_accounts(world: World, ana: SignedUp) -> None:
+    ben = await world.sign_up("ben@shop.test")
+    await buy(world, ben)
+    world.advance(timedelta(days=10))
+    await buy(world, ana)
+    (lot,) = await list_live_lots(ben.membership_id)
+    transfer = Transfer(
+        operation_id=new_id(), from_id=ben.membership_id, to_id=ana.membership_id, reason_code="combined"
+    )
+    async with DB.transaction():
+        await lock_memberships([ana.membership_id, ben.membership_id])
+        await move_points(world.ctx, transfer, [Take(lot_entry_id=lot.entry_id, points=12)])
+    assert set(await ends(ana.membership_id)) == {end_of(world.clock.now())}
+    assert await available(world, ana) == 24
+    await assert_verified(world)
 
 
 async def test_a_sale_and_the_run_at_once_leave_one_of_two_results(world: World, ana: SignedUp) -> None:
