@@ -1,7 +1,8 @@
 """Reads that must not grow: a thousand members against a million, a hundred entries against a hundred thousand.
 
-The same requests are sent before and after the shop has grown, by the same members, so that only the size differs.
-Every member has a sale in the ledger, and two have long histories. Staff search the large shop by every key there is.
+A small and a large shop stand side by side and get the same requests in turn, so that a busy neighbour slows both. Every
+member has a sale in the ledger; in the small shop one has a short history, another a long one. Staff search the large
+shop by every key there is.
 """
 
 import contextlib
@@ -15,7 +16,6 @@ import uvloop
 from argon2 import PasswordHasher
 
 from scripts.benchmarks.core import get, member_gets
-from scripts.benchmarks.load import Report
 from scripts.benchmarks.shop import STAFF_TOKEN, Shop, add_members, open_shop
 
 SMALL, LARGE = 1_000, 1_000_000
@@ -26,6 +26,7 @@ _READERS = 4
 _CONSOLES = 2
 _SHORT_MEMBER, _LONG_MEMBER = 1, 2
 _PAGE = 50
+_SLICES = 4
 
 _SALES = """
 set session_replication_role = replica;
@@ -64,29 +65,33 @@ analyze;
 
 def run(*, seconds: float, rounds: int, members: int = LARGE) -> dict[str, float]:
     """Measure; `seconds` for each measurement, `rounds` of all of them, `members` of the large shop."""
-    with open_shop(PasswordHasher(), members=SMALL) as shop:
-        uvloop.run(_add_sales(shop.dsn, 1, SMALL))
+    hasher = PasswordHasher()
+    with open_shop(hasher, members=SMALL) as small, open_shop(hasher, members=SMALL) as large:
+        for shop in (small, large):
+            uvloop.run(_add_sales(shop.dsn, 1, SMALL))
+        uvloop.run(add_members(large.dsn, SMALL + 1, members))
+        uvloop.run(_add_sales(large.dsn, SMALL + 1, members))
+        figures = _measure_sizes(small, large, seconds, rounds)
         for kind, member, count in ((31, _SHORT_MEMBER, SHORT), (32, _LONG_MEMBER, LONG)):
-            uvloop.run(_add_history(shop.dsn, kind=kind, member=member, count=count))
-        figures = _median([_measure_histories(shop, seconds) for _ in range(rounds)])
-        shop.load(connections=_READERS, seconds=1, requests=_reads())
-        small = [shop.load(connections=_READERS, seconds=seconds, requests=_reads()) for _ in range(rounds)]
-        started_at = time.perf_counter()
-        uvloop.run(add_members(shop.dsn, SMALL + 1, members))
-        uvloop.run(_add_sales(shop.dsn, SMALL + 1, members))
-        figures["scale_seed_seconds"] = time.perf_counter() - started_at
-        shop.load(connections=_READERS, seconds=1, requests=_reads())
-        large = [shop.load(connections=_READERS, seconds=seconds, requests=_reads()) for _ in range(rounds)]
-        figures |= {
-            "balance_1k_p50_ms": _p50(small),
-            "balance_1m_p50_ms": _p50(large),
-            "balance_1m_over_1k": _p50(large) / _p50(small),
-        }
-        return figures | _measure_search(shop, seconds, rounds, members)
+            uvloop.run(_add_history(small.dsn, kind=kind, member=member, count=count))
+        figures |= _median([_measure_histories(small, seconds) for _ in range(rounds)])
+        return figures | _measure_search(large, seconds, rounds, members)
 
 
-def _p50(reports: list[Report]) -> float:
-    return statistics.median(report.p50_ms for report in reports)
+def _measure_sizes(small: Shop, large: Shop, seconds: float, rounds: int) -> dict[str, float]:
+    """Read balances and histories in both shops in turn, in slices as short as makes sense."""
+    taken: dict[str, list[float]] = {"1k": [], "1m": []}
+    for number in range(rounds * _SLICES + 1):
+        for name, shop in (("1k", small), ("1m", large)):
+            report = shop.load(connections=_READERS, seconds=seconds / _SLICES, requests=_reads())
+            if number:
+                taken[name].append(report.p50_ms)
+    ratios = [big / little for little, big in zip(taken["1k"], taken["1m"], strict=True)]
+    return {
+        "balance_1k_p50_ms": statistics.median(taken["1k"]),
+        "balance_1m_p50_ms": statistics.median(taken["1m"]),
+        "balance_1m_over_1k": statistics.median(ratios),
+    }
 
 
 def _median(rounds: list[dict[str, float]]) -> dict[str, float]:
@@ -118,16 +123,21 @@ def _bench_id(kind: int, number: int) -> str:
 
 def _measure_histories(shop: Shop, seconds: float) -> dict[str, float]:
     deep = _find_deep_cursor(shop)
-    p50 = {
-        name: shop.load(connections=_READERS, seconds=seconds / 2, requests=[request]).p50_ms
-        for name, request in (
-            ("short", _get_entries(_SHORT_MEMBER)),
-            ("long", _get_entries(_LONG_MEMBER)),
-            ("deep", _get_entries(_LONG_MEMBER, deep)),
-            ("short_balance", get("/v1/me/memberships", _token(_SHORT_MEMBER))),
-            ("long_balance", get("/v1/me/memberships", _token(_LONG_MEMBER))),
-        )
+    asked = {
+        "short": _get_entries(_SHORT_MEMBER),
+        "long": _get_entries(_LONG_MEMBER),
+        "deep": _get_entries(_LONG_MEMBER, deep),
+        "short_balance": get("/v1/me/memberships", _token(_SHORT_MEMBER)),
+        "long_balance": get("/v1/me/memberships", _token(_LONG_MEMBER)),
     }
+    slices = [
+        {
+            name: shop.load(connections=_READERS, seconds=seconds / _SLICES, requests=[request]).p50_ms
+            for name, request in asked.items()
+        }
+        for _ in range(_SLICES)
+    ]
+    p50 = _median(slices)
     spent = uvloop.run(_spend(shop.dsn, seconds))
     return {
         "history_100k_over_100": p50["long"] / p50["short"],
