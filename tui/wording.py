@@ -19,7 +19,7 @@ _SENTENCES: dict[Code, str] = {
         "An earlier try of this form may have been saved with other details. Look the customer up before trying again."
     ),
     Code.PREVIEW_STALE: "Something changed since the preview. It was asked for again: read it, then Ctrl+S.",
-    Code.VERSION_CONFLICT: "Somebody changed this customer in the meantime.",
+    Code.VERSION_CONFLICT: "Somebody else changed this in the meantime.",
     Code.EMAIL_INVALID: "This is not an email address we can write to.",
     Code.EMAIL_SAME: "This is the address the customer already has.",
     Code.EMAIL_TAKEN: "Another customer has proven this address.",
@@ -59,6 +59,8 @@ _FIELDS: dict[Code, str] = {
     Code.CARD_TAKEN: "card_number",
     Code.CONSENT_NEEDS_EMAIL: "consents.email",
     Code.CONSENT_NEEDS_PHONE: "consents.sms",
+    Code.REWARD_CODE_TAKEN: "code",
+    Code.PROGRAMME_CODE_TAKEN: "code",
 }
 
 ROLES: dict[Role, str] = {

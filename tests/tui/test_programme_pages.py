@@ -21,19 +21,20 @@ from tui.widgets.text_box import TextBox
 HOSTILE = "Spring [@click=app.quit()]x[/] \x9b31m"
 
 
-async def sell(world: World, count: int = 1, *, days: int = 0) -> list[int]:
-    """Sell to Ana, and let days go by after each sale; return what the sales earned."""
+async def sell(world: World, card: str, count: int = 1, *, days: int = 0) -> list[int]:
+    """Sell to a member, and let days go by after each sale; return what the sales earned."""
     key = await world.pos_key()
     earned = []
     for _ in range(count):
-        answer = expect(await push(world, key, sale(world, card=world.card)), 201)  # type: ignore[attr-defined]  # Set by `ana`.
+        answer = expect(await push(world, key, sale(world, card=card)), 201)
         earned.append(answer["points"])
         world.advance(timedelta(days=days))
     return earned
 
 
-async def ana(world: World) -> None:
-    world.card = (await world.sign_up()).card_number  # type: ignore[attr-defined]  # For `sell`.
+async def ana(world: World) -> str:
+    """Let Ana join and return her card."""
+    return (await world.sign_up()).card_number
 
 
 async def open_programme(till: Till) -> None:
@@ -62,8 +63,8 @@ async def publish(world: World, **rules: Any) -> None:  # noqa: ANN401 - the fie
 
 
 async def test_rules_are_written_tried_on_past_sales_and_published(world: World) -> None:
-    await ana(world)
-    assert await sell(world, 3, days=20) == [12, 12, 12]
+    card = await ana(world)
+    assert await sell(world, card, 3, days=20) == [12, 12, 12]
     async with a_till(world, size=(80, 24)) as till:
         await open_programme(till)
         await till.press("e")
@@ -89,12 +90,12 @@ async def test_rules_are_written_tried_on_past_sales_and_published(world: World)
         await till.shows("Would have given 99 instead of 36 points (+63", "3 of 3 sales change", "2026-03", "2026-04")
         await till.press("ctrl+s")
         await till.shows("Say why, in a few words")
-        assert await sell(world) == [12], "nothing is in force before it is published"
+        assert await sell(world, card) == [12], "nothing is in force before it is published"
         await till.fill("reason", "more for coffee")
         await till.press("ctrl+s")
         await till.until(lambda: till.page == "programme")
         await till.shows("Version 2 is published, in force now.", "2 points per 1.00 GBP, no points on bakery")
-        assert await sell(world) == [33]
+        assert await sell(world, card) == [33]
         await till.press("2", "enter")
         await till.shows("Money: 1 point for every", "Category coffee: – → double points", "Mara Till")
 
@@ -144,10 +145,10 @@ async def test_rules_are_edited_as_text_and_nothing_is_lost_when_they_are_refuse
 
 
 async def test_giving_less_must_be_confirmed_and_an_old_version_can_be_brought_back(world: World) -> None:
-    await ana(world)
+    card = await ana(world)
     await publish(world, points=3)
     world.advance(timedelta(seconds=1))
-    assert await sell(world, 2) == [37, 37]
+    assert await sell(world, card, 2) == [37, 37]
     world.advance(timedelta(seconds=1))
     async with a_till(world) as till:
         await till.press("f8", "enter")
@@ -166,11 +167,11 @@ async def test_giving_less_must_be_confirmed_and_an_old_version_can_be_brought_b
         await till.shows("DANGER")
         await till.press("y", "e", "s", "ctrl+s")
         await till.shows("Version 3 is published, in force now.")
-        assert await sell(world) == [12]
+        assert await sell(world, card) == [12]
 
 
 async def test_rules_that_a_colleague_changed_meanwhile_are_tried_again(world: World) -> None:
-    await ana(world)
+    card = await ana(world)
     async with a_till(world) as till:
         await open_programme(till)
         await till.press("e")
@@ -196,9 +197,9 @@ async def test_rules_that_a_colleague_changed_meanwhile_are_tried_again(world: W
         await till.until(lambda: not till.console.waits)
         await till.press("ctrl+s")
         await till.shows("Version 3 is published, in force from", "! version 3 begins")
-        assert await sell(world) == [24]
+        assert await sell(world, card) == [24]
         world.advance(timedelta(days=11))
-        assert await sell(world) == [61]
+        assert await sell(world, card) == [61]
 
 
 class CountingService(FakeService):
