@@ -237,30 +237,30 @@ class RecordQuery(msgspec.Struct, frozen=True, kw_only=True):
         return self == RecordQuery()
 
 
-_PHONE_DIGITS_MIN = 4
+_DIGITS_MIN = 4
 _LETTERS_MIN = 2
 
 
 def read_query(text: str) -> RecordQuery:
-    """Return what a text asks for: with an @ an address' beginning; mostly digits a card, the end of a phone number or
-    a POS id; else words of a name, or a POS id.
+    """Return what a text asks for: with an @ an address' beginning; else whatever it may be of a card, the end of a phone
+    number, a POS id (each without blanks, digits apart) and the beginnings of words of a name.
     """
     typed = " ".join(text.split())
     if "@" in typed:
         return RecordQuery(email_prefix=_email_prefix(typed))
     bare = "".join(letter for letter in typed if letter.isalnum())
-    digits = "".join(letter for letter in bare if letter.isdecimal() and letter.isascii())
-    if digits and len(digits) * 2 > len(bare):
-        return RecordQuery(
-            card=normalise_card_number(typed) if len(bare) >= _PHONE_DIGITS_MIN else "",
-            phone_reversed=digits[::-1] if len(digits) >= _PHONE_DIGITS_MIN else "",
-            external_prefix=typed,
-        )
-    words = [word for word in fold_name(typed).split() if word]
-    if sum(map(len, words)) < _LETTERS_MIN:
+    if len(bare) < _LETTERS_MIN:
         return RecordQuery()
-    external = typed if " " not in typed and digits else ""
-    return RecordQuery(name_words=" & ".join(f"{word}:*" for word in words), external_prefix=external)
+    digits = "".join(letter for letter in bare if letter.isdecimal() and letter.isascii())
+    is_number = len(digits) * 2 > len(bare)
+    is_one_word = " " not in typed or is_number
+    words = [] if is_number else fold_name(typed).split()
+    return RecordQuery(
+        card=normalise_card_number(typed) if is_one_word and len(bare) >= _DIGITS_MIN else "",
+        phone_reversed=digits[::-1] if is_number and len(digits) >= _DIGITS_MIN else "",
+        external_prefix=typed if is_one_word else "",
+        name_words=" & ".join(f"{word}:*" for word in words),
+    )
 
 
 def _email_prefix(text: str) -> str:
