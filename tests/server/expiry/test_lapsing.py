@@ -164,6 +164,49 @@ async def test_many_runs_at_once_book_each_lot_once(world: World, ana: SignedUp)
     await assert_verified(world)
 
 
+_MANY_LOTS = """
+with entry as (
+    insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, actor_kind)
+    select regulars_new_id(), $1, 'OPENING', 1, $2, $2, 'import:many:' || n, 'system' from generate_series(1, $4::int) n
+    returning id
+), lots as (
+    insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
+    select id, $1, 1, 1, $2, $2, $3 from entry
+)
+update membership set balance = balance + $4, available = available + $4, figures_until = $3 where id = $1
+"""
+
+
+async def test_a_membership_in_use_with_more_lots_than_a_set_keeps_no_other_one_waiting(
+    world: World, ana: SignedUp
+) -> None:
+    ben = await world.sign_up("ben@shop.test")
+    now = world.clock.now()
+    # Of one instant, so that a set ends in the middle of them, whichever membership comes first.
+    for member in (ana, ben):
+        await DB.fetch(_MANY_LOTS, member.membership_id, now, now + timedelta(days=1), 450)
+    await credit(world, ben.membership_id, 5, days=2)
+    world.advance(timedelta(days=3))
+    async with locked(ana.membership_id):
+        await asyncio.create_task(_in_own_transaction(world))
+    assert await figures(ben.membership_id) == (0, 0, 0, 0)
+    assert (await figures(ana.membership_id))[0] == 450
+    assert (await expire_lapsed(world.ctx)).lots == 450
+    await assert_verified(world)
+
+
+async def test_the_run_marks_the_contacts_of_those_whose_points_it_booked(world: World, ana: SignedUp) -> None:
+    ben = await world.sign_up("ben@shop.test")
+    await credit(world, ana.membership_id, 10, days=1)
+    await credit(world, ben.membership_id, 10, days=90)
+    world.advance(timedelta(days=2))
+    marks = "select customer, dirty_seq from audience_contact where state = 'live'"
+    before = {row["customer"]: row["dirty_seq"] for row in await DB.fetch(marks)}
+    await run_expiry(world.ctx)
+    after = {row["customer"]: row["dirty_seq"] for row in await DB.fetch(marks)}
+    assert after == before | {ana.customer_id: before[ana.customer_id] + 1}
+
+
 async def test_the_schedule_is_by_month_of_the_last_day_and_comes_in_pages(world: World, ana: SignedUp) -> None:
     now = world.clock.now()
     # Midnight after 31 March in London, which is summer time by then.
