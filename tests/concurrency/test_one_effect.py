@@ -30,7 +30,7 @@ class Race:
         """Look at what a command would do, so that all carry out the same."""
         seen = expect(await self.counter.send("POST", f"{path}/preview", body, headers=self.counter.manager), 200)
         self.path, self.body = path, body | {"preview_hash": seen["preview_hash"]}
-        if "must_agree" in seen:
+        if "must_agree" in seen and not path.endswith("/undo"):
             self.body["agreed_by"] = seen["must_agree"]
 
     async def run(self, *, key: str = "") -> Tally[str]:
@@ -52,12 +52,6 @@ class Race:
 async def give(race: Race) -> None:
     body = {"points": 10, "reason_code": "goodwill"}
     await race.preview(f"/v1/staff/customers/{race.counter.member.customer_id}/adjustments", body)
-
-
-async def undo_a_gift(race: Race) -> None:
-    await give(race)
-    done = expect(await race.counter.send("POST", race.path, race.body, headers=race.counter.manager), 201)
-    race.path, race.body = f"/v1/staff/adjustments/{done['id']}/undo", {"reason": "It was wrong."}
 
 
 async def take_a_reward(race: Race) -> None:
@@ -86,6 +80,12 @@ async def combine(race: Race) -> None:
     await race.preview(f"/v1/staff/memberships/{race.counter.member.membership_id}/combine", body)
 
 
+async def part_again(race: Race) -> None:
+    await combine(race)
+    done = expect(await race.counter.send("POST", race.path, race.body, headers=race.counter.manager), 201)
+    await race.preview(f"{race.path}/{done['operation_id']}/undo", {"reason": "They asked for it."})
+
+
 async def reissue(race: Race) -> None:
     body = {"new_email": "ana@new.test", "mode": "reissue", "identity_attested": True, "reason": "A new mailbox."}
     await race.preview(f"/v1/staff/customers/{race.counter.member.customer_id}/email-changes", body)
@@ -98,13 +98,10 @@ Prepare = Callable[[Race], Awaitable[None]]
     ("prepare", "winners", "losers", "left"),
     [
         (give, 1, {"PREVIEW_STALE"}, 1_010),
-        (undo_a_gift, 1, {"UNDO_EXPIRED"}, 1_000),
-        (take_a_reward, 10, {"INSUFFICIENT_POINTS"}, 0),
         (cancel_a_voucher, 1, {"VOUCHER_USED"}, 1_000),
-        # Who looked before the winner and locked after finds something else than was previewed.
-        (give_an_order_away, 1, {"PREVIEW_STALE", "ASSIGNMENT_SAME"}, 1_012),
         # What was combined before is answered with that.
         (combine, AT_ONCE, set(), 1_030),
+        (part_again, 1, {"UNDO_EXPIRED"}, 1_030),
         (reissue, 1, {"PREVIEW_STALE", "EMAIL_SAME"}, 1_000),
     ],
 )

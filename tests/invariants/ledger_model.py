@@ -1,10 +1,11 @@
 """An independent model of the points of a small shop: plain lists, worked out anew at every question.
 
-It shares no code with the service. A lot is what one credit left; a day is a day in London; money is in pence; what is
-not here is not modelled.
+It shares no code with the service. A day is a day in London; money is in pence; what is not here is not modelled.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from fractions import Fraction
@@ -16,11 +17,9 @@ NEVER = datetime.max.replace(tzinfo=LONDON)
 GRACE = timedelta(days=30)
 HOLD_LIFE = timedelta(minutes=15)
 CAPTURE_LATE_MAX = timedelta(hours=24)
-TILL_AHEAD_MAX = timedelta(minutes=10)
 
 
 def midnight(at: datetime, days: int) -> datetime:
-    """Return the midnight in London that begins the day `days` after that of `at`."""
     return datetime.combine(at.astimezone(LONDON).date() + timedelta(days=days), time(), LONDON)
 
 
@@ -46,7 +45,6 @@ class Rules:
         return shares
 
     def dates(self, at: datetime) -> tuple[datetime, datetime | None]:
-        """Return from when and until when points earned at an instant can be spent."""
         available_at = midnight(at, self.pending_days) if self.pending_days else at
         return available_at, None if self.lapse_days is None else midnight(available_at, self.lapse_days + 1)
 
@@ -104,28 +102,22 @@ class Account:
         return sum(hold.points for hold in self.holds if hold.is_open(now))
 
     def dated(self, now: datetime) -> list[tuple[datetime, datetime, int]]:
-        """Return what is left by dates, lapsed points left out."""
-        sums: dict[tuple[datetime, datetime], int] = {}
+        sums: Counter[tuple[datetime, datetime]] = Counter()
         for lot in self.lots:
-            if lot.left and not lot.is_over(now):
-                key = (lot.available_at, lot.expires_at or NEVER)
-                sums[key] = sums.get(key, 0) + lot.left
-        return sorted((*key, points) for key, points in sums.items())
+            sums[lot.available_at, lot.expires_at or NEVER] += 0 if lot.is_over(now) else lot.left
+        return sorted((*dates, points) for dates, points in sums.items() if points)
 
     def credit(self, points: int, earned_at: datetime, available_at: datetime, expires_at: datetime | None) -> Lot:
         """Add points; debts take their part first, the oldest before the others."""
         lot = Lot(points, earned_at, available_at, expires_at, len(self.lots))
         self.lots.append(lot)
         for debt in self.debts:
-            part = min(lot.left, debt.owed)
-            if part:
-                debt.owed -= part
+            if part := min(lot.left, debt.owed):
+                debt.owed, lot.left = debt.owed - part, lot.left - part
                 debt.parts.append((lot, part))
-                lot.left -= part
         return lot
 
     def spend(self, points: int, now: datetime) -> Debit:
-        """Take available points, soonest to lapse first."""
         return Debit(self._take(points, (lot for lot in self.lots if lot.is_available(now))))
 
     def take(self, points: int, now: datetime, *, but: Lot | None = None) -> Debit:
@@ -133,15 +125,11 @@ class Account:
         others = [lot for lot in self.lots if lot is not but]
         parts = self._take(points, (lot for lot in others if lot.is_available(now)))
         parts += self._take(points - _sum(parts), (lot for lot in others if lot.available_at > now))
-        debit = Debit(parts, points - _sum(parts))
-        self.debts.append(debit)
-        return debit
+        self.debts.append(Debit(parts, points - _sum(parts)))
+        return self.debts[-1]
 
     def claw_back(self, points: int, own: Lot, now: datetime, *, comes_back: int = 0) -> tuple[int, int]:
-        """Take earned points: from their own lot first; lapsed own ones are let be, what comes back at once is owed.
-
-        Returns what was let be and what is owed.
-        """
+        """Take earned points, own lot first; return what was let be, as it had lapsed, and what is owed."""
         if not own.is_over(now):
             points -= _sum(self._take(points, [own]))
         exempt = min(points, own.lapsed - own.exempt + (own.left if own.is_over(now) else 0))
@@ -157,8 +145,7 @@ class Account:
         debit.parts.sort(key=lambda part: part[0].order())
         for place in reversed(range(len(debit.parts))):
             lot, taken = debit.parts[place]
-            part = min(points - given, taken)
-            if part:
+            if part := min(points - given, taken):
                 debit.parts[place] = (lot, taken - part)
                 expires_at = now + GRACE if lot.is_over(now) else lot.expires_at
                 self.credit(part, lot.earned_at, lot.available_at, expires_at)
@@ -166,7 +153,6 @@ class Account:
         return given
 
     def expire(self, now: datetime) -> None:
-        """Book what has lapsed."""
         for lot in self.lots:
             if lot.is_over(now):
                 lot.lapsed, lot.left = lot.lapsed + lot.left, 0
@@ -175,10 +161,8 @@ class Account:
     def _take(points: int, lots: Iterable[Lot]) -> list[tuple[Lot, int]]:
         taken = []
         for lot in sorted(lots, key=Lot.order):
-            part = min(points, lot.left)
-            if part:
-                lot.left -= part
-                points -= part
+            if part := min(points, lot.left):
+                lot.left, points = lot.left - part, points - part
                 taken.append((lot, part))
         return taken
 
@@ -195,7 +179,6 @@ class Voucher:
     state: str = "issued"
 
     def is_good(self, now: datetime) -> bool:
-        """Return whether it can be used or cancelled, if nobody holds it."""
         return self.state == "issued" and now < self.valid_until and not self.is_held(now)
 
     def is_held(self, now: datetime) -> bool:
@@ -222,21 +205,11 @@ class Hold:
         if self.state != "open" or now - self.expires_at > CAPTURE_LATE_MAX:
             return self.state == "captured"
         free = self.account.available(now) - (0 if self.is_open(now) else self.account.held(now))
-        if self.voucher is not None:
-            if self.voucher.state != "issued" or (not self.is_open(now) and self.voucher.is_held(now)):
-                return False
-            self.voucher.state = "redeemed"
-        elif self.points > free:
-            return False
-        else:
-            self.debit = self.account.spend(self.points, now)
-        self.state = "captured"
-        return True
-
-    @property
-    def is_spent(self) -> bool:
-        """Return whether anything of it is still spent."""
-        return self.state == "captured" and (self.debit is None or _sum(self.debit.parts) > 0)
+        if self.voucher is None and self.points <= free:
+            self.debit, self.state = self.account.spend(self.points, now), "captured"
+        elif (one := self.voucher) and one.state == "issued" and (self.is_open(now) or not one.is_held(now)):
+            one.state, self.state = "redeemed", "captured"
+        return self.state == "captured"
 
     def undo(self, points: int, now: datetime) -> int:
         """Give points back, or let the voucher be good again; return the points."""
@@ -272,7 +245,10 @@ class Sale:
 
     def payments(self) -> "list[Hold]":
         """Return what paid for the sale and is still spent, points before vouchers."""
-        return sorted((hold for hold in self.paid_by if hold.is_spent), key=lambda hold: hold.voucher is not None)
+        spent = (
+            one for one in self.paid_by if one.state == "captured" and (one.debit is None or _sum(one.debit.parts))
+        )
+        return sorted(spent, key=lambda one: one.voucher is not None)
 
 
 @dataclass(eq=False)
@@ -333,38 +309,27 @@ class Shop:
 
     def is_spent(self, sale: Sale, now: datetime) -> bool:
         """Return whether points of a sale would be owed if all of them were taken back."""
-        points, own, account = sale.left(), sale.lot, sale.account
-        if not points or own is None or account is None:
-            return False
-        points -= max(0, own.lapsed - own.exempt) + own.left
-        others = sum(lot.left for lot in account.lots if lot is not own and not lot.is_over(now))
-        return points > others
+        return Shop([], {}, {}, []).take_back(twin := deepcopy(sale), twin.left(), now)[1] > 0
 
     def refund(self, sale: Sale, pieces: Sequence[int], now: datetime) -> tuple[int, int, int]:
         """Take pieces back, and give back what paid for them; return points let be, owed and given back."""
-        before = sale.left()
+        before, given = sale.left(), 0
         sale.back = [had + more for had, more in zip(sale.back, pieces, strict=True)]
-        is_whole = all(back == quantity for back, (quantity, _) in zip(sale.back, sale.lines, strict=True))
         value = sum(Fraction(minor * back, sold) for back, (sold, minor) in zip(sale.back, sale.lines, strict=True))
-        paid = [hold for hold in sale.paid_by if hold.voucher is None]
-        wanted = floor(sum(hold.points for hold in paid) * value / sum(minor for _, minor in sale.lines))
-        given = 0
-        for hold in reversed(paid):
-            given += hold.undo(wanted - sale.restored - given, now)
+        whole = sum(minor for _, minor in sale.lines)
+        wanted = floor(sum(hold.points for hold in sale.paid_by) * value / whole)
+        for hold in reversed(sale.paid_by):
+            if hold.voucher is None or value == whole:
+                given += hold.undo(wanted - sale.restored - given, now)
         sale.restored += given
-        for hold in sale.paid_by:
-            if is_whole and hold.voucher is not None:
-                hold.undo(0, now)
         return *self.take_back(sale, before - sale.left(), now), given
 
     def _raise(self, account: Account, now: datetime) -> None:
-        """Let an account reach gold by what its sales of this year or the last have earned and kept."""
-        year, gold_from = (now + TILL_AHEAD_MAX).astimezone(LONDON).year, self.rules_at(now).gold_from
-        sums = {year: 0, year - 1: 0}
+        """Let an account reach gold by what its sales of one calendar year have earned and kept."""
+        gold_from, sums = self.rules_at(now).gold_from, Counter[int]()
         for sale in self.sales:
-            when = sale.completed_at.astimezone(LONDON).year
-            if sale.account is account and when in sums:
-                sums[when] += sale.posted.get(account, 0)
+            if sale.account is account:
+                sums[sale.completed_at.astimezone(LONDON).year] += sale.posted.get(account, 0)
         if gold_from is not None and account.gold_at is None and max(sums.values()) >= gold_from:
             account.gold_at = now
 
