@@ -184,6 +184,7 @@ async def test_rules_that_a_colleague_changed_meanwhile_are_tried_again(world: W
         await publish(world, points=2)
         await till.press("ctrl+s")
         await till.shows("Something changed since the preview. It was asked for again")
+        await till.shows("! Sam Till published version 2 since you began. These rules replace it.")
         assert till.page == "trial"
         assert till.console.screen.text("reason") == "for summer"
         # And from a day on: another beginning is another preview.
@@ -196,6 +197,8 @@ async def test_rules_that_a_colleague_changed_meanwhile_are_tried_again(world: W
         await till.shows("Read what it would have given, then Ctrl+S again.")
         await till.until(lambda: not till.console.waits)
         await till.press("ctrl+s")
+        await till.shows("DANGER", "Sam Till published version 2 since you began.")
+        await till.press("y", "e", "s", "ctrl+s")
         await till.shows("Version 3 is published, in force from", "! version 3 begins")
         assert await sell(world, card) == [24]
         world.advance(timedelta(days=11))

@@ -210,14 +210,20 @@ class ProgrammePage(Page):
 
         current = self.current_version()
         assert current is not None
-        self.app.push_screen(RulesPage(self._programme, current.rules))
+        self.app.push_screen(RulesPage(self._programme, current.rules, newest=self._newest()))
+
+    def _newest(self) -> int:
+        """Return the number of the newest version that this page has shown."""
+        return max(version.version for version in self._versions)
 
     def _restore(self) -> None:
         from tui.screens.trial import TrialPage
 
         version = self._chosen_version()
         assert version is not None
-        self.app.push_screen(TrialPage(self._programme, version.rules, from_version=version.version))
+        self.app.push_screen(
+            TrialPage(self._programme, version.rules, newest=self._newest(), from_version=version.version)
+        )
 
     def _change_settings(self) -> None:
         from tui.screens.programme_settings import SettingsPage

@@ -79,8 +79,9 @@ class RulesPage(ConfirmedForm):
     AUTO_FOCUS = "#points"
     BINDINGS = bindings_for("rules")
 
-    def __init__(self, programme: ProgrammeView, rules: EarningRules) -> None:
+    def __init__(self, programme: ProgrammeView, rules: EarningRules, *, newest: int) -> None:
         super().__init__()
+        self._newest = newest
         self._programme = programme
         self._in_force = rules
         # What the form cannot show (promotions, lists with odd names) is kept here while the form is edited.
@@ -252,7 +253,7 @@ class RulesPage(ConfirmedForm):
         if not changed and rules == self._in_force:
             self.console.say("Nothing was changed: these are the rules in force.", "info")
             return
-        page = TrialPage(self._programme, rules, changes=changed)
+        page = TrialPage(self._programme, rules, newest=self._newest, changes=changed)
         self.app.push_screen(page, lambda _: self._after_trial(page.was_published, page.refused))
 
     def _after_trial(self, was_published: bool, refused: dict[str, str]) -> None:  # noqa: FBT001  # Read off the page.

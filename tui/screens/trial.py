@@ -12,7 +12,14 @@ from textual.widgets import Input, Static
 
 from shared import limits
 from shared.problems import Code
-from shared.programmes import EarningRules, RulesPreview, RulesProposal, RulesPublication, RuleVersionView
+from shared.programmes import (
+    EarningRules,
+    RulesPreview,
+    RulesProposal,
+    RulesPublication,
+    RuleVersionList,
+    RuleVersionView,
+)
 from shared.staff import ProgrammeView
 from tui.actions import Action
 from tui.calls import call
@@ -64,12 +71,15 @@ class TrialPage(FormPage):
         programme: ProgrammeView,
         rules: EarningRules,
         *,
+        newest: int,
         from_version: int | None = None,
         changes: list[tuple[str, str, str]] | None = None,
     ) -> None:
         super().__init__()
         self._programme = programme
         self._rules = rules
+        self._newest = newest
+        self._overtaken_by: RuleVersionView | None = None
         self._from_version = from_version
         self._changes = changes or []
         self.was_published = False
@@ -141,7 +151,26 @@ class TrialPage(FormPage):
         self._left = spans_of(self._rules, asked.since, asked.until, self.zone)
         self._spans_count = len(self._left)
         self._is_counting = True
+        self._look_for_newer()
         self._count_next()
+
+    def _look_for_newer(self) -> None:
+        """Ask whether somebody has published since this draft was begun, as it would undo theirs."""
+        programme_id = self._programme.id
+        assert programme_id is not None
+        call(self, "versions", lambda client: client.list_rule_versions(programme_id), done=self._found_versions)
+
+    def _found_versions(self, versions: RuleVersionList) -> None:
+        newest = max(versions.items, key=lambda version: version.version)
+        self._overtaken_by = newest if newest.version > self._newest else None
+        self._show()
+
+    def _overtaken_words(self) -> str:
+        newer = self._overtaken_by
+        if newer is None:
+            return ""
+        who = newer.created_by or "somebody"
+        return f"{who} published version {newer.version} since you began. These rules replace it."
 
     def _count_next(self) -> None:
         self._show()
@@ -277,6 +306,8 @@ class TrialPage(FormPage):
                 )
             )  # fmt: skip
             told += [join((f" ! {warning}", "$warning")) for warning in self._last.warnings]
+            if words := self._overtaken_words():
+                told.append(join((f" ! {words}", "$warning")))
             if sums.is_rough:
                 told.append(
                     join(
@@ -316,6 +347,8 @@ class TrialPage(FormPage):
             told.append(
                 f"Members get less: {points(sums.points_now)} instead of {points(sums.points_then)} points in these days."
             )
+        if words := self._overtaken_words():
+            told.append(words)
         if self._left:
             told.append("Not all sales of these days were counted.")
         told += last.warnings if sums.points_now < sums.points_then or not sums.points_now else []
