@@ -4,6 +4,7 @@ A preview is the execution, taken back: both run the same steps, so that what wa
 """
 
 import hashlib
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -194,7 +195,8 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
     sale, target = await fit_to_member(sale, await _lock_target(sale, customer))
     if target.membership_id and not target.skipped:
         _check_size(staff, sale)
-    returned = await _free_payments(ctx, staff, order, target, form.redemption)
+    locked = await payments.list_locked(ctx, order, paid)
+    returned = await _free_payments(ctx, staff, order, target, paid=locked, choice=form.redemption)
     settled = await changes.settle(ctx, order, sale, target, reason_code="reassigned")
     return _Move(
         order=order, action=action, customer=customer, target=target, sale=sale, settled=settled, returned=returned,
@@ -203,7 +205,13 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
 
 
 async def _free_payments(
-    ctx: Context, staff: Staff, order: Row, target: Target, choice: RedemptionChoice
+    ctx: Context,
+    staff: Staff,
+    order: Row,
+    target: Target,
+    *,
+    paid: Sequence[payments.Payment],
+    choice: RedemptionChoice,
 ) -> payments.Returned:
     """Do with what others paid of the order as staff chose; what is only set aside for an open cart is set free.
 
@@ -212,9 +220,7 @@ async def _free_payments(
         NotPermitted: Leaving them spent is for a manager.
     """
     theirs = [
-        one
-        for one in await payments.list_payments(ctx, order)
-        if one.customer_id != target.customer_id and one.membership_id != target.membership_id
+        one for one in paid if one.customer_id != target.customer_id and one.membership_id != target.membership_id
     ]
     is_cart = order["state"] == OrderState.OPEN and all(one.is_open for one in theirs)
     if not theirs:

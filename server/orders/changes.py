@@ -290,7 +290,8 @@ async def _void(ctx: Context, existing: Row, *, revision: int) -> None:
     paid = await payments.list_payments(ctx, existing)
     order = await lock_whole(existing, *(one.membership_id for one in paid))
     # What came back is spendable first, so that it can make up for points that were spent meanwhile.
-    back = await payments.give_back(ctx, await payments.list_payments(ctx, order), source_key=f"void:{order['id']}")
+    locked = await payments.list_locked(ctx, order, paid)
+    back = await payments.give_back(ctx, locked, source_key=f"void:{order['id']}")
     await take_all_back(ctx, order, reason_code="voided")
     await change_store.void_order(order["id"], revision=revision, rule=rules.skipped_line_words(SkippedReason.VOIDED))
     await audit(

@@ -10,6 +10,7 @@ import msgspec
 
 from server.context import Context
 from server.db.engine import Row
+from server.errors import Busy
 from server.orders.change_store import get_membership
 from server.rewards import hold_store
 from server.rewards.holds import undo_capture
@@ -61,6 +62,18 @@ async def list_payments(ctx: Context, order: Row) -> tuple[Payment, ...]:
         for row in rows
     )
     return tuple(payment for payment in payments if payment.is_live)
+
+
+async def list_locked(ctx: Context, order: Row, seen: Sequence[Payment]) -> tuple[Payment, ...]:
+    """Return what pays for a locked order, now that the memberships of what was seen before are locked.
+
+    Raises:
+        Busy: Somebody whose membership is not locked has begun to pay meanwhile.
+    """
+    payments = await list_payments(ctx, order)
+    if {one.membership_id for one in payments} - {one.membership_id for one in seen}:
+        raise Busy
+    return payments
 
 
 async def give_back(ctx: Context, payments: Sequence[Payment], *, source_key: str) -> Returned:
