@@ -11,7 +11,7 @@ from shared import limits
 from shared.base import CardNumber, Email, Hash, Password, Reason, Request, View
 from shared.staff import LotView
 
-DailyPoints = Annotated[int, msgspec.Meta(ge=0, le=limits.POINTS_MAX)]
+DailyPoints = Annotated[int, msgspec.Meta(ge=1, le=limits.POINTS_MAX)]
 SomePoints = Annotated[int, msgspec.Meta(ge=1, le=limits.POINTS_MAX)]
 AgreedBy = Annotated[tuple[UUID, ...], msgspec.Meta(max_length=limits.SHARING_PEOPLE_MAX)]
 

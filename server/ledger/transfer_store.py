@@ -97,10 +97,6 @@ with recursive kin as (
 select l.entry, l.remaining from kin join lot l on l.entry = kin.id
 where l.membership = $3 and l.remaining > 0 order by l.entry
 """
-_MOVED = """
-select coalesce(sum(points), 0)::bigint from ledger_entry
-where membership = $1 and kind = 'TRANSFER_IN' and source_key like $2 || ':%' and source_key not like $2 || ':deficit%'
-"""
 
 
 async def list_live(membership_id: UUID) -> list[Row]:
@@ -152,13 +148,6 @@ async def list_left_of(operation_id: UUID, *, moved_to: UUID, home: UUID) -> tup
     """Return what is left of the lots that an operation moved to a membership, wherever they went to in `home` since."""
     rows = await DB.fetch(_DESCENDANTS, moved_to, str(operation_id), home)
     return tuple(Take(lot_entry_id=row["entry"], points=row["remaining"]) for row in rows)
-
-
-async def get_moved(operation_id: UUID, moved_to: UUID) -> int:
-    """Return how many points an operation moved to a membership."""
-    points = await DB.fetch_value(_MOVED, moved_to, str(operation_id))
-    assert isinstance(points, int)
-    return points
 
 
 async def get_deficit(membership_id: UUID) -> int:

@@ -34,6 +34,7 @@ from shared.sharing import CombineEffect, LeavePolicy, Leaving
 
 # The ways back from an earlier change or merge stay open.
 _KEPT_LINKS = (Purpose.NOT_ME, Purpose.MERGE_NOT_ME)
+_UNSPENT = ("issued", "held")
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,7 +61,6 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
     """
     survivor, absorbed = pair.survivor, pair.absorbed
     fields = plan_fields(survivor, absorbed, wish.choices)
-    summary = await store.get_summary(absorbed.id)
     bonuses_twice = await store.list_bonuses_twice(survivor.id, absorbed.id)
     places = await _merge_places(ctx, pair, wish)
     cards = await store.move_cards(absorbed.id, survivor.id)
@@ -78,8 +78,7 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
     await contacts.merge_consents(ctx, survivor.id, absorbed.id)
     older = await older_orders.count(ctx, survivor.id) if wish.choices.count_older_orders else older_orders.NONE
     await contacts.settle_contacts(ctx, survivor.id, absorbed.id)
-    homes = await store.list_homes(survivor.id)
-    for membership_id in sorted(homes.values()):
+    for membership_id in sorted((await store.list_homes(survivor.id)).values()):
         await mark_membership(ctx, membership_id)
     sums = await _sum_up(ctx, survivor.id)
     shown = MergeEffect(
@@ -87,7 +86,7 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
         combined=places.combined,
         memberships_moved=places.only_absorbed,
         cards=tuple(card["code"] for card in cards if card["status"] == "active"),
-        vouchers=summary["vouchers"],
+        vouchers=sum(voucher["status"] in _UNSPENT for voucher in vouchers),
         orders=len(orders),
         pos_links=len(links),
         older_orders=older.orders,
