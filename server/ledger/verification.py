@@ -451,7 +451,9 @@ cross join lateral (
 where l.idle_days is not null and l.remaining > 0 and l.expires_at > $1 and d.found <> d.expected
 """
 
-_FIRST_WRONG_ROW = "select * from ({}) wrong order by row limit 1"
+# Apart from the limit: knowing that one row is enough, the planner would look for it row by row in the whole base, which has
+# none, and never end.
+_FIRST_WRONG_ROW = "with wrong as materialized ({}) select * from wrong order by row limit 1"
 
 # One link in force for each record, none for an alias, and none for whoever is no customer any more. Orders that the
 # till names by a linked record count for its customer, or a person or an unlinking decided otherwise.
