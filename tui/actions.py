@@ -48,6 +48,7 @@ _FORMS = (
     "record",
     "take",
     "reason",
+    "returned",
 )
 
 ACTIONS: tuple[Action, ...] = (
@@ -120,6 +121,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="queue.approve", keys=("a",), label="Approve", sentence="Approve the adjustment under the cursor", pages=("queue",), needs=(_P.POINTS_APPROVE,)),
     Action(id="queue.refuse", keys=("r",), label="Refuse", sentence="Refuse the adjustment under the cursor", pages=("queue",), needs=(_P.POINTS_APPROVE,)),
     Action(id="queue.undo", keys=("u",), label="Take back", sentence="Take the adjustment under the cursor back", pages=("queue",), needs=(_P.POINTS_ADJUST,)),
+    Action(id="queue.attach", keys=("s",), label="Sale", sentence="Say to which sale the refund under the cursor belongs", pages=("queue",), needs=(_P.REFUND_RESOLVE,)),
+    Action(id="queue.dismiss", keys=("x",), label="Dismiss", sentence="Dismiss the refund under the cursor, or take it up again", pages=("queue",), needs=(_P.REFUND_RESOLVE,)),
     Action(id="queue.customer", keys=("o",), label="Customer", sentence="Open the customer of this row", pages=("queue",), needs=(_P.CUSTOMER_READ,)),
     Action(id="queue.tab1", keys=("1",), sentence="Show the adjustments that wait for a second person", pages=("queue",), needs=(_P.ADJUSTMENT_READ,)),
     Action(id="queue.tab2", keys=("2",), sentence="Show all adjustments, newest first", pages=("queue",), needs=(_P.ADJUSTMENT_READ,)),

@@ -43,7 +43,7 @@ from shared.programmes import (
     RuleVersionView,
     TierView,
 )
-from shared.refunds import RefundPage
+from shared.refunds import RefundAttachment, RefundAttachmentPreview, RefundNote, RefundPage, RefundView
 from shared.reports import ExpirySchedule, ReportView
 from shared.rewards import (
     CancelVoucher,
@@ -255,6 +255,19 @@ class Client:
 
     async def list_refunds(self, *, state: str = "", cursor: str | None = None) -> RefundPage:
         return await self._ask("list_refunds", RefundPage, query={"state": state or None, "cursor": cursor})
+
+    async def preview_refund_attachment(self, refund_id: UUID, attachment: RefundAttachment) -> RefundAttachmentPreview:
+        path = {"refund_id": refund_id}
+        return await self._ask("preview_refund_attachment", RefundAttachmentPreview, path=path, body=attachment)
+
+    async def attach_refund(self, refund_id: UUID, attachment: RefundAttachment, *, key: str) -> RefundView:
+        return await self._ask("attach_refund", RefundView, path={"refund_id": refund_id}, body=attachment, key=key)
+
+    async def dismiss_refund(self, refund_id: UUID, note: RefundNote) -> RefundView:
+        return await self._ask("dismiss_refund", RefundView, path={"refund_id": refund_id}, body=note)
+
+    async def reopen_refund(self, refund_id: UUID, note: RefundNote) -> RefundView:
+        return await self._ask("reopen_refund", RefundView, path={"refund_id": refund_id}, body=note)
 
     async def get_queue(self) -> StaffQueue:
         return await self._ask("get_queue", StaffQueue)

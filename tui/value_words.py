@@ -33,11 +33,12 @@ _REFUND_STATES: dict[str, Cell] = {
     "posted": Cell("done", "good"),
     "blind": Cell("names no sale", "bad"),
     "refused": Cell("does not fit", "bad"),
+    "dismissed": Cell("dismissed", "muted"),
 }
 _REFUND_NEXT: dict[str, str] = {
     "parked": "Its sale is not here yet. Has the till sent it?",
-    "blind": "It names no sale: no points were taken back. Find its receipt.",
-    "refused": "It did not fit its sale: no points were taken back.",
+    "blind": "It names no sale: no points were taken back. s finds its sale, x dismisses it.",
+    "refused": "It did not fit its sale: no points were taken back. s finds another, x dismisses it.",
 }
 _VOUCHER_STATES: dict[str, Cell] = {
     "issued": Cell("can be used", "good"),
@@ -299,6 +300,8 @@ def refund_notes(refund: RefundView, *, now: datetime, zone: tzinfo) -> list[str
         told.append(f"{points(refund.points_exempt)} had lapsed and were not taken again")
     if refund.refused_for is not None:
         told.append(f"Why it does not fit: {refund.refused_for.value.replace('_', ' ').lower()}")
+    if refund.resolved_at is not None:
+        told.append(f"Settled {moment(refund.resolved_at, now=now, zone=zone)}: {refund.resolved_reason}")
     if refund.state.value in _REFUND_NEXT:
         told.append(_REFUND_NEXT[refund.state.value])
     return told

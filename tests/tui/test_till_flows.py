@@ -244,8 +244,10 @@ async def test_nobody_approves_what_they_asked_for_and_a_refusal_needs_a_reason(
     assert await figures(member.membership_id) == (0, 0, 0, 0)
 
 
-async def test_refunds_that_need_a_person_come_first_and_say_what_is_next(world: World) -> None:
+async def test_refunds_that_need_a_person_come_first_and_are_given_their_sale_or_dismissed(world: World) -> None:
     key = await world.pos_key()
+    member = await world.sign_up("ana@shop.test")
+    await sell(world, member.card_number, number="R-77")
     for number, original in (("back-1", "unknown-sale"), ("back-2", None)):
         refund = {
             "external_id": number, "original_order": original, "store": "high-street", "currency": "GBP",
@@ -261,6 +263,25 @@ async def test_refunds_that_need_a_person_come_first_and_say_what_is_next(world:
         await till.shows("It names no sale: no points were taken back.")
         await till.press("a")
         await till.shows("there is none here")
+        await till.press("s")
+        await till.until(lambda: till.page == "returned")
+        await till.press("ctrl+s")
+        await till.shows("Say why, in a few words.")
+        await till.fill("receipt", "R-77")
+        await till.fill("reason", "the receipt was in the bag")
+        await previewed(till)
+        await till.shows("4 points leave Ana Flores")
+        await till.press("ctrl+s")
+        await till.shows("Refund back-2 belongs to R-77: 4 points taken back.")
+        await till.press("end", "x")
+        await till.until(lambda: till.page == "reason")
+        await till.fill("reason", "the till was being tested")
+        await till.press("ctrl+s")
+        await till.shows("Dismissed: back-1.", "dismissed")
+        await till.press("s")
+        await till.shows("this one is dismissed; x takes it up again")
+    assert await figures(member.membership_id) == (8, 8, 0, 0)
+    await assert_verified(world)
 
 
 # Sales ----------------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ PURPOSES: dict[str, str] = {
     "record": "A sale that no till sends. A receipt that is known already is given to the customer instead.",
     "take": "Points become a voucher. Its code is shown once; larger ones need the code in the customer's app.",
     "reason": "One question before something is done. Your reason is kept in the audit.",
+    "returned": "A refund that named no sale is given its sale. You see which points go back before they do.",
     "orders": "Sales that count for nobody, by day, or any sale by its receipt. Letters say whose a sale is.",
     "queue": "What waits for a person: adjustments that need a second one, and refunds that found no sale.",
     "audience": "The link to Mailchimp: what waits, what was sent, and what needs a person.",

@@ -16,7 +16,7 @@ from shared.adjustments import (
     AdjustmentState,
     AdjustmentView,
 )
-from shared.refunds import RefundPage, RefundView
+from shared.refunds import RefundNote, RefundPage, RefundState, RefundView
 from shared.staff import Undo
 from tui.calls import call
 from tui.errors import ConsoleError
@@ -258,6 +258,49 @@ class QueuePage(Page):
             undo_page(adjustment, crumb="Queue › Take back", done=lambda answer: self._told("Taken back", answer))
         )
 
+    def _refund(self) -> RefundView | None:
+        if self.tab is not Tab.REFUNDS:
+            return None
+        key = self.query_one("#rows", LineList).current_key
+        return next((found for found in self._refunds if str(found.id) == key), None)
+
+    def _attach_sale(self) -> None:
+        from tui.screens.returned import ReturnedPage
+
+        refund = self._refund()
+        assert refund is not None
+        self.app.push_screen(ReturnedPage(refund))
+
+    def _dismiss_or_reopen(self) -> None:
+        refund = self._refund()
+        assert refund is not None
+        is_dismissed = refund.state is RefundState.DISMISSED
+        question = Question(
+            title="Take a refund up again" if is_dismissed else "Dismiss a refund",
+            crumb="Queue › Refund",
+            facts=(("Refund", refund.external_id), ("Store", refund.store_name)),
+            sentences=(
+                "It waits for its sale, or for a person, as it did before."
+                if is_dismissed
+                else "No points go back for it. It can be taken up again later.",
+            ),
+            commit_words="Take it up" if is_dismissed else "Dismiss",
+            waiting_words="Settling the refund…",
+        )
+        self.app.push_screen(
+            ReasonPage(
+                question,
+                send=lambda client, typed, _: (
+                    client.reopen_refund(refund.id, RefundNote(reason=typed.reason))
+                    if is_dismissed
+                    else client.dismiss_refund(refund.id, RefundNote(reason=typed.reason))
+                ),
+                done=lambda answer: self.console.say(
+                    f"{'Taken up again' if is_dismissed else 'Dismissed'}: {answer.external_id}.", "good"
+                ),
+            )
+        )
+
     def _ask(
         self,
         adjustment: AdjustmentView,
@@ -301,6 +344,8 @@ class QueuePage(Page):
             "queue.refuse": self._refuse,
             "queue.undo": self._undo,
             "queue.customer": self._open_customer,
+            "queue.attach": self._attach_sale,
+            "queue.dismiss": self._dismiss_or_reopen,
             "queue.tab_next": partial(self._step_tab, 1),
             "queue.tab_back": partial(self._step_tab, -1),
             "app.back": self._back,
@@ -314,6 +359,8 @@ class QueuePage(Page):
             self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:
+        if action_id in {"queue.attach", "queue.dismiss"}:
+            return self._why_not_settled(action_id)
         if action_id not in {*_DECIDING, "queue.undo", "queue.customer"}:
             return None
         adjustment = self._adjustment()
@@ -323,6 +370,16 @@ class QueuePage(Page):
             return "this one does not wait any more"
         if action_id == "queue.undo" and not can_take_back(adjustment, now=self.console.now()):
             return "this one cannot be taken back any more"
+        return None
+
+    def _why_not_settled(self, action_id: str) -> str | None:
+        refund = self._refund()
+        if refund is None:
+            return "choose a refund in tab 3 first"
+        if refund.state is RefundState.POSTED:
+            return "this one has had its effect"
+        if action_id == "queue.attach" and refund.state is RefundState.DISMISSED:
+            return "this one is dismissed; x takes it up again"
         return None
 
     def show_failure(self, error: ConsoleError) -> None:
