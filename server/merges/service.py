@@ -27,7 +27,7 @@ from server.merges.rules import Person
 from server.merges.store import NewMerge
 from server.merges.undoing import DISPUTED, carry_back
 from server.sessions.links import Purpose, use_link
-from server.sharing.service import try_out
+from server.sharing.commands import try_out
 from server.sharing.store import find_operation
 from shared.enums import Permission, Role
 from shared.limits import MERGE_DISPUTE_HOLD, MERGE_REQUEST_LIFE, MERGE_UNDO

@@ -15,7 +15,7 @@ from server.errors import NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.sessions import throttles
 from server.sessions.service import prove_password
-from server.sharing import invitation_store, mails, service, store
+from server.sharing import invitation_store, joining, mails, service, store
 from server.sharing.groups import Group, check_active, check_room, get_account, lock_group
 from shared.limits import SHARING_INVITATION_LIFE, SHARING_INVITATIONS_MAX
 from shared.members import Accepted
@@ -217,8 +217,8 @@ async def _join_or_combine(
 ) -> UUID:
     customer_id = agreed_by[1]
     if own is None or own["membership"] == membership_id or not form.combine:
-        joining = Joining(customer_id=customer_id, agreed_by=agreed_by, reason=_REASON)
-        return (await service.join_agreed(ctx, group, membership_id, joining)).operation_id
+        wish = Joining(customer_id=customer_id, agreed_by=agreed_by, reason=_REASON)
+        return (await joining.join_agreed(ctx, group, membership_id, wish)).operation_id
     combining = Combining(other_membership_id=own["membership"], agreed_by=agreed_by, reason=_REASON)
     return (await service.combine_agreed(ctx, group, membership_id, combining)).operation_id
 

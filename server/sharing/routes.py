@@ -5,7 +5,7 @@ from uuid import UUID
 from litestar import Response
 
 from server.http import Call, operation, reply_response
-from server.sharing import members, service
+from server.sharing import joining, members, service
 from shared.members import Accepted
 from shared.sharing import (
     AcceptSharing,
@@ -38,19 +38,19 @@ async def get_sharing(call: Call) -> SharedMembership:
 @operation("preview_join")
 async def preview_join(call: Call) -> JoinPreview:
     """Show what a customer's joining would do, and the membership that the customer has already, if any."""
-    return await service.preview_join(call.ctx, call.staff, _id(call, "membership_id"), call.message(Joining))
+    return await joining.preview_join(call.ctx, call.staff, _id(call, "membership_id"), call.message(Joining))
 
 
 @operation("join_membership")
 async def join_membership(call: Call) -> Joined:
     """Let a customer share a membership; owner and customer must have agreed."""
-    return await service.join(call.ctx, call.staff, _id(call, "membership_id"), call.message(Joining))
+    return await joining.join(call.ctx, call.staff, _id(call, "membership_id"), call.message(Joining))
 
 
 @operation("undo_join")
 async def undo_join(call: Call) -> SharingUndone:
     """Take a joining back while the person has earned and spent nothing."""
-    return await service.undo_join(
+    return await joining.undo_join(
         call.ctx, call.staff, _id(call, "membership_id"), _id(call, "operation_id"), call.message(SharingUndo)
     )
 
