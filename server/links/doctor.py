@@ -138,12 +138,8 @@ async def _order_findings(customer_id: UUID) -> list[Finding]:
         detail = f"{_orders(elsewhere['orders'])} of the customer's POS record count for somebody else or nobody."
         findings.append(Finding(cause="elsewhere", detail=detail, orders=elsewhere["orders"], fix=fix))
     for row in await doctor_store.list_reasons(customer_id):
-        fix = DoctorFix(action="join", label="Open a membership") if row["reason"] == SkippedReason.NOT_MEMBER else None
-        findings.append(
-            Finding(
-                cause=row["reason"], detail=_count_words(row["reason"], row["orders"]), orders=row["orders"], fix=fix
-            )
-        )
+        detail = _count_words(row["reason"], row["orders"])
+        findings.append(Finding(cause=row["reason"], detail=detail, orders=row["orders"]))
     return findings
 
 

@@ -61,7 +61,9 @@ def test_a_webhook_is_believed_by_its_signature_alone(fields: dict[str, object],
 
 
 async def test_customers_are_found_by_address_and_searched_by_parts(standin: SquareStandIn, square: Square) -> None:
-    standin.state.put_customer("C1", at=NOW, given_name="Ana", email_address="Ana@Shop.test", phone_number="+442079460018")
+    standin.state.put_customer(
+        "C1", at=NOW, given_name="Ana", email_address="Ana@Shop.test", phone_number="+442079460018"
+    )
     standin.state.put_customer("C2", at=NOW, given_name="Ben", email_address="ben@shop.test")
     (ana,) = await square.find_by_email("ana@shop.test")
     assert (ana.external_id, ana.given_name, ana.email, ana.changed_at) == ("C1", "Ana", "Ana@Shop.test", NOW)
@@ -82,7 +84,8 @@ async def test_everything_that_changed_comes_page_by_page(standin: SquareStandIn
     orders = [item.external_id async for page in square.orders_since(since) for item in page.items]
     assert customers == ["C1", "C2", "C3", "C4"]
     assert orders == ["O1", "O2", "O3", "O4"]
-    assert [item.external_id async for page in square.orders_since(None) for item in page.items][0] == "O0"
+    everything = [item.external_id async for page in square.orders_since(None) for item in page.items]
+    assert everything[0] == "O0"
 
 
 async def test_pages_that_do_not_move_end(standin: SquareStandIn, square: Square) -> None:
@@ -104,7 +107,9 @@ async def test_trouble_is_waited_out_or_told_and_never_quotes_what_was_sent(
     with pytest.raises(PosUnavailable, match="HTTP 500"):
         await square.find_by_email("ana@shop.test")
     with pytest.raises(PosRefused) as refused:
-        await square.create(NewRecord(reference="x" * 101, given_name="A", family_name="", email="a@shop.test", phone=None))
+        await square.create(
+            NewRecord(reference="x" * 101, given_name="A", family_name="", email="a@shop.test", phone=None)
+        )
     assert "VALUE_TOO_LONG reference_id" in str(refused.value)
     assert "a@shop.test" not in str(refused.value)
     async with Square(token="wrong", base_url=standin.url, stores=STORES) as other:
@@ -151,7 +156,12 @@ def test_an_order_is_read_as_the_sale_it_is() -> None:
     assert sale.customer is not None
     assert sale.customer.pos_customer_id == "C1"
     coffee, pinch, gift = sale.lines
-    assert (coffee.line_id, coffee.net_minor, coffee.tax_minor, coffee.description) == ("a", 1000, 200, "Coffee - Large")
+    assert (coffee.line_id, coffee.net_minor, coffee.tax_minor, coffee.description) == (
+        "a",
+        1000,
+        200,
+        "Coffee - Large",
+    )
     assert (pinch.quantity, gift.stored_value) == (Decimal("0.001"), True)
     of_tender = read_order(_order(customer_id=None, tenders=[{"customer_id": "C7"}]), STORES).sale
     assert of_tender is not None
