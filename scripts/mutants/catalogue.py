@@ -136,8 +136,8 @@ MUTANTS = (
     Mutant(
         "used-and-cancelled",
         "server/rewards/voucher_store.py",
-        "where id = $1 and status = 'issued' returning id",
-        "where id = $1 and status in ('issued', 'held') returning id",
+        "where id = $1 and status = 'issued' and (valid_until is null or valid_until > $2) returning id",
+        "where id = $1 and status in ('issued', 'held') and (valid_until is null or valid_until > $2) returning id",
         "a voucher that is held for a sale cannot be cancelled",
     ),
     Mutant(

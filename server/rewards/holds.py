@@ -168,6 +168,9 @@ async def release_hold(ctx: Context, key: Key, hold_id: UUID) -> HoldView:
         if hold["state"] == HoldState.OPEN:
             await end_hold(ctx, hold, HoldState.RELEASED)
             await _record(ctx, "hold.released", hold, {})
+        elif hold["state"] == HoldState.LAPSED:
+            # As without the sweep: what a till gave up is not captured later.
+            await store.end_hold(hold_id, HoldState.RELEASED, ctx.now)
         return await _get_view(hold_id)
 
 
@@ -361,9 +364,11 @@ async def _spend_held(ctx: Context, hold: Row, wallet: Wallet, *, is_late: bool)
 
 async def _redeem_voucher(ctx: Context, hold: Row) -> None:
     """Move the voucher on; a late one must be free still and good at the time of the sale, which was in time."""
-    status = "held" if hold["state"] == HoldState.OPEN else "issued"
-    if not await store.move_voucher(hold["voucher"], status=status, to="redeemed", now=ctx.now):
-        raise Refused(Code.VOUCHER_USED, "It was used for another sale.")
+    # The sweep may have freed it, and ended it since.
+    for status in ("held",) if hold["state"] == HoldState.OPEN else ("issued", "expired"):
+        if await store.move_voucher(hold["voucher"], status=status, to="redeemed", now=ctx.now):
+            return
+    raise Refused(Code.VOUCHER_USED, "It was used for another sale.")
 
 
 async def _record(ctx: Context, action: str, hold: Row, details: dict[str, object]) -> None:

@@ -26,7 +26,8 @@ order by v.issued_at desc, v.id desc limit 100
 _LIST = _VIEW.format(condition="v.customer = $1")
 _FIND = _VIEW.format(condition="v.id = $1")
 _CANCEL = """
-update voucher set status = 'void', void_reason = 'cancelled', ended_at = $2 where id = $1 and status = 'issued' returning id
+update voucher set status = 'void', void_reason = 'cancelled', ended_at = $2
+where id = $1 and status = 'issued' and (valid_until is null or valid_until > $2) returning id
 """
 
 
@@ -68,5 +69,5 @@ async def find_voucher(voucher_id: UUID, now: datetime) -> Row | None:
 
 
 async def cancel_voucher(voucher_id: UUID, now: datetime) -> bool:
-    """Void a locked voucher that nobody has used; False if somebody has."""
+    """Void a locked voucher that nobody has used; False if somebody has, or its time is over."""
     return await DB.fetch_row(_CANCEL, voucher_id, now) is not None

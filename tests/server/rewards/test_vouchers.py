@@ -1,12 +1,13 @@
 """Vouchers: taken for points, shown once, cancelled with every point and date."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from server.db.engine import DB
 from server.ledger.lapsing import expire_lapsed
+from server.rewards.holds import tidy
 from shared.codes import is_voucher_code, normalise_voucher_code
 from shared.enums import Role
 from tests.app import World, expect, problem
@@ -252,4 +253,29 @@ async def test_a_reissued_voucher_pays_with_its_new_code_and_gives_its_points_to
     path = f"/v1/staff/vouchers/{UUID(str(voucher_id))}/cancel"
     expect(await counter.send("POST", path, {"reason": "wrong one"}, headers=manager), 200)
     assert (await figures(await home_of(counter.member.customer_id)))[:2] == (1_000, 1_000)
+    await assert_verified(world)
+
+
+# With and without the sweep -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_swept", [False, True])
+async def test_the_end_of_a_voucher_does_not_depend_on_the_sweep(world: World, is_swept: bool) -> None:
+    counter = await Counter.open(world)
+    reward = await counter.add_reward(valid_days=1)
+    used, unused = [expect(await counter.take(reward), 201) for _ in range(2)]
+    ends_at = datetime.fromisoformat(used["voucher"]["valid_until"])
+    world.clock.set(ends_at - timedelta(minutes=5))
+    held = expect(await counter.hold_voucher(used["code"]), 201)
+    given_up = expect(await counter.hold_voucher(unused["code"], sale="cart-2"), 201)
+    world.advance(timedelta(minutes=20))
+    if is_swept:
+        await tidy(world.tools)
+    expect(await counter.capture(held), 200)
+    expect(await counter.release(given_up), 200)
+    assert problem(await counter.capture(given_up))[:2] == (409, "HOLD_OVER")
+    path = f"/v1/staff/vouchers/{unused['voucher']['id']}/cancel"
+    manager = await world.staff_headers(Role.MANAGER)
+    late = await counter.send("POST", path, {"reason": "too late"}, headers=manager)
+    assert problem(late)[:2] == (409, "VOUCHER_USED")
     await assert_verified(world)
