@@ -72,6 +72,8 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.REDEMPTION_LIMIT: (409, "That is more than the member wants to be spent in a day."),
     Code.PRESENCE_NEEDED: (409, "The card alone is not enough for this: ask for the code in the customer's app."),
     Code.PRESENCE_WRONG: (403, "These digits are wrong, too old or used. Ask for the ones shown now."),
+    Code.PHONE_PROVEN: (409, "This phone number is proven already."),
+    Code.PHONE_TAKEN: (409, "Another account has proven this number. Ask at the till, where both can become one."),
     Code.PHONE_NOT_PROVEN: (409, "This customer has no proven phone number. Ask for the code in the app."),
     Code.REWARD_UNAVAILABLE: (409, "This reward cannot be had just now."),
     Code.REWARD_CODE_TAKEN: (409, "Another reward has this code."),

@@ -106,6 +106,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="issue_my_voucher", method="POST", path="/v1/me/vouchers", caller=_M, status=201, request=rewards.TakeReward, response=rewards.VoucherIssued, idempotent=True),
     Endpoint(operation="get_my_presence_code", method="GET", path="/v1/me/presence-code", caller=_M, response=rewards.PresenceCode),
     Endpoint(operation="get_my_presence_svg", method="GET", path="/v1/me/presence-code.svg", caller=_M, media_type="image/svg+xml"),
+    Endpoint(operation="text_my_phone", method="POST", path="/v1/me/phone-codes", caller=_M, status=202, response=rewards.PresenceTexted),
+    Endpoint(operation="prove_my_phone", method="POST", path="/v1/me/phone-codes/confirm", caller=_M, request=members.PhoneProof, response=members.Me),
     Endpoint(operation="put_my_redemption_limit", method="PUT", path="/v1/me/redemption-limit", caller=_M, request=rewards.RedemptionLimit, response=rewards.RedemptionLimitView),
     # Tills.
     Endpoint(operation="push_order", method="POST", path="/v1/pos/orders", caller=_K, status=201, request=pos.PosOrder, response=pos.PosOrderResult, scope=Scope.ORDERS, idempotent=True),

@@ -114,6 +114,13 @@ class Me(View, frozen=True, kw_only=True):
     member_since: datetime
     redemption_held_until: datetime | None = None
     version: int
+    phone_proven: bool = False
+
+
+class PhoneProof(Request, frozen=True, kw_only=True):
+    """The digits that were texted to the member's own number."""
+
+    code: Annotated[str, msgspec.Meta(pattern=rf"^[0-9]{{{limits.SMS_CODE_DIGITS}}}$")]
 
 
 class ProfileChange(Request, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ async def get_me(ctx: Context, access_token: str) -> Me:
     row = await store.find_my_profile(hash_token(access_token), ctx.now)
     if row is None:
         raise NotSignedIn
-    return _view(row)
+    return view_of(row)
 
 
 async def change_me(ctx: Context, member: Member, form: ProfileChange) -> Me:
@@ -51,7 +51,7 @@ async def change_me(ctx: Context, member: Member, form: ProfileChange) -> Me:
             await _change_phone(ctx, row, phone)
             changed.append("phone")
         if not changed:
-            return _view(row)
+            return view_of(row)
         await record(
             ctx,
             "customer.changed",
@@ -61,7 +61,7 @@ async def change_me(ctx: Context, member: Member, form: ProfileChange) -> Me:
             details={"fields": changed},
         )
         await mark_customers(ctx, [member.customer_id])
-        return _view(await store.lock_profile(member.customer_id, ctx.now))
+        return view_of(await store.lock_profile(member.customer_id, ctx.now))
 
 
 async def _change_person(ctx: Context, row: Row, form: ProfileChange) -> list[str]:
@@ -102,13 +102,15 @@ async def _change_phone(ctx: Context, row: Row, phone: PhoneNumber | None) -> No
         await queue_mail(ctx, to=row["email"], template="phone_changed", customer_id=row["id"], parameters=parameters)
 
 
-def _view(row: Row) -> Me:
+def view_of(row: Row) -> Me:
+    """Return what a row of `store` says."""
     return Me(
         id=row["id"],
         given_name=row["given_name"],
         family_name=row["family_name"],
         email=row["email"],
         phone=row["phone"],
+        phone_proven=row["phone_proven"],
         birthday=customers.join_birthday(row),
         locale=row["locale"],
         member_since=row["member_since"],

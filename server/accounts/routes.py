@@ -2,7 +2,7 @@
 
 from litestar import Response
 
-from server.accounts import profile, recovery, service
+from server.accounts import phones, profile, recovery, service
 from server.accounts.pages import read_file, render_page
 from server.http import Call, operation
 from shared.members import (
@@ -10,11 +10,13 @@ from shared.members import (
     Me,
     PasswordResetConfirm,
     PasswordResetRequest,
+    PhoneProof,
     ProfileChange,
     SignUp,
     SignUpConfirmed,
     UseToken,
 )
+from shared.rewards import PresenceTexted
 
 _FILE_CACHE = {"Cache-Control": "public, max-age=3600"}
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -54,6 +56,18 @@ async def get_me(call: Call) -> Me:
 async def change_me(call: Call) -> Me:
     """Change the member's profile."""
     return await profile.change_me(call.ctx, call.member, call.message(ProfileChange))
+
+
+@operation("text_my_phone")
+async def text_my_phone(call: Call) -> PresenceTexted:
+    """Ask for the digits that prove the member's phone number."""
+    return await phones.text_proof(call.ctx, call.member)
+
+
+@operation("prove_my_phone")
+async def prove_my_phone(call: Call) -> Me:
+    """Prove the member's phone number by the digits texted to it."""
+    return await phones.prove_phone(call.ctx, call.member, call.message(PhoneProof))
 
 
 @operation("open_link_page")

@@ -47,7 +47,8 @@ _PROFILE_COLUMNS = """
 select c.id, c.given_name, c.family_name, c.birth_year, c.birth_month, c.birth_day, c.locale, c.version,
        case when c.redemption_held_until > $2 then c.redemption_held_until end as redemption_held_until,
        coalesce((select min(joined_at) from membership_person where customer = c.id), c.created_at) as member_since,
-       e.value as email, e.key as email_key, p.id as phone_id, p.value as phone, p.key as phone_key
+       e.value as email, e.key as email_key, p.id as phone_id, p.value as phone, p.key as phone_key,
+       coalesce(p.status = 'verified', false) as phone_proven
 """
 _ADDRESSES = """
 left join contact_point e on e.customer = c.id and e.kind = 'email' and e.is_primary
@@ -61,7 +62,7 @@ _MY_PROFILE = (
     + "where s.access_hash = $1 and s.ended_at is null and s.access_expires_at > $2 and c.status = 'active'"
 )
 _FIND_PROFILE = _PROFILE_COLUMNS + "from customer c" + _ADDRESSES + "where c.id = $1"
-_LOCK_PROFILE = _FIND_PROFILE + " for update of c"
+_LOCK_CUSTOMER = "select 1 from customer where id = $1 for update"
 
 
 async def insert_intent(
@@ -137,6 +138,8 @@ async def find_profile(customer_id: UUID, now: datetime) -> Row | None:
 
 async def lock_profile(customer_id: UUID, now: datetime) -> Row:
     """Lock a customer and return the profile."""
-    row = await DB.fetch_row(_LOCK_PROFILE, customer_id, now)
+    # By a statement of its own: one that waits for the lock would still read the addresses as they were before.
+    await DB.fetch(_LOCK_CUSTOMER, customer_id)
+    row = await find_profile(customer_id, now)
     assert row is not None
     return row

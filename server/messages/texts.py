@@ -19,10 +19,12 @@ from server.tokens import Tokens
 from shared.limits import SMS_CODE_DIGITS, SMS_CODE_LIFE
 
 PRESENCE: Final = "sms_presence"
+PHONE_PROOF: Final = "sms_phone_proof"
 TEXTS: Final[Mapping[str, str]] = {
     PRESENCE: "{code} is your code to pay with points at {shop_name}. Tell it to nobody but the person at the till.",
+    PHONE_PROOF: "{code} proves to {shop_name} that this number is yours. If you did not ask for it, do nothing.",
 }
-LIVES: Final[Mapping[str, timedelta]] = {PRESENCE: SMS_CODE_LIFE}
+LIVES: Final[Mapping[str, timedelta]] = {PRESENCE: SMS_CODE_LIFE, PHONE_PROOF: SMS_CODE_LIFE}
 """After this long a text is of no use, and is not sent any more."""
 _TIMEOUT_SECONDS: Final = 20.0
 

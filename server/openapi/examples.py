@@ -47,6 +47,7 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     members.RefreshSession: {"refresh_token": "paste-the-refresh_token-of-the-session"},
     members.PasswordResetRequest: {"email": "ana.flores@example.org"},
     members.PasswordResetConfirm: {"token": _TOKEN, "new_password": _NEW_PASSWORD},
+    members.PhoneProof: {"code": "481516"},
     members.ProfileChange: {"given_name": "Ana Lucía", "birthday": {"month": 5, "day": 17}},
     members.EmailChangeRequest: {"new_email": "ana@example.net", "mode": "reissue", "password": _PASSWORD},
     members.PasswordChange: {"password": _PASSWORD, "new_password": _NEW_PASSWORD},

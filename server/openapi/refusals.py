@@ -47,6 +47,8 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "staff_sign_in": (Code.SIGN_IN_FAILED, Code.RATE_LIMITED),
     "accept_staff_invitation": (Code.PASSWORD_WEAK, Code.TOKEN_EXPIRED),
     "change_me": _PASSWORD_AGAIN,
+    "text_my_phone": (Code.PHONE_PROVEN, Code.RATE_LIMITED),
+    "prove_my_phone": (Code.PHONE_PROVEN, Code.PHONE_TAKEN, Code.PRESENCE_WRONG, Code.RATE_LIMITED),
     "get_my_card_svg": (Code.NOT_FOUND,),
     "get_my_card_png": (Code.NOT_FOUND,),
     "request_email_change": (Code.EMAIL_INVALID, Code.EMAIL_SAME, Code.CHANGE_LIMIT, *_PASSWORD_AGAIN),

@@ -52,13 +52,22 @@ async def text_to(ctx: Context, customer_id: UUID) -> PresenceTexted:
     number = await store.find_phone(customer_id)
     if number is None:
         raise Refused(Code.PHONE_NOT_PROVEN)
+    return await text_code(ctx, customer_id, number, template=PRESENCE, action="presence.texted")
+
+
+async def text_code(ctx: Context, customer_id: UUID, number: str, *, template: str, action: str) -> PresenceTexted:
+    """Text six digits to a number of a customer's, in place of those texted before.
+
+    Raises:
+        Throttled: Too many texts to this customer.
+    """
     await throttles.check_text(ctx, customer_id)
     code_id, valid_until = new_id(), ctx.now + SMS_CODE_LIFE
-    code_hash = hash_sms_code(ctx, customer_id, sms_code(ctx.tokens, code_id))
+    code_hash = hash_sms_code(ctx, customer_id, number, sms_code(ctx.tokens, code_id))
     async with DB.transaction():
         await store.put_sms_code(customer_id, code_id, code_hash, now=ctx.now, expires_at=valid_until)
-        await queue_text(ctx, to=number, template=PRESENCE, customer_id=customer_id, code_id=code_id)
-        await record(ctx, "presence.texted", subject_kind="customer", subject_id=customer_id, customer_id=customer_id)
+        await queue_text(ctx, to=number, template=template, customer_id=customer_id, code_id=code_id)
+        await record(ctx, action, subject_kind="customer", subject_id=customer_id, customer_id=customer_id)
     return PresenceTexted(number_ending=number[-3:], valid_until=valid_until)
 
 

@@ -115,9 +115,9 @@ def presence_secret(ctx: Context, customer_id: UUID) -> bytes:
     return ctx.tokens.keyed_hash("presence", str(customer_id))
 
 
-def hash_sms_code(ctx: Context, customer_id: UUID, code: str) -> bytes:
-    """Return the keyed hash under which a texted code is stored."""
-    return ctx.tokens.keyed_hash("sms-code-of", f"{customer_id}:{code}")
+def hash_sms_code(ctx: Context, customer_id: UUID, number: str | None, code: str) -> bytes:
+    """Return the keyed hash under which a texted code is stored: it is good for the number that it was texted to."""
+    return ctx.tokens.keyed_hash("sms-code-of", f"{customer_id}:{number}:{code}")
 
 
 async def count_try(ctx: Context, customer_id: UUID, call: IdempotentCall, code: str) -> None:
@@ -132,7 +132,8 @@ async def count_try(ctx: Context, customer_id: UUID, call: IdempotentCall, code:
     if await find_reply(call) is None:
         await throttles.check_presence(ctx, customer_id)
         if len(code) == SMS_CODE_DIGITS:
-            await store.count_sms_guess(customer_id, hash_sms_code(ctx, customer_id, code))
+            number = await store.find_phone(customer_id)
+            await store.count_sms_guess(customer_id, hash_sms_code(ctx, customer_id, number, code))
 
 
 async def use_presence(ctx: Context, customer_id: UUID, code: str) -> None:
@@ -142,7 +143,7 @@ async def use_presence(ctx: Context, customer_id: UUID, code: str) -> None:
         Refused: PRESENCE_WRONG, they are wrong, too old or used.
     """
     if len(code) == SMS_CODE_DIGITS:
-        code_hash = hash_sms_code(ctx, customer_id, code)
+        code_hash = hash_sms_code(ctx, customer_id, await store.find_phone(customer_id), code)
         if not await store.use_sms_code(ctx, customer_id, code_hash, tries_max=SMS_CODE_TRIES):
             raise Refused(Code.PRESENCE_WRONG)
         await throttles.clear_presence(customer_id)
