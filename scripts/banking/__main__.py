@@ -1,4 +1,8 @@
-"""Moves points at a service that is killed every few seconds, and counts them at the end."""
+"""Moves points at a service that is killed every few seconds, and counts them at the end.
+
+Seen with --seconds 25 --seed 199159 on two cores that others kept busy: 2 kills of the service, 1 of its PostgreSQL, 131
+acts of which 6 were left without an answer, 549 retries; every sum exact.
+"""
 
 import argparse
 import asyncio
@@ -26,7 +30,7 @@ TERMS = {
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="scripts/bank", description=__doc__)
+    parser = argparse.ArgumentParser(prog="scripts/bank", description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=float, default=60, help="how long points are moved (default 60)")
     parser.add_argument("--seed", type=int, default=None, help="of the clients' and the killer's choices")
     wanted = parser.parse_args()

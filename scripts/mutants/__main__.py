@@ -35,9 +35,12 @@ def main() -> int:
     survivors = []
     for mutant in chosen:
         started_at = time.monotonic()
-        is_killed = bool(_find_failure(mutant, wanted.examples))
+        words = _find_failure(mutant, wanted.examples)
+        is_killed = bool(words)
         outcome = "killed" if is_killed else "SURVIVED"
         print(f"{outcome:9} {mutant.name:22} {time.monotonic() - started_at:4.0f} s  {mutant.rule}", flush=True)
+        # Which assertion failed, so that a kill for another reason shows.
+        print(*[line for line in words.splitlines() if line.startswith(("E    ", "tests/"))][-1:], flush=True)
         if not is_killed:
             survivors.append(mutant)
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} killed")
