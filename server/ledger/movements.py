@@ -16,6 +16,7 @@ from server.ledger import store
 from server.ledger.credits import credit_membership
 from server.ledger.idle import date_idle_lot, move_idle_lots
 from server.ledger.rules import Take, plan_clawback, plan_restore, plan_takes
+from server.ledger.transfer_store import find_moved
 from shared.enums import EntryKind
 from shared.problems import Code
 
@@ -85,17 +86,18 @@ async def claw_back(
         deferred: Points that the caller is about to post again in the same membership; as far as they are spent, they
             become a deficit that the new credit fills, and no other lot is touched. The caller refreshes the figures.
     """
-    own, lapsed = None, 0
-    found = await store.find_lapsed(own_entry_id, ctx.now)
     lots = await store.list_lots_left(membership["id"])
-    if found is not None:
-        own, lapsed = found
-    others = [lot for lot in lots if lot.entry_id != own_entry_id]
-    is_here = any(lot.entry_id == own_entry_id for lot in lots)
+    found = await store.find_lapsed(own_entry_id, ctx.now)
+    own, lapsed = found or (None, 0)
+    if own is not None and all(lot.entry_id != own.entry_id for lot in lots):
+        # It may have come here with a reissue or a combination, under another id.
+        moved_id = await find_moved(own_entry_id, membership["id"])
+        moved = await store.find_lapsed(moved_id, ctx.now) if moved_id else None
+        own, lapsed = (moved[0], lapsed + moved[1]) if moved else (None, lapsed)
     plan = plan_clawback(
         points,
-        own if is_here else None,
-        others,
+        own,
+        [lot for lot in lots if own is None or lot.entry_id != own.entry_id],
         lapsed_from_own=max(0, lapsed - exempted_before),
         now=ctx.now,
         deferred=deferred or 0,

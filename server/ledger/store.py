@@ -207,10 +207,11 @@ left join lot l on l.entry = p.id
 left join customer c on c.id = p.customer
 order by p.posted_at desc, p.id desc
 """
-# A reissued account's history stays its member's own.
+# The history of an account that was reissued or combined stays that of whoever was in it, also after a merge.
 _OWNS = """
-select 1 from membership_person p join membership m on m.id = p.membership
-where p.membership = $1 and p.customer = $2 and (p.left_at is null or m.status = 'reissued')
+select 1 from membership_person p
+where p.membership = $1 and (p.left_at is null or p.left_reason in ('reissued', 'combined'))
+  and (p.customer = $2 or p.customer in (select id from customer where merged_into = $2))
 """
 
 
@@ -470,5 +471,5 @@ async def has_membership(membership_id: UUID) -> bool:
 
 
 async def is_person_of(membership_id: UUID, customer_id: UUID) -> bool:
-    """Return whether a customer is in a membership now, or was until it was reissued."""
+    """Return whether a customer is in a membership now, or was until it was reissued or combined."""
     return await DB.fetch_row(_OWNS, membership_id, customer_id) is not None

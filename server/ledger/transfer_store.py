@@ -99,6 +99,25 @@ where l.membership = $3 and l.remaining > 0 order by l.entry
 """
 
 
+_FIND_MOVED = """
+with recursive kin as (
+    select $1::uuid as id
+    union
+    select i.id from kin k
+    join ledger_entry o on o.related_entry = k.id and o.kind = 'TRANSFER_OUT'
+    join ledger_entry i on i.related_entry = o.id and i.kind = 'TRANSFER_IN'
+)
+select l.entry from kin join lot l on l.entry = kin.id
+where l.membership = $2 and l.entry <> $1 order by l.remaining desc, l.entry limit 1
+"""
+
+
+async def find_moved(lot_entry_id: UUID, membership_id: UUID) -> UUID | None:
+    """Return the lot that another one became in a membership to which its points were moved."""
+    row = await DB.fetch_row(_FIND_MOVED, lot_entry_id, membership_id)
+    return row["entry"] if row else None
+
+
 async def list_live(membership_id: UUID) -> list[Row]:
     """Return lots with points left and who caused them."""
     return await DB.fetch(_LIVE, membership_id)

@@ -44,7 +44,8 @@ select m.id, m.status, m.tier, m.tier_until, m.enrolled_at, p.role, m.deficit, m
        (select c.code from card c
         where c.membership = m.id and c.customer = p.customer and c.status = 'active'
         order by c.issued_at desc limit 1) as card_number,
-       (select f.id from membership f where f.successor = m.id and f.status = 'reissued' limit 1) as former_id,
+       (select f.id from membership f join membership_person q on q.membership = f.id and q.customer = p.customer
+        where f.successor = m.id order by f.closed_at desc limit 1) as former_id,
        (select coalesce(array_agg(x order by x.at), '{}') from (
             select l.available_at as at, sum(l.remaining)::bigint as points from lot l
             where l.membership = m.id and l.remaining > 0 and l.available_at > $2

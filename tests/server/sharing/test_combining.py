@@ -114,7 +114,8 @@ async def test_taking_it_back_returns_what_is_left_with_its_dates_and_names_the_
     assert (await figures(ben.membership_id))[0] == 100
     dates = [(points, until) for points, _, until in await lots(ben.membership_id)]
     now = world.clock.now()
-    assert (40, now + timedelta(days=120)) in dates
+    # The refund took the points of that very purchase, and no others.
+    assert sorted(dates) == [(40, now + timedelta(days=120)), (60, now + timedelta(days=20))]
     assert {one["customer_id"] for one in await desk.people(ana.membership_id)} == {str(ana.customer_id)}
     await desk.buy(ben.card_number, 3)
     assert (await figures(ben.membership_id))[0] == 103
@@ -222,3 +223,22 @@ async def test_an_order_that_moved_while_they_were_one_stays_right_after_the_spl
     expect(await push(world, desk.key, moved | {"revision": 2, "customer": {"card_number": ben.card_number}}), 201)
     assert [(await figures(UUID(str(one.membership_id))))[0] for one in (ana, ben, cy)] == [0, 20, 0]
     await assert_verified(world)
+
+
+async def test_the_history_from_before_stays_readable_for_whoever_was_in_it(world: World) -> None:
+    ana, ben = await two_members(world)
+    desk = await Desk.open(world)
+    await desk.buy(ben.card_number, 12)
+    done = expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    path = f"/v1/me/memberships/{ben.membership_id}/entries"
+    kinds = [one["kind"] for one in expect(await world.client.get(path, headers=ben.headers), 200)["items"]]
+    assert kinds == ["TRANSFER_OUT", "EARN"]
+    assert problem(await world.client.get(path, headers=ana.headers))[0] == 404
+    mine = expect(await world.client.get("/v1/me/memberships", headers=ben.headers), 200)["items"]
+    assert [one["former_id"] for one in mine] == [str(ben.membership_id)]
+    reasons = expect(
+        await world.client.get(f"/v1/me/memberships/{ana.membership_id}/entries", headers=ana.headers), 200
+    )["items"]
+    assert [(one["reason"], one["by_name"]) for one in reasons] == [("Two accounts became one", "Ben")]
+    expect(await desk.undo(ana.membership_id, "combine", done["operation_id"]), 200)
+    assert len(expect(await world.client.get(path, headers=ben.headers), 200)["items"]) == 3
