@@ -68,6 +68,8 @@ class Customer(Table, tablename="customer"):
     birth_day = SmallInt(default=None, null=True)
     locale = Text(default="en")
     notes = Text(default="")
+    postal_address = Text(default="")
+    post_code = Text(default="")
     merged_into: ForeignKey[Any] = ForeignKey(
         "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
     )
@@ -146,6 +148,7 @@ class SignupIntent(Table, tablename="signup_intent"):
     sms_consent = Boolean(default=False)
     wording_version = _text(null=True)
     card_number = _text(null=True)
+    claim_code_hash = Bytea(default=None, null=True)
     network = _text(null=True)
     created_at = _at()
     expires_at = _at()
@@ -1278,6 +1281,55 @@ class Merge(Table, tablename="merge"):
     merge_waits_for_somebody = Check("state <> 'waiting' or (decided_by is null and lapses_at is not null)")
 
 
+# claims ---------------------------------------------------------------------------------------------------------------
+
+
+class ClaimBatch(Table, tablename="claim_batch"):
+    """Claim codes made at once for everybody whom no email reaches. Each file of it is written once."""
+
+    id = _id()
+    requested_by = _ref(StaffMember, null=True)
+    created_at = _at()
+    codes = _count()
+    csv_at = _at(null=True)
+    pdf_at = _at(null=True)
+    revoked_at = _at(null=True)
+
+
+class ClaimCode(Table, tablename="claim_code"):
+    """A code that makes a customer's account, or an order of nobody's, the member's who enters it. Only its keyed hash is here.
+
+    One is live for each subject. `used_by` is the member; `merge` is what made the two customers one.
+    """
+
+    id = _id()
+    code_hash = Bytea(default=None, unique=True)
+    kind = _text()
+    customer = _ref(Customer, null=True, index=False)
+    order = _ref(Order, null=True, index=False)
+    batch = _ref(ClaimBatch, null=True)
+    actor_kind = _text()
+    actor_id = UUID(default=None, null=True)
+    issued_at = _at()
+    expires_at = _at()
+    wrong_checks = _count()
+    used_at = _at(null=True)
+    used_by = _ref(Customer, null=True)
+    merge = _ref(Merge, null=True)
+    revoked_at = _at(null=True)
+    revoked_reason = _text(null=True)
+
+    claim_code_kind_known = Check("kind in ('till', 'letter', 'text', 'receipt')")
+    claim_code_of_one_subject = Check(
+        'num_nonnulls(customer, "order") = 1 and (kind = \'receipt\') = ("order" is not null)'
+    )
+    claim_code_letter_has_batch = Check("(kind = 'letter') = (batch is not null)")
+    claim_code_used_by_somebody = Check("(used_at is null) = (used_by is null)")
+    claim_code_used_or_revoked = Check("used_at is null or revoked_at is null")
+    claim_code_revoked_says_why = Check("(revoked_at is null) = (revoked_reason is null)")
+    claim_code_expires_after_issue = Check("expires_at > issued_at")
+
+
 # email changes --------------------------------------------------------------------------------------------------------
 
 
@@ -1437,6 +1489,8 @@ TABLES: tuple[type[Table], ...] = (
     SharingOperation,
     SharingInvitation,
     Merge,
+    ClaimBatch,
+    ClaimCode,
     EmailChange,
     AudienceContact,
     AudienceState,

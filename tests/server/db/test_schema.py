@@ -78,5 +78,5 @@ async def test_every_foreign_key_that_grows_has_an_index_or_says_why_not() -> No
     }
     assert {name for _, name in without} <= {
         "assignment", "card", "connection", "customer", "membership", "merged_into", "moved_from", "order", "order_line",
-        "programme", "refund", "related_entry", "replaced_by", "rule_version", "store", "successor",
+        "programme", "record", "refund", "related_entry", "replaced_by", "rule_version", "store", "successor",
     }  # fmt: skip

@@ -1,0 +1,28 @@
+"""Indexes of claim codes and postal addresses that Piccolo's tables cannot express."""
+
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+
+from server.db.engine import DB
+
+ID = "0029"
+VERSION = "1.38.0"
+DESCRIPTION = "One live claim code for each subject; how codes and post codes are searched"
+
+INDEXES = """
+create unique index claim_code_live_customer on claim_code (customer) where used_at is null and revoked_at is null;
+create unique index claim_code_live_order on claim_code ("order") where used_at is null and revoked_at is null;
+create index claim_code_customer on claim_code (customer, issued_at desc, id desc) where customer is not null;
+create index claim_code_order on claim_code ("order", issued_at desc) where "order" is not null;
+create index claim_batch_newest on claim_batch (created_at desc, id desc);
+create index customer_post_code on customer (upper(replace(post_code, ' ', ''))) where post_code <> '';
+"""
+
+
+async def forwards() -> MigrationManager:
+    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
+
+    async def run() -> None:
+        await DB.run_script(INDEXES)
+
+    manager.add_raw(run)
+    return manager
