@@ -81,6 +81,7 @@ AGES = st.sampled_from(
     [timedelta(), timedelta(), timedelta(hours=1), timedelta(hours=10), timedelta(hours=10, microseconds=1)]
     + [timedelta(days=days) for days in (1, 6, 40)]
 )
+NEW_RULES = st.sampled_from([None, None, *RULES])
 CHOICES = st.sampled_from(["refuse", "keep", "return"])
 RARELY = st.integers(0, 7).map(lambda number: number == 5)
 STALE = {"preview_hash": "0" * 64}
@@ -210,8 +211,11 @@ class Ledger(RuleBasedStateMachine):
 
     # Sales ------------------------------------------------------------------------------------------------------------
 
-    @rule(who=st.sampled_from([0, 0, 1, 2, None]), lines=LINES, age=AGES)
-    def earn(self, who: int | None, lines: list[tuple[int, int]], age: timedelta) -> None:
+    @rule(who=st.sampled_from([0, 0, 1, 2, None]), lines=LINES, age=AGES, rules=NEW_RULES)
+    def earn(self, who: int | None, lines: list[tuple[int, int]], age: timedelta, rules: Rules | None) -> None:
+        # Lots that lapse in another order than they were earned need rules that change between sales.
+        if rules is not None:
+            self.change_rules(rules)
         if who is not None and who >= len(self.cards):
             who = None
         sent = [
@@ -455,7 +459,6 @@ class Ledger(RuleBasedStateMachine):
         self.cards.append(expect(self.send(path, body | agreed, headers), 201)["card_number"])
         self.model.homes[2], self.model.starts[2] = self.model.homes[whose], midnight(self.now, 0)
 
-    @rule(rules=st.sampled_from(RULES))
     def change_rules(self, rules: Rules) -> None:
         self.shop.do(self._add_rules(rules, self.now))
         self.model.rules.append((self.now, rules))
