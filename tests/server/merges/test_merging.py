@@ -7,6 +7,7 @@ from server.bonuses.service import grant_due
 from server.db.engine import DB
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
+from tests.server.links.shop import Till, links_of, run_checks, settled_record
 from tests.server.merges.desk import MergeDesk
 from tests.server.sharing.desk import lots, two_members
 from tests.tills import add_rules, push, sale
@@ -266,3 +267,50 @@ async def test_a_sign_in_needs_a_proven_address(world: World) -> None:
     stub = await desk.register("Anna")
     refused = await desk.post("/v1/staff/merges/preview", desk.wish(ana.customer_id, stub["id"], email="absorbed"))
     assert problem(refused) == (400, "INVALID_REQUEST", ["choices.email"])
+
+
+async def test_the_till_record_of_the_absorbed_one_counts_for_the_survivor_and_goes_back(world: World) -> None:
+    till = await Till.of(world)
+    await add_rules(world, points=1, per_minor=100, bonuses={"sign_up": 5})
+    await settled_record(world, till, "p-1", email="ben@shop.test")
+    ana, ben = await two_members(world)
+    await run_checks(world)
+    assert [one[0] for one in await links_of(ben.customer_id)] == ["p-1"]
+    desk = await MergeDesk.open(world)
+    done = await desk.merged(ana.customer_id, ben.customer_id)
+    assert (done["effect"]["pos_links"], done["effect"]["bonuses_twice"]) == (1, ["sign_up"])
+    assert (await till.sell("p-1"))["points"] == 12
+    assert (await figures(ana.membership_id))[0] == 22
+    await assert_verified(world)
+    expect(await desk.unmerge(done["id"]), 200)
+    assert [one[0] for one in await links_of(ben.customer_id)] == ["p-1"]
+    assert await links_of(ana.customer_id) == []
+    assert (await till.sell("p-1"))["points"] == 12
+    assert ((await figures(ana.membership_id))[0], (await figures(ben.membership_id))[0]) == (17, 17)
+    await assert_verified(world)
+
+
+async def test_vouchers_keep_their_codes_and_can_be_used_by_the_survivor(world: World) -> None:
+    ana = await world.sign_up()
+    desk = await MergeDesk.open(world)
+    stub = await desk.register("Anna")
+    await credit(world, UUID(stub["membership_id"]), 150)
+    form = {"code": "one-off", "name": "1.00 off", "kind": "amount_off", "points_cost": 100, "value_minor": 100}
+    reward = expect(await desk.post("/v1/staff/rewards", form), 201)
+    path = f"/v1/staff/customers/{stub['id']}/vouchers"
+    taken = expect(await desk.post(path, {"reward_id": reward["id"]}), 201)
+    done = await desk.merged(ana.customer_id, stub["id"])
+    assert done["effect"]["vouchers"] == 1
+    mine = expect(await world.client.get("/v1/me/vouchers", headers=ana.headers), 200)["items"]
+    assert [one["code_ending"] for one in mine] == [taken["code"][-4:]]
+    hold = {
+        "voucher_code": taken["code"], "store": "high-street", "currency": "GBP", "order_reference": "cart-1",
+        "order_total_minor": 10_000,
+    }  # fmt: skip
+    held = expect(await desk.post("/v1/pos/holds", hold, headers=desk.key), 201)
+    body = {"order_reference": "cart-1"}
+    expect(await desk.post(f"/v1/pos/holds/{held['id']}/capture", body, headers=desk.key), 200)
+    await assert_verified(world)
+    expect(await desk.unmerge(done["id"]), 200)
+    assert (await figures(UUID(stub["membership_id"])))[0] == 50
+    await assert_verified(world)
