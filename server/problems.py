@@ -81,6 +81,18 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.PROGRAMME_DEFAULT: (409, "Members join this programme when they sign up, so it stays open."),
     Code.VOUCHER_UNKNOWN: (400, "We do not know this voucher. Check the code."),
     Code.VOUCHER_USED: (409, "This voucher cannot be used."),
+    Code.CLAIM_INVALID: (
+        409,
+        "This code does not work. If it came in a letter, enter your family name, post code or the last four digits of "
+        "your phone number with it.",
+    ),
+    Code.CLAIM_SELF: (409, "What this code stands for is yours already."),
+    Code.CLAIM_SUBJECT_HAS_LOGIN: (409, "This customer signs in with a password, or has proven an address."),
+    Code.CLAIM_NEEDS_STAFF: (
+        409,
+        "The code is right, but somebody in the shop has to bring the two accounts together.",
+    ),
+    Code.CLAIM_CLOSED: (409, "This cannot be done with the code any more."),
     Code.LINK_TAKEN: (409, "This POS record is another customer's."),
     Code.LINK_SELF: (403, "Nobody links a POS record to themselves; ask a colleague."),
     Code.LINK_NEEDS_PROOF: (409, "The addresses differ: say how you know that the record is this customer's."),

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Callable
 from uuid import UUID
 
-from shared.codes import CODE_ALPHABET, make_voucher_code
-from shared.limits import VOUCHER_CODE_LENGTH
+from shared.codes import CODE_ALPHABET, make_claim_code, make_voucher_code
+from shared.limits import CLAIM_CODE_LENGTH, VOUCHER_CODE_LENGTH
 
 
 def voucher_code(tokens: "Tokens", voucher_id: UUID) -> str:
@@ -19,6 +19,14 @@ def voucher_code(tokens: "Tokens", voucher_id: UUID) -> str:
     """
     digest = tokens.keyed_hash("voucher-code", str(voucher_id))
     return make_voucher_code("".join(CODE_ALPHABET[byte % 32] for byte in digest[: VOUCHER_CODE_LENGTH - 1]))
+
+
+def claim_code(tokens: "Tokens", code_id: UUID) -> str:
+    """Return a claim code, made from its row's id and the service's secret, so that no answer, mail or file that waits
+    holds one.
+    """
+    digest = tokens.keyed_hash("claim-code", str(code_id))
+    return make_claim_code("".join(CODE_ALPHABET[byte % 32] for byte in digest[: CLAIM_CODE_LENGTH - 1]))
 
 
 def hash_token(token: str) -> bytes:

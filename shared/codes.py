@@ -1,6 +1,6 @@
 """Card numbers and codes: how they are built, checked and recognised by service and console alike."""
 
-from shared.limits import CARD_LENGTH, CARD_PREFIX, VOUCHER_CODE_LENGTH
+from shared.limits import CARD_LENGTH, CARD_PREFIX, CLAIM_CODE_LENGTH, VOUCHER_CODE_LENGTH
 
 
 def check_digit(digits: str) -> str:
@@ -36,7 +36,7 @@ def is_card_number(text: str) -> bool:
 CODE_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _CODE_VALUES = {character: value for value, character in enumerate(CODE_ALPHABET)}
 _CODE_TWINS = str.maketrans("OIL", "011")
-_VOUCHER_GROUP = 4
+_GROUP = 4
 
 
 def check_character(text: str) -> str:
@@ -54,8 +54,13 @@ def check_character(text: str) -> str:
 def make_voucher_code(random_characters: str) -> str:
     """Return the voucher code over VOUCHER_CODE_LENGTH - 1 random characters, in groups: `XXXX-XXXX-XXXX`."""
     assert len(random_characters) == VOUCHER_CODE_LENGTH - 1
-    code = random_characters + check_character(random_characters)
-    return "-".join(code[start : start + _VOUCHER_GROUP] for start in range(0, len(code), _VOUCHER_GROUP))
+    return _in_groups(random_characters + check_character(random_characters))
+
+
+def make_claim_code(random_characters: str) -> str:
+    """Return the claim code over CLAIM_CODE_LENGTH - 1 random characters, in groups: `XXXX-XXXX-XXXX-XXXX`."""
+    assert len(random_characters) == CLAIM_CODE_LENGTH - 1
+    return _in_groups(random_characters + check_character(random_characters))
 
 
 def normalise_voucher_code(text: str) -> str:
@@ -63,13 +68,27 @@ def normalise_voucher_code(text: str) -> str:
     return "".join(text.split()).replace("-", "").upper().translate(_CODE_TWINS)
 
 
+def normalise_claim_code(text: str) -> str:
+    """Return a typed or scanned claim code in the same manner; the link of a letter's QR code is read as its code."""
+    return normalise_voucher_code(text.rpartition("#")[2])
+
+
 def is_voucher_code(code: str) -> bool:
     """Return whether a normalised code can be a voucher's by length, characters and check character."""
-    return (
-        len(code) == VOUCHER_CODE_LENGTH
-        and all(character in _CODE_VALUES for character in code)
-        and check_character(code[:-1]) == code[-1]
-    )
+    return len(code) == VOUCHER_CODE_LENGTH and _is_whole(code)
+
+
+def is_claim_code(code: str) -> bool:
+    """Return whether a normalised code can be a claim code by length, characters and check character."""
+    return len(code) == CLAIM_CODE_LENGTH and _is_whole(code)
+
+
+def _is_whole(code: str) -> bool:
+    return all(character in _CODE_VALUES for character in code) and check_character(code[:-1]) == code[-1]
+
+
+def _in_groups(code: str) -> str:
+    return "-".join(code[start : start + _GROUP] for start in range(0, len(code), _GROUP))
 
 
 def _times_generator(value: int) -> int:

@@ -46,6 +46,8 @@ class Permission(StrEnum):
     CUSTOMER_MERGE = "customer.merge"
     MERGE_READ = "merge.read"
     MERGE_APPROVE = "merge.approve"
+    CLAIM_ISSUE = "claim.issue"
+    CLAIM_BATCH = "claim.batch"
     ORDER_ASSIGN = "order.assign"
     ORDER_ASSIGN_LATE = "order.assign_late"
     ORDER_RECORD = "order.record"

@@ -162,6 +162,29 @@ MERGE_REQUEST_LIFE = timedelta(hours=24)
 MERGE_DISPUTE_HOLD = timedelta(days=7)
 MERGE_OLDER_ORDERS_MAX = 500
 
+# Claim codes ----------------------------------------------------------------------------------------------------------
+CLAIM_CODE_LENGTH = 16  # Fifteen random characters, 75 bits, and one check character.
+CLAIM_CODE_TYPED_MAX = 300  # With blanks and dashes, or the whole link of a QR code.
+CLAIM_TRIES = 5  # Refused ones of a member in the window below.
+CLAIM_NETWORK_TRIES = 20
+CLAIM_WINDOW = timedelta(hours=1)
+CLAIM_PAUSE = timedelta(hours=24)
+CLAIM_MISSES_ALARM = 200  # Of everybody within the window: somebody guesses from many accounts.
+CLAIM_WRONG_CHECKS_MAX = 5  # Of one code, by whomever, before it is void: a letter was stolen.
+CLAIM_BATCH_MAX = 2_000  # By a request; `regulars claim batch` takes more.
+CLAIM_FILES_LIFE = timedelta(hours=24)  # In which the files of a batch are written, each once.
+CLAIM_REFUSALS_SHOWN_MAX = 20
+
+# Registration at the till ---------------------------------------------------------------------------------------------
+POSTAL_ADDRESS_LENGTH_MAX = 300
+POST_CODE_LENGTH_MAX = 16
+REGISTER_OFFLINE_MAX = timedelta(days=7)  # How late a till that was offline may send a registration.
+REGISTER_ORDER_MAX = timedelta(hours=24)  # How old the sale may be at which a customer registers.
+REGISTER_CLOCK_AHEAD_MAX = timedelta(minutes=10)
+INVITATION_TEXT_AFTER = timedelta(minutes=15)  # A mail that has not left by then is followed by a text.
+DUPLICATE_ROWS_MAX = 5
+DUPLICATE_BRANCH_ROWS = 200  # Looked at for each way of being near: a tower block has one post code.
+
 # Rewards --------------------------------------------------------------------------------------------------------------
 VOUCHER_CODE_LENGTH = 12  # Eleven random characters, 55 bits, and one check character.
 POINTS_MAX = 1_000_000_000  # Of one movement; far above any balance.

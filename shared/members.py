@@ -35,6 +35,7 @@ class SignUp(Request, frozen=True, kw_only=True):
     birthday: Birthday | None = None
     consents: ConsentChoices = ConsentChoices()
     card_number: CardNumber | None = None
+    claim_code: Annotated[str, msgspec.Meta(min_length=4, max_length=limits.CLAIM_CODE_TYPED_MAX)] | None = None
 
 
 class Accepted(View, frozen=True, kw_only=True):

@@ -73,7 +73,8 @@ class LinePoints(View, frozen=True, kw_only=True):
 class PosOrderResult(View, frozen=True, kw_only=True):
     """How many points the sale earned and why, line by line, as of the `revision` that counts.
 
-    `points_expected` are those that an open sale will earn if it is completed as it is.
+    `points_expected` are those that an open sale will earn if it is completed as it is. `claim_code` is printed on the
+    receipt of a sale to nobody, where the shop wants that: whoever has the receipt can take its points.
     """
 
     order_id: UUID
@@ -83,6 +84,7 @@ class PosOrderResult(View, frozen=True, kw_only=True):
     state: OrderState = OrderState.COMPLETED
     revision: int = 0
     points_expected: int = 0
+    claim_code: str | None = None
 
 
 class PosOrderBatch(Request, frozen=True, kw_only=True):
