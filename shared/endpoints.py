@@ -222,7 +222,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="refuse_merge", method="POST", path="/v1/staff/merges/{merge_id}/refuse", caller=_S, request=merges.MergeRefusal, response=merges.MergeView, permission=_P.MERGE_APPROVE),
     Endpoint(operation="preview_undo_merge", method="POST", path="/v1/staff/merges/{merge_id}/undo/preview", caller=_S, request=merges.MergeUndo, response=merges.MergeUndoPreview, permission=_P.CUSTOMER_MERGE),
     Endpoint(operation="undo_merge", method="POST", path="/v1/staff/merges/{merge_id}/undo", caller=_S, request=merges.MergeUndo, response=merges.MergeUndone, permission=_P.CUSTOMER_MERGE, idempotent=True),
-    Endpoint(operation="dispute_merge", method="POST", path="/v1/merges/dispute", caller=_A, request=merges.MergeDispute, response=merges.MergeDisputed),
+    Endpoint(operation="dispute_merge", method="POST", path="/v1/account-merges/dispute", caller=_A, request=merges.MergeDispute, response=merges.MergeDisputed),
     # Lapsing points.
     Endpoint(operation="get_my_expiry", method="GET", path="/v1/me/memberships/{membership_id}/expiry", caller=_M, response=reports.ExpirySchedule, query=_PAGE),
     Endpoint(operation="get_customer_expiry", method="GET", path="/v1/staff/memberships/{membership_id}/expiry", caller=_S, response=reports.ExpirySchedule, permission=_P.CUSTOMER_READ, query=_PAGE),

@@ -185,8 +185,8 @@ async def approve(ctx: Context, staff: Staff, merge_id: UUID, form: MergeDecisio
         NotFound: There is no such merge.
         NotPermitted: One of the two has lost the role.
         Invalid: A choice does not fit any more.
-        Refused: REQUEST_CLOSED, APPROVAL_REQUIRED (it is one's own, or takes an administrator), PREVIEW_STALE, SELF_DEALING,
-            or what a preview lists as a blocker.
+        Refused: REQUEST_CLOSED, APPROVAL_REQUIRED (it is one's own), MERGE_STAFF_LINKED (it takes an administrator),
+            PREVIEW_STALE, SELF_DEALING, or what a preview lists as a blocker.
     """
     found = await store.find_merge(merge_id)
     if found is None:
@@ -380,7 +380,7 @@ async def _check_decision(ctx: Context, staff: Staff, row: Row, pair: Pair) -> N
     if approver["status"] != "active" or not may(Role(approver["role"]), Permission.MERGE_APPROVE):
         raise NotPermitted("You may not approve this any more.")
     if MergeNeed.STAFF_LINKED in row["needs"] and Role(approver["role"]) is not Role.ADMIN:
-        raise Refused(Code.APPROVAL_REQUIRED, "One of the two is a staff member: an administrator approves this.")
+        raise Refused(Code.MERGE_STAFF_LINKED)
     for person in (requester, approver):
         await check_not_self(person["customer"], pair)
 

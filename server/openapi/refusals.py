@@ -168,7 +168,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "refuse_adjustment": _DECISION,
     "preview_merge": (*_MERGE_DEAD, Code.SELF_DEALING),
     "merge_customers": _MERGE,
-    "approve_merge": (*_MERGE, *_DECISION),
+    "approve_merge": (*_MERGE, *_DECISION, Code.MERGE_STAFF_LINKED),
     "refuse_merge": _DECISION,
     "preview_undo_merge": (Code.SELF_DEALING,),
     "undo_merge": (*_SHARING_UNDO, Code.PREVIEW_STALE, Code.CUSTOMER_ERASED),

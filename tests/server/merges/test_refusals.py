@@ -41,9 +41,11 @@ async def test_two_sign_ins_take_two_people_and_both_are_told_with_a_way_to_obje
     mail = await world.mail_to(ben.email, purpose="merge-not-me")
     page = await world.client.get(f"/links/{mail.purpose}")
     assert "not mine" in page.text
-    held = expect(await world.client.post("/v1/merges/dispute", json={"token": mail.token}), 200)
+    held = expect(await world.client.post("/v1/account-merges/dispute", json={"token": mail.token}), 200)
     assert held["redemption_held_until"].startswith((world.clock.now() + timedelta(days=7)).date().isoformat())
-    assert problem(await world.client.post("/v1/merges/dispute", json={"token": mail.token}))[1] == "TOKEN_EXPIRED"
+    assert (
+        problem(await world.client.post("/v1/account-merges/dispute", json={"token": mail.token}))[1] == "TOKEN_EXPIRED"
+    )
     shown = expect(await world.client.get(path, headers=other), 200)
     assert shown["disputed_at"] is not None
     listed = await world.client.get("/v1/staff/merges", params={"customer_id": str(ben.customer_id)}, headers=other)
@@ -85,7 +87,7 @@ async def test_a_staff_members_own_record_is_for_an_administrator_who_is_not_tha
     assert "better cancel" in shown["warnings"][0]
     asked = expect(await desk.merge(ana.customer_id, stub["id"]), 201)
     refused = await desk.approve(asked["id"], Role.MANAGER)
-    assert problem(refused)[1] == "APPROVAL_REQUIRED"
+    assert problem(refused)[1] == "MERGE_STAFF_LINKED"
     done = expect(await desk.approve(asked["id"], Role.ADMIN), 200)
     assert done["state"] == "done"
     row = await DB.fetch_row("select customer, role from staff_member where id = $1", staff_id)
