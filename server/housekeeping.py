@@ -20,6 +20,9 @@ _JOB_LOG_KEPT: Final = timedelta(days=7)
 _MESSAGES_KEPT: Final = timedelta(days=30)
 _SESSIONS_KEPT: Final = timedelta(days=90)
 _SESSION_OVER: Final = "ended_at < $1 or refresh_expires_at < $1"
+_CYCLES_KEPT: Final = timedelta(days=90)
+_STAGED_KEPT: Final = timedelta(days=30)
+"""Far longer than anything is fetched twice; posting is once without them too."""
 _ROWS_AT_ONCE: Final = 1000
 """Rows of one statement, so that no lock is held for long."""
 
@@ -61,6 +64,8 @@ _OUTDATED: Final = (
         _COUNTERS_KEPT,
     ),
     ("hook_event", "event_id", "received_at < $1", HOOK_EVENTS_KEPT),
+    ("pos_cycle", "id", "started_at < $1", _CYCLES_KEPT),
+    ("pos_staged", "id", "state = 'done' and staged_at < $1", _STAGED_KEPT),
     ("pgqueuer_log", "id", "created < $1", _JOB_LOG_KEPT),
     ("message", "id", "state = 'sent' and sent_at < $1", _MESSAGES_KEPT),
     (

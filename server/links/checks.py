@@ -21,7 +21,7 @@ from server.links.directory import take_records
 from server.links.rules import Candidate, Outcome
 from server.logs import get_logger
 from server.pos.protocol import Capability, Connector, NewRecord, PosRefused, PosUnavailable
-from shared.limits import CYCLE_EVERY, LINK_CHECK_MONTHLY, LINK_CHECKED_OFTEN
+from shared.limits import CYCLE_EVERY, CYCLE_OVERLAP, LINK_CHECK_MONTHLY, LINK_CHECKED_OFTEN
 from shared.links import LinkState, PosRecord
 
 log = get_logger()
@@ -271,7 +271,7 @@ async def _link_pushed(ctx: Context, connection_id: UUID, sent: PosRecord, custo
 async def attach_missed(ctx: Context, connection_id: UUID) -> int:
     """Post orders that came in the very moment their record was linked; return how many."""
     count = 0
-    for link in await cycle_store.list_links_with_missed_orders(connection_id):
+    for link in await cycle_store.list_links_with_missed_orders(connection_id, ctx.now - CYCLE_OVERLAP):
         async with DB.transaction():
             await lock_customers([link["customer"]])
             record, person = await store.lock_record(link["record"]), await store.find_person(link["customer"])

@@ -109,11 +109,11 @@ order by o.customer limit $4
 """
 _MISSED = """
 select distinct l.record, l.customer
-from orders o
-join pos_record r on r.connection = o.connection and r.external_id = o.pos_customer_id
-join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
-where o.connection = $1 and o.pos_customer_id is not null and o.customer is null
-  and o.assignment_reason not in ('staff', 'claim') and o.created_at >= l.linked_at - interval '1 day'
+from pos_link l
+join pos_record k on k.id = l.record and k.connection = $1
+join pos_record r on r.id = k.id or r.merged_into = k.id
+join orders o on o.connection = r.connection and o.pos_customer_id = r.external_id
+where l.state = 'linked' and l.linked_at >= $2 and o.customer is null and o.assignment_reason not in ('staff', 'claim')
 order by l.customer limit 500
 """
 _HOOK = "insert into hook_event (event_id, received_at) values ($1, $2) on conflict do nothing returning event_id"
@@ -244,9 +244,9 @@ async def list_unknown_buyers(
     return [row["customer"] for row in rows]
 
 
-async def list_links_with_missed_orders(connection_id: UUID) -> list[Row]:
-    """Return record and customer of links whose record has orders that count for nobody."""
-    return await DB.fetch(_MISSED, connection_id)
+async def list_links_with_missed_orders(connection_id: UUID, since: datetime) -> list[Row]:
+    """Return record and customer of links made since an instant whose record has orders that count for nobody."""
+    return await DB.fetch(_MISSED, connection_id, since)
 
 
 async def is_new_event(event_id: str, now: datetime) -> bool:

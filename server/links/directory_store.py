@@ -86,10 +86,8 @@ left join pos_link l on l.record = r.id and l.state = 'linked'
 left join customer c on c.id = l.customer
 left join lateral (
     select max(o.completed_at) as last_order_at, count(*) as orders
-    from orders o
-    where o.connection = r.connection
-      and (o.pos_customer_id = r.external_id
-           or o.pos_customer_id in (select a.external_id from pos_record a where a.merged_into = r.id))
+    from pos_record a join orders o on o.connection = a.connection and o.pos_customer_id = a.external_id
+    where a.id = r.id or a.merged_into = r.id
 ) o on true
 """
 _SEARCH = f"""

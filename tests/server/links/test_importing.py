@@ -1,9 +1,11 @@
 """A till's customers come in from a file as if the till had sent them, each row with what became of it."""
 
-import asyncio
+import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from click.testing import CliRunner
 
 from server.commands.regulars import regulars
@@ -57,18 +59,30 @@ def test_a_file_that_cannot_be_read_says_why(text: str, words: str) -> None:
         list(read_records(text))
 
 
-async def test_the_command_tells_what_became_of_every_row(
-    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def logs_as_before() -> Iterator[None]:
+    """A command sets logging up for its process, which here is the one of all tests."""
+    handlers, level = list(logging.root.handlers), logging.root.level
+    yield
+    structlog.reset_defaults()
+    logging.captureWarnings(capture=False)
+    logging.root.handlers[:] = handlers
+    logging.root.setLevel(level)
+
+
+@pytest.mark.usefixtures("logs_as_before")
+def test_the_command_tells_what_became_of_every_row(database_url: str, data_dir: Path, tmp_path: Path) -> None:
     file, report = tmp_path / "customers.csv", tmp_path / "report.csv"
     file.write_text(FILE, encoding="utf-8")
-    monkeypatch.setenv("REGULARS_DATABASE_URL", world.settings.database_url or "")
-    monkeypatch.setenv("REGULARS_SECRET_KEY", world.settings.secret_key or "")
-    monkeypatch.setenv("REGULARS_TEST_PROFILE", "true")
+    environ = {
+        "REGULARS_DATABASE_URL": database_url,
+        "REGULARS_SECRET_KEY": "b1946ac92492d2347c6235b4d2611184" * 2,
+        "REGULARS_DATA_DIR": str(data_dir),
+    }
     arguments = ["import", "customers", str(file), "--report", str(report)]
-    refused = await asyncio.to_thread(CliRunner().invoke, regulars, arguments)
+    refused = CliRunner().invoke(regulars, arguments, env=environ)
     assert (refused.exit_code, "There is no till system 'till'" in refused.output) == (1, True)
-    done = await asyncio.to_thread(CliRunner().invoke, regulars, [*arguments, "--new-connection"])
+    done = CliRunner().invoke(regulars, [*arguments, "--new-connection"], env=environ)
     assert done.exit_code == 1
     assert "2 records new, 0 changed; 0 were there already." in done.output
     assert "4 records were refused." in done.output
