@@ -1330,6 +1330,51 @@ class ClaimCode(Table, tablename="claim_code"):
     claim_code_expires_after_issue = Check("expires_at > issued_at")
 
 
+# duplicates -----------------------------------------------------------------------------------------------------------
+
+
+class DuplicateProfile(Table, tablename="duplicate_profile"):
+    """The keys (hashes) by which a customer is compared with others who may be the same person; made anew at will."""
+
+    customer = ForeignKey(
+        Customer, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    keys = Array(base_column=BigInt(), default=list)
+    made_at = _at()
+
+
+class DuplicateCandidate(Table, tablename="duplicate_candidate"):
+    """Two customers who may be one person, with the evidence; `one` is the smaller id.
+
+    Open ones come and go with what is known of the two. What staff decided stays: that they are two people, or a merge.
+    """
+
+    id = _id()
+    one = _ref(Customer)
+    other = _ref(Customer)
+    score = Integer(default=None)
+    signs = Array(base_column=Text(), default=list)
+    state = Text(default="open")
+    found_at = _at()
+    decided_by = _ref(StaffMember, null=True)
+    decided_at = _at(null=True)
+    note = Text(default="")
+
+    duplicate_candidate_once = Unique([one, other])
+    duplicate_candidate_ordered = Check("one < other")
+    duplicate_candidate_state_known = Check("state in ('open', 'dismissed', 'merged')")
+    duplicate_candidate_decided_says_when = Check("(state = 'open') = (decided_at is null)")
+    duplicate_candidate_open_is_nobodys = Check("state <> 'open' or decided_by is null")
+
+
+class DuplicateMark(Table, tablename="duplicate_mark"):
+    """That a customer changed and has to be compared anew; without a customer, that everybody has."""
+
+    id = _id()
+    customer = UUID(default=None, null=True)
+    marked_at = _at()
+
+
 # email changes --------------------------------------------------------------------------------------------------------
 
 
@@ -1491,6 +1536,9 @@ TABLES: tuple[type[Table], ...] = (
     Merge,
     ClaimBatch,
     ClaimCode,
+    DuplicateProfile,
+    DuplicateCandidate,
+    DuplicateMark,
     EmailChange,
     AudienceContact,
     AudienceState,

@@ -27,6 +27,7 @@ _TYPES = {
     "SMALLINT": "smallint",
     "INTEGER": "integer",
     "BIGINT": "bigint",
+    "BIGINT[]": "bigint[]",
     "BOOLEAN": "boolean",
     "BYTEA": "bytea",
     "DATE": "date",
