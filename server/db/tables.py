@@ -1330,6 +1330,84 @@ class ClaimCode(Table, tablename="claim_code"):
     claim_code_expires_after_issue = Check("expires_at > issued_at")
 
 
+# privacy --------------------------------------------------------------------------------------------------------------
+
+
+class PersonalExport(Table, tablename="personal_export"):
+    """A copy of everything held about one customer, made by a job and kept for a short time."""
+
+    id = _id()
+    customer = _ref(Customer)
+    state = Text(default="waiting")
+    requested_by_kind = _text()
+    requested_by_id = UUID(default=None, null=True)
+    requested_at = _at()
+    ready_at = _at(null=True)
+    expires_at = _at(null=True)
+    bytes_count = BigInt(default=0)
+
+    personal_export_state_known = Check("state in ('waiting', 'ready', 'expired')")
+    personal_export_ready_says_until = Check("state = 'waiting' or (ready_at is not null and expires_at is not null)")
+
+
+class PersonalExportPart(Table, tablename="personal_export_part"):
+    """A piece of the file of an export; gone when the export is."""
+
+    id = _id()
+    export = _ref(PersonalExport)
+    number = _count()
+    content = Bytea(default=None)
+
+    personal_export_part_once = Unique([export, number])
+
+
+class Erasure(Table, tablename="erasure"):
+    """A wish to be forgotten and what became of it. `answer_by` is a month after it was made.
+
+    `needs` says why a second person has to approve; `effects` holds figures only; `pos_records` names what has to be removed
+    by hand at a till system; `journalled_at` is when it was written down outside of the database.
+    """
+
+    id = _id()
+    customer = _ref(Customer)
+    state = _text()
+    requested_by_kind = _text()
+    requested_by_id = UUID(default=None, null=True)
+    requested_at = _at()
+    answer_by = _at()
+    reason = Text(default="")
+    needs = Array(base_column=Text(), default=list)
+    approved_by = _ref(StaffMember, null=True)
+    approved_at = _at(null=True)
+    execute_after = _at(null=True)
+    blocked_by = _text(null=True)
+    ended_at = _at(null=True)
+    executed_at = _at(null=True)
+    done_at = _at(null=True)
+    journalled_at = _at(null=True)
+    pos_records = Array(base_column=Text(), default=list)
+    effects = JSONB(default="{}")
+
+    erasure_state_known = Check("state in ('waiting', 'cooling', 'executed', 'done', 'cancelled')")
+    erasure_by_two = Check("requested_by_kind <> 'staff' or approved_by <> requested_by_id")
+    erasure_needs_two = Check("state in ('waiting', 'cancelled') or cardinality(needs) = 0 or approved_by is not null")
+    erasure_cooling_has_end = Check("state in ('waiting', 'cancelled') or execute_after is not null")
+    erasure_executed_says_when = Check("(state in ('executed', 'done')) = (executed_at is not null)")
+    erasure_done_says_when = Check("(state = 'done') = (done_at is not null)")
+    erasure_cancelled_says_when = Check("(state = 'cancelled') = (ended_at is not null)")
+
+
+class Suppression(Table, tablename="suppression"):
+    """An address, number, card or till id of somebody who was erased, as a keyed hash: imports pass it over."""
+
+    hash = Bytea(primary_key=True, default=None)
+    kind = _text()
+    erasure = _ref(Erasure)
+    created_at = _at()
+
+    suppression_kind_known = Check("kind in ('email', 'phone', 'card', 'pos')")
+
+
 # duplicates -----------------------------------------------------------------------------------------------------------
 
 
@@ -1435,7 +1513,7 @@ class AudienceContact(Table, tablename="audience_contact"):
     parked_field = _text(null=True)
     created_at = _at()
 
-    audience_contact_state_known = Check("state in ('live', 'closing', 'closed', 'forgotten')")
+    audience_contact_state_listed = Check("state in ('live', 'closing', 'closed', 'erasing', 'forgotten')")
 
 
 class AudienceState(Table, tablename="audience_state"):
@@ -1536,6 +1614,10 @@ TABLES: tuple[type[Table], ...] = (
     Merge,
     ClaimBatch,
     ClaimCode,
+    PersonalExport,
+    PersonalExportPart,
+    Erasure,
+    Suppression,
     DuplicateProfile,
     DuplicateCandidate,
     DuplicateMark,

@@ -216,13 +216,14 @@ where c.status in ('merged', 'erased') and (
     or exists (select 1 from membership_person p where p.customer = c.id and p.left_at is null)
     or exists (select 1 from voucher v where v.customer = c.id and v.status in ('issued', 'held'))
     or exists (select 1 from pos_link l where l.customer = c.id and l.state = 'linked')
+    or exists (select 1 from claim_code q where q.customer = c.id and q.used_at is null and q.revoked_at is null)
     or exists (select 1 from contact_point t where t.customer = c.id and t.status <> 'retired'))
 """
 # A merge in force left a tombstone that points at the survivor, and a merge taken back none.
 _MERGES = """
 select 'merge ' || m.id as row, a.status || coalesce(' into ' || a.merged_into, '') as found, 'merged into ' || m.survivor as expected
 from merge m join customer a on a.id = m.absorbed
-where m.state = 'done' and (a.status <> 'merged' or a.merged_into <> m.survivor)
+where m.state = 'done' and a.status <> 'erased' and (a.status <> 'merged' or a.merged_into <> m.survivor)
 union all
 select 'customer ' || c.id, 'merged into ' || c.merged_into, 'a merge in force'
 from customer c

@@ -83,7 +83,7 @@ async def merge_customers(
     if pair.staff_ids:
         raise Refused(Code.MERGE_STAFF_LINKED)
     await check_pair(ctx, pair, choices)
-    wish = Wish(merge_id=new_id(), choices=choices, reason=reason)
+    wish = Wish(merge_id=new_id(), choices=choices, reason=reason, method=method)
     effects = await carry_out(ctx, pair, wish)
     merge = _done(ctx, pair, wish, method=method, effects=effects)
     await store.insert_merge(ctx, merge)
@@ -413,7 +413,7 @@ async def _undo(ctx: Context, staff: Staff, merge_id: UUID, reason: str) -> Merg
 
 async def _memberships_of(row: Row) -> list[UUID]:
     """Return the memberships that a merge combined, so that they are locked with all others."""
-    if row["state"] != "done":
+    if row["state"] != "done" or row["effects"] == "{}":
         return []
     effects = msgspec.json.decode(row["effects"], type=Effects)
     operations = [await find_operation(one) for one in effects.operations]
@@ -555,5 +555,6 @@ def _view(row: Row) -> MergeView:
         undo_until=row["undo_until"] if row["state"] == "done" else None,
         disputed_at=row["disputed_at"],
         preview_hash=row["preview_hash"],
-        effect=msgspec.json.decode(row["effects"], type=Effects).shown if is_done else None,
+        # What a merge has moved is forgotten with a person who is erased.
+        effect=msgspec.json.decode(row["effects"], type=Effects).shown if is_done and row["effects"] != "{}" else None,
     )
