@@ -158,6 +158,19 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(description="Address that Square sends webhooks to; unset: public_url and /hooks/square.")
     ] = ""
 
+    claim_code_days: Annotated[
+        int, Meta(ge=1, le=365, description="Days for which a claim code handed over at the till is valid.")
+    ] = 30
+    claim_letter_days: Annotated[
+        int, Meta(ge=1, le=365, description="Days for which the claim codes of a batch of letters are valid.")
+    ] = 90
+    receipt_claim_days: Annotated[
+        int, Meta(ge=0, le=365, description="Days for which codes on receipts of nobody's sales are valid; 0: none.")
+    ] = 0
+    letter_font: Annotated[
+        Path | None, Meta(description="TrueType font of printed letters; unset: one with Western letters only.")
+    ] = None
+
     shop_name: Annotated[str, Meta(min_length=1, max_length=80, description="The shop's name, as people read it.")] = (
         "Our shop"
     )

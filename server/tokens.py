@@ -29,6 +29,11 @@ def claim_code(tokens: "Tokens", code_id: UUID) -> str:
     return make_claim_code("".join(CODE_ALPHABET[byte % 32] for byte in digest[: CLAIM_CODE_LENGTH - 1]))
 
 
+def hash_claim_code(tokens: "Tokens", code: str) -> bytes:
+    """Return the keyed hash under which a normalised claim code is stored."""
+    return tokens.keyed_hash("claim-code-of", code)
+
+
 def hash_token(token: str) -> bytes:
     """Return the SHA-256 under which a token is stored; enough, as tokens carry 256 random bits."""
     return hashlib.sha256(token.encode()).digest()

@@ -13,7 +13,7 @@ from server.customers.service import check_exists
 from server.db.engine import Row
 from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
-from server.orders import assignment_store, assignments, change_store, changes, return_store, sales, store
+from server.orders import assignment_store, assignments, change_store, changes, receipts, return_store, sales, store
 from server.orders.batch import Outcome, Sender, post_orders
 from server.programmes.rules import needs_history
 from server.tokens import hash_token
@@ -47,7 +47,8 @@ async def push_order(ctx: Context, *, token: str, call: IdempotentCall, order: P
         return StoredReply(status=201, body=reply, replayed=False)
     key = await find_key(ctx, token, Scope.ORDERS)
     ctx = ctx.acting_as("key", key.key_id)
-    return await once(ctx, call, 201, partial(_post_step_by_step, ctx, key, order))
+    reply = await once(ctx, call, 201, partial(_post_step_by_step, ctx, key, order))
+    return await receipts.add_code(ctx, order, reply)
 
 
 async def _post_plain(ctx: Context, sale: sales.Sale, *, token: str, call: IdempotentCall) -> bytes | None:
@@ -81,6 +82,7 @@ async def _post_step_by_step(ctx: Context, key: Key, order: PosOrder) -> PosOrde
     if not await store.store_exists(order.store):
         raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
     result = await changes.post_order(ctx, key.connection_id, await sales.prepare_sale(ctx, order, fresh=True))
+    await receipts.issue_code(ctx, order, result)
     await return_store.wake_refunds(key.connection_id, [order.external_id])
     await store.touch_key(key.key_id, ctx.now.date())
     return result

@@ -28,7 +28,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     """How many tries in how long.
 
     Attributes:
-        tries: Tries of a window that are looked at; the wait after them lasts one window.
+        tries: Tries of a window that are looked at; the wait after them lasts one window, or the pause.
         doublings: How often the wait doubles with further tries.
         quiet: Time after a wait until everything is forgotten.
     """
@@ -37,6 +37,7 @@ class Limit(msgspec.Struct, frozen=True, kw_only=True):
     window: timedelta
     doublings: int = 0
     quiet: timedelta = timedelta(0)
+    pause: timedelta | None = None
 
 
 _OUT_OF_REACH = (
@@ -62,19 +63,24 @@ _PRESENCE = Limit(
     quiet=limits.WAIT_MEMORY,
 )
 
+_CLAIMS = Limit(tries=limits.CLAIM_TRIES, window=limits.CLAIM_WINDOW, pause=limits.CLAIM_PAUSE)
+_CLAIMS_OF_NETWORK = Limit(tries=limits.CLAIM_NETWORK_TRIES, window=limits.CLAIM_WINDOW, pause=limits.CLAIM_PAUSE)
+_CLAIMS_OF_ALL = Limit(tries=limits.CLAIM_MISSES_ALARM, window=limits.CLAIM_WINDOW)
 _TEXTS = Limit(tries=limits.SMS_CODES_MAX, window=limits.SMS_CODES_WINDOW)
 
 # A key whose wait is not over is not updated and so not returned: that try is refused. Keys are taken in their order,
 # so that two processes cannot block each other.
 _COUNT = """
 insert into throttle_counter as t (key, tries, window_started_at, blocked_until)
-select k.key, 1, $1::timestamptz, case when k.tries <= 1 then $1::timestamptz + k.span end
-from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[]) as k(key, tries, span, doublings, quiet)
+select k.key, 1, $1::timestamptz, case when k.tries <= 1 then $1::timestamptz + k.pause end
+from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[], $7::interval[])
+     as k(key, tries, span, doublings, quiet, pause)
 order by k.key
 on conflict (key) do update set (tries, window_started_at, blocked_until) = (
     select n.tries, case when n.tries = 1 then $1::timestamptz else t.window_started_at end,
-           case when n.tries >= k.tries then $1::timestamptz + k.span * power(2, least(n.tries - k.tries, k.doublings)) end
-    from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[]) as k(key, tries, span, doublings, quiet),
+           case when n.tries >= k.tries then $1::timestamptz + k.pause * power(2, least(n.tries - k.tries, k.doublings)) end
+    from unnest($2::text[], $3::int[], $4::interval[], $5::int[], $6::interval[], $7::interval[])
+             as k(key, tries, span, doublings, quiet, pause),
          lateral (select case
              when t.blocked_until is null and t.window_started_at + k.span <= $1::timestamptz then 1
              when t.blocked_until + k.quiet <= $1::timestamptz then 1
@@ -85,6 +91,17 @@ where t.blocked_until is null or t.blocked_until <= $1::timestamptz
 returning key
 """
 _BLOCKED_UNTIL = "select max(blocked_until) from throttle_counter where key = any($1::text[])"
+# One try fewer; a wait that began with it is taken back. Locked in the order of the keys, as above.
+_FORGIVE = """
+with chosen as (
+    select t.key, k.tries as most from throttle_counter t
+    join unnest($1::text[], $2::int[]) as k(key, tries) on k.key = t.key
+    where t.tries > 0 order by t.key for update of t
+)
+update throttle_counter t
+set tries = t.tries - 1, blocked_until = case when t.tries > c.most then t.blocked_until end
+from chosen c where t.key = c.key
+"""
 _CLEAR = "delete from throttle_counter where key = any($1::text[])"
 
 
@@ -146,6 +163,30 @@ async def clear_presence(customer_id: UUID) -> None:
     await DB.fetch(_CLEAR, [f"presence:{customer_id}"])
 
 
+async def check_claim(ctx: Context, customer_id: UUID) -> None:
+    """Count a member's try at a claim code as if it were a wrong one; `forgive_claim` takes that back.
+
+    Raises:
+        Throttled: Too many wrong codes of this member or this network.
+        ThrottlesUnavailable: The counters cannot be reached.
+    """
+    await _count(ctx.now, _claim_keys(ctx, customer_id))
+
+
+async def forgive_claim(ctx: Context, customer_id: UUID) -> None:
+    """Take a try back that was no wrong code; the others stay counted."""
+    keys = _claim_keys(ctx, customer_id)
+    await DB.fetch(_FORGIVE, list(keys), [limit.tries for limit in keys.values()])
+
+
+async def note_claim_miss(ctx: Context) -> None:
+    """Count a wrong claim code of anybody; very many of them are told to whoever runs the shop."""
+    try:
+        await _count(ctx.now, {"claims-of-all": _CLAIMS_OF_ALL})
+    except Throttled:
+        log.error("claim_codes_guessed", misses_an_hour=limits.CLAIM_MISSES_ALARM)
+
+
 async def may_mail(ctx: Context, purpose: str, email_key: str) -> bool:
     """Count a mail that somebody asked for and return whether it may leave; the one who asked must not learn which.
 
@@ -170,6 +211,7 @@ async def _count(now: datetime, keys: dict[str, Limit]) -> None:
             [limit.window for limit in rules],
             [limit.doublings for limit in rules],
             [limit.quiet for limit in rules],
+            [limit.pause or limit.window for limit in rules],
         )
         if len(allowed) == len(keys):
             return
@@ -179,6 +221,10 @@ async def _count(now: datetime, keys: dict[str, Limit]) -> None:
     log.warning("too_many_tries", limits=sorted({key.partition(":")[0] for key in keys}))
     wait = blocked_until - now if isinstance(blocked_until, datetime) else timedelta(0)
     raise Throttled(max(wait, timedelta(seconds=1)))
+
+
+def _claim_keys(ctx: Context, customer_id: UUID) -> dict[str, Limit]:
+    return {f"claims:{customer_id}": _CLAIMS, f"claims-network:{ctx.network}": _CLAIMS_OF_NETWORK}
 
 
 def _pair_key(ctx: Context, kind: str, name: str) -> str:
