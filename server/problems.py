@@ -49,6 +49,7 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.MEMBERSHIP_CLOSED: (409, "This membership is closed."),
     Code.MEMBERSHIP_EXISTS: (409, "The customer has a membership of this programme; the two can be combined."),
     Code.MEMBERSHIP_SAME: (409, "Choose two memberships of one programme."),
+    Code.PRIVACY_REQUEST_OPEN: (409, "A request about personal data is open; finish it first."),
     Code.MERGE_SAME: (409, "These are one customer already."),
     Code.MERGE_STAFF_LINKED: (409, "One of the two belongs to a staff member; an administrator has to approve this."),
     Code.MERGE_KIND_MISMATCH: (409, "A person and a business cannot be one customer."),

@@ -57,7 +57,7 @@ async def check_pair(ctx: Context, pair: Pair, choices: MergeChoices) -> None:
 
     Raises:
         Invalid: A choice that leaves a sign-in without a proven address, or notes that are too long together.
-        Refused: OPEN_HOLD, EMAIL_CHANGE_PENDING, MERGE_KIND_MISMATCH, MERGE_SHARED.
+        Refused: OPEN_HOLD, EMAIL_CHANGE_PENDING, MERGE_KIND_MISMATCH, MERGE_SHARED, PRIVACY_REQUEST_OPEN.
     """
     ours, theirs = await store.list_homes(pair.survivor.id), await store.list_homes(pair.absorbed.id)
     await check_no_open_hold(ctx, sorted({*ours.values(), *theirs.values()}))
@@ -68,6 +68,8 @@ async def check_pair(ctx: Context, pair: Pair, choices: MergeChoices) -> None:
     if pair.survivor.kind != pair.absorbed.kind:
         raise Refused(Code.MERGE_KIND_MISMATCH)
     await _check_shared(pair, choices, ours, theirs)
+    if await store.has_open_erasure(pair.ids):
+        raise Refused(Code.PRIVACY_REQUEST_OPEN)
     _check_fields(pair, choices)
 
 

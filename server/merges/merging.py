@@ -43,6 +43,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     merge_id: UUID
     choices: MergeChoices
     reason: str
+    method: str = "staff"
 
 
 class _Places(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +72,7 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
     referrals, referred, codes = await store.move_referrals(absorbed.id, survivor.id)
     emails = await store.list_contact_emails(absorbed.id)
     points = await contacts.merge_addresses(ctx, survivor, absorbed, fields)
-    login, sessions = await _merge_logins(ctx, survivor, absorbed)
+    login, sessions = await _merge_logins(ctx, survivor, absorbed, wish)
     before, after = await _write_person(ctx, survivor, absorbed, fields)
     staff = await store.move_staff(absorbed.id, survivor.id)
     await store.bury(ctx, absorbed.id, survivor.id)
@@ -226,8 +227,11 @@ async def _void_self_referrals(ctx: Context, pair: Pair, wish: Wish) -> int:
     return taken
 
 
-async def _merge_logins(ctx: Context, survivor: Person, absorbed: Person) -> tuple[str | None, int]:
+async def _merge_logins(ctx: Context, survivor: Person, absorbed: Person, wish: Wish) -> tuple[str | None, int]:
     """Keep the survivor's login, else take the other's over; return what became of that, and the sessions ended."""
+    if wish.method == "staff":
+        # A claim uses its code up by itself.
+        await store.revoke_claim_codes(ctx, absorbed.id)
     ended = await end_sessions(ctx, absorbed.id, reason="merged")
     await store.void_all_links(ctx, absorbed.id, but=_KEPT_LINKS)
     if survivor.has_login:

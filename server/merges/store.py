@@ -39,6 +39,9 @@ _STAFF_OF = "select id from staff_member where customer = any($1::uuid[]) and st
 _PENDING_CHANGES = """
 select id from email_change where customer = any($1::uuid[]) and state = 'pending' and expires_at > $2
 """
+_OPEN_REQUESTS = """
+select 1 from erasure where customer = any($1::uuid[]) and state in ('waiting', 'cooling') limit 1
+"""
 _CANCEL_CHANGES = "update email_change set state = 'cancelled' where customer = any($1::uuid[]) and state = 'pending'"
 _SET_PERSON = """
 update customer
@@ -105,6 +108,9 @@ _DISABLE_LOGIN = "update login set disabled_at = $2 where customer = $1 and disa
 _ENABLE_LOGIN = "update login set disabled_at = null where customer = $1 and disabled_at is not null returning id"
 _VOID_LINKS = """
 update one_time_token set voided_at = $2 where customer = $1 and used_at is null and voided_at is null and purpose <> all($3::text[])
+"""
+_REVOKE_CODES = """
+update claim_code set revoked_at = $2, revoked_reason = 'merged' where customer = $1 and used_at is null and revoked_at is null
 """
 _WITHDRAW = """
 update sharing_invitation set state = 'withdrawn', decided_at = $2 where invited_by = $1 and state = 'open'
@@ -243,6 +249,11 @@ async def has_pending_change(customer_ids: Sequence[UUID], now: datetime) -> boo
     return bool(await DB.fetch(_PENDING_CHANGES, list(customer_ids), now))
 
 
+async def has_open_erasure(customer_ids: Sequence[UUID]) -> bool:
+    """Return whether one of these customers has asked to be forgotten, and is not yet."""
+    return await DB.fetch_row(_OPEN_REQUESTS, list(customer_ids)) is not None
+
+
 async def cancel_changes(customer_ids: Sequence[UUID]) -> None:
     """Give up changes of address that wait for their proof."""
     await DB.fetch(_CANCEL_CHANGES, list(customer_ids))
@@ -370,6 +381,11 @@ async def void_all_links(ctx: Context, customer_id: UUID, *, but: Sequence[str])
     """Void a customer's open links but for those of some purposes, and withdraw the invitations to share."""
     await DB.fetch(_VOID_LINKS, customer_id, ctx.now, list(but))
     await DB.fetch(_WITHDRAW, customer_id, ctx.now)
+
+
+async def revoke_claim_codes(ctx: Context, customer_id: UUID) -> None:
+    """Let nobody claim a customer who was merged."""
+    await DB.fetch(_REVOKE_CODES, customer_id, ctx.now)
 
 
 async def move_staff(from_id: UUID, to_id: UUID) -> list[UUID]:

@@ -27,7 +27,7 @@ from card c join customer u on u.id = c.customer and u.status in ('active', 'stu
 where c.code = any($1::text[]) and c.status = 'active'
 """
 _EMAILS = """
-select p.key as found_by, p.customer, m.membership
+select distinct on (p.key) p.key as found_by, p.customer, m.membership
 from contact_point p
 join customer u on u.id = p.customer and u.status in ('active', 'stub')
 left join lateral (
@@ -36,7 +36,9 @@ left join lateral (
     join programme g on g.id = s.programme
     where n.customer = p.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
 ) m on true
-where p.kind = 'email' and p.key = any($1::text[]) and p.status = 'verified'
+where p.kind = 'email' and p.key = any($1::text[])
+  and (p.status = 'verified' or p.retired_reason = 'merged' and p.verified_at is not null)
+order by p.key, p.status = 'verified' desc, p.retired_at desc
 """
 # The records are locked as `store._RESOLVE_RECORD` does, in one order for everybody.
 _RECORDS = """

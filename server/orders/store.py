@@ -132,13 +132,15 @@ select c.membership, c.customer, c.status, u.status as customer_status
 from card c left join customer u on u.id = c.customer where c.code = $1
 """
 # A card names its programme; without one, sales count in the shop's own, else in the one joined first.
+# Tills go on naming an address that somebody had proven before a merge kept their other one, until another proves it.
 _RESOLVE_EMAIL = """
 select p.customer, (select m.membership from membership_person m join membership s on s.id = m.membership and s.status = 'active'
                     join programme g on g.id = s.programme
                     where m.customer = p.customer and m.left_at is null
                     order by g.is_default desc, m.joined_at limit 1) as membership
 from contact_point p join customer u on u.id = p.customer and u.status in ('active', 'stub')
-where p.kind = 'email' and p.key = $1 and p.status = 'verified'
+where p.kind = 'email' and p.key = $1 and (p.status = 'verified' or p.retired_reason = 'merged' and p.verified_at is not null)
+order by p.status = 'verified' desc, p.retired_at desc limit 1
 """
 # A member's sales count in the shop's own programme where there is a choice. The record is locked against being linked
 # until the sale is there, so that a link that is made meanwhile finds it.

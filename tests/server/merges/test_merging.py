@@ -10,7 +10,7 @@ from tests.ledgers import assert_verified, credit, figures
 from tests.server.links.shop import Till, links_of, run_checks, settled_record
 from tests.server.merges.desk import MergeDesk
 from tests.server.sharing.desk import lots, two_members
-from tests.tills import add_rules, push, sale
+from tests.tills import add_rules, push, push_batch, sale
 
 
 async def test_a_till_record_becomes_part_of_the_member_with_points_cards_and_purchases(world: World) -> None:
@@ -279,14 +279,19 @@ async def test_the_till_record_of_the_absorbed_one_counts_for_the_survivor_and_g
     desk = await MergeDesk.open(world)
     done = await desk.merged(ana.customer_id, ben.customer_id)
     assert (done["effect"]["pos_links"], done["effect"]["bonuses_twice"]) == (1, ["sign_up"])
+    # A till that knows Ben by the address he had proven still finds whom it belongs to.
+    named = sale(world, customer={"email": ben.email})
+    assert expect(await push(world, desk.key, named), 201)["points"] == 12
+    batch = await push_batch(world, desk.key, [sale(world, customer={"email": ben.email})])
+    assert expect(batch, 200)["accepted"] == 1
     assert (await till.sell("p-1"))["points"] == 12
-    assert (await figures(ana.membership_id))[0] == 22
+    assert (await figures(ana.membership_id))[0] == 46
     await assert_verified(world)
     expect(await desk.unmerge(done["id"]), 200)
     assert [one[0] for one in await links_of(ben.customer_id)] == ["p-1"]
     assert await links_of(ana.customer_id) == []
     assert (await till.sell("p-1"))["points"] == 12
-    assert ((await figures(ana.membership_id))[0], (await figures(ben.membership_id))[0]) == (17, 17)
+    assert ((await figures(ana.membership_id))[0], (await figures(ben.membership_id))[0]) == (41, 17)
     await assert_verified(world)
 
 

@@ -154,6 +154,33 @@ async def test_sales_kinds_and_changes_in_the_making_stop_it(world: World) -> No
     assert await DB.fetch_value("select state from email_change") == "cancelled"
 
 
+async def test_whoever_asked_to_be_forgotten_is_not_merged_and_claim_codes_of_the_merged_are_void(world: World) -> None:
+    ana = await world.sign_up()
+    desk = await MergeDesk.open(world)
+    stub = await desk.register("Anna")
+    now = world.clock.now()
+    await DB.fetch(
+        """
+        insert into erasure (id, customer, state, requested_by_kind, requested_at, answer_by, execute_after)
+        values ($1, $2, 'cooling', 'member', $3, $4, $4)
+        """,
+        new_id(), ana.customer_id, now, now + timedelta(days=30),
+    )  # fmt: skip
+    refused = await desk.post("/v1/staff/merges", desk.wish(ana.customer_id, stub["id"]))
+    assert problem(refused)[1] == "PRIVACY_REQUEST_OPEN"
+    await DB.fetch("update erasure set state = 'cancelled', ended_at = $1", now)
+    await DB.fetch(
+        """
+        insert into claim_code (id, code_hash, kind, customer, actor_kind, issued_at, expires_at, wrong_checks)
+        values ($1, 'x', 'till', $2, 'system', $3, $4, 0)
+        """,
+        new_id(), UUID(stub["id"]), now, now + timedelta(days=30),
+    )  # fmt: skip
+    await desk.merged(ana.customer_id, stub["id"])
+    assert await DB.fetch_value("select revoked_reason from claim_code") == "merged"
+    await assert_verified(world)
+
+
 async def test_a_blocked_one_blocks_both_and_many_points_take_two(world: World) -> None:
     ana = await world.sign_up()
     desk = await MergeDesk.open(world)
