@@ -90,8 +90,11 @@ left join lateral (
     where a.id = r.id or a.merged_into = r.id
 ) o on true
 """
+# Names are looked for by a step of their own: planned together with the limit, a scan of the whole table would seem cheap.
 _SEARCH = f"""
-with found as (
+with named as materialized (
+    select id from pos_record where $9 <> '' and to_tsvector('simple', name_key) @@ to_tsquery('simple', $9)
+), found as (
     (select id, 0 as rank from pos_record where $2 <> '' and card_number = $2 limit {SEARCH_ROWS_MAX})
     union all
     (select id, 1 from pos_record where $3 <> '' and email_key ~>=~ $3 and email_key ~<~ $4
@@ -103,8 +106,7 @@ with found as (
     (select id, 3 from pos_record where $7 <> '' and reverse(phone_key) ~>=~ $7 and reverse(phone_key) ~<~ $8
      order by reverse(phone_key) using ~<~ limit {SEARCH_ROWS_MAX})
     union all
-    (select id, 4 from pos_record where $9 <> '' and to_tsvector('simple', name_key) @@ to_tsquery('simple', $9)
-     limit {SEARCH_ROWS_MAX})
+    (select id, 4 from named limit {SEARCH_ROWS_MAX})
 ), best as (
     select f.id, min(f.rank) as rank from found f group by f.id order by min(f.rank), f.id limit $1
 )

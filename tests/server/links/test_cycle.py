@@ -14,12 +14,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from server.context import Tools
 from server.db.engine import DB
 from server.links import cycle, cycle_store
+from server.links.writing import write_email
 from server.pos.connectors import open_connectors
 from shared.limits import CYCLE_LEASE
 from tests.app import SignedUp, World, expect, open_world
-from tests.server.links.shop import balance_of, links_of, run_checks, state_of, wrong_rows
+from tests.server.links.shop import balance_of, link, links_of, run_checks, state_of, wrong_rows
 from tests.standins.square import TOKEN, SquareStandIn, line, sign
 from tests.tills import push, sale
 
@@ -313,3 +315,30 @@ async def test_any_order_of_pages_any_number_of_runs_come_to_the_same_sums(
 async def test_without_a_connector_nothing_is_asked(world: World) -> None:
     async with open_connectors(world.settings) as connectors:
         assert connectors == {}
+
+
+async def test_staff_find_what_only_the_till_knows_and_put_the_proven_address_there(
+    shop: World, square: SquareStandIn
+) -> None:
+    square.state.put_customer("C1", at=shop.clock.now(), given_name="Ana", phone_number="+442079460018")
+    ana = await shop.sign_up()
+    await run_checks(shop)
+    manager = await shop.staff_headers("manager")
+    found = expect(await shop.client.get("/v1/staff/pos-records", params={"q": "946 0018"}, headers=manager), 200)
+    assert [(one["external_id"], one["connection"]) for one in found["items"]] == [("C1", "square")]
+    wish = {"record_id": found["items"][0]["id"], "attestation": "saw_id", "write_email": True}
+    expect(await link(shop, manager, ana.customer_id, wish), 201)
+
+    async def write(tools: Tools, payload: bytes) -> None:
+        await write_email(tools, payload)
+
+    shop.jobs["links.write_email"] = write
+    await shop.run_jobs()
+    await shop.run_jobs()
+    assert (square.state.customers["C1"]["email_address"], square.state.customers["C1"]["version"]) == (
+        "ana@shop.test",
+        1,
+    )
+    square.state.failures.extend([500] * 3)
+    silent = expect(await shop.client.get("/v1/staff/pos-records", params={"q": "946 0018"}, headers=manager), 200)
+    assert (silent["remote_failed"], len(silent["items"])) == (["square"], 1)

@@ -158,3 +158,21 @@ async def test_an_older_state_that_arrives_late_changes_nothing(world: World) ->
     odd = await till.send(record("p-2", email="no address", phone="x"))
     assert odd["notes"] == ["email: this is not an address", "phone: this is not a number"]
     assert await record_id("p-2")
+
+
+async def test_a_member_is_looked_for_under_a_new_address_as_soon_as_it_is_proven(world: World) -> None:
+    till = await Till.of(world)
+    await settled_record(world, till, "p-1", email="ana@new.test")
+    await till.sell("p-1")
+    ana = await world.sign_up()
+    await run_checks(world)
+    assert await links_of(ana.customer_id) == []
+    body = {"new_email": "ana@new.test", "mode": "keep", "password": ana.password}
+    expect(await world.client.post("/v1/me/email-changes", json=body, headers=ana.headers), 202)
+    await run_checks(world)
+    assert await links_of(ana.customer_id) == []
+    token = (await world.mail_to("ana@new.test", purpose="email-change")).token
+    expect(await world.client.post("/v1/email-changes/confirm", json={"token": token}), 200)
+    await run_checks(world)
+    assert await links_of(ana.customer_id) == [("p-1", "linked", "email")]
+    assert await balance_of(ana) == 12

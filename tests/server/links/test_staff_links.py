@@ -28,20 +28,19 @@ from tests.server.links.shop import (
 from tests.tills import sale
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["ana@", "ANA@SHOP.TEST", "flo", "Flores An", "946 0018", "0018", "STAMP-77", "stamp77", "p-1", "p-old"],
-)
-async def test_a_record_is_found_by_any_part_that_staff_know(world: World, text: str) -> None:
+async def test_a_record_is_found_by_any_part_that_staff_know(world: World) -> None:
     till = await Till.of(world)
     await till.send(record("p-1", phone="+44 20 7946 0018", card_number="STAMP-77", former_ids=["p-old"]))
     await till.send(record("x-2", given_name="Ben", family_name="Ode", email="ben@shop.test", phone="+44 20 7946 0099"))
     headers = await world.staff_headers()
-    found = expect(await world.client.get("/v1/staff/pos-records", params={"q": text}, headers=headers), 200)
-    assert [one["external_id"] for one in found["items"]] == ["p-1"]
-    (hit,) = found["items"]
-    assert (hit["email_masked"], hit["phone_ending"], hit["card_ending"]) == ("a…@shop.test", "0018", "MP77")
-    assert "ana@shop.test" not in str(found)
+    for text in (
+        "ana@", "ANA@SHOP.TEST", "flo", "Flores An", "946 0018", "0018", "STAMP-77", "stamp77", "p-1", "p-old",
+    ):  # fmt: skip
+        found = expect(await world.client.get("/v1/staff/pos-records", params={"q": text}, headers=headers), 200)
+        assert [one["external_id"] for one in found["items"]] == ["p-1"], text
+        (hit,) = found["items"]
+        assert (hit["email_masked"], hit["phone_ending"], hit["card_ending"]) == ("a…@shop.test", "0018", "MP77")
+        assert "ana@shop.test" not in str(found)
 
 
 async def test_too_little_text_finds_nothing_and_says_so(world: World) -> None:
