@@ -53,7 +53,9 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
     known = await _list_known(sender, ready)
     standing = _choose_standing(ready, known)
     outcomes |= await _repeat(standing)
-    await differences.note(ctx, sender.connection_id, [(row, ready[number].order.customer) for number, row in standing.items()])
+    await differences.note(
+        ctx, sender.connection_id, [(row, ready[number].order.customer) for number, row in standing.items()]
+    )
     open_ones = {number: sale for number, sale in ready.items() if number not in standing}
     finder = await _Finder.of(
         sender,
