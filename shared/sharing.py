@@ -54,7 +54,10 @@ class SharingPerson(View, frozen=True, kw_only=True):
 
 
 class SharingOperationView(View, frozen=True, kw_only=True):
-    """A joining, combining or leaving, and until when it can be undone; None where it cannot."""
+    """A joining, combining or leaving, and until when it can be undone; None where it cannot.
+
+    `membership_id` is the membership that was joined, kept or left, under which it is taken back.
+    """
 
     id: UUID
     kind: str
@@ -63,6 +66,7 @@ class SharingOperationView(View, frozen=True, kw_only=True):
     customer_id: UUID | None
     other_membership_id: UUID | None
     undo_until: datetime | None
+    membership_id: UUID | None = None
 
 
 class SharedMembership(View, frozen=True, kw_only=True):

@@ -170,6 +170,7 @@ class CustomerDetail(View, frozen=True, kw_only=True):
     last_order_at: datetime | None
     version: int
     merged_from: tuple[UUID, ...] = ()
+    shared_with: tuple[str, ...] = ()
 
 
 class RegisterCustomer(Request, frozen=True, kw_only=True):

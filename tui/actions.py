@@ -27,7 +27,7 @@ class Action:
     is_priority: bool = False
 
 
-_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "orders", "queue", "help")
+_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "orders", "queue", "links", "tills", "help")
 _FORMS = (
     "register",
     "edit",
@@ -49,6 +49,12 @@ _FORMS = (
     "take",
     "reason",
     "returned",
+    "share",
+    "leave",
+    "take-back",
+    "merge",
+    "link",
+    "unlink",
 )
 
 ACTIONS: tuple[Action, ...] = (
@@ -63,9 +69,15 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="customer.reward", keys=("w",), label="Reward", sentence="Take a reward for this customer's points", pages=("customer",), needs=(_P.POINTS_REDEEM,)),
     Action(id="customer.cancel_voucher", keys=("W",), label="Cancel voucher", sentence="Cancel the voucher under the cursor and give its points back", pages=("customer",), needs=(_P.REWARD_MANAGE,)),
     Action(id="customer.email", keys=("E",), label="Email", sentence="Change or correct the customer's email address", pages=("customer",), needs=(_P.EMAIL_CHANGE, _P.EMAIL_CORRECT)),
-    Action(id="customer.undo", keys=("u",), label="Undo", sentence="Take back the last adjustment or email change", pages=("customer",), needs=(_P.POINTS_ADJUST, _P.EMAIL_CHANGE)),
+    Action(id="customer.undo", keys=("u",), label="Undo", sentence="Take back the last adjustment, email change, sharing or merge", pages=("customer",), needs=(_P.POINTS_ADJUST, _P.EMAIL_CHANGE, _P.MEMBERSHIP_SHARE, _P.CUSTOMER_MERGE)),
+    Action(id="customer.link", keys=("l",), label="Link POS", sentence="Link a POS record to this customer, so that its sales count", pages=("customer",), needs=(_P.LINK_MAKE,)),
+    Action(id="customer.links", keys=("L",), label="Why missing", sentence="See why purchases are missing, and which POS records are linked", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
     Action(id="customer.edit", keys=("e",), label="Edit", sentence="Change name, birthday or notes", pages=("customer",), needs=(_P.CUSTOMER_EDIT,)),
     Action(id="customer.invite", keys=("i",), label="Invite", sentence="Mail the customer a link to choose a password", pages=("customer",), needs=(_P.CUSTOMER_INVITE,)),
+    Action(id="customer.share", keys=("s",), label="Share", sentence="Share this customer's points with another customer, or combine both memberships", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
+    Action(id="customer.join", keys=("j",), label="Join", sentence="Let this customer join another customer's membership", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
+    Action(id="customer.leave", keys=("v",), label="Leave", sentence="Let this customer leave the shared membership", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
+    Action(id="customer.merge", keys=("m",), label="Merge", sentence="Merge this customer with another one who is the same person", pages=("customer",), needs=(_P.CUSTOMER_MERGE,)),
     Action(id="customer.tab1", keys=("1",), sentence="Show the customer's points, movement by movement", pages=("customer",)),
     Action(id="customer.tab2", keys=("2",), sentence="Show the customer's orders and what they earned", pages=("customer",)),
     Action(id="customer.tab3", keys=("3",), sentence="Show the customer's cards", pages=("customer",)),
@@ -78,6 +90,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="form.commit", keys=("ctrl+s",), label="Save", sentence="Save what is in this form", pages=_FORMS),
     Action(id="audience.open", keys=("enter",), label="Customer", sentence="Open the customer of this row", pages=("audience",), needs=(_P.CUSTOMER_READ,), in_palette=False),
     Action(id="audience.retry", keys=("r",), label="Retry", sentence="Send this contact to Mailchimp again", pages=("audience",), needs=(_P.AUDIENCE_REPAIR,)),
+    Action(id="audience.tills", keys=("t",), label="Tills", sentence="See the exchange with till systems", pages=("audience",), needs=(_P.CUSTOMER_READ, _P.CYCLE_READ), in_palette=False),
     Action(id="audience.resume", keys=("R",), label="Resume", sentence="Let the paused Mailchimp queue go on", pages=("audience",), needs=(_P.AUDIENCE_REPAIR,)),
     Action(id="audit.detail", keys=("enter",), label="Details", sentence="Show the details of this entry", pages=("audit",), in_palette=False),
     Action(id="programmes.open", keys=("enter",), label="Open", sentence="Open this programme: rules, versions and settings", pages=("programmes",)),
@@ -129,6 +142,25 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="queue.tab3", keys=("3",), sentence="Show refunds, first those that need a person", pages=("queue",), needs=(_P.REFUND_READ,)),
     Action(id="queue.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next list", pages=("queue",), in_palette=False),
     Action(id="queue.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the list before", pages=("queue",), in_palette=False),
+    Action(id="links.open", keys=("enter",), label="Put right", sentence="Put the reason under the cursor right, or tell more of the record", pages=("links",), in_palette=False),
+    Action(id="links.link", keys=("l",), label="Link", sentence="Link a further POS record", pages=("links",), needs=(_P.LINK_MAKE,)),
+    Action(id="links.end", keys=("x",), label="End", sentence="End the link under the cursor, or refuse one that waits", pages=("links",), needs=(_P.LINK_ATTEST,)),
+    Action(id="links.approve", keys=("a",), label="Approve", sentence="Approve the link under the cursor", pages=("links",), needs=(_P.LINK_ATTEST,)),
+    Action(id="links.sync", keys=("s",), label="Fetch now", sentence="Fetch purchases from the tills now", pages=("links",), needs=(_P.CYCLE_RUN,)),
+    Action(id="links.tab1", keys=("1",), sentence="Show why purchases are missing", pages=("links",)),
+    Action(id="links.tab2", keys=("2",), sentence="Show the linked POS records", pages=("links",)),
+    Action(id="links.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next list", pages=("links",), in_palette=False),
+    Action(id="links.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the list before", pages=("links",), in_palette=False),
+    Action(id="tills.detail", keys=("enter",), label="Report", sentence="Show what came of this run, or what this row is about", pages=("tills",), in_palette=False),
+    Action(id="tills.sync", keys=("s",), label="Sync now", sentence="Fetch from all till systems now", pages=("tills",), needs=(_P.CYCLE_RUN,)),
+    Action(id="tills.link", keys=("l",), label="Link", sentence="Link the record of this match to its customer", pages=("tills",), needs=(_P.LINK_MAKE,)),
+    Action(id="tills.settle", keys=("x",), label="Leave", sentence="Leave this match as it is, with a reason", pages=("tills",), needs=(_P.LINK_REVIEW,)),
+    Action(id="tills.customer", keys=("o",), label="Customer", sentence="Open the customer of this match", pages=("tills",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="tills.tab1", keys=("1",), sentence="Show the runs with what each brought", pages=("tills",), needs=(_P.CYCLE_READ,)),
+    Action(id="tills.tab2", keys=("2",), sentence="Show what tills told and could not be posted", pages=("tills",), needs=(_P.CYCLE_READ,)),
+    Action(id="tills.tab3", keys=("3",), sentence="Show matches that somebody must decide", pages=("tills",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="tills.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next list", pages=("tills",), in_palette=False),
+    Action(id="tills.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the list before", pages=("tills",), in_palette=False),
     # Everywhere.
     Action(id="app.back", keys=("escape",), label="Back", sentence="Go back", pages=(*_LISTS, *_FORMS), in_palette=False),
     Action(id="app.find", keys=("f2",), label="Find", sentence="Find a customer by name, phone, email or card", needs=(_P.CUSTOMER_SEARCH,), is_priority=True),
@@ -136,6 +168,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="app.orders", keys=("f4",), label="Orders", sentence="See sales that count for nobody, or find one by its receipt", needs=(_P.CUSTOMER_READ,), is_priority=True),
     Action(id="app.queue", keys=("ctrl+r",), label="Queue", sentence="See what waits for a person: adjustments and refunds", needs=(_P.ADJUSTMENT_READ, _P.REFUND_READ), is_priority=True),
     Action(id="app.audience", keys=("f6",), label="Sync", sentence="See how the link to Mailchimp is doing", needs=(_P.AUDIENCE_READ,), is_priority=True),
+    Action(id="app.tills", sentence="See the exchange with till systems: runs, what was set aside, matches to decide", needs=(_P.CUSTOMER_READ, _P.CYCLE_READ)),
     Action(id="app.audit", keys=("f7",), label="Audit", sentence="See who changed what", needs=(_P.AUDIT_READ,), is_priority=True),
     Action(id="app.programmes", keys=("f8",), label="Programme", sentence="See the programme and its rules", needs=(_P.PROGRAMME_READ,), is_priority=True),
     Action(id="app.rewards", sentence="See the rewards catalogue and what points are worth", needs=(_P.PROGRAMME_READ,)),

@@ -18,7 +18,35 @@ from shared.adjustments import (
     AdjustmentView,
 )
 from shared.endpoints import BY_OPERATION, Endpoint
+from shared.links import (
+    CustomerLinks,
+    CycleAsked,
+    CycleRequest,
+    Cycles,
+    LinkApproval,
+    LinkDiagnosis,
+    LinkEnding,
+    LinkEndingPreview,
+    LinkMade,
+    LinkPreview,
+    LinkRequest,
+    LinkReviewPage,
+    QuarantinePage,
+    RecordHits,
+    ReviewSettling,
+)
 from shared.members import Accepted, EntryPage, OrderPage
+from shared.merges import (
+    MergeDecision,
+    MergePage,
+    MergePreview,
+    MergeRefusal,
+    MergeRequest,
+    MergeUndo,
+    MergeUndone,
+    MergeUndoPreview,
+    MergeView,
+)
 from shared.orders import (
     AssignmentApplied,
     AssignmentPreview,
@@ -58,6 +86,21 @@ from shared.rewards import (
     VoucherIssued,
     VoucherList,
     VoucherView,
+)
+from shared.sharing import (
+    Combined,
+    CombinePreview,
+    Combining,
+    Joined,
+    Joining,
+    JoinPreview,
+    Leaving,
+    Left,
+    RedeemPolicyChange,
+    SharedMembership,
+    SharingUndo,
+    SharingUndone,
+    SplitPreview,
 )
 from shared.staff import (
     AudienceContactView,
@@ -229,6 +272,77 @@ class Client:
     async def get_tier(self, membership_id: UUID) -> TierView:
         return await self._ask("get_customer_tier", TierView, path={"membership_id": membership_id})
 
+    # Sharing --------------------------------------------------------------------------------------------------------
+
+    async def get_sharing(self, membership_id: UUID) -> SharedMembership:
+        return await self._ask("get_sharing", SharedMembership, path={"membership_id": membership_id})
+
+    async def preview_join(self, membership_id: UUID, joining: Joining) -> JoinPreview:
+        return await self._ask("preview_join", JoinPreview, path={"membership_id": membership_id}, body=joining)
+
+    async def join_membership(self, membership_id: UUID, joining: Joining, *, key: str) -> Joined:
+        path = {"membership_id": membership_id}
+        return await self._ask("join_membership", Joined, path=path, body=joining, key=key)
+
+    async def preview_combine(self, membership_id: UUID, combining: Combining) -> CombinePreview:
+        path = {"membership_id": membership_id}
+        return await self._ask("preview_combine", CombinePreview, path=path, body=combining)
+
+    async def combine_memberships(self, membership_id: UUID, combining: Combining, *, key: str) -> Combined:
+        path = {"membership_id": membership_id}
+        return await self._ask("combine_memberships", Combined, path=path, body=combining, key=key)
+
+    async def preview_leave(self, membership_id: UUID, leaving: Leaving) -> SplitPreview:
+        return await self._ask("preview_leave", SplitPreview, path={"membership_id": membership_id}, body=leaving)
+
+    async def leave_membership(self, membership_id: UUID, leaving: Leaving, *, key: str) -> Left:
+        path = {"membership_id": membership_id}
+        return await self._ask("leave_membership", Left, path=path, body=leaving, key=key)
+
+    async def preview_undo_combine(self, membership_id: UUID, operation_id: UUID, undo: SharingUndo) -> SplitPreview:
+        path = {"membership_id": membership_id, "operation_id": operation_id}
+        return await self._ask("preview_undo_combine", SplitPreview, path=path, body=undo)
+
+    async def undo_sharing(
+        self, kind: str, membership_id: UUID, operation_id: UUID, undo: SharingUndo, *, key: str
+    ) -> SharingUndone:
+        """Take a joining, combining or leaving back; `kind` is that of the operation."""
+        path = {"membership_id": membership_id, "operation_id": operation_id}
+        return await self._ask(f"undo_{kind}", SharingUndone, path=path, body=undo, key=key)
+
+    async def put_redeem_policy(self, membership_id: UUID, change: RedeemPolicyChange) -> SharedMembership:
+        path = {"membership_id": membership_id}
+        return await self._ask("put_redeem_policy", SharedMembership, path=path, body=change)
+
+    # Merges ---------------------------------------------------------------------------------------------------------
+
+    async def preview_merge(self, merge: MergeRequest) -> MergePreview:
+        return await self._ask("preview_merge", MergePreview, body=merge)
+
+    async def merge_customers(self, merge: MergeRequest, *, key: str) -> MergeView:
+        return await self._ask("merge_customers", MergeView, body=merge, key=key)
+
+    async def list_merges(
+        self, *, state: str = "", customer_id: UUID | None = None, cursor: str | None = None
+    ) -> MergePage:
+        query = {"state": state or None, "customer_id": str(customer_id) if customer_id else None, "cursor": cursor}
+        return await self._ask("list_merges", MergePage, query=query)
+
+    async def get_merge(self, merge_id: UUID) -> MergeView:
+        return await self._ask("get_merge", MergeView, path={"merge_id": merge_id})
+
+    async def approve_merge(self, merge_id: UUID, decision: MergeDecision, *, key: str) -> MergeView:
+        return await self._ask("approve_merge", MergeView, path={"merge_id": merge_id}, body=decision, key=key)
+
+    async def refuse_merge(self, merge_id: UUID, refusal: MergeRefusal) -> MergeView:
+        return await self._ask("refuse_merge", MergeView, path={"merge_id": merge_id}, body=refusal)
+
+    async def preview_undo_merge(self, merge_id: UUID, undo: MergeUndo) -> MergeUndoPreview:
+        return await self._ask("preview_undo_merge", MergeUndoPreview, path={"merge_id": merge_id}, body=undo)
+
+    async def undo_merge(self, merge_id: UUID, undo: MergeUndo, *, key: str) -> MergeUndone:
+        return await self._ask("undo_merge", MergeUndone, path={"merge_id": merge_id}, body=undo, key=key)
+
     # Orders and refunds ---------------------------------------------------------------------------------------------
 
     async def find_orders(
@@ -271,6 +385,49 @@ class Client:
 
     async def get_queue(self) -> StaffQueue:
         return await self._ask("get_queue", StaffQueue)
+
+    # POS records and tills --------------------------------------------------------------------------------------------
+
+    async def search_pos_records(self, text: str) -> RecordHits:
+        return await self._ask("search_pos_records", RecordHits, query={"q": text})
+
+    async def get_links(self, customer_id: UUID) -> CustomerLinks:
+        return await self._ask("get_customer_links", CustomerLinks, path={"customer_id": customer_id})
+
+    async def diagnose_links(self, customer_id: UUID) -> LinkDiagnosis:
+        return await self._ask("diagnose_links", LinkDiagnosis, path={"customer_id": customer_id})
+
+    async def preview_link(self, customer_id: UUID, wish: LinkRequest) -> LinkPreview:
+        return await self._ask("preview_link", LinkPreview, path={"customer_id": customer_id}, body=wish)
+
+    async def make_link(self, customer_id: UUID, wish: LinkRequest, *, key: str) -> LinkMade:
+        return await self._ask("make_link", LinkMade, path={"customer_id": customer_id}, body=wish, key=key)
+
+    async def approve_link(self, link_id: UUID, approval: LinkApproval, *, key: str) -> LinkMade:
+        return await self._ask("approve_link", LinkMade, path={"link_id": link_id}, body=approval, key=key)
+
+    async def preview_link_end(self, link_id: UUID, ending: LinkEnding) -> LinkEndingPreview:
+        return await self._ask("preview_link_end", LinkEndingPreview, path={"link_id": link_id}, body=ending)
+
+    async def end_link(self, link_id: UUID, ending: LinkEnding, *, key: str) -> LinkMade:
+        return await self._ask("end_link", LinkMade, path={"link_id": link_id}, body=ending, key=key)
+
+    async def list_link_reviews(self, *, cursor: str | None = None) -> LinkReviewPage:
+        return await self._ask("list_link_reviews", LinkReviewPage, query={"cursor": cursor})
+
+    async def settle_link_review(self, review_id: UUID, settling: ReviewSettling) -> Accepted:
+        endpoint = BY_OPERATION["settle_link_review"]
+        await self._send(endpoint, path={"review_id": review_id}, body=settling, token=self._token)
+        return Accepted(detail="Left as it is.")
+
+    async def list_cycles(self) -> Cycles:
+        return await self._ask("list_cycles", Cycles)
+
+    async def run_cycle(self, request: CycleRequest) -> CycleAsked:
+        return await self._ask("run_cycle", CycleAsked, body=request)
+
+    async def list_quarantined(self, *, cursor: str | None = None) -> QuarantinePage:
+        return await self._ask("list_quarantined", QuarantinePage, query={"cursor": cursor})
 
     # Vouchers -------------------------------------------------------------------------------------------------------
 

@@ -309,6 +309,8 @@ def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell
         found.append(Cell("Merged into another customer: read only (Enter opens that one).", "bad"))
     elif detail.status != "active":
         found.append(Cell(f"This customer is {detail.status}: read only.", "bad"))
+    if detail.shared_with:
+        found.append(Cell(f"Shared with {', '.join(detail.shared_with)}: the balance is common.", "warn"))
     if detail.redemption_held_until is not None and detail.redemption_held_until > now:
         until = moment(detail.redemption_held_until, now=now, zone=zone)
         reason = detail.redemption_held_reason or ""

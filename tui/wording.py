@@ -44,10 +44,24 @@ _SENTENCES: dict[Code, str] = {
     Code.POINTS_SPENT: "The points of this sale have been spent, and the programme does not let them be taken back.",
     Code.ASSIGNMENT_SAME: "This sale counts for this customer already.",
     Code.VOUCHER_USED: "This voucher was used or is over; it cannot be cancelled any more.",
+    Code.LINK_TAKEN: "This POS record is linked to a customer already.",
+    Code.LINK_SELF: "Nobody links a POS record to themselves; ask a colleague.",
+    Code.LINK_NEEDS_PROOF: "Nothing on the record ties it to this customer: say how you know.",
+    Code.LINK_OVER: "This link is over. F5 shows how it stands.",
     Code.REWARD_UNAVAILABLE: "This reward cannot be had just now.",
     Code.PRESENCE_NEEDED: "That is more than the card alone may spend: ask for the code in the customer's app.",
     Code.PRESENCE_WRONG: "These digits are wrong, too old or used. Ask for the ones the app shows now.",
     Code.REDEMPTION_LIMIT: "That is more than the customer wants to be spent in a day.",
+    Code.MEMBERSHIP_EXISTS: "They share points already, or this customer has a membership of their own.",
+    Code.MEMBERSHIP_SAME: "They share these points already.",
+    Code.SHARER_LIMIT: "No more people can share this membership: the programme sets how many.",
+    Code.CONSENT_MISSING: "Somebody has not agreed to this: ask them first.",
+    Code.OPEN_HOLD: "A sale is being paid with these points just now. Try again when it is done.",
+    Code.REDEMPTION_HELD: "Points cannot be spent or moved for a while, as an address was changed just now.",
+    Code.MERGE_SAME: "These are one customer already.",
+    Code.MERGE_STAFF_LINKED: "One of the two belongs to a staff member; an admin has to approve this.",
+    Code.MERGE_KIND_MISMATCH: "A person and a business cannot be one customer.",
+    Code.MERGE_SHARED: "One of the two shares points with others: end that first (v on the customer).",
 }
 
 # Which field of a form a refusal belongs to, where the code alone says it.
@@ -115,6 +129,13 @@ def _refusal(problem: Problem, retry_after_seconds: int | None) -> str:
     if retry_after_seconds:
         words += f" Wait {retry_after_seconds} s."
     return words
+
+
+def blocker_words(blocker: str) -> str:
+    """Return what stands against a command in words; the service sends its bare code where it has no more to say."""
+    if blocker in Code.__members__.values():
+        return _SENTENCES.get(Code(blocker), blocker.replace("_", " ").lower().capitalize() + ".")
+    return blocker
 
 
 def field_errors(error: ConsoleError) -> dict[str, str]:

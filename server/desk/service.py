@@ -196,6 +196,7 @@ async def _get_detail(ctx: Context, customer_id: UUID) -> CustomerDetail:
         last_order_at=row["last_order_at"],
         version=row["version"],
         merged_from=tuple(await store.list_merged_from(customer_id)),
+        shared_with=tuple(await store.list_shared_with(customer_id)),
     )
 
 

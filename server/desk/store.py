@@ -69,6 +69,14 @@ with recursive tombstone as (
 )
 select id from tombstone order by id limit 100
 """
+_SHARED_WITH = """
+select trim(c.given_name || ' ' || c.family_name) as name
+from membership_person p
+join membership m on m.id = p.membership and m.status = 'active'
+join membership_person o on o.membership = p.membership and o.left_at is null and o.customer <> p.customer
+join customer c on c.id = o.customer
+where p.customer = $1 and p.left_at is null order by o.joined_at, o.id limit 50
+"""
 _SET_NOTES = "update customer set notes = $2, updated_at = $3 where id = $1"
 
 
@@ -112,6 +120,11 @@ async def find_heir(customer_id: UUID) -> UUID | None:
 async def list_merged_from(customer_id: UUID) -> list[UUID]:
     """Return the ids of whoever was merged into a customer, directly or not."""
     return [row["id"] for row in await DB.fetch(_MERGED_FROM, customer_id)]
+
+
+async def list_shared_with(customer_id: UUID) -> list[str]:
+    """Return the names of the people with whom a customer shares points, the first to come first."""
+    return [row["name"] for row in await DB.fetch(_SHARED_WITH, customer_id)]
 
 
 async def set_notes(ctx: Context, customer_id: UUID, notes: str) -> None:

@@ -365,6 +365,7 @@ def _operation_view(ctx: Context, row: Row) -> SharingOperationView:
         customer_id=row["customer"],
         other_membership_id=row["other"],
         undo_until=row["undo_until"] if is_open else None,
+        membership_id=row["membership"],
     )
 
 

@@ -48,6 +48,7 @@ from shared.rewards import (
     VoucherStatus,
     VoucherView,
 )
+from shared.sharing import RedeemPolicy, SharedMembership
 from shared.staff import (
     AudienceContactView,
     AudienceStatus,
@@ -724,6 +725,13 @@ _ALWAYS: dict[str, Callable[[], msgspec.Struct]] = {
     "get_queue": lambda: StaffQueue(adjustments=0, refunds=0, orders=0),
     "get_customer_tier": lambda: TierView(
         tier="Gold", until=None, points=1200, since=NOW, next_tier=None, next_points=None
+    ),
+    "get_sharing": lambda: SharedMembership(
+        membership_id=made_id("membership 1"),
+        people=(),
+        redeem_policy=RedeemPolicy.ANYONE,
+        daily_points=None,
+        sharers_max=4,
     ),
     "get_customer_expiry": lambda: ExpirySchedule(zone="Europe/London", never=0, items=(), as_of=NOW),
     "list_customer_vouchers": lambda: VoucherList(items=(_voucher(),)),

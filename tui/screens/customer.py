@@ -44,6 +44,9 @@ from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, safe
 from tui.screens.choosing import Chosen
 from tui.screens.membership_tab import Membership, fetch_membership, find_voucher, membership_notes, membership_rows
+from tui.screens.records import Records
+from tui.screens.together import ACTIONS as TOGETHER_ACTIONS
+from tui.screens.together import Together
 from tui.value_words import can_take_back, trace_notes
 from tui.widgets.facts import TONE_STYLES, Facts
 from tui.widgets.line_list import Column, LineList
@@ -97,6 +100,7 @@ _CHANGING = _NEED_MEMBERSHIP | {
     "customer.give",
     "customer.detach",
     "customer.cancel_voucher",
+    *TOGETHER_ACTIONS,
 }
 
 
@@ -127,6 +131,8 @@ class CustomerPage(Page):
         self._membership: Membership | None = None
         self._traces: dict[UUID, StaffOrderDetail] = {}
         self._adjusted: AdjustmentView | None = None  # The last one that was made here.
+        self.together = Together(self)
+        self.records = Records(self)
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="header"):
@@ -155,23 +161,26 @@ class CustomerPage(Page):
 
     def _fetched(self, detail: CustomerDetail) -> None:
         self.detail = detail
+        self.together.arrived(detail, asked_for=self.customer_id, name=self._name or "")
+        self.customer_id = detail.id  # Whoever was merged is shown as the customer they are part of.
         self._name = full_name(detail.given_name, detail.family_name)
         for paged in (self._entries, self._orders, self._audit):
             paged.is_fetched = False
         self._membership = None
         self._traces.clear()
-        self._show_header()
+        self.show_header()
         self._show_tab()
         self.frame_changed()
 
-    def _show_header(self) -> None:
+    def show_header(self) -> None:
+        """Show the facts that never scroll, and what staff must know first."""
         detail = self.detail
         assert detail is not None
         now, zone = self.console.now(), self.zone
         status = "" if detail.status == "active" else f"  ({detail.status})"
         self.query_one("#customer-name", Static).update(safe(f" {self._name}{status}", "bold"))
         self.query_one("#customer-facts", Facts).show(header_facts(detail, now=now, zone=zone))
-        told = notices(detail, now=now, zone=zone)
+        told = [*notices(detail, now=now, zone=zone), *self.together.notices()]
         shown = [safe(f" ! {cell.text}", TONE_STYLES[cell.tone]) for cell in told[:NOTICES_MAX]]
         self.query_one("#customer-notices", Static).update(lines(*shown))
         self.query_one("#customer-notices").display = bool(told)
@@ -279,6 +288,16 @@ class CustomerPage(Page):
             if row.key in self._opened:
                 rows += _note_rows(row.key, membership_notes(found, row.key, now=now, zone=zone))
         return rows
+
+    @property
+    def membership(self) -> Membership | None:
+        """What the membership tab shows, once it was fetched."""
+        return self._membership
+
+    @property
+    def current_key(self) -> str | None:
+        """The key of the row under the cursor."""
+        return self.query_one("#rows", LineList).current_key
 
     def _fetch_membership(self) -> None:
         detail = self.detail
@@ -407,13 +426,13 @@ class CustomerPage(Page):
         from tui.screens.email_change import EmailPage
 
         assert self.detail is not None
-        self.app.push_screen(EmailPage(self.detail), self._came_back)
+        self.app.push_screen(EmailPage(self.detail), self.came_back)
 
     def _edit(self) -> None:
         from tui.screens.edit import EditPage
 
         assert self.detail is not None
-        self.app.push_screen(EditPage(self.detail), self._came_back)
+        self.app.push_screen(EditPage(self.detail), self.came_back)
 
     # Points, sales and vouchers -----------------------------------------------------------------------------------------
 
@@ -421,10 +440,11 @@ class CustomerPage(Page):
         from tui.screens.adjust import AdjustPage
 
         assert self.detail is not None
-        self.app.push_screen(AdjustPage(self.detail, adjusted=self._note_adjusted), self._came_back)
+        self.app.push_screen(AdjustPage(self.detail, adjusted=self._note_adjusted), self.came_back)
 
     def _note_adjusted(self, adjustment: AdjustmentView) -> None:
         self._adjusted = adjustment
+        self.together.forget_last()
 
     def _undoable_adjustment(self) -> AdjustmentView | None:
         """Return what was given or taken here last, while this person may still take it back."""
@@ -437,14 +457,14 @@ class CustomerPage(Page):
     def _record_order(self) -> None:
         from tui.screens.record import RecordPage
 
-        self.app.push_screen(RecordPage(self._as_chosen()), self._came_back)
+        self.app.push_screen(RecordPage(self.as_chosen()), self.came_back)
 
     def _attach_order(self) -> None:
         from tui.screens.assign import AssignPage
 
-        self.app.push_screen(AssignPage(customer=self._as_chosen()), self._came_back)
+        self.app.push_screen(AssignPage(customer=self.as_chosen()), self.came_back)
 
-    def _as_chosen(self) -> Chosen:
+    def as_chosen(self) -> Chosen:
         return Chosen(id=str(self.customer_id), name=self._name or "")
 
     def _current_order(self) -> OrderView | None:
@@ -467,13 +487,13 @@ class CustomerPage(Page):
     def _order_came(self, detaches: bool, detail: StaffOrderDetail) -> None:  # noqa: FBT001  # Bound by partial.
         from tui.screens.assign import AssignPage
 
-        self.app.push_screen(AssignPage(order=detail.order, detaches=detaches), self._came_back)
+        self.app.push_screen(AssignPage(order=detail.order, detaches=detaches), self.came_back)
 
     def _take_reward(self) -> None:
         from tui.screens.take import TakePage
 
         assert self.detail is not None
-        self.app.push_screen(TakePage(self.detail), self._came_back)
+        self.app.push_screen(TakePage(self.detail), self.came_back)
 
     def _current_voucher(self) -> VoucherView | None:
         found = self._membership if self.tab == Tab.MEMBERSHIP else None
@@ -484,7 +504,7 @@ class CustomerPage(Page):
 
         voucher = self._current_voucher()
         assert voucher is not None
-        self.app.push_screen(cancel_page(voucher, name=self._name or "", done=self._voucher_cancelled), self._came_back)
+        self.app.push_screen(cancel_page(voucher, name=self._name or "", done=self._voucher_cancelled), self.came_back)
 
     def _voucher_cancelled(self, voucher: VoucherView) -> None:
         self.console.say(f"Voucher cancelled: {voucher.reward_name}. Its points are back.", "good")
@@ -494,22 +514,30 @@ class CustomerPage(Page):
         from tui.screens.undo import UndoPage
 
         adjustment = self._undoable_adjustment()
+        other = self.together.undo_page(self._undoable(), adjusted=adjustment is not None)
+        if other is not None:
+            self.app.push_screen(other, self.came_back)
+            return
         if adjustment is not None:
             self.app.push_screen(
-                undo_page(adjustment, crumb=f"Find › {self._name} › Undo", done=self._undone), self._came_back
+                undo_page(adjustment, crumb=f"Find › {self._name} › Undo", done=self._undone), self.came_back
             )
             return
         change = self._undoable()
         assert self.detail is not None
         assert change is not None
-        self.app.push_screen(UndoPage(self.detail, change), self._came_back)
+        self.app.push_screen(UndoPage(self.detail, change), self.came_back)
 
     def _undone(self, adjustment: AdjustmentView) -> None:
         self._adjusted = None
         self.console.say(f"Taken back. Balance {points(adjustment.available)}.", "good")
 
-    def _came_back(self, _: None) -> None:
+    def came_back(self, _: None) -> None:
         self.refresh_data()
+
+    def _has_undoable(self) -> bool:
+        change = self._undoable()
+        return any((self._undoable_adjustment(), change, self.together.has_undoable(change)))
 
     def _undoable(self) -> EmailChangeView | None:
         now, session = self.console.now(), self.console.session
@@ -551,6 +579,8 @@ class CustomerPage(Page):
             "customer.undo": self._undo,
             "customer.edit": self._edit,
             "customer.invite": self._invite,
+            **self.together.handlers(),
+            **self.records.handlers(),
             "customer.tab_next": partial(self._step_tab, 1),
             "customer.tab_back": partial(self._step_tab, -1),
             "app.back": self._back,
@@ -567,12 +597,12 @@ class CustomerPage(Page):
     def unavailable(self, action_id: str) -> str | None:
         detail = self.detail
         if action_id not in _CHANGING:
-            return None
+            return self.records.why_not(action_id)
         if detail is None:
             return "the customer is not here yet"
         if detail.status != "active":
             return f"this customer is {detail.status}"
-        if action_id == "customer.undo" and self._undoable_adjustment() is None and self._undoable() is None:
+        if action_id == "customer.undo" and not self._has_undoable():
             return "there is no change that can still be taken back"
         if action_id == "customer.invite":
             if detail.has_login:
@@ -583,6 +613,8 @@ class CustomerPage(Page):
 
     def _why_not_value(self, action_id: str, detail: CustomerDetail) -> str | None:
         """Return why points, sales and vouchers cannot be touched just now."""
+        if action_id in TOGETHER_ACTIONS:
+            return self.together.why_not(action_id, detail)
         if action_id in _NEED_MEMBERSHIP:
             membership = main_membership(detail)
             if membership is None or membership.status != "active":

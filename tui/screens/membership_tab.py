@@ -10,8 +10,10 @@ from shared.members import MembershipView
 from shared.programmes import TierView
 from shared.reports import ExpirySchedule
 from shared.rewards import VoucherView
+from shared.sharing import SharedMembership
 from tui.client import Client
 from tui.formatting import Cell, Row, moment, points
+from tui.sharing_words import sharing_notes, sharing_rows
 from tui.value_words import (
     expiry_notes,
     expiry_row,
@@ -30,6 +32,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     tier: TierView | None
     schedule: ExpirySchedule | None
     vouchers: tuple[VoucherView, ...]
+    shared: SharedMembership | None = None
 
 
 async def fetch_membership(
@@ -39,15 +42,20 @@ async def fetch_membership(
     if view is None:
         vouchers = await client.list_vouchers(customer_id)
         return Membership(view=None, others=others, tier=None, schedule=None, vouchers=vouchers.items)
-    vouchers, tier, schedule = await asyncio.gather(
-        client.list_vouchers(customer_id), client.get_tier(view.id), client.get_expiry(view.id)
+    vouchers, tier, schedule, shared = await asyncio.gather(
+        client.list_vouchers(customer_id),
+        client.get_tier(view.id),
+        client.get_expiry(view.id),
+        client.get_sharing(view.id),
     )
-    return Membership(view=view, others=others, tier=tier, schedule=schedule, vouchers=vouchers.items)
+    return Membership(view=view, others=others, tier=tier, schedule=schedule, vouchers=vouchers.items, shared=shared)
 
 
 def membership_rows(found: Membership, *, now: datetime, zone: tzinfo) -> list[Row]:
     """Return the rows, the programme first and the vouchers last."""
     rows = [_programme_row(view, now=now, zone=zone) for view in ((found.view,) if found.view else ()) + found.others]
+    if found.shared is not None:
+        rows += sharing_rows(found.shared, now=now, zone=zone)
     if found.tier is not None:
         rows += tier_rows(found.tier, now=now, zone=zone)
     if found.schedule is not None:
@@ -63,6 +71,8 @@ def membership_notes(found: Membership, key: str | None, *, now: datetime, zone:
     for month in found.schedule.items if found.schedule else ():
         if key == f"expiry:{month.month}":
             return expiry_notes(month, zone=zone)
+    if found.shared is not None and (notes := sharing_notes(found.shared, key, now=now, zone=zone)):
+        return notes
     voucher = find_voucher(found, key)
     return voucher_notes(voucher, now=now, zone=zone) if voucher is not None else []
 
