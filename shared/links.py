@@ -17,12 +17,16 @@ ContactText = Annotated[str, msgspec.Meta(max_length=limits.EMAIL_LENGTH_MAX)]
 
 
 class RecordOutcome(StrEnum):
-    """What became of a POS record that was sent: `stale` is an older state than the one that is known."""
+    """What became of a POS record that was sent.
+
+    `stale` is an older state than the one that is known; `kept_out` is of a person whose data was erased.
+    """
 
     NEW = "new"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
     STALE = "stale"
+    KEPT_OUT = "kept_out"
 
 
 class LinkState(StrEnum):

@@ -8,6 +8,7 @@ import msgspec
 from server.audit.store import record as audit
 from server.auth import Key
 from server.context import Context
+from server.customers.suppression import Name, find_suppressed, pos_name
 from server.db.engine import Row
 from server.errors import Refused
 from server.jobs import enqueue
@@ -20,7 +21,7 @@ CHECK_JOB = "links.check"
 
 
 class Taken(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one record: its result or its refusal. Without a refusal `record_id` is the record."""
+    """What became of one record: its result or its refusal. `record_id` is the record, if it is kept."""
 
     external_id: str
     record_id: UUID | None = None
@@ -46,6 +47,8 @@ async def take_records(ctx: Context, connection_id: UUID, records: Sequence[PosR
             waiting.append((number, facts))
         except Refused as refusal:
             taken[number] = Taken(external_id=sent.external_id, refusal=refusal)
+    waiting, kept_out = await _keep_out(ctx, connection_id, waiting)
+    taken |= kept_out
     email_keys: set[str] = set()
     while waiting:
         now_ones, waiting = _first_of_each(waiting)
@@ -53,6 +56,40 @@ async def take_records(ctx: Context, connection_id: UUID, records: Sequence[PosR
     if await directory_store.wake_members(ctx, sorted(email_keys)):
         await enqueue(CHECK_JOB)
     return tuple(taken[number] for number in range(len(records)))
+
+
+async def _keep_out(
+    ctx: Context, connection_id: UUID, waiting: list[tuple[int, RecordFacts]]
+) -> tuple[list[tuple[int, RecordFacts]], dict[int, Taken]]:
+    """Set aside the records of people who were erased; a number alone, which a household may share, is left out only."""
+    names = {number: _names(connection_id, facts) for number, facts in waiting}
+    suppressed = await find_suppressed(ctx, {name for own in names.values() for name in own})
+    if not suppressed:
+        return waiting, {}
+    kept: list[tuple[int, RecordFacts]] = []
+    out: dict[int, Taken] = {}
+    for number, facts in waiting:
+        found = names[number] & suppressed
+        if any(kind != "phone" for kind, _ in found):
+            result = PosRecordResult(external_id=facts.external_id, outcome=RecordOutcome.KEPT_OUT)
+            out[number] = Taken(external_id=facts.external_id, result=result)
+        elif found:
+            notes = (*facts.notes, "phone: of a person whose data was erased")
+            kept.append((number, msgspec.structs.replace(facts, phone=None, phone_key=None, notes=notes)))
+        else:
+            kept.append((number, facts))
+    return kept, out
+
+
+def _names(connection_id: UUID, facts: RecordFacts) -> set[Name]:
+    names: set[Name] = {("pos", pos_name(connection_id, facts.external_id))}
+    if facts.email_key:
+        names.add(("email", facts.email_key))
+    if facts.phone_key:
+        names.add(("phone", facts.phone_key))
+    if facts.card_number:
+        names.add(("card", facts.card_number))
+    return names
 
 
 def _first_of_each(

@@ -1,10 +1,13 @@
 """On the proof of an address its POS records are looked for: none, one, taken, several, new, and what then happens."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
+from server.customers.suppression import Name, pos_name, suppress
 from server.db.engine import DB
+from server.db.ids import new_id
 from server.links.cycle import run_due
 from tests.app import World, expect
 from tests.server.links.shop import (
@@ -145,6 +148,26 @@ async def test_records_merged_in_the_till_stay_aliases_and_their_link_goes_along
     before = await balance_of(ana)
     await till.sell("p-3")
     assert await balance_of(ana) == before + 12
+
+
+async def test_nobody_who_was_erased_comes_back_with_a_till_or_a_file(world: World) -> None:
+    till = await Till.of(world)
+    connection_id = await DB.fetch_value("select id from pos_connection")
+    assert isinstance(connection_id, UUID)
+    erased: list[Name] = [
+        ("email", "gone@shop.test"),
+        ("phone", "+442079460018"),
+        ("pos", pos_name(connection_id, "p-9")),
+    ]
+    # The list names nobody, and an erasure is all that a row of it points at.
+    await DB.fetch("alter table suppression drop constraint suppression_erasure_fkey")
+    await suppress(world.ctx, new_id(), erased)
+    assert (await till.send(record("p-1", email="Gone@shop.test")))["outcome"] == "kept_out"
+    assert (await till.send(record("p-9", email=None)))["outcome"] == "kept_out"
+    shared = await till.send(record("p-2", phone="020 7946 0018"))
+    assert (shared["outcome"], shared["notes"]) == ("new", ["phone: of a person whose data was erased"])
+    rows = await DB.fetch("select external_id, phone_key from pos_record")
+    assert [tuple(row) for row in rows] == [("p-2", None)]
 
 
 async def test_an_older_state_that_arrives_late_changes_nothing(world: World) -> None:
