@@ -61,9 +61,7 @@ async def check_pair(ctx: Context, pair: Pair, choices: MergeChoices) -> None:
     """
     ours, theirs = await store.list_homes(pair.survivor.id), await store.list_homes(pair.absorbed.id)
     await check_no_open_hold(ctx, sorted({*ours.values(), *theirs.values()}))
-    if choices.cancel_email_changes:
-        await store.cancel_changes(pair.ids)
-    elif await store.has_pending_change(pair.ids, ctx.now):
+    if not choices.cancel_email_changes and await store.has_pending_change(pair.ids, ctx.now):
         raise Refused(Code.EMAIL_CHANGE_PENDING, "A change of address waits for its proof; it can be given up here.")
     if pair.survivor.kind != pair.absorbed.kind:
         raise Refused(Code.MERGE_KIND_MISMATCH)

@@ -62,6 +62,8 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
     """
     survivor, absorbed = pair.survivor, pair.absorbed
     fields = plan_fields(survivor, absorbed, wish.choices)
+    if wish.choices.cancel_email_changes:
+        await store.cancel_changes(pair.ids)
     bonuses_twice = await store.list_bonuses_twice(survivor.id, absorbed.id)
     places = await _merge_places(ctx, pair, wish)
     cards = await store.move_cards(absorbed.id, survivor.id)
@@ -79,8 +81,6 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
     await contacts.merge_consents(ctx, survivor.id, absorbed.id)
     older = await older_orders.count(ctx, survivor.id) if wish.choices.count_older_orders else older_orders.NONE
     await contacts.settle_contacts(ctx, survivor.id, absorbed.id)
-    for membership_id in sorted((await store.list_homes(survivor.id)).values()):
-        await mark_membership(ctx, membership_id)
     sums = await _sum_up(ctx, survivor.id)
     shown = MergeEffect(
         fields=list_fields(survivor, absorbed, fields),
@@ -298,6 +298,9 @@ def _status_of(survivor: Person, absorbed: Person) -> str:
 
 
 async def _sum_up(ctx: Context, customer_id: UUID) -> tuple[int, int, int]:
+    """Mark all that the survivor has now, and return its available, pending and owed points."""
+    for membership_id in sorted((await store.list_homes(customer_id)).values()):
+        await mark_membership(ctx, membership_id)
     views = await list_membership_views(customer_id, ctx.now)
     balances = [view.balance for view in views if view.status == "active"]
     return (

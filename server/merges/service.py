@@ -131,8 +131,7 @@ async def merge(ctx: Context, staff: Staff, form: MergeRequest) -> MergeView:
     needs = await list_needs(pair)
     wish = Wish(merge_id=new_id(), choices=form.choices, reason=form.reason)
     if needs:
-        await _ask(ctx, staff, pair, wish, needs, form.preview_hash or "")
-        return await _get_view(wish.merge_id)
+        return await _get_view(await _ask(ctx, staff, pair, wish, needs, form.preview_hash or ""))
     effects = await carry_out(ctx, pair, wish)
     if form.preview_hash != _hash(pair, form.choices, effects.shown):
         raise Refused(Code.PREVIEW_STALE)
@@ -319,8 +318,15 @@ async def _carry_out(ctx: Context, survivor_id: UUID, absorbed_id: UUID, choices
 
 async def _ask(
     ctx: Context, staff: Staff, pair: Pair, wish: Wish, needs: tuple[MergeNeed, ...], preview_hash: str
-) -> None:
-    """Write a wish down that a second person decides; its effect is worked out again then."""
+) -> UUID:
+    """Write a wish down that a second person decides, and return its id; the same one waits once.
+
+    Its effect is worked out again at the decision.
+    """
+    await store.close_lapsed(ctx, pair.survivor.id, pair.absorbed.id)
+    waiting = await store.find_waiting(pair.survivor.id, pair.absorbed.id)
+    if waiting is not None:
+        return waiting
     merge = NewMerge(
         id=wish.merge_id,
         survivor_id=pair.survivor.id,
@@ -334,9 +340,9 @@ async def _ask(
         requested_by=staff.staff_id,
         lapses_at=ctx.now + MERGE_REQUEST_LIFE,
     )
-    await store.close_lapsed(ctx, pair.survivor.id, pair.absorbed.id)
     await store.insert_merge(ctx, merge)
     await _record(ctx, "customer.merge_requested", wish.merge_id, pair.ids, wish.reason, {"needs": list(needs)})
+    return wish.merge_id
 
 
 def _done(

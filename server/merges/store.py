@@ -528,6 +528,13 @@ async def mark_undone(ctx: Context, merge_id: UUID, note: str) -> None:
     assert row is not None, "the merge is locked"
 
 
+async def find_waiting(survivor_id: UUID, absorbed_id: UUID) -> UUID | None:
+    """Return the wish for this merge that waits for a second person; both customers are locked."""
+    sql = "select id from merge where survivor = $1 and absorbed = $2 and state = 'waiting'"
+    row = await DB.fetch_row(sql, survivor_id, absorbed_id)
+    return row["id"] if row else None
+
+
 async def find_merge(merge_id: UUID) -> Row | None:
     """Return a merge."""
     return await DB.fetch_row(_FIND, merge_id)
