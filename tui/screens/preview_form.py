@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 from functools import partial
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import msgspec
 from textual import on
@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Container, Vertical, VerticalScroll
 from textual.content import Content
 from textual.timer import Timer
+from textual.types import CSSPathType
 from textual.widgets import Input, Static
 
 from shared.problems import Code
@@ -32,7 +33,7 @@ INTRODUCTION = "Nothing changes before you confirm. Once the form is complete, t
 class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
     """Fields, then the service's preview of exactly what stands in them, then Ctrl+S."""
 
-    CSS_PATH = "preview_form.tcss"
+    CSS_PATH: ClassVar[CSSPathType | None] = "preview_form.tcss"
     TITLE_WORDS = ""
     WAITING_WORDS = "Saving…"
     # Where the service calls a field otherwise than the form does.

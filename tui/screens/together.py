@@ -13,6 +13,7 @@ from shared.sharing import SharedMembership, SharingOperationView, SharingUndone
 from shared.staff import CustomerDetail, EmailChangeView
 from tui.calls import call
 from tui.formatting import Cell, counted, full_name, main_membership, moment
+from tui.merge_words import is_merge_undoable
 from tui.pages import Handlers, Page
 from tui.sharing_words import OPERATION_KEY, is_undoable
 
@@ -70,7 +71,7 @@ class Together:
             name = full_name(detail.given_name, detail.family_name) if detail else ""
             told.append(Cell(f"{self._led_from} was merged and is now part of {name}.", "warn"))
         for merge in self._merges:
-            if _is_undoable(merge, now) and merge.undo_until is not None:
+            if is_merge_undoable(merge, now=now) and merge.undo_until is not None:
                 until = moment(merge.undo_until, now=now, zone=zone)
                 disputed = " Somebody says this is another person!" if merge.disputed_at else ""
                 told.append(
@@ -123,7 +124,7 @@ class Together:
             return chosen or self._last
         merges = self._merges if session.may(Permission.CUSTOMER_MERGE) else ()
         found: list[tuple[datetime, Undoable]] = [(one.at, one) for one in operations]
-        found += [(one.done_at, one) for one in merges if one.done_at and _is_undoable(one, now)]
+        found += [(one.done_at, one) for one in merges if one.done_at and is_merge_undoable(one, now=now)]
         if not found:
             return None
         at, latest = max(found, key=lambda pair: pair[0])
@@ -201,7 +202,3 @@ class Together:
         if action_id == "customer.leave" and not detail.shared_with:
             return "nobody shares these points"
         return None
-
-
-def _is_undoable(merge: MergeView, now: datetime) -> bool:
-    return merge.state is MergeState.DONE and merge.undo_until is not None and merge.undo_until > now
