@@ -24,6 +24,7 @@ from server.context import Tools
 from server.db.engine import DB
 from server.desk import routes as desk_routes
 from server.edge import Edge, Metrics
+from server.duplicates import routes as duplicates_routes
 from server.email_changes import routes as email_changes_routes
 from server.errors import NotFound, Refused, RegularsError
 from server.expiry import routes as expiry_routes
@@ -67,6 +68,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     links_routes,
     sharing_routes,
     merges_routes,
+    duplicates_routes,
     staff_routes,
     audience_routes,
     audit_routes,

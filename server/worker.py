@@ -25,6 +25,7 @@ from server.audience.marks import PUSH_JOB
 from server.bonuses.service import grant_due
 from server.context import Tools, system_context
 from server.errors import RegularsError
+from server.duplicates.search import compare_marked
 from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
 from server.links.cycle import CYCLE_JOB, check_members, run_asked, run_due
@@ -86,6 +87,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("pos", SWEEP_SECONDS, partial(run_due, tools)),
         ("tiers", SWEEP_SECONDS, partial(_settle_tiers, tools)),
         ("bonuses", SWEEP_SECONDS, partial(_grant_bonuses, tools)),
+        ("duplicates", SWEEP_SECONDS, partial(compare_marked, tools)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
         ("expiry", EXPIRY_SECONDS, partial(sweep_expiry, tools)),
     ]

@@ -9,6 +9,7 @@ import msgspec
 
 from shared import (
     adjustments,
+    duplicates,
     limits,
     links,
     members,
@@ -223,6 +224,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="preview_undo_merge", method="POST", path="/v1/staff/merges/{merge_id}/undo/preview", caller=_S, request=merges.MergeUndo, response=merges.MergeUndoPreview, permission=_P.CUSTOMER_MERGE),
     Endpoint(operation="undo_merge", method="POST", path="/v1/staff/merges/{merge_id}/undo", caller=_S, request=merges.MergeUndo, response=merges.MergeUndone, permission=_P.CUSTOMER_MERGE, idempotent=True),
     Endpoint(operation="dispute_merge", method="POST", path="/v1/account-merges/dispute", caller=_A, request=merges.MergeDispute, response=merges.MergeDisputed),
+    # Duplicates.
+    Endpoint(operation="list_duplicates", method="GET", path="/v1/staff/duplicates", caller=_S, response=duplicates.DuplicatePage, permission=_P.MERGE_READ, query=(*_PAGE, "state", "customer_id")),
+    Endpoint(operation="dismiss_duplicate", method="POST", path="/v1/staff/duplicates/{duplicate_id}/dismiss", caller=_S, request=duplicates.DuplicateDismissal, response=duplicates.DuplicateView, permission=_P.CUSTOMER_MERGE),
+    Endpoint(operation="reopen_duplicate", method="POST", path="/v1/staff/duplicates/{duplicate_id}/undo", caller=_S, response=duplicates.DuplicateView, permission=_P.CUSTOMER_MERGE),
     # Lapsing points.
     Endpoint(operation="get_my_expiry", method="GET", path="/v1/me/memberships/{membership_id}/expiry", caller=_M, response=reports.ExpirySchedule, query=_PAGE),
     Endpoint(operation="get_customer_expiry", method="GET", path="/v1/staff/memberships/{membership_id}/expiry", caller=_S, response=reports.ExpirySchedule, permission=_P.CUSTOMER_READ, query=_PAGE),

@@ -2,7 +2,20 @@
 
 import msgspec
 
-from shared import adjustments, links, members, merges, orders, pos, programmes, refunds, rewards, sharing, staff
+from shared import (
+    adjustments,
+    duplicates,
+    links,
+    members,
+    merges,
+    orders,
+    pos,
+    programmes,
+    refunds,
+    rewards,
+    sharing,
+    staff,
+)
 from shared.base import ConsentChoices
 
 _TOKEN = "paste-the-token-from-the-mailed-link-here"  # noqa: S105  # says what belongs here
@@ -63,6 +76,7 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     merges.MergeRefusal: {"reason": "two people of one name"},
     merges.MergeUndo: {"reason": "two people of one name", "preview_hash": _PREVIEW_HASH},
     merges.MergeDispute: {"token": _TOKEN},
+    duplicates.DuplicateDismissal: {"note": "father and son"},
     sharing.Joining: {"customer_id": _ID, "agreed_by": [_ID], "reason": "one household", "preview_hash": _PREVIEW_HASH},
     sharing.Combining: {
         "other_membership_id": _ID,

@@ -171,6 +171,8 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "merge_customers": _MERGE,
     "approve_merge": (*_MERGE, *_DECISION, Code.MERGE_STAFF_LINKED),
     "refuse_merge": _DECISION,
+    "dismiss_duplicate": (Code.REQUEST_CLOSED,),
+    "reopen_duplicate": (Code.REQUEST_CLOSED,),
     "preview_undo_merge": (Code.SELF_DEALING,),
     "undo_merge": (*_SHARING_UNDO, Code.PREVIEW_STALE, Code.CUSTOMER_ERASED),
     "dispute_merge": (Code.TOKEN_EXPIRED,),

@@ -1,0 +1,129 @@
+"""How alike two email addresses or phone numbers are. Folding serves this comparison only and never says who is who."""
+
+import re
+from collections.abc import Collection
+from enum import Enum
+from typing import Final
+
+import msgspec
+from rapidfuzz.distance import OSA
+
+_LOCAL_MIN: Final = 5
+"""Characters of a local part below which one letter makes another person's address."""
+_DOMAIN_SLIPS: Final = 2
+_PHONE_DIGITS_MIN: Final = 9
+_DIGITS = re.compile(r"[0-9]+")
+_LETTERS = re.compile(r"[a-z]+")
+_ALIASES: Final = {"googlemail.com": "gmail.com"}
+# Where people have mailboxes: two of these are two places, however alike they look.
+_PROVIDERS: Final = frozenset(
+    (
+        "gmail.com", "yahoo.com", "hotmail.com", "outlook.com", "live.com", "icloud.com", "me.com", "mac.com", "aol.com",
+        "gmx.de", "gmx.net", "gmx.at", "gmx.com", "web.de", "t-online.de", "mail.com", "email.com", "mail.ru", "yandex.ru",
+        "ymail.com", "hotmail.co.uk", "yahoo.co.uk", "btinternet.com", "proton.me", "protonmail.com", "wp.pl", "orange.fr",
+        "free.fr", "laposte.net", "libero.it", "qq.com", "163.com", "126.com", "msn.com", "hotmail.fr", "yahoo.fr",
+        "hotmail.es", "yahoo.es", "yahoo.de", "outlook.de", "outlook.fr", "outlook.es", "live.co.uk", "live.fr",
+    )
+)  # fmt: skip
+# Mailboxes of an office: whoever shares one is no one person.
+_OFFICES: Final = frozenset(
+    ("info", "office", "sales", "admin", "contact", "kontakt", "mail", "post", "shop", "hello", "team", "accounts", "reception")
+)  # fmt: skip
+
+
+class AddressLikeness(Enum):
+    """How two addresses stand to each other, the strongest first."""
+
+    SAME = "same"
+    FOLDED = "folded"
+    SLIP = "slip"
+    NEAR_NAME = "near_name"
+    ELSEWHERE = "elsewhere"
+    NAME_ELSEWHERE = "name_elsewhere"
+    OTHER = "other"
+
+
+ORDER: Final = {likeness: number for number, likeness in enumerate(AddressLikeness)}
+
+
+class Email(msgspec.Struct, frozen=True, kw_only=True):
+    """An address taken apart.
+
+    Attributes:
+        mailbox: The local part without what providers ignore: dots, and all from a plus sign on.
+        telling: The local part says more than the person's name, so that it is unlikely to be another's.
+    """
+
+    key: str
+    mailbox: str
+    domain: str
+    telling: bool
+    verified: bool
+    office: bool
+
+
+def read_email(key: str, *, verified: bool, name_words: Collection[str]) -> Email:
+    """Return an address in its parts."""
+    local, _, domain = key.rpartition("@")
+    plain = local.partition("+")[0]
+    mailbox = plain.replace(".", "") or local
+    return Email(
+        key=key,
+        mailbox=mailbox,
+        domain=_ALIASES.get(domain, domain),
+        telling=_is_telling(plain, name_words),
+        verified=verified,
+        office=mailbox in _OFFICES,
+    )
+
+
+def _is_telling(local: str, name_words: Collection[str]) -> bool:
+    rest = local
+    for word in sorted(name_words, key=len, reverse=True):
+        if len(word) > 1:
+            rest = rest.replace(word, " ", 1)
+    if len("".join(_DIGITS.findall(rest))) > 1:
+        return True
+    letters = "".join(_LETTERS.findall(rest))
+    # What is left of "jsmith" is an initial.
+    return len(letters) >= _LOCAL_MIN
+
+
+def compare_emails(one: Email, other: Email) -> AddressLikeness:
+    """Return how two addresses stand to each other."""
+    if one.key == other.key:
+        return AddressLikeness.SAME
+    if one.mailbox == other.mailbox:
+        return _compare_domains(one, other)
+    if one.domain != other.domain or min(len(one.mailbox), len(other.mailbox)) < _LOCAL_MIN:
+        return AddressLikeness.OTHER
+    if OSA.distance(one.mailbox, other.mailbox, score_cutoff=1) > 1 or _differ_in_number(one.mailbox, other.mailbox):
+        return AddressLikeness.OTHER
+    return AddressLikeness.SLIP if one.telling and other.telling else AddressLikeness.NEAR_NAME
+
+
+def _compare_domains(one: Email, other: Email) -> AddressLikeness:
+    if one.domain == other.domain:
+        return AddressLikeness.FOLDED
+    both_real = one.domain in _PROVIDERS and other.domain in _PROVIDERS
+    if not both_real and len(one.mailbox) >= _LOCAL_MIN and _is_domain_slip(one.domain, other.domain):
+        return AddressLikeness.SLIP
+    if one.office or other.office or len(one.mailbox) < _LOCAL_MIN:
+        return AddressLikeness.OTHER
+    return AddressLikeness.ELSEWHERE if one.telling and other.telling else AddressLikeness.NAME_ELSEWHERE
+
+
+def _is_domain_slip(one: str, other: str) -> bool:
+    slips = OSA.distance(one, other, score_cutoff=_DOMAIN_SLIPS)
+    # A short domain is another firm's by two letters.
+    return slips <= (_DOMAIN_SLIPS if min(len(one), len(other)) > _PHONE_DIGITS_MIN else 1)
+
+
+def _differ_in_number(one: str, other: str) -> bool:
+    """Return whether the letters are the same: providers hand out anna1 to one and anna2 to the next."""
+    return _DIGITS.sub("", one) == _DIGITS.sub("", other)
+
+
+def is_near_phone(one: str, other: str) -> bool:
+    """Return whether two numbers in international form differ by one slip."""
+    return min(len(one), len(other)) > _PHONE_DIGITS_MIN and OSA.distance(one, other, score_cutoff=1) == 1

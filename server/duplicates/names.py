@@ -1,0 +1,248 @@
+"""How alike two names are: words in plain letters, their sounds, short forms, slips of the pen."""
+
+from collections.abc import Sequence
+from enum import Enum
+from functools import cache, lru_cache
+from typing import Final
+
+import msgspec
+from anyascii import anyascii
+from jellyfish import metaphone
+from nicknames import NickNamer
+from rapidfuzz.distance import OSA, JaroWinkler
+
+from server.customers.rules import fold_name
+
+_WORDS_MAX: Final = 6
+_SLIP_LETTERS: Final = 4
+"""Shorter words become other words by one letter: Jan and Jana, Li and Lu."""
+_SLIPS_LETTERS: Final = 8
+_ALIKE: Final = 0.93
+_SOUND_LETTERS: Final = 2
+_KNOWN_SOUNDS: Final = 50_000
+
+# Words that say which of several people of one name is meant, or how to address one, and words that come and go.
+_GENERATIONS: Final = {
+    "jr": "junior", "jnr": "junior", "junior": "junior", "jun": "junior", "filho": "junior", "hijo": "junior",
+    "sr": "senior", "snr": "senior", "senior": "senior", "sen": "senior", "pai": "senior", "padre": "senior",
+    "ii": "second", "iii": "third", "iv": "fourth",
+}  # fmt: skip
+_TITLES: Final = frozenset(("mr", "mrs", "ms", "miss", "mx", "dr", "prof", "herr", "frau", "mme", "sir"))
+_PARTICLES: Final = frozenset(
+    ("de", "da", "do", "dos", "das", "del", "della", "di", "la", "le", "van", "von", "der", "den", "ten", "al", "el", "bin", "ibn", "y", "e")
+)  # fmt: skip
+
+# Short forms beyond the English ones that the library knows.
+_SHORT_FORMS: Final = """
+alexander: sasha sascha aleksandr alejandro alessandro olek alek xander
+alexandra: sasha sascha aleksandra alejandra alessandra ola olya
+anna: anja anya ania anke annie hanna hannah ana
+antonio: toni tono nino antonino
+barbara: basia babs barbora
+catherine: katja katya kasia katarzyna katharina ekaterina kathrin katrin
+charlotte: lotte lotta carlota
+dmitry: dima mitya dmitri dmitriy
+elizabeth: elisabeth elisabet ela elzbieta lisbeth elisa elise
+eugenia: zhenya evgenia yevgeniya
+francisco: paco pancho curro kiko fran
+francesco: franco cecco checco
+giuseppe: beppe peppe pino
+giovanni: gianni vanni nanni
+guadalupe: lupe lupita
+ignacio: nacho
+ivan: vanya vanja
+jesus: chus chuy
+johann: hans johannes hannes
+joseph: josef sepp jupp josip
+jose: pepe josele
+maria: mariya marija mia marie masha mascha maryam miriam
+margarethe: grete gretel greta margarete
+mercedes: merche
+michael: mikhail michal misha mischa miguel michel
+mohammed: muhammad mohamed muhammed mehmet mohammad mohd
+natalia: natasha natascha natalya nataliya natalie
+nicholas: nikolai nikolaus klaus kolya niko nicolas
+olga: olya olja
+pavel: pasha pawel
+rosario: charo
+sergei: seryozha sergey sergej serhiy
+stanislaw: staszek stasiek
+svetlana: sveta
+tatiana: tanya tanja tatyana
+vladimir: volodya vova wladimir
+wilhelm: willi willy
+yelena: lena elena helena
+yulia: julia yuliya julija iulia
+yuri: yurii juri jurij
+""".strip()
+
+
+class Likeness(Enum):
+    """How two given names, or two family names, stand to each other; RELATIVE ones are those of siblings and spouses."""
+
+    SAME = "same"
+    PART = "part"
+    SHORT = "short"
+    NEAR = "near"
+    INITIAL = "initial"
+    RELATIVE = "relative"
+    OTHER = "other"
+    UNKNOWN = "unknown"
+
+
+class PersonName(msgspec.Struct, frozen=True, kw_only=True):
+    """A name in plain words.
+
+    Attributes:
+        whole: All words as the name index has them, to count who else bears the name.
+        generation: Which one of several people of this name, as "junior" says; empty if the name does not.
+    """
+
+    given: tuple[str, ...]
+    family: tuple[str, ...]
+    whole: str
+    generation: str
+
+
+def read_name(given: str, family: str) -> PersonName:
+    """Return a name's words, without titles, in the letters a to z whatever script they came in."""
+    given_words, family_words = _words(given), _words(family)
+    generation = ""
+    for words in (given_words, family_words):
+        for word in words[1:]:
+            generation = _GENERATIONS.get(word, generation)
+    given_words = _without_extras(given_words)
+    family_words = _without_extras(family_words)
+    if not family_words and len(given_words) > 1:
+        # Somebody wrote the whole name into one box.
+        given_words, family_words = given_words[:-1], given_words[-1:]
+    elif not given_words and len(family_words) > 1:
+        given_words, family_words = family_words[:-1], family_words[-1:]
+    whole = fold_name(f"{given} {family}")
+    return PersonName(given=tuple(given_words), family=tuple(family_words), whole=whole, generation=generation)
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in fold_name(_plain(text)).split()[:_WORDS_MAX] if word not in _TITLES]
+
+
+def _plain(text: str) -> str:
+    # Blanks keep the words of scripts apart that are transliterated letter by letter.
+    return text if text.isascii() else anyascii(text)
+
+
+def _without_extras(words: list[str]) -> list[str]:
+    kept = [word for number, word in enumerate(words) if not (number and word in _GENERATIONS)]
+    # A name of nothing but such words is a name all the same.
+    return [word for word in kept if word not in _PARTICLES] or kept
+
+
+@lru_cache(maxsize=_KNOWN_SOUNDS)
+def sound(word: str) -> str:
+    """Return how a word sounds to an English ear, or the word itself if that says too little."""
+    found = str(metaphone(word)).replace("0", "T")
+    return found if len(found) >= _SOUND_LETTERS else word[:_SLIP_LETTERS]
+
+
+def _read_short_forms() -> dict[str, frozenset[str]]:
+    forms: dict[str, set[str]] = {}
+    for line in _SHORT_FORMS.splitlines():
+        formal, _, shorts = line.partition(": ")
+        for word in (formal, *shorts.split()):
+            forms.setdefault(word, set()).add(formal)
+    return {word: frozenset(formals) for word, formals in forms.items()}
+
+
+_FORMS: Final = _read_short_forms()
+
+
+@cache
+def _nicknames() -> NickNamer:
+    # Read when it is needed first, as most processes never compare names.
+    return NickNamer()
+
+
+@lru_cache(maxsize=_KNOWN_SOUNDS)
+def _formal_names(word: str) -> frozenset[str]:
+    return frozenset(_nicknames().canonicals_of(word)) | _FORMS.get(word, frozenset()) | {word}
+
+
+def is_short_form(one: str, other: str) -> bool:
+    """Return whether one is a short or foreign form of the other, or both are of a third."""
+    return not _formal_names(one).isdisjoint(_formal_names(other))
+
+
+def is_near(one: str, other: str) -> bool:
+    """Return whether two words differ by no more than a slip or a way of spelling."""
+    shorter = min(len(one), len(other))
+    if shorter < _SLIP_LETTERS:
+        return False
+    slips = OSA.distance(one, other, score_cutoff=3)
+    if slips <= (2 if shorter >= _SLIPS_LETTERS else 1):
+        return True
+    if slips <= 2 and sound(one) == sound(other):
+        return True
+    return bool(JaroWinkler.similarity(one, other) >= _ALIKE) and slips <= 3
+
+
+def is_sibling_form(one: str, other: str) -> bool:
+    """Return whether two given names differ by the ending that tells women from men, as Paul and Paula do."""
+    short, long = sorted((one, other), key=len)
+    if long[:-1] == short:
+        return long[-1] in "aeo"
+    return len(short) == len(long) and short[:-1] == long[:-1] and {short[-1], long[-1]} <= set("aeio")
+
+
+def compare_given(one: Sequence[str], other: Sequence[str]) -> Likeness:
+    """Return how two given names stand to each other."""
+    if not one or not other:
+        return Likeness.UNKNOWN
+    if one == other or "".join(one) == "".join(other):
+        return Likeness.SAME
+    first, second = one[0], other[0]
+    if first == second:
+        return _compare_rest(one[1:], other[1:])
+    if min(len(first), len(second)) == 1:
+        return _compare_initial(one, other)
+    if set(one) <= set(other) or set(other) <= set(one):
+        return Likeness.PART
+    if is_sibling_form(first, second):
+        return Likeness.RELATIVE
+    if is_short_form(first, second):
+        return Likeness.SHORT
+    if is_near(first, second) or is_near("".join(one), "".join(other)):
+        return Likeness.NEAR
+    return Likeness.OTHER
+
+
+def _compare_rest(one: Sequence[str], other: Sequence[str]) -> Likeness:
+    """Compare middle names: one that is missing says nothing, two that differ are of two people."""
+    for mine, its in zip(one, other, strict=False):
+        fits = mine == its or is_near(mine, its) or (min(len(mine), len(its)) == 1 and mine[0] == its[0])
+        if not fits:
+            return Likeness.RELATIVE
+    return Likeness.PART
+
+
+def _compare_initial(one: Sequence[str], other: Sequence[str]) -> Likeness:
+    short, long = (one, other) if len(one[0]) == 1 else (other, one)
+    if short[0] != long[0][0]:
+        # "M. Ana" may be the Ana of the other record.
+        return Likeness.PART if set(short[1:]) & set(long) else Likeness.OTHER
+    return Likeness.INITIAL
+
+
+def compare_family(one: Sequence[str], other: Sequence[str]) -> Likeness:
+    """Return how two family names stand to each other."""
+    if not one or not other:
+        return Likeness.UNKNOWN
+    if one == other or "".join(one) == "".join(other):
+        return Likeness.SAME
+    if set(one) <= set(other) or set(other) <= set(one):
+        return Likeness.PART
+    if is_near("".join(one), "".join(other)):
+        return Likeness.NEAR
+    shared = any(is_near(mine, its) or mine == its for mine in one for its in other)
+    if shared and len(one) != len(other):
+        return Likeness.PART
+    return Likeness.OTHER
