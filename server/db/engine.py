@@ -178,13 +178,20 @@ class Database(PostgresEngine):
 
         Raises:
             TransactionError: A task started inside a transaction tried to use it.
+            DatabaseBusy: The transaction's connection was cut, or none came free in time.
         """
         transaction = self.current_transaction.get()
         if transaction is not None:
             assert isinstance(transaction, Transaction)
             if transaction.task is not asyncio.current_task():
                 raise TransactionError("A task may not use the transaction of the task that started it.")
-            yield transaction.connection
+            if _is_lost(transaction.connection):
+                # Cut between two statements, which the driver would call a misuse.
+                raise DatabaseBusy
+            try:
+                yield transaction.connection
+            except _LOST as error:
+                raise DatabaseBusy from error
             return
         connection = await self.acquire()
         try:
@@ -214,9 +221,6 @@ class Database(PostgresEngine):
                 await self.release(connection)
         else:
             async with self.connection() as connection:
-                if _is_lost(connection):
-                    # Cut between two statements, which the driver would call a misuse.
-                    raise DatabaseBusy
                 rows = await connection.fetch(sql, *arguments)
         return rows
 

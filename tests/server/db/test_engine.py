@@ -111,8 +111,9 @@ async def test_a_lost_connection_is_a_reason_to_try_again_and_the_next_try_works
     assert await db.fetch_value("select 1") == 1
 
 
+@pytest.mark.parametrize("how", ["statement", "library"])
 async def test_a_connection_lost_between_two_statements_is_a_reason_to_try_again(
-    db: Database, database_url: str
+    db: Database, database_url: str, how: str
 ) -> None:
     other = await asyncpg.connect(database_url)
     with pytest.raises(DatabaseBusy):  # noqa: PT012 - the whole block is what fails
@@ -124,6 +125,10 @@ async def test_a_connection_lost_between_two_statements_is_a_reason_to_try_again
                 with contextlib.suppress(asyncpg.InterfaceError):
                     while not connection.is_closed():  # noqa: ASYNC110 - it tells nobody
                         await asyncio.sleep(0.005)
-            await db.fetch("select 1")
+            if how == "statement":
+                await db.fetch("select 1")
+            # As PgQueuer asks, which is handed a connection.
+            async with db.connection() as connection:
+                await connection.execute("select 1")
     await other.close()
     assert await db.fetch_value("select 1") == 1
