@@ -171,7 +171,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="app.orders", keys=("f4",), label="Orders", sentence="See sales that count for nobody, or find one by its receipt", needs=(_P.CUSTOMER_READ,), is_priority=True),
     Action(id="app.queue", keys=("ctrl+r",), label="Queue", sentence="See what waits for a person: adjustments and refunds", needs=(_P.ADJUSTMENT_READ, _P.REFUND_READ), is_priority=True),
     Action(id="app.audience", keys=("f6",), label="Sync", sentence="See how the link to Mailchimp is doing", needs=(_P.AUDIENCE_READ,), is_priority=True),
-    Action(id="app.tills", sentence="See the exchange with till systems: runs, what was set aside, matches to decide", needs=(_P.CUSTOMER_READ, _P.CYCLE_READ)),
+    Action(id="app.tills", sentence="See the tills: runs, what was set aside, matches to decide", needs=(_P.CUSTOMER_READ, _P.CYCLE_READ)),
     Action(id="app.audit", keys=("f7",), label="Audit", sentence="See who changed what", needs=(_P.AUDIT_READ,), is_priority=True),
     Action(id="app.programmes", keys=("f8",), label="Programme", sentence="See the programme and its rules", needs=(_P.PROGRAMME_READ,), is_priority=True),
     Action(id="app.rewards", sentence="See the rewards catalogue and what points are worth", needs=(_P.PROGRAMME_READ,)),

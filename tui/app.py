@@ -212,6 +212,7 @@ class Console(App[int], inherit_bindings=False):
             "app.queue": lambda: self.go("queue"),
             "app.audience": lambda: self.go("audience"),
             "app.audit": lambda: self.go("audit"),
+            "app.tills": lambda: self.go("tills"),
             "app.programmes": lambda: self.go("programmes"),
             "app.rewards": lambda: self.go("rewards"),
             "app.reports": lambda: self.go("reports"),

@@ -12,12 +12,14 @@ from tui.screens.programmes import ProgrammesPage
 from tui.screens.queue import QueuePage
 from tui.screens.reports import ReportsPage
 from tui.screens.rewards import RewardsPage
+from tui.screens.tills import TillsPage
 
 MODES: dict[str, Callable[[], Page]] = {
     "find": FindPage,
     "orders": OrdersPage,
     "queue": QueuePage,
     "audience": AudiencePage,
+    "tills": TillsPage,
     "audit": AuditPage,
     "programmes": ProgrammesPage,
     "rewards": RewardsPage,

@@ -46,7 +46,7 @@ _SENTENCES: dict[Code, str] = {
     Code.VOUCHER_USED: "This voucher was used or is over; it cannot be cancelled any more.",
     Code.LINK_TAKEN: "This POS record is linked to a customer already.",
     Code.LINK_SELF: "Nobody links a POS record to themselves; ask a colleague.",
-    Code.LINK_NEEDS_PROOF: "Nothing on the record ties it to this customer: say how you know.",
+    Code.LINK_NEEDS_PROOF: "Nothing ties the record to this customer: say how you know, or scan their card.",
     Code.LINK_OVER: "This link is over. F5 shows how it stands.",
     Code.REWARD_UNAVAILABLE: "This reward cannot be had just now.",
     Code.PRESENCE_NEEDED: "That is more than the card alone may spend: ask for the code in the customer's app.",

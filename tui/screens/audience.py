@@ -162,6 +162,7 @@ class AudiencePage(Page):
             "audience.open": self._open,
             "audience.retry": self._retry,
             "audience.resume": self._resume,
+            "audience.tills": lambda: self.console.go("tills"),
             "app.back": self.console.go_home,
         }
 
