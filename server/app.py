@@ -17,14 +17,15 @@ from server.adjustments import routes as adjustments_routes
 from server.audience import routes as audience_routes
 from server.audit import routes as audit_routes
 from server.bonuses import routes as bonuses_routes
+from server.claims import routes as claims_routes
 from server.clock import Clock, SystemClock
 from server.consents import routes as consents_routes
 from server.consents.store import seed_wordings
 from server.context import Tools
 from server.db.engine import DB
 from server.desk import routes as desk_routes
-from server.edge import Edge, Metrics
 from server.duplicates import routes as duplicates_routes
+from server.edge import Edge, Metrics
 from server.email_changes import routes as email_changes_routes
 from server.errors import NotFound, Refused, RegularsError
 from server.expiry import routes as expiry_routes
@@ -68,6 +69,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     links_routes,
     sharing_routes,
     merges_routes,
+    claims_routes,
     duplicates_routes,
     staff_routes,
     audience_routes,

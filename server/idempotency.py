@@ -68,11 +68,21 @@ async def once(
         Refused: IDEMPOTENCY_CONFLICT, the key was used for another request; or what `work` raises.
     """
     async with DB.transaction():
-        await DB.fetch(_LOCK, f"{call.principal}|{call.operation}|{call.key}")
-        if stored := await find_reply(call):
-            return stored
-        reply = msgspec.json.encode(await work())
-        await DB.fetch(
-            _STORE, new_id(), call.principal, call.operation, call.key, call.body_hash, status, reply, ctx.now
-        )
-    return StoredReply(status=status, body=reply, replayed=False)
+        return await lock_reply(call) or await keep_reply(ctx, call, status, await work())
+
+
+async def lock_reply(call: IdempotentCall) -> StoredReply | None:
+    """Return the answer a call got before, and let no other call with its key go on, in the caller's transaction.
+
+    Raises:
+        Refused: IDEMPOTENCY_CONFLICT, the key was used for another request.
+    """
+    await DB.fetch(_LOCK, f"{call.principal}|{call.operation}|{call.key}")
+    return await find_reply(call)
+
+
+async def keep_reply(ctx: Context, call: IdempotentCall, status: int, answer: msgspec.Struct) -> StoredReply:
+    """Store the answer of a locked call in the caller's transaction, and return it."""
+    body = msgspec.json.encode(answer)
+    await DB.fetch(_STORE, new_id(), call.principal, call.operation, call.key, call.body_hash, status, body, ctx.now)
+    return StoredReply(status=status, body=body, replayed=False)

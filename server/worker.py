@@ -20,12 +20,14 @@ from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries
 
+from server.accounts.service import CLAIM_JOB
 from server.audience import store as audience_store
 from server.audience.marks import PUSH_JOB
 from server.bonuses.service import grant_due
+from server.claims.service import claim_at_sign_up
 from server.context import Tools, system_context
-from server.errors import RegularsError
 from server.duplicates.search import compare_marked
+from server.errors import RegularsError
 from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
 from server.links.cycle import CYCLE_JOB, check_members, run_asked, run_due
@@ -78,6 +80,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         CHECK_JOB: partial(_check_members, tools),
         CYCLE_JOB: partial(run_asked, tools),
         WRITE_EMAIL_JOB: partial(write_email, tools),
+        CLAIM_JOB: partial(claim_at_sign_up, tools),
         PUSH_JOB: _do_nothing,
     }
     sweeps: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [

@@ -9,6 +9,7 @@ import msgspec
 
 from shared import (
     adjustments,
+    claims,
     duplicates,
     limits,
     links,
@@ -228,6 +229,19 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="list_duplicates", method="GET", path="/v1/staff/duplicates", caller=_S, response=duplicates.DuplicatePage, permission=_P.MERGE_READ, query=(*_PAGE, "state", "customer_id")),
     Endpoint(operation="dismiss_duplicate", method="POST", path="/v1/staff/duplicates/{duplicate_id}/dismiss", caller=_S, request=duplicates.DuplicateDismissal, response=duplicates.DuplicateView, permission=_P.CUSTOMER_MERGE),
     Endpoint(operation="reopen_duplicate", method="POST", path="/v1/staff/duplicates/{duplicate_id}/undo", caller=_S, response=duplicates.DuplicateView, permission=_P.CUSTOMER_MERGE),
+    # Claim codes.
+    Endpoint(operation="claim", method="POST", path="/v1/me/claims", caller=_M, status=201, request=claims.Claim, response=claims.Claimed, idempotent=True),
+    Endpoint(operation="issue_claim_code", method="POST", path="/v1/staff/customers/{customer_id}/claim-codes", caller=_S, status=201, response=claims.ClaimCodeIssued, permission=_P.CLAIM_ISSUE),
+    Endpoint(operation="list_claim_codes", method="GET", path="/v1/staff/customers/{customer_id}/claim-codes", caller=_S, response=claims.CustomerClaims, permission=_P.CUSTOMER_READ),
+    Endpoint(operation="issue_receipt_code", method="POST", path="/v1/staff/orders/{order_id}/claim-codes", caller=_S, status=201, response=claims.ClaimCodeIssued, permission=_P.CLAIM_ISSUE),
+    Endpoint(operation="find_claim_code", method="POST", path="/v1/staff/claim-codes/find", caller=_S, request=claims.ClaimLookup, response=claims.ClaimFound, permission=_P.CLAIM_ISSUE),
+    Endpoint(operation="revoke_claim_code", method="POST", path="/v1/staff/claim-codes/{code_id}/revoke", caller=_S, request=claims.ClaimRevocation, response=claims.ClaimCodeView, permission=_P.CLAIM_ISSUE),
+    Endpoint(operation="preview_claim_batch", method="POST", path="/v1/staff/claim-batches/preview", caller=_S, request=claims.ClaimBatchRequest, response=claims.ClaimBatchPreview, permission=_P.CLAIM_BATCH),
+    Endpoint(operation="create_claim_batch", method="POST", path="/v1/staff/claim-batches", caller=_S, status=201, request=claims.ClaimBatchRequest, response=claims.ClaimBatchView, permission=_P.CLAIM_BATCH),
+    Endpoint(operation="list_claim_batches", method="GET", path="/v1/staff/claim-batches", caller=_S, response=claims.ClaimBatchPage, permission=_P.CLAIM_BATCH, query=_PAGE),
+    Endpoint(operation="revoke_claim_batch", method="POST", path="/v1/staff/claim-batches/{batch_id}/revoke", caller=_S, request=claims.ClaimRevocation, response=claims.ClaimBatchView, permission=_P.CLAIM_BATCH),
+    Endpoint(operation="write_claim_csv", method="POST", path="/v1/staff/claim-batches/{batch_id}/csv", caller=_S, permission=_P.CLAIM_BATCH, media_type="text/csv"),
+    Endpoint(operation="write_claim_letters", method="POST", path="/v1/staff/claim-batches/{batch_id}/letters", caller=_S, permission=_P.CLAIM_BATCH, media_type="application/pdf"),
     # Lapsing points.
     Endpoint(operation="get_my_expiry", method="GET", path="/v1/me/memberships/{membership_id}/expiry", caller=_M, response=reports.ExpirySchedule, query=_PAGE),
     Endpoint(operation="get_customer_expiry", method="GET", path="/v1/staff/memberships/{membership_id}/expiry", caller=_S, response=reports.ExpirySchedule, permission=_P.CUSTOMER_READ, query=_PAGE),

@@ -9,7 +9,7 @@ import msgspec
 from server.customers.rules import EmailAddress, PhoneNumber, check_birthday, clean_name, parse_phone
 from server.errors import Invalid, Refused
 from shared.base import Birthday
-from shared.codes import is_card_number, normalise_card_number
+from shared.codes import is_card_number, is_claim_code, normalise_card_number, normalise_claim_code
 from shared.members import SignUp
 from shared.problems import Code, FieldProblem
 
@@ -25,6 +25,7 @@ class Applicant(msgspec.Struct, frozen=True, kw_only=True):
     email_consent: bool
     sms_consent: bool
     card_number: str | None
+    claim_code: str | None
 
 
 class Holder(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,7 +43,7 @@ def read_form(form: SignUp, email: EmailAddress, *, country: str, today: date) -
     """Return what a form says.
 
     Raises:
-        Invalid: A name, phone number, birthday or card number that cannot be.
+        Invalid: A name, phone number, birthday, card number or claim code that cannot be.
         Refused: CONSENT_NEEDS_PHONE, a yes to text messages without a number.
     """
     phone = parse_phone(form.phone, country, "phone") if form.phone is not None else None
@@ -56,6 +57,9 @@ def read_form(form: SignUp, email: EmailAddress, *, country: str, today: date) -
         if not is_card_number(card_number):
             # Whether a well-formed card exists is not said here: anybody may fill this form in.
             raise Invalid(FieldProblem(field="card_number", detail="This is not the number of a card of ours."))
+    claim_code = normalise_claim_code(form.claim_code) if form.claim_code is not None else None
+    if claim_code is not None and not is_claim_code(claim_code):
+        raise Invalid(FieldProblem(field="claim_code", detail="This is no code of ours: a character is wrong."))
     return Applicant(
         email=email,
         given_name=clean_name(form.given_name, "given_name", required=True),
@@ -65,6 +69,7 @@ def read_form(form: SignUp, email: EmailAddress, *, country: str, today: date) -
         email_consent=form.consents.email,
         sms_consent=form.consents.sms,
         card_number=card_number,
+        claim_code=claim_code,
     )
 
 

@@ -7,6 +7,9 @@ same number of rows, and the mail leaves by a job.
 from datetime import datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
+from server import jobs
 from server.accounts import rules, store
 from server.accounts.rules import choose_owner, read_form
 from server.audience.marks import ensure_contact
@@ -29,6 +32,7 @@ from server.sessions import throttles
 from server.sessions.links import Purpose, create_link, use_link, void_links
 from server.sessions.passwords import check_new_password
 from server.sessions.service import end_sessions
+from server.tokens import hash_claim_code
 from shared.base import Birthday
 from shared.enums import ConsentChannel
 from shared.limits import PASSWORD_RESET_LINK_LIFE, SIGNUP_LINK_LIFE
@@ -37,9 +41,18 @@ from shared.problems import Code
 
 CHECK_YOUR_INBOX = Accepted(detail="Look into your inbox: we have sent you a mail that says how to go on.")
 
+CLAIM_JOB = "claims.use"
 # The first proof of an address ends whatever was begun before it.
 _KILLED_BY_PROOF = (Purpose.PASSWORD_RESET, Purpose.INVITATION, Purpose.EMAIL_CHANGE)
 _WITHHELD = "too_many"
+
+
+class ClaimWish(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's payload: a claim code (its keyed hash) that came with the form of a member's sign-up."""
+
+    customer_id: UUID
+    code_hash: str
+    network: str
 
 
 async def sign_up(ctx: Context, form: SignUp) -> Accepted:
@@ -65,6 +78,7 @@ async def sign_up(ctx: Context, form: SignUp) -> Accepted:
             ctx,
             applicant,
             password_hash=password_hash,
+            claim_code_hash=hash_claim_code(ctx.tokens, applicant.claim_code) if applicant.claim_code else None,
             wording_edition=EDITION,
             life=SIGNUP_LINK_LIFE if counts else timedelta(0),
         )
@@ -139,6 +153,12 @@ async def _open_account(ctx: Context, intent: Row) -> SignUpConfirmed:
         details={"was_known": owner is not None, "membership": str(membership.membership_id)},
     )
     await ask_check(ctx, customer_id)
+    if intent["claim_code_hash"] is not None:
+        # Merging is for later, as it may wait for others, and a code that does not work must not cost the account.
+        wish = ClaimWish(
+            customer_id=customer_id, code_hash=intent["claim_code_hash"].hex(), network=intent["network"] or ""
+        )
+        await jobs.enqueue(CLAIM_JOB, wish)
     await ensure_contact(ctx, customer_id=customer_id, email=intent["email"], email_key=intent["email_key"])
     return SignUpConfirmed(
         customer_id=customer_id, membership_id=membership.membership_id, card_number=membership.card_number

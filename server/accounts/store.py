@@ -21,8 +21,8 @@ with replaced as (
 )
 insert into signup_intent (id, email, email_key, password_hash, given_name, family_name, phone, birth_year, birth_month,
                            birth_day, email_consent, sms_consent, wording_version, card_number, network, created_at,
-                           expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+                           expires_at, claim_code_hash)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 """
 _TAKE_INTENT = """
 update signup_intent set confirmed_at = $2 where id = $1 and confirmed_at is null and expires_at > $2
@@ -66,7 +66,13 @@ _LOCK_CUSTOMER = "select 1 from customer where id = $1 for update"
 
 
 async def insert_intent(
-    ctx: Context, applicant: Applicant, *, password_hash: str, wording_edition: str, life: timedelta
+    ctx: Context,
+    applicant: Applicant,
+    *,
+    password_hash: str,
+    wording_edition: str,
+    life: timedelta,
+    claim_code_hash: bytes | None,
 ) -> UUID:
     """Keep a sign-up form in place of older ones and return its id; one without life replaces nothing."""
     intent_id = new_id()
@@ -87,6 +93,7 @@ async def insert_intent(
         ctx.network or None,
         ctx.now,
         ctx.now + life,
+        claim_code_hash,
     )
     return intent_id
 

@@ -4,6 +4,7 @@ import msgspec
 
 from shared import (
     adjustments,
+    claims,
     duplicates,
     links,
     members,
@@ -243,6 +244,10 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "preview_hash": _PREVIEW_HASH,
     },
     adjustments.AdjustmentDecision: {"preview_hash": _PREVIEW_HASH, "note": "Saw the receipts"},
+    claims.Claim: {"code": "7K3M-Q2XZ-84TB-W9HC", "check": "Okafor"},
+    claims.ClaimLookup: {"code": "7K3M-Q2XZ-84TB-W9HC"},
+    claims.ClaimRevocation: {"reason": "The letter came back"},
+    claims.ClaimBatchRequest: {"reissue": False},
     adjustments.AdjustmentRefusal: {"reason": "No receipt to be seen"},
     staff.Undo: {"reason": "The customer rang: not their wish"},
     programmes.ProgrammeJoining: {"programme_code": "rewards"},

@@ -47,8 +47,8 @@ async def push_order(ctx: Context, *, token: str, call: IdempotentCall, order: P
         return StoredReply(status=201, body=reply, replayed=False)
     key = await find_key(ctx, token, Scope.ORDERS)
     ctx = ctx.acting_as("key", key.key_id)
-    reply = await once(ctx, call, 201, partial(_post_step_by_step, ctx, key, order))
-    return await receipts.add_code(ctx, order, reply)
+    answer = await once(ctx, call, 201, partial(_post_step_by_step, ctx, key, order))
+    return await receipts.add_code(ctx, order, answer)
 
 
 async def _post_plain(ctx: Context, sale: sales.Sale, *, token: str, call: IdempotentCall) -> bytes | None:

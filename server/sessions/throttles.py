@@ -164,7 +164,10 @@ async def clear_presence(customer_id: UUID) -> None:
 
 
 async def check_claim(ctx: Context, customer_id: UUID) -> None:
-    """Count a member's try at a claim code as if it were a wrong one; `forgive_claim` takes that back.
+    """Count a member's try at a claim code as a wrong one, in the transaction in which it is looked at.
+
+    Tries of one member or network wait for each other there. A wrong one commits its count; `forgive_claim`, or going
+    back, undoes it for any other.
 
     Raises:
         Throttled: Too many wrong codes of this member or this network.

@@ -366,6 +366,16 @@ async def approved_merge(shop: Shop) -> Case:
     return Case(path=f"/v1/staff/merges/{merge_id}/approve", body=body, other=body | {"note": "something else"})
 
 
+async def claim(shop: Shop) -> Case:
+    """A claim code of a customer without a sign-in, and with another second check."""
+    expect(await shop.send("release_hold"), 200)
+    form = {"given_name": "Dee", "phone": "+442079460123"}
+    registered = expect(await shop.send("register_customer", json=form), 201)
+    path = f"/v1/staff/customers/{registered['id']}/claim-codes"
+    issued = expect(await shop.send("issue_claim_code", path=path), 201)
+    return Case(path="/v1/me/claims", body={"code": issued["code"]}, other={"code": issued["code"], "check": "Dee"})
+
+
 CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "sale": ("push_order", sale),
     "sale without a customer": ("push_order", plain_sale),
@@ -405,6 +415,7 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "merging": ("merge_customers", merging),
     "approved merge": ("approve_merge", approved_merge),
     "undone merge": ("undo_merge", undone_merge),
+    "claim": ("claim", claim),
 }
 # Sent again, these answer what became of the thing itself, whatever the key.
 TOLD_AGAIN = {

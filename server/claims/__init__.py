@@ -1,0 +1,1 @@
+"""Claim codes: a code on paper brings a customer the points that the shop has kept for them."""
