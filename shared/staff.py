@@ -333,10 +333,12 @@ class ProgrammeList(View, frozen=True, kw_only=True):
 class StaffQueue(View, frozen=True, kw_only=True):
     """How much waits for a person, counted up to `QUEUE_COUNT_MAX`.
 
-    Adjustments that this person may decide on, refunds that will not come right by waiting, and today's orders of this
-    person's store that count for nobody.
+    Adjustments and merges that this person may decide on, refunds that will not come right by waiting, today's orders of
+    this person's store that count for nobody, and pairs of customers who may be one person.
     """
 
     adjustments: int
     refunds: int
     orders: int
+    duplicates: int = 0
+    merges: int = 0

@@ -27,7 +27,7 @@ class Action:
     is_priority: bool = False
 
 
-_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "orders", "queue", "links", "tills", "help")
+_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "orders", "queue", "links", "tills", "claims", "claim-issued", "help", "duplicates")
 _FORMS = (
     "register",
     "edit",
@@ -55,6 +55,7 @@ _FORMS = (
     "merge",
     "link",
     "unlink",
+    "claim-lookup",
 )
 
 ACTIONS: tuple[Action, ...] = (
@@ -72,6 +73,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="customer.undo", keys=("u",), label="Undo", sentence="Take back the last adjustment, email change, sharing or merge", pages=("customer",), needs=(_P.POINTS_ADJUST, _P.EMAIL_CHANGE, _P.MEMBERSHIP_SHARE, _P.CUSTOMER_MERGE)),
     Action(id="customer.link", keys=("l",), label="Link POS", sentence="Link a POS record to this customer, so that its sales count", pages=("customer",), needs=(_P.LINK_MAKE,)),
     Action(id="customer.links", keys=("L",), label="Why missing", sentence="See why purchases are missing, and which POS records are linked", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="customer.claims", keys=("C",), label="Claim code", sentence="Make a claim code, with which the customer takes these points into the app", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
     Action(id="customer.edit", keys=("e",), label="Edit", sentence="Change name, birthday or notes", pages=("customer",), needs=(_P.CUSTOMER_EDIT,)),
     Action(id="customer.invite", keys=("i",), label="Invite", sentence="Mail the customer a link to choose a password", pages=("customer",), needs=(_P.CUSTOMER_INVITE,)),
     Action(id="customer.share", keys=("s",), label="Share", sentence="Share this customer's points with another customer, or combine both memberships", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
@@ -91,6 +93,20 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="merge.swap", keys=("x",), label="Swap", sentence="Swap who is kept and who is folded in", pages=("merge",)),
     Action(id="merge.right", keys=("right",), label="Choose", sentence="Let the value of the one that is folded in stay", pages=("merge",)),
     Action(id="merge.left", keys=("left",), sentence="Let the value of the one that is kept stay", pages=("merge",)),
+    Action(id="find.mark", keys=("space",), label="Mark", sentence="Mark the customer under the cursor for a merge; the first one marked is kept", pages=("find",), needs=(_P.CUSTOMER_MERGE,)),
+    Action(id="find.merge", keys=("m",), label="Merge", sentence="Merge the two customers that are marked", pages=("find",), needs=(_P.CUSTOMER_MERGE,)),
+    Action(id="duplicates.merge", keys=("enter", "m"), label="Merge…", sentence="See the two customers under the cursor side by side, and merge them", pages=("duplicates",), needs=(_P.CUSTOMER_MERGE,)),
+    Action(id="duplicates.dismiss", keys=("i",), label="Not the same", sentence="Say that these two are two people, or look at them again", pages=("duplicates",), needs=(_P.CUSTOMER_MERGE,)),
+    Action(id="duplicates.approve", keys=("a",), label="Approve", sentence="Approve the merge under the cursor", pages=("duplicates",), needs=(_P.MERGE_APPROVE,)),
+    Action(id="duplicates.refuse", keys=("r",), label="Refuse", sentence="Refuse the merge under the cursor", pages=("duplicates",), needs=(_P.MERGE_APPROVE,)),
+    Action(id="duplicates.undo", keys=("u",), label="Take back", sentence="Take the merge under the cursor back", pages=("duplicates",), needs=(_P.CUSTOMER_MERGE,)),
+    Action(id="duplicates.customer", keys=("o",), label="Open", sentence="Open the customer who is kept", pages=("duplicates",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="duplicates.tab1", keys=("1",), sentence="Show customers who may be one person", pages=("duplicates",), needs=(_P.MERGE_READ,)),
+    Action(id="duplicates.tab2", keys=("2",), sentence="Show pairs that are not the same person", pages=("duplicates",), needs=(_P.MERGE_READ,)),
+    Action(id="duplicates.tab3", keys=("3",), sentence="Show the merges that wait for a second person", pages=("duplicates",), needs=(_P.MERGE_READ,)),
+    Action(id="duplicates.tab4", keys=("4",), sentence="Show all merges, newest first", pages=("duplicates",), needs=(_P.MERGE_READ,)),
+    Action(id="duplicates.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next list", pages=("duplicates",), in_palette=False),
+    Action(id="duplicates.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the list before", pages=("duplicates",), in_palette=False),
     Action(id="audience.open", keys=("enter",), label="Customer", sentence="Open the customer of this row", pages=("audience",), needs=(_P.CUSTOMER_READ,), in_palette=False),
     Action(id="audience.retry", keys=("r",), label="Retry", sentence="Send this contact to Mailchimp again", pages=("audience",), needs=(_P.AUDIENCE_REPAIR,)),
     Action(id="audience.tills", keys=("t",), label="Tills", sentence="See the exchange with till systems", pages=("audience",), needs=(_P.CUSTOMER_READ, _P.CYCLE_READ), in_palette=False),
@@ -131,6 +147,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="orders.record", keys=("n",), label="New sale", sentence="Write down a sale that no till sends", pages=("orders",), needs=(_P.ORDER_RECORD,)),
     Action(id="orders.look", keys=("slash",), label="Receipt", sentence="Type a receipt number or a day", pages=("orders",)),
     Action(id="orders.customer", keys=("o",), label="Open", sentence="Open the customer of this sale", pages=("orders",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="orders.code", keys=("k",), label="Claim code", sentence="Make a claim code for a sale to nobody, to print on its receipt", pages=("orders",), needs=(_P.CLAIM_ISSUE,)),
     Action(id="orders.day_back", keys=("left", "left_square_bracket"), label="Day back", sentence="Show the sales of the day before", pages=("orders",)),
     Action(id="orders.day_next", keys=("right", "right_square_bracket"), sentence="Show the sales of the next day", pages=("orders",)),
     Action(id="queue.detail", keys=("enter",), label="Details", sentence="Show what this row is about", pages=("queue",), in_palette=False),
@@ -164,14 +181,20 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="tills.tab3", keys=("3",), sentence="Show matches that somebody must decide", pages=("tills",), needs=(_P.CUSTOMER_READ,)),
     Action(id="tills.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next list", pages=("tills",), in_palette=False),
     Action(id="tills.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the list before", pages=("tills",), in_palette=False),
+    Action(id="claims.detail", keys=("enter",), label="Details", sentence="Show what became of this code", pages=("claims",), in_palette=False),
+    Action(id="claims.issue", keys=("n",), label="New code", sentence="Make a claim code; it is shown once, and the former one is over", pages=("claims",), needs=(_P.CLAIM_ISSUE,)),
+    Action(id="claims.revoke", keys=("x",), label="End", sentence="End the code under the cursor", pages=("claims",), needs=(_P.CLAIM_ISSUE,)),
+    Action(id="claim-issued.copy", keys=("c",), label="Copy", sentence="Copy the text to print into the clipboard", pages=("claim-issued",)),
     # Everywhere.
     Action(id="app.back", keys=("escape",), label="Back", sentence="Go back", pages=(*_LISTS, *_FORMS), in_palette=False),
     Action(id="app.find", keys=("f2",), label="Find", sentence="Find a customer by name, phone, email or card", needs=(_P.CUSTOMER_SEARCH,), is_priority=True),
     Action(id="app.register", keys=("f3",), label="New", sentence="Register a new customer", needs=(_P.CUSTOMER_REGISTER,), is_priority=True),
     Action(id="app.orders", keys=("f4",), label="Orders", sentence="See sales that count for nobody, or find one by its receipt", needs=(_P.CUSTOMER_READ,), is_priority=True),
     Action(id="app.queue", keys=("ctrl+r",), label="Queue", sentence="See what waits for a person: adjustments and refunds", needs=(_P.ADJUSTMENT_READ, _P.REFUND_READ), is_priority=True),
+    Action(id="app.duplicates", keys=("ctrl+d",), label="Duplicates", sentence="See customers who may be there twice, and merges", needs=(_P.MERGE_READ,), is_priority=True),
     Action(id="app.audience", keys=("f6",), label="Sync", sentence="See how the link to Mailchimp is doing", needs=(_P.AUDIENCE_READ,), is_priority=True),
     Action(id="app.tills", sentence="See the tills: runs, what was set aside, matches to decide", needs=(_P.CUSTOMER_READ, _P.CYCLE_READ)),
+    Action(id="app.claim", sentence="Look up a claim code that somebody shows", needs=(_P.CLAIM_ISSUE,)),
     Action(id="app.audit", keys=("f7",), label="Audit", sentence="See who changed what", needs=(_P.AUDIT_READ,), is_priority=True),
     Action(id="app.programmes", keys=("f8",), label="Programme", sentence="See the programme and its rules", needs=(_P.PROGRAMME_READ,), is_priority=True),
     Action(id="app.rewards", sentence="See the rewards catalogue and what points are worth", needs=(_P.PROGRAMME_READ,)),
@@ -193,6 +216,7 @@ _KEY_NAMES = {
     "escape": "Esc",
     "question_mark": "?",
     "slash": "/",
+    "space": "Space",
     "left_square_bracket": "[",
     "right_square_bracket": "]",
     "left": "←",

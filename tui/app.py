@@ -210,9 +210,11 @@ class Console(App[int], inherit_bindings=False):
             "app.refresh": self._refresh_page,
             "app.orders": lambda: self.go("orders"),
             "app.queue": lambda: self.go("queue"),
+            "app.duplicates": lambda: self.go("duplicates"),
             "app.audience": lambda: self.go("audience"),
             "app.audit": lambda: self.go("audit"),
             "app.tills": lambda: self.go("tills"),
+            "app.claim": self._look_up_claim,
             "app.programmes": lambda: self.go("programmes"),
             "app.rewards": lambda: self.go("rewards"),
             "app.reports": lambda: self.go("reports"),
@@ -234,6 +236,11 @@ class Console(App[int], inherit_bindings=False):
 
     def use_theme(self, name: str) -> None:
         self.theme = name
+
+    def _look_up_claim(self) -> None:
+        from tui.screens.claims import ClaimLookupPage
+
+        self.push_screen(ClaimLookupPage())
 
     def _open_help(self) -> None:
         page = self.screen

@@ -17,6 +17,15 @@ from shared.adjustments import (
     AdjustmentRequest,
     AdjustmentView,
 )
+from shared.claims import (
+    ClaimCodeIssued,
+    ClaimCodeView,
+    ClaimFound,
+    ClaimLookup,
+    ClaimRevocation,
+    CustomerClaims,
+)
+from shared.duplicates import DuplicateDismissal, DuplicatePage, DuplicateView
 from shared.endpoints import BY_OPERATION, Endpoint
 from shared.links import (
     CustomerLinks,
@@ -343,6 +352,19 @@ class Client:
     async def undo_merge(self, merge_id: UUID, undo: MergeUndo, *, key: str) -> MergeUndone:
         return await self._ask("undo_merge", MergeUndone, path={"merge_id": merge_id}, body=undo, key=key)
 
+    async def list_duplicates(
+        self, *, state: str = "", customer_id: UUID | None = None, cursor: str | None = None
+    ) -> DuplicatePage:
+        query = {"state": state or None, "customer_id": str(customer_id) if customer_id else None, "cursor": cursor}
+        return await self._ask("list_duplicates", DuplicatePage, query=query)
+
+    async def dismiss_duplicate(self, duplicate_id: UUID, dismissal: DuplicateDismissal) -> DuplicateView:
+        path = {"duplicate_id": duplicate_id}
+        return await self._ask("dismiss_duplicate", DuplicateView, path=path, body=dismissal)
+
+    async def reopen_duplicate(self, duplicate_id: UUID) -> DuplicateView:
+        return await self._ask("reopen_duplicate", DuplicateView, path={"duplicate_id": duplicate_id})
+
     # Orders and refunds ---------------------------------------------------------------------------------------------
 
     async def find_orders(
@@ -428,6 +450,23 @@ class Client:
 
     async def list_quarantined(self, *, cursor: str | None = None) -> QuarantinePage:
         return await self._ask("list_quarantined", QuarantinePage, query={"cursor": cursor})
+
+    # Claim codes ----------------------------------------------------------------------------------------------------
+
+    async def list_claim_codes(self, customer_id: UUID) -> CustomerClaims:
+        return await self._ask("list_claim_codes", CustomerClaims, path={"customer_id": customer_id})
+
+    async def issue_claim_code(self, customer_id: UUID) -> ClaimCodeIssued:
+        return await self._ask("issue_claim_code", ClaimCodeIssued, path={"customer_id": customer_id})
+
+    async def issue_receipt_code(self, order_id: UUID) -> ClaimCodeIssued:
+        return await self._ask("issue_receipt_code", ClaimCodeIssued, path={"order_id": order_id})
+
+    async def find_claim_code(self, lookup: ClaimLookup) -> ClaimFound:
+        return await self._ask("find_claim_code", ClaimFound, body=lookup)
+
+    async def revoke_claim_code(self, code_id: UUID, revocation: ClaimRevocation) -> ClaimCodeView:
+        return await self._ask("revoke_claim_code", ClaimCodeView, path={"code_id": code_id}, body=revocation)
 
     # Vouchers -------------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ from tui.client import Client
 from tui.pages import Page
 from tui.screens.audience import AudiencePage
 from tui.screens.audit import AuditPage
+from tui.screens.duplicates import DuplicatesPage
 from tui.screens.find import FindPage
 from tui.screens.orders import OrdersPage
 from tui.screens.programmes import ProgrammesPage
@@ -18,6 +19,7 @@ MODES: dict[str, Callable[[], Page]] = {
     "find": FindPage,
     "orders": OrdersPage,
     "queue": QueuePage,
+    "duplicates": DuplicatesPage,
     "audience": AudiencePage,
     "tills": TillsPage,
     "audit": AuditPage,

@@ -5,6 +5,7 @@ from datetime import datetime, tzinfo
 import msgspec
 from textual.content import Content
 
+from shared.duplicates import DuplicatePerson, DuplicateView
 from shared.merges import MergeChoices, MergeField, MergeNeed, MergePreview, MergeSide, MergeState, MergeView
 from tui.formatting import NOTHING, Cell, Row, Tone, counted, moment, points
 from tui.safe import join
@@ -264,3 +265,53 @@ def merge_view_notes(merge: MergeView, *, now: datetime, zone: tzinfo) -> list[s
 def is_merge_undoable(merge: MergeView, *, now: datetime) -> bool:
     """Return whether a merge may still be taken back."""
     return merge.state is MergeState.DONE and merge.undo_until is not None and merge.undo_until > now
+
+
+# Possible duplicates --------------------------------------------------------------------------------------------------
+
+
+def ordered(pair: DuplicateView) -> tuple[DuplicatePerson, DuplicatePerson]:
+    """Return who would be kept, and the other one."""
+    return (pair.one, pair.other) if pair.survivor_id == pair.one.id else (pair.other, pair.one)
+
+
+def duplicate_row(pair: DuplicateView) -> Row:
+    """Return two customers who may be one person, with the weightiest reasons."""
+    keep, fold = ordered(pair)
+    why = "; ".join(reason.text for reason in pair.reasons) or NOTHING
+    return Row(
+        key=str(pair.id),
+        cells=(
+            Cell(str(pair.score), "strong"),
+            Cell(keep.name),
+            Cell(fold.name),
+            Cell(why, "muted"),
+            Cell(pair.decided_by or NOTHING, "muted"),
+        ),
+    )
+
+
+def duplicate_notes(pair: DuplicateView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return both people's telling details, then what speaks for one person and what for two."""
+    told = [_person_words(person, now=now, zone=zone) for person in ordered(pair)]
+    told += [f"{reason.points:+d}  {reason.text}" for reason in pair.reasons]
+    if pair.decided_by is not None and pair.decided_at is not None:
+        note = f": {pair.note}" if pair.note else ""
+        told.append(f"Decided by {pair.decided_by}, {moment(pair.decided_at, now=now, zone=zone)}{note}")
+    return told
+
+
+def _person_words(person: DuplicatePerson, *, now: datetime, zone: tzinfo) -> str:
+    told = [
+        person.email_masked or "",
+        f"phone …{person.phone_ending}" if person.phone_ending else "",
+        f"card …{person.card_ending}" if person.card_ending else "",
+        f"born {person.birthday}" if person.birthday else "",
+        person.post_code or "",
+        counted(person.available, "point", "points"),
+        "signs in" if person.has_login else "",
+        "linked to the till" if person.pos_linked else "",
+        f"known since {moment(person.created_at, now=now, zone=zone)}",
+        person.status if person.status != "active" else "",
+    ]
+    return f"{person.name}: {', '.join(words for words in told if words)}"

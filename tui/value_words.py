@@ -316,6 +316,10 @@ def queue_words(queue: StaffQueue) -> str:
         parts.append(f"{_many(queue.refunds, 'refund needs', 'refunds need')} a look (^R)")
     if queue.orders:
         parts.append(f"{_many(queue.orders, 'sale', 'sales')} of today without customer (F4)")
+    if queue.duplicates:
+        parts.append(f"{_many(queue.duplicates, 'possible duplicate', 'possible duplicates')} (^D)")
+    if queue.merges:
+        parts.append(f"{_many(queue.merges, 'merge waits', 'merges wait')} for approval (^D)")
     return " · ".join(parts)
 
 

@@ -14,7 +14,7 @@ from shared.staff import StaffQueue
 
 async def get_queue(ctx: Context, staff: Staff) -> StaffQueue:
     """Return how much waits for somebody in this role; 0 for what the role may not work on."""
-    adjustments = refunds = orders = 0
+    adjustments = refunds = orders = duplicates = merges = 0
     if may(staff.role, Permission.POINTS_APPROVE):
         adjustments = await queue_store.count_adjustments(ctx.now, not_by=staff.staff_id)
     if may(staff.role, Permission.REFUND_READ):
@@ -24,4 +24,8 @@ async def get_queue(ctx: Context, staff: Staff) -> StaffQueue:
         today = ctx.now.astimezone(zone).date()
         from_at, until_at = (datetime.combine(day, time(), zone) for day in (today, today + timedelta(days=1)))
         orders = await queue_store.count_orders(staff.store_id, from_at, until_at)
-    return StaffQueue(adjustments=adjustments, refunds=refunds, orders=orders)
+    if may(staff.role, Permission.CUSTOMER_MERGE):
+        duplicates = await queue_store.count_duplicates()
+    if may(staff.role, Permission.MERGE_APPROVE):
+        merges = await queue_store.count_merges(ctx.now, not_by=staff.staff_id)
+    return StaffQueue(adjustments=adjustments, refunds=refunds, orders=orders, duplicates=duplicates, merges=merges)

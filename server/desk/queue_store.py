@@ -14,6 +14,8 @@ _REFUNDS = _COUNT.format(
 _ORDERS = _COUNT.format(
     what="from orders where membership is null and store = $2 and completed_at >= $3 and completed_at < $4"
 )
+_DUPLICATES = _COUNT.format(what="from duplicate_candidate where state = 'open'")
+_MERGES = _COUNT.format(what="from merge where state = 'waiting' and lapses_at > $2 and requested_by <> $3")
 _ZONE = "select zone from store where id = $1"
 
 
@@ -30,6 +32,16 @@ async def count_refunds(parked_before: datetime) -> int:
 async def count_orders(store_id: UUID, from_at: datetime, until_at: datetime) -> int:
     """Return how many of a store's orders of a time count for nobody."""
     return await _count(_ORDERS, store_id, from_at, until_at)
+
+
+async def count_duplicates() -> int:
+    """Return how many pairs of customers may be one person."""
+    return await _count(_DUPLICATES)
+
+
+async def count_merges(now: datetime, *, not_by: UUID) -> int:
+    """Return how many merges that others asked for wait for a decision."""
+    return await _count(_MERGES, now, not_by)
 
 
 async def get_zone(store_id: UUID) -> str:

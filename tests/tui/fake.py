@@ -18,6 +18,7 @@ from msgspec.structs import replace
 
 from shared.adjustments import AdjustmentPage
 from shared.codes import make_card_number
+from shared.duplicates import DuplicatePage
 from shared.endpoints import ENDPOINTS, Caller, Endpoint
 from shared.enums import ConsentAnswer, EmailChangeMode, EntryKind, OrderState, Role
 from shared.members import (
@@ -32,6 +33,7 @@ from shared.members import (
     OrderPage,
     OrderView,
 )
+from shared.merges import MergePage
 from shared.orders import StaffOrder, StaffOrderDetail, StaffOrderPage
 from shared.permissions import PERMISSIONS
 from shared.problems import Code, FieldProblem, Problem
@@ -733,6 +735,8 @@ _ALWAYS: dict[str, Callable[[], msgspec.Struct]] = {
         daily_points=None,
         sharers_max=4,
     ),
+    "list_merges": lambda: MergePage(items=(), next_cursor=None),
+    "list_duplicates": lambda: DuplicatePage(items=(), next_cursor=None),
     "get_customer_expiry": lambda: ExpirySchedule(zone="Europe/London", never=0, items=(), as_of=NOW),
     "list_customer_vouchers": lambda: VoucherList(items=(_voucher(),)),
     "find_orders": lambda: StaffOrderPage(items=(_staff_order(),)),

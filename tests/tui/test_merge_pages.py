@@ -3,16 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from server.db.engine import DB
-from shared.enums import Role
 from tests.app import World, expect
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.merges.desk import MergeDesk
-from tests.server.sharing.desk import two_members
 from tests.tui.desk import Till
 from tests.tui.test_sharing_pages import confirm
 from tests.tui.test_till_flows import a_till, previewed
-from tui.screens.danger import DangerDialog
 
 
 async def register_twice(world: World) -> tuple[dict[str, Any], dict[str, Any]]:

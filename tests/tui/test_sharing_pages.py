@@ -1,11 +1,10 @@
 """Sharing at the till: joining, combining, leaving and taking it back, against the real service."""
 
-from uuid import UUID
 
 from shared.enums import Role
 from tests.app import World
 from tests.ledgers import assert_verified, credit, figures
-from tests.server.sharing.desk import Desk, two_members
+from tests.server.sharing.desk import two_members
 from tests.tui.desk import Till
 from tests.tui.test_till_flows import a_till, choose, previewed
 from tui.screens.danger import DangerDialog

@@ -1,9 +1,11 @@
 """Find a customer: one box for name, phone, email or card."""
 
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from typing import ClassVar
 
+from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -13,13 +15,15 @@ from textual.timer import Timer
 from textual.widgets import Input, Static
 
 from shared import limits
+from shared.merges import MergeState, MergeView
 from shared.staff import CustomerHit, SearchResult, StaffQueue
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
-from tui.formatting import hit_facts, hit_row
+from tui.formatting import Cell, Row, hit_facts, hit_row
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, plain, safe
+from tui.screens.choosing import Chosen
 from tui.value_words import queue_words
 from tui.widgets.facts import Facts
 from tui.widgets.field import Field
@@ -28,6 +32,7 @@ from tui.widgets.line_list import Column, LineList
 TRAILING_SECONDS = 0.06
 STALE_SECONDS = 1.0
 RECENT_MAX = 8
+_MARKED_MAX = 2  # The first one is kept, the second one folded in.
 
 _COLUMNS = (
     Column("Name", -3),
@@ -89,6 +94,7 @@ class FindPage(Page):
         self._trailing: Timer | None = None
         self._hits: dict[str, CustomerHit] = {}
         self._recent: list[CustomerHit] = []
+        self._marked: list[CustomerHit] = []
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="search-box", classes="box"):
@@ -176,12 +182,11 @@ class FindPage(Page):
             return
         self._result, self._result_text, self._asked_text = result, text, ""
         self._hits = {str(hit.id): hit for hit in result.items}
-        today = self._today()
         results = self.query_one("#results", LineList)
         results.remove_class("-stale")
         results.empty_words = self._nobody(text)
         results.remove_class("-active")
-        results.set_rows([hit_row(hit, today=today) for hit in result.items], keep_cursor=False)
+        results.set_rows(self._rows(result.items), keep_cursor=False)
         self._show_read_as(result)
         if self._enter_text == text == self.typed_text():
             self._decide()
@@ -218,11 +223,65 @@ class FindPage(Page):
         self._hits = {str(hit.id): hit for hit in self._recent}
         results = self.query_one("#results", LineList)
         results.empty_words = ""
-        results.set_rows([hit_row(hit, today=self._today()) for hit in self._recent], keep_cursor=False)
+        results.set_rows(self._rows(self._recent), keep_cursor=False)
         results.remove_class("-active")
         typed = self.typed_text()
         too_short = f"type at least {limits.SEARCH_LETTERS_MIN} letters or {limits.SEARCH_DIGITS_MIN} digits"
         self._subtitle(too_short if typed else "opened last at this terminal" if self._recent else "")
+
+    # Marking two for a merge ------------------------------------------------------------------------------------------
+
+    def _rows(self, hits: Sequence[CustomerHit]) -> list[Row]:
+        """Return the hits as rows, with the marks before the names."""
+        places = {hit.id: place for place, hit in enumerate(self._marked, start=1)}
+        rows = []
+        for hit in hits:
+            row = hit_row(hit, today=self._today())
+            place = places.get(hit.id)
+            if place is not None:
+                name = Cell(f"[{place}] {row.cells[0].text}", "strong")
+                row = replace(row, cells=(name, *row.cells[1:]))
+            rows.append(row)
+        return rows
+
+    def _current_hit(self) -> CustomerHit | None:
+        return self._hits.get(self.query_one("#results", LineList).current_key or "")
+
+    def _mark(self) -> None:
+        """Mark the customer under the cursor, or take the mark away; marks stay through another search."""
+        hit = self._current_hit()
+        assert hit is not None
+        others = [marked for marked in self._marked if marked.id != hit.id]
+        if len(others) == len(self._marked):
+            others = [*others[-_MARKED_MAX + 1 :], hit]
+        self._marked = others
+        results = self.query_one("#results", LineList)
+        results.set_rows(self._rows(list(self._hits.values())))
+        names = [marked.name for marked in self._marked]
+        told = {
+            1: "Marked: {} is kept. Mark the other one, then m.",
+            2: "Marked: {} is kept, {} becomes a part of it. m merges.",
+        }
+        self.console.say(told[len(names)].format(*names) if names else "Nobody is marked.")
+        self.frame_changed()
+
+    def _merge(self) -> None:
+        from tui.screens.merge import MergePage
+
+        keep, fold = (Chosen(id=str(hit.id), name=hit.name) for hit in self._marked)
+        self.app.push_screen(MergePage(keep, fold, in_order=True, done=self._merged))
+
+    def _merged(self, merge: MergeView) -> None:
+        self._marked = []
+        if merge.state is MergeState.DONE:
+            self.console.open_customer(str(merge.survivor_id), name=merge.survivor_name)
+
+    def unavailable(self, action_id: str) -> str | None:
+        if action_id == "find.mark" and self._current_hit() is None:
+            return "there is nobody in the list"
+        if action_id == "find.merge" and len(self._marked) != _MARKED_MAX:
+            return "mark two customers with Space first (Tab goes to the list)"
+        return super().unavailable(action_id)
 
     # Opening --------------------------------------------------------------------------------------------------------
 
@@ -308,7 +367,7 @@ class FindPage(Page):
         return "Find"
 
     def handlers(self) -> Handlers:
-        return {"find.open": self._enter}
+        return {"find.open": self._enter, "find.mark": self._mark, "find.merge": self._merge}
 
     def bar_actions(self) -> list[tuple[Action, str]]:
         return [(action, words) for action, words in super().bar_actions() if action.id != "app.find"]

@@ -5,6 +5,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from shared.duplicates import DuplicatePage
 from shared.enums import Permission
 from shared.members import MembershipView
 from shared.merges import MergePage as MergeList
@@ -33,6 +34,7 @@ class Together:
         self._page = page
         self._merges: tuple[MergeView, ...] = ()
         self._last: Undoable | None = None  # What was done from this page last.
+        self._pairs = 0
         self._led_from = ""
 
     # What is known ------------------------------------------------------------------------------------------------------
@@ -53,6 +55,21 @@ class Together:
             )
         else:
             self._merges = ()
+        self._pairs = 0
+        if detail.status == "active" and session is not None and session.may(Permission.CUSTOMER_MERGE):
+            # Nobody asked for this, so a failure leaves the notice out and says nothing.
+            call(
+                self._page,
+                "duplicates",
+                lambda client: client.list_duplicates(customer_id=detail.id),
+                done=self._pairs_came,
+                failed=lambda _: None,
+                waiting="",
+            )
+
+    def _pairs_came(self, pairs: DuplicatePage) -> None:
+        self._pairs = len(pairs.items)
+        self._page.show_header()
 
     def _merges_came(self, merges: MergeList) -> None:
         self._merges = merges.items
@@ -70,6 +87,8 @@ class Together:
             detail = self._page.detail
             name = full_name(detail.given_name, detail.family_name) if detail else ""
             told.append(Cell(f"{self._led_from} was merged and is now part of {name}.", "warn"))
+        if self._pairs:
+            told.append(Cell("Perhaps here twice: ^D shows who looks like the same person, m merges.", "warn"))
         for merge in self._merges:
             if is_merge_undoable(merge, now=now) and merge.undo_until is not None:
                 until = moment(merge.undo_until, now=now, zone=zone)
