@@ -73,7 +73,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="customer.undo", keys=("u",), label="Undo", sentence="Take back the last adjustment, email change, sharing or merge", pages=("customer",), needs=(_P.POINTS_ADJUST, _P.EMAIL_CHANGE, _P.MEMBERSHIP_SHARE, _P.CUSTOMER_MERGE)),
     Action(id="customer.link", keys=("l",), label="Link POS", sentence="Link a POS record to this customer, so that its sales count", pages=("customer",), needs=(_P.LINK_MAKE,)),
     Action(id="customer.links", keys=("L",), label="Why missing", sentence="See why purchases are missing, and which POS records are linked", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
-    Action(id="customer.claims", keys=("C",), label="Claim code", sentence="Make a claim code, with which the customer takes these points into the app", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="customer.claims", keys=("C",), label="Claim code", sentence="Claim codes, with which the customer takes these points into the app", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
     Action(id="customer.edit", keys=("e",), label="Edit", sentence="Change name, birthday or notes", pages=("customer",), needs=(_P.CUSTOMER_EDIT,)),
     Action(id="customer.invite", keys=("i",), label="Invite", sentence="Mail the customer a link to choose a password", pages=("customer",), needs=(_P.CUSTOMER_INVITE,)),
     Action(id="customer.share", keys=("s",), label="Share", sentence="Share this customer's points with another customer, or combine both memberships", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
@@ -182,7 +182,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="tills.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next list", pages=("tills",), in_palette=False),
     Action(id="tills.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the list before", pages=("tills",), in_palette=False),
     Action(id="claims.detail", keys=("enter",), label="Details", sentence="Show what became of this code", pages=("claims",), in_palette=False),
-    Action(id="claims.issue", keys=("n",), label="New code", sentence="Make a claim code; it is shown once, and the former one is over", pages=("claims",), needs=(_P.CLAIM_ISSUE,)),
+    Action(id="claims.issue", keys=("n",), label="New code", sentence="Make a claim code, which is shown once", pages=("claims",), needs=(_P.CLAIM_ISSUE,)),
     Action(id="claims.revoke", keys=("x",), label="End", sentence="End the code under the cursor", pages=("claims",), needs=(_P.CLAIM_ISSUE,)),
     Action(id="claim-issued.copy", keys=("c",), label="Copy", sentence="Copy the text to print into the clipboard", pages=("claim-issued",)),
     # Everywhere.

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
+from shared.claims import ClaimCodeIssued
 from shared.codes import is_card_number
 from shared.orders import StaffOrder, StaffOrderDetail, StaffOrderPage
 from tui.calls import call
@@ -29,7 +30,7 @@ _COLUMNS = (
     Column("Counts for", -2),
     Column("State", -2, from_width=110),
 )
-_NEED_ROW = {"orders.choose", "orders.detach", "orders.customer", "orders.detail"}
+_NEED_ROW = {"orders.choose", "orders.detach", "orders.customer", "orders.detail", "orders.code"}
 
 
 class OrdersPage(Page):
@@ -253,12 +254,31 @@ class OrdersPage(Page):
             "orders.choose": self._choose,
             "orders.detach": self._take_away,
             "orders.record": self._record,
+            "orders.code": self._make_code,
             "orders.customer": self._open_customer,
             "orders.look": self._type,
             "orders.day_back": partial(self._step_day, -1),
             "orders.day_next": partial(self._step_day, 1),
             "app.back": self._back,
         }
+
+    def _make_code(self) -> None:
+        order = self._current()
+        assert order is not None
+        order_id = order.id
+        call(
+            self,
+            "code",
+            lambda client: client.issue_receipt_code(order_id),
+            done=self._code_made,
+            is_write=True,
+            waiting="Making the code…",
+        )
+
+    def _code_made(self, issued: ClaimCodeIssued) -> None:
+        from tui.screens.claims import IssuedPage
+
+        self.app.push_screen(IssuedPage(issued, crumb="Orders › Claim code"))
 
     def _back(self) -> None:
         if not self.console.stop_waiting(self):
@@ -272,6 +292,8 @@ class OrdersPage(Page):
             return "there is no sale under the cursor"
         if action_id in {"orders.detach", "orders.customer"} and order.customer_id is None:
             return "this sale counts for nobody"
+        if action_id == "orders.code" and order.customer_id is not None:
+            return "this sale counts for somebody"
         return None
 
     def scan_words(self) -> str:

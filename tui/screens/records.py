@@ -1,4 +1,4 @@
-"""What a customer's page does about POS records: the forms it opens from there."""
+"""What a customer's page does about POS records and claim codes: the forms it opens from there."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,11 @@ class Records:
         self._page = page
 
     def handlers(self) -> Handlers:
-        return {"customer.link": self._link, "customer.links": self._open_links}
+        return {
+            "customer.link": self._link,
+            "customer.links": self._open_links,
+            "customer.claims": self._open_claims,
+        }
 
     def why_not(self, action_id: str) -> str | None:
         """Return why one of these cannot be done just now; None for every other action."""
@@ -41,6 +45,12 @@ class Records:
 
         assert self._page.detail is not None
         self._page.app.push_screen(LinksPage(self._page.detail), self._came_back)
+
+    def _open_claims(self) -> None:
+        from tui.screens.claims import ClaimsPage
+
+        assert self._page.detail is not None
+        self._page.app.push_screen(ClaimsPage(self._page.detail), self._came_back)
 
     def _came_back(self, _: None) -> None:
         self._page.refresh_data()

@@ -1,0 +1,73 @@
+"""Claim codes at the desk, against the real service: made, shown once, looked up, ended."""
+
+from shared.enums import Role
+from tests.app import World, expect
+from tests.ledgers import credit, figures
+from tests.server.claims.desk import ClaimDesk
+from tests.tui.test_till_flows import a_till, sell
+from tui.screens.claims import IssuedPage
+
+
+async def test_a_code_is_shown_once_found_again_used_and_ended(world: World) -> None:
+    counter = await ClaimDesk.open(world)
+    body = {"given_name": "Old", "family_name": "Card [/]", "phone": "+44 20 7946 0018"}
+    stub = expect(await counter.post("/v1/staff/customers", body), 201)
+    async with a_till(world, Role.CASHIER, login="carl", size=(80, 24)) as desk:
+        await desk.open(stub["card_number"])
+        await desk.press("C")
+        await desk.until(lambda: desk.page == "claims")
+        await desk.shows("No claim code yet.")
+        await desk.press("n")
+        await desk.until(lambda: desk.page == "claim-issued")
+        page = desk.console.screen
+        assert isinstance(page, IssuedPage)
+        first = page._issued.code
+        await desk.shows(first, "Old Card [/]", "To print and hand over:", "It is shown this once")
+        await desk.press("escape")
+        await desk.shows("The code is not shown again.")
+        assert desk.page == "claim-issued"
+        await desk.press("escape")
+        await desk.shows("made at the till", "good")
+        assert first not in desk.screen_text()
+        # Another one ends the first, and asks before.
+        await desk.press("n")
+        await desk.shows("A code of theirs is still good.")
+        await desk.press("n")
+        await desk.until(lambda: desk.page == "claim-issued")
+        second = desk.console.screen._issued.code  # type: ignore[attr-defined]
+        await desk.press("c", "escape")
+        await desk.shows("ended")
+        for code, words in ((first, "✗ It was ended"), (second, "✓ This code can be used")):
+            desk.console.perform("app.claim")
+            await desk.until(lambda: desk.page == "claim-lookup")
+            await desk.fill("code", code.lower())
+            await desk.press("ctrl+s")
+            await desk.shows(words, "For Old Card [/].", "F2 Open customer")
+            await desk.press("escape")
+        await desk.press("enter")
+        await desk.shows("a newer one was made")
+        await desk.press("home", "x")
+        await desk.until(lambda: desk.page == "reason")
+        await desk.fill("reason", "lost the paper")
+        await desk.press("ctrl+s")
+        await desk.shows("The code is over.")
+
+
+async def test_a_sale_to_nobody_gets_a_code_and_who_signs_in_needs_none(world: World) -> None:
+    ana = await world.sign_up("ana@shop.test")
+    await credit(world, ana.membership_id, 5)
+    await sell(world, number="R-1")
+    async with a_till(world, Role.MANAGER) as desk:
+        await desk.press("f4")
+        await desk.shows("R-1", "nobody")
+        await desk.press("k")
+        await desk.until(lambda: desk.page == "claim-issued")
+        await desk.shows("sale R-1")
+        await desk.press("escape", "escape")
+        await desk.open("ana@shop.test")
+        await desk.press("C")
+        await desk.until(lambda: desk.page == "claims")
+        await desk.shows("No claim code yet.")
+        await desk.press("n")
+        await desk.shows("this customer can sign in already")
+    assert (await figures(ana.membership_id))[0] == 5
