@@ -54,6 +54,8 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.MERGE_STAFF_LINKED: (409, "One of the two belongs to a staff member; an administrator has to approve this."),
     Code.MERGE_KIND_MISMATCH: (409, "A person and a business cannot be one customer."),
     Code.MERGE_SHARED: (409, "One of the two shares a membership with others."),
+    Code.MERGE_PENDING: (409, "A merge of this customer waits for a second person."),
+    Code.ERASURE_RUNNING: (409, "This customer is about to be forgotten already."),
     Code.SHARER_LIMIT: (409, "No more people can share this membership."),
     Code.CONSENT_MISSING: (409, "Somebody has not agreed to this."),
     Code.SELF_REFERRAL: (409, "Nobody brings themselves."),

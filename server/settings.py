@@ -178,6 +178,14 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str, Meta(pattern="^[A-Z]{2}$", description="Country of phone numbers written without one (ISO 3166).")
     ] = "GB"
 
+    erasure_cooling_days: Annotated[
+        int, Meta(ge=0, le=14, description="Days in which a member can take the wish to be forgotten back.")
+    ] = 7
+    erasure_journal: Annotated[
+        Path | None,
+        Meta(description="File that names who was erased, by id; keep it apart from backups; unset: in data_dir."),
+    ] = None
+
     log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level logged.")] = "info"
     log_format: Annotated[Literal["json", "console"], Meta(description="One JSON object a line, or for people.")] = (
         "json"
@@ -209,6 +217,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def is_embedded(self) -> bool:
         """Whether we start a PostgreSQL of our own."""
         return self.database_url is None
+
+    @property
+    def journal_path(self) -> Path:
+        """The file that names who was erased."""
+        return self.erasure_journal or self.data_dir / "erasures.jsonl"
 
     @property
     def mail_folder(self) -> Path:

@@ -185,6 +185,11 @@ INVITATION_TEXT_AFTER = timedelta(minutes=15)  # A mail that has not left by the
 DUPLICATE_ROWS_MAX = 5
 DUPLICATE_BRANCH_ROWS = 200  # Looked at for each way of being near: a tower block has one post code.
 
+# Privacy --------------------------------------------------------------------------------------------------------------
+EXPORT_LIFE = timedelta(days=7)
+EXPORTS_MAX = 3  # Of one person in the window below; making one reads everything that is held.
+EXPORTS_WINDOW = timedelta(days=1)
+
 # Rewards --------------------------------------------------------------------------------------------------------------
 VOUCHER_CODE_LENGTH = 12  # Eleven random characters, 55 bits, and one check character.
 POINTS_MAX = 1_000_000_000  # Of one movement; far above any balance.

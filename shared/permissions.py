@@ -34,6 +34,10 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.CUSTOMER_MERGE,
             Permission.MERGE_READ,
             Permission.MERGE_APPROVE,
+            Permission.CUSTOMER_EXPORT,
+            Permission.CUSTOMER_ERASE,
+            Permission.ERASURE_READ,
+            Permission.ERASURE_APPROVE,
             Permission.CLAIM_BATCH,
             Permission.REWARD_MANAGE,
             Permission.ORDER_ASSIGN_LATE,
@@ -60,6 +64,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.CYCLE_READ,
             Permission.MERGE_READ,
             Permission.MERGE_APPROVE,
+            Permission.ERASURE_READ,
+            Permission.ERASURE_APPROVE,
         }
     ),
     Role.AUDITOR: frozenset(
@@ -73,6 +79,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.REFUND_READ,
             Permission.CYCLE_READ,
             Permission.MERGE_READ,
+            Permission.ERASURE_READ,
             Permission.REPORT_READ,
         }
     ),

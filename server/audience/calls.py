@@ -54,6 +54,7 @@ class Kind(StrEnum):
     OPT_OUT = "opt_out"
     MOVE = "move"
     CLOSE = "close"
+    ERASE = "erase"  # Deleted there for good.
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,6 +83,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Kind:
+        if self.contact.state == "erasing":
+            return Kind.ERASE
         if self.contact.state == "closing" or is_gone(self.snapshot):
             return Kind.CLOSE
         if self.formers:
@@ -134,6 +137,9 @@ class Conversation:
             SetAside, NotSettled: See there.
         """
         match task.kind:
+            case Kind.ERASE:
+                await self._gateway.erase_contact(task.contact.email)
+                return Outcome(remote=None, pushed=None)
             case Kind.CLOSE:
                 return await self._close(task)
             case Kind.MOVE:

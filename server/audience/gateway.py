@@ -195,6 +195,17 @@ class Mailchimp:
             if error.refusal.status not in (404, 405):
                 raise
 
+    async def erase_contact(self, email: str) -> None:
+        """Delete a contact and all its history for good; the address can come back by the person alone.
+
+        Nothing happens if Mailchimp knows no such address, as after a deletion whose answer was lost.
+        """
+        try:
+            await self._call("erase_contact", self._client.lists.delete_list_member_permanent, subscriber_hash(email))
+        except MailchimpRefused as error:
+            if error.refusal.status != 404:
+                raise
+
     async def set_tags(self, email: str, tags: Mapping[str, bool]) -> None:
         """Set (true) or remove (false) tags, without starting anybody's automations."""
         states = [{"name": name, "status": "active" if is_on else "inactive"} for name, is_on in tags.items()]

@@ -11,6 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from server.context import Context
+from server.customers.suppression import find_suppressed
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.jobs import enqueue
@@ -80,11 +81,11 @@ set customer = excluded.customer, email = excluded.email,
     dirty_at = case when audience_contact.dirty_seq > audience_contact.pushed_seq
                     then audience_contact.dirty_at else excluded.dirty_at end,
     next_try_at = excluded.next_try_at, attempts = 0, parked_reason = null, parked_field = null
-where audience_contact.customer = excluded.customer
+where audience_contact.state <> 'erasing' and (audience_contact.customer = excluded.customer
    or audience_contact.state in ('closing', 'closed')
    or exists (select from contact_point
               where customer = excluded.customer and kind = 'email' and key = excluded.email_key
-                and status in ('verified', 'bouncing'))
+                and status in ('verified', 'bouncing')))
 """
 
 _CLOSE = """
@@ -94,6 +95,22 @@ set state = 'closing', dirty_seq = dirty_seq + 1,
     next_try_at = $3, attempts = 0, parked_reason = null, parked_field = null
 where email_key = $2 and customer = $1 and state <> 'closed'
 returning id
+"""
+# What Mailchimp may hold is deleted there for good by the worker, whatever stood against it before; a row without an
+# audience, or of an address that it deleted, says nothing any more. An address is named by its row's id from then on.
+_ERASE = """
+update audience_contact
+set state = 'erasing', dirty_seq = dirty_seq + 1, dirty_at = case when dirty_seq > pushed_seq then dirty_at else $2 end,
+    customer = $3, moved_from = null, refresh_at = null, next_try_at = $2, attempts = 0, parked_reason = null, parked_field = null
+where customer = any($1::uuid[]) and email <> ''
+returning id
+"""
+FORGET_SQL: Final = """
+update audience_contact
+set email = '', email_key = 'erased:' || id, state = 'closed', remote_id = null, remote_status = null, pushed_hash = null,
+    pushed_consent = null, pushed_seq = dirty_seq, lease_until = null, refresh_at = null, parked_reason = null,
+    parked_field = null
+where id = any($1::uuid[])
 """
 
 
@@ -116,7 +133,12 @@ async def mark_memberships(ctx: Context, membership_ids: Sequence[UUID]) -> None
 
 
 async def ensure_contact(ctx: Context, *, customer_id: UUID, email: str, email_key: str) -> None:
-    """Let a customer's address have a contact, and mark it. Nothing happens if the address is somebody else's contact."""
+    """Let a customer's address have a contact, and mark it.
+
+    Nothing happens if the address is somebody else's contact, or of a person who was erased and has not come back.
+    """
+    if await find_suppressed(ctx, [("email", email_key)]):
+        return
     await DB.fetch(_UPSERT, new_id(), customer_id, email, email_key, None, ctx.now)
     await wake_worker(ctx)
 
@@ -139,6 +161,16 @@ async def move_contact(
 async def close_contact(ctx: Context, *, customer_id: UUID, email_key: str) -> None:
     """Let the worker retire an address that has no successor, as after a merge that kept another address."""
     await DB.fetch(_CLOSE, customer_id, email_key, ctx.now)
+    await wake_worker(ctx)
+
+
+async def erase_contacts(ctx: Context, customer_ids: Sequence[UUID], *, heir_id: UUID) -> None:
+    """Let the worker delete for good what Mailchimp holds of customers who are erased; `heir_id` is the one of them that
+    the others were merged into.
+    """
+    rows = await DB.fetch(_ERASE, list(customer_ids), ctx.now, heir_id)
+    if ctx.settings.audience == "none":
+        await DB.fetch(FORGET_SQL, [row["id"] for row in rows])
     await wake_worker(ctx)
 
 

@@ -321,7 +321,11 @@ class _Batch:
             log.exception("audience_push_failed", contact_id=str(task.contact.id))
             await self._failed(task, _FAULT)
         else:
-            await self._settle([(task, outcome)])
+            if task.kind is Kind.ERASE:
+                await store.forget(task.contact.id)
+                self._held.discard(task.contact.id)
+            else:
+                await self._settle([(task, outcome)])
             await self._succeeded()
 
     async def _refused(self, task: Task, refusal: Refusal) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from asyncpg import Record
 
+from server.audience.marks import FORGET_SQL
 from server.audience.rules import Consent, Snapshot
 from server.db.engine import DB
 
@@ -21,7 +22,7 @@ class Contact(msgspec.Struct, frozen=True, kw_only=True):
     id: UUID
     customer_id: UUID
     email: str
-    state: Literal["live", "closing"]
+    state: Literal["live", "closing", "erasing"]
     moved_from: UUID | None
     remote_status: str | None
     dirty_seq: int
@@ -83,7 +84,7 @@ with chosen as (
         order by event.at desc, event.id desc limit 1
     ) consent on true
     where contact.dirty_seq > contact.pushed_seq and contact.parked_reason is null and contact.next_try_at <= $1
-      and contact.state in ('live', 'closing')
+      and contact.state in ('live', 'closing', 'erasing')
       and (contact.lease_until is null or contact.lease_until <= $1)
       and not exists (
           select from audience_contact sibling
@@ -92,7 +93,7 @@ with chosen as (
           select from audience_contact successor
           where successor.moved_from = contact.id and successor.state in ('live', 'closing')
             and successor.parked_reason is null and successor.id <> contact.id))
-    order by not (contact.state = 'closing'
+    order by not (contact.state in ('closing', 'erasing')
                   or (consent.state = 'opted_out' and consent.id is distinct from contact.pushed_consent)),
              contact.next_try_at, contact.id
     limit $2
@@ -280,6 +281,11 @@ async def close_formers(retired: Sequence[Retired], now: datetime) -> None:
         await DB.fetch(_CLOSE_FORMERS, ids, seqs, [one.remote_status for one in retired], now)
 
 
+async def forget(contact_id: UUID) -> None:
+    """Record that an erased person's address was deleted at Mailchimp: nothing of it stays here."""
+    await DB.fetch(FORGET_SQL, [contact_id])
+
+
 _PARK = """
 update audience_contact
 set parked_reason = $3, parked_field = $4, lease_until = null, attempts = attempts + 1,
@@ -424,7 +430,8 @@ async def count_pushed_today(now: datetime) -> int:
 async def list_troubled(*, limit: int) -> list[Record]:
     """Return contacts for a person to look at: those set aside first, then those that wait longest."""
     return await DB.fetch(
-        _VIEW + "where parked_reason is not null or (dirty_seq > pushed_seq and state in ('live', 'closing')) "
+        _VIEW
+        + "where parked_reason is not null or (dirty_seq > pushed_seq and state in ('live', 'closing', 'erasing')) "
         "order by parked_reason is null, dirty_at, id limit $1",
         limit,
     )

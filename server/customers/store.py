@@ -9,6 +9,7 @@ from asyncpg import UniqueViolationError
 
 from server.context import Context
 from server.customers.rules import name_keys
+from server.customers.suppression import lift
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Refused
@@ -61,7 +62,7 @@ _STEP_BACK = "update contact_point set is_primary = false where customer = $1 an
 _VERIFY = """
 update contact_point set status = 'verified', verified_at = $2, is_primary = true
 where id = $1 and status in ('unverified', 'verified', 'bouncing')
-returning id
+returning key
 """
 _PRIMARY = """
 select id, value, key, status from contact_point where customer = $1 and kind = $2 and is_primary
@@ -99,9 +100,10 @@ async def insert_customer(
     locale: str = "en",
     notes: str = "",
     kind: str = "person",
+    customer_id: UUID | None = None,
 ) -> UUID:
-    """Add a customer with the keys of the name and return the id."""
-    customer_id = new_id()
+    """Add a customer with the keys of the name and return the id, which is made here unless it is given."""
+    customer_id = customer_id or new_id()
     keys = name_keys(given_name, family_name)
     await DB.fetch(
         _INSERT_CUSTOMER,
@@ -141,6 +143,8 @@ async def insert_contact_point(
         await DB.fetch(_INSERT_CONTACT_POINT, point_id, customer_id, kind, value, key, verified, is_primary, ctx.now)
     except UniqueViolationError as error:
         raise AddressTaken from error
+    if verified and kind == "email":
+        await lift(ctx, key)
     return point_id
 
 
@@ -183,9 +187,13 @@ async def verify_contact_point(
     """
     await DB.fetch(_STEP_BACK, customer_id, kind, contact_point_id)
     try:
-        return await DB.fetch_row(_VERIFY, contact_point_id, ctx.now) is not None
+        row = await DB.fetch_row(_VERIFY, contact_point_id, ctx.now)
     except UniqueViolationError as error:
         raise AddressTaken from error
+    if row is not None and kind == "email":
+        # Whoever was erased at this address, and proves it anew, has come back of their own will.
+        await lift(ctx, row["key"])
+    return row is not None
 
 
 async def get_primary(customer_id: UUID, kind: ContactKind) -> Row | None:

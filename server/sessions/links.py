@@ -26,6 +26,8 @@ class Purpose(StrEnum):
     NOT_ME = "not-me"
     MERGE_NOT_ME = "merge-not-me"
     STAFF_INVITATION = "staff-invitation"
+    EXPORT = "export"
+    ERASURE_CANCEL = "erasure-cancel"
 
 
 class Link(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,177 @@
+"""HTTP of privacy."""
+
+from typing import cast
+from uuid import UUID
+
+from litestar import Response
+from litestar.response import Stream
+
+from server.errors import Invalid
+from server.http import Call, operation
+from server.privacy import exports, service
+from server.privacy.exports import ExportFile
+from shared.privacy import (
+    ErasureCancelling,
+    ErasureDecision,
+    ErasureLink,
+    ErasurePage,
+    ErasurePreview,
+    ErasureRequest,
+    ErasureSettling,
+    ErasureState,
+    ErasureView,
+    ExportDownload,
+    ExportList,
+    ExportRequest,
+    ExportView,
+    MyErasure,
+    StaffErasureRequest,
+    StaffExportRequest,
+)
+from shared.problems import FieldProblem
+
+# Exports --------------------------------------------------------------------------------------------------------------
+
+
+@operation("request_my_export")
+async def request_my_export(call: Call) -> ExportView:
+    """Ask for a copy of everything held about the member; a mail tells when it is ready."""
+    return await exports.request_mine(call.ctx, call.member, call.message(ExportRequest))
+
+
+@operation("list_my_exports")
+async def list_my_exports(call: Call) -> ExportList:
+    """List the member's copies, newest first."""
+    return await exports.list_exports(call.ctx, call.member.customer_id)
+
+
+@operation("get_my_export_file")
+async def get_my_export_file(call: Call) -> Response[bytes]:
+    """Send a copy as a ZIP, to a device on which the password was entered in the last ten minutes."""
+    return _file(await exports.open_mine(call.ctx, call.member, call.request.path_params["export_id"]))
+
+
+@operation("download_export")
+async def download_export(call: Call) -> Response[bytes]:
+    """Send the copy that a mailed link is for, as a ZIP."""
+    return _file(await exports.open_by_link(call.ctx, call.message(ExportDownload).token))
+
+
+@operation("request_customer_export")
+async def request_customer_export(call: Call) -> ExportView:
+    """Ask for a copy of everything held about a customer who stands before the staff member."""
+    form = call.message(StaffExportRequest)
+    return await exports.request(call.ctx, call.staff, call.request.path_params["customer_id"], form)
+
+
+@operation("list_customer_exports")
+async def list_customer_exports(call: Call) -> ExportList:
+    """List a customer's copies, newest first."""
+    return await exports.list_exports(call.ctx, call.request.path_params["customer_id"])
+
+
+@operation("get_customer_export_file")
+async def get_customer_export_file(call: Call) -> Response[bytes]:
+    """Send a copy that staff asked for as a ZIP, to hand over at the counter."""
+    return _file(await exports.open_for(call.ctx, call.staff, call.request.path_params["export_id"]))
+
+
+# Erasures -------------------------------------------------------------------------------------------------------------
+
+
+@operation("preview_my_erasure")
+async def preview_my_erasure(call: Call) -> ErasurePreview:
+    """Show what being forgotten would do to the member."""
+    return await service.preview_mine(call.ctx, call.member)
+
+
+@operation("request_my_erasure")
+async def request_my_erasure(call: Call) -> ErasureView:
+    """Ask to be forgotten; it can be taken back for some days."""
+    return await service.request_mine(call.ctx, call.member, call.message(ErasureRequest))
+
+
+@operation("get_my_erasure")
+async def get_my_erasure(call: Call) -> MyErasure:
+    """Show whether the member is about to be forgotten, and when."""
+    return await service.get_mine(call.ctx, call.member)
+
+
+@operation("cancel_my_erasure")
+async def cancel_my_erasure(call: Call) -> MyErasure:
+    """Take the wish to be forgotten back."""
+    return await service.cancel_mine(call.ctx, call.member)
+
+
+@operation("cancel_erasure_by_link")
+async def cancel_erasure_by_link(call: Call) -> MyErasure:
+    """Take the wish to be forgotten back with the mailed link."""
+    return await service.cancel_by_link(call.ctx, call.message(ErasureLink).token)
+
+
+@operation("preview_customer_erasure")
+async def preview_customer_erasure(call: Call) -> ErasurePreview:
+    """Show what being forgotten would do to a customer."""
+    return await service.preview(call.ctx, call.staff, call.request.path_params["customer_id"])
+
+
+@operation("request_customer_erasure")
+async def request_customer_erasure(call: Call) -> ErasureView:
+    """Ask for a customer, who stands before the staff member, to be forgotten; another person has to approve."""
+    form = call.message(StaffErasureRequest)
+    return await service.request(call.ctx, call.staff, call.request.path_params["customer_id"], form)
+
+
+@operation("list_erasures")
+async def list_erasures(call: Call) -> ErasurePage:
+    """List wishes to be forgotten, newest first; `state` or `customer_id` narrows it."""
+    state = call.query("state")
+    if state and state not in {*ErasureState}:
+        raise Invalid(FieldProblem(field="state", detail=f"One of {', '.join(ErasureState)}."))
+    customer = call.query("customer_id")
+    try:
+        customer_id = UUID(customer) if customer else None
+    except ValueError as error:
+        raise Invalid(FieldProblem(field="customer_id", detail="This is not an id.")) from error
+    return await service.list_erasures(
+        call.ctx, state, customer_id, cursor=call.query("cursor"), limit=call.page_size()
+    )
+
+
+@operation("get_erasure")
+async def get_erasure(call: Call) -> ErasureView:
+    """Show a wish to be forgotten; of one that waits, what it would do now."""
+    return await service.get_erasure(call.ctx, _erasure_id(call))
+
+
+@operation("approve_erasure")
+async def approve_erasure(call: Call) -> ErasureView:
+    """Approve a wish that somebody else wrote down; it can be taken back for some days."""
+    return await service.approve(call.ctx, call.staff, _erasure_id(call), call.message(ErasureDecision))
+
+
+@operation("cancel_erasure")
+async def cancel_erasure(call: Call) -> ErasureView:
+    """Refuse a wish that waits, or take it back for the customer."""
+    return await service.cancel(call.ctx, _erasure_id(call), call.message(ErasureCancelling))
+
+
+@operation("settle_erasure")
+async def settle_erasure(call: Call) -> ErasureView:
+    """Note that an erased person was removed at the till by hand."""
+    return await service.settle(call.ctx, _erasure_id(call), call.message(ErasureSettling).note)
+
+
+def _erasure_id(call: Call) -> UUID:
+    erasure_id: UUID = call.request.path_params["erasure_id"]
+    return erasure_id
+
+
+def _file(file: ExportFile) -> Response[bytes]:
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{file.name}"',
+        "Content-Length": str(file.bytes_count),
+    }
+    # Litestar types what is streamed by its source, and ours are bytes.
+    return cast("Response[bytes]", Stream(file.pieces, media_type="application/zip", headers=headers))
