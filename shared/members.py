@@ -207,7 +207,7 @@ class LineView(View, frozen=True, kw_only=True):
 
 
 class EntryView(View, frozen=True, kw_only=True):
-    """One movement of points and its reason in words."""
+    """One movement of points and its reason in words: the customer it is of, and for staff the colleague who booked it."""
 
     id: UUID
     kind: EntryKind
@@ -222,6 +222,7 @@ class EntryView(View, frozen=True, kw_only=True):
     available_at: datetime | None = None
     expires_at: datetime | None = None
     by_name: str | None = None
+    staff_name: str | None = None
 
 
 class EntryPage(View, frozen=True, kw_only=True):

@@ -316,6 +316,8 @@ def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell
         reason = detail.redemption_held_reason or ""
         why = f" ({_HOLD_REASONS.get(reason, reason.replace('_', ' '))})" if reason else ""
         found.append(Cell(f"Points cannot be spent until {until}{why}.", "warn"))
+    if detail.email_status == "bouncing":
+        found.append(Cell(f"Mail to {detail.email} comes back: ask for another address (E).", "bad"))
     for change in detail.email_changes:
         if change.state == "pending":
             asked = moment(change.requested_at, now=now, zone=zone)
@@ -344,7 +346,7 @@ def entry_row(entry: EntryView, *, now: datetime, zone: tzinfo) -> Row:
             Cell(_entry_words(entry)),
             Cell(signed(entry.points), tone),
             Cell(points(entry.balance_after)),
-            Cell(entry.store_name or entry.by_name or NOTHING),
+            Cell(entry.staff_name or entry.store_name or entry.by_name or NOTHING),
         ),
     )
 
@@ -366,9 +368,10 @@ def entry_notes(entry: EntryView, *, now: datetime, zone: tzinfo) -> list[str]:
         told.append(f"{word} {moment(entry.available_at, now=now, zone=zone)}")
     if entry.expires_at is not None:
         told.append(f"Lapses {moment(entry.expires_at, now=now, zone=zone)}")
-    told.append(
-        f"Booked {moment(entry.posted_at, now=now, zone=zone)}{f' by {entry.by_name}' if entry.by_name else ''}"
-    )
+    booked = f"Booked {moment(entry.posted_at, now=now, zone=zone)}"
+    told.append(f"{booked} by {entry.staff_name}" if entry.staff_name else booked)
+    if entry.by_name:
+        told.append(f"For {entry.by_name}")
     return told
 
 

@@ -20,4 +20,6 @@ async def list_my_entries(call: Call) -> EntryPage:
 async def list_customer_entries(call: Call) -> EntryPage:
     """List the movements of points in a membership, for staff."""
     membership_id: UUID = call.request.path_params["membership_id"]
-    return await service.list_entries(membership_id, cursor=call.query("cursor"), limit=call.page_size())
+    return await service.list_entries(
+        membership_id, cursor=call.query("cursor"), limit=call.page_size(), names_staff=True
+    )

@@ -183,8 +183,11 @@ async def _move_deficit(
     )
 
 
-async def list_entries(membership_id: UUID, *, cursor: str, limit: int) -> EntryPage:
+async def list_entries(membership_id: UUID, *, cursor: str, limit: int, names_staff: bool) -> EntryPage:
     """Return a page of a membership's entries, newest first.
+
+    Args:
+        names_staff: Whether the reader may know which staff member booked an entry.
 
     Raises:
         NotFound: There is no such membership.
@@ -193,7 +196,7 @@ async def list_entries(membership_id: UUID, *, cursor: str, limit: int) -> Entry
     rows = await store.list_entries(membership_id, before=read_cursor(cursor, EntryCursor), limit=limit + 1)
     if not rows and not await store.has_membership(membership_id):
         raise NotFound
-    items = tuple(_entry_view(row) for row in rows[:limit])
+    items = tuple(_entry_view(row, names_staff=names_staff) for row in rows[:limit])
     next_cursor = None
     if len(rows) > limit:
         last = items[-1]
@@ -212,10 +215,10 @@ async def list_own_entries(customer_id: UUID, membership_id: UUID, *, cursor: st
     """
     if not await store.is_person_of(membership_id, customer_id):
         raise NotFound
-    return await list_entries(membership_id, cursor=cursor, limit=limit)
+    return await list_entries(membership_id, cursor=cursor, limit=limit, names_staff=False)
 
 
-def _entry_view(row: Row) -> EntryView:
+def _entry_view(row: Row, *, names_staff: bool) -> EntryView:
     kind = EntryKind(row["kind"])
     reason = _REASON_WORDS.get(row["reason_code"]) or _KIND_WORDS[kind]
     return EntryView(
@@ -232,4 +235,5 @@ def _entry_view(row: Row) -> EntryView:
         available_at=row["available_at"],
         expires_at=row["expires_at"],
         by_name=row["by_name"],
+        staff_name=row["staff_name"] if names_staff else None,
     )

@@ -196,7 +196,7 @@ with page as (
 )
 select p.id, p.kind, p.points, p.occurred_at, p.posted_at, p.reason_code, p.note, p."order", o.number as order_number,
        s.name as store_name, l.available_at, l.expires_at, c.given_name as by_name,
-       head.version,
+       f.name as staff_name, head.version,
        (head.balance - coalesce(sum(p.points) over (order by p.posted_at desc, p.id desc rows between unbounded preceding and 1 preceding), 0))::bigint
          as balance_after
 from page p
@@ -205,6 +205,7 @@ left join orders o on o.id = p."order"
 left join store s on s.id = o.store
 left join lot l on l.entry = p.id
 left join customer c on c.id = p.customer
+left join staff_member f on p.actor_kind = 'staff' and f.id = p.actor_id
 order by p.posted_at desc, p.id desc
 """
 # The history of an account that was reissued or combined stays that of whoever was in it, also after a merge.

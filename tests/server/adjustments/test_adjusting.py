@@ -363,3 +363,14 @@ async def test_nobody_adjusts_for_who_shares_their_proven_address(
     """
     await DB.fetch(sql, new_id(), ana.customer_id, ben.customer_id)
     assert problem(await preview(world, manager, ana.customer_id, wish(50)))[:2] == (403, "SELF_DEALING")
+
+
+async def test_colleagues_see_who_booked_an_adjustment_and_the_member_does_not(world: World, ana: SignedUp) -> None:
+    kim = await world.staff_headers(staff_id=await world.add_staff(Role.CASHIER, name="Kim Till"))
+    await adjust(world, kim, ana.customer_id, 20)
+    for path, headers, name in (
+        (f"/v1/staff/memberships/{ana.membership_id}/entries", kim, "Kim Till"),
+        (f"/v1/me/memberships/{ana.membership_id}/entries", ana.headers, None),
+    ):
+        newest = expect(await world.client.get(path, headers=headers), 200)["items"][0]
+        assert (newest["reason"], newest["by_name"], newest["staff_name"]) == ("Goodwill of the shop", "Ana", name)
