@@ -27,7 +27,7 @@ class Action:
     is_priority: bool = False
 
 
-_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "orders", "queue", "links", "tills", "claims", "claim-issued", "help", "duplicates")
+_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "orders", "queue", "links", "tills", "claims", "claim-issued", "privacy", "help", "duplicates")
 _FORMS = (
     "register",
     "edit",
@@ -56,6 +56,8 @@ _FORMS = (
     "link",
     "unlink",
     "claim-lookup",
+    "copy",
+    "erase",
 )
 
 ACTIONS: tuple[Action, ...] = (
@@ -74,9 +76,10 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="customer.link", keys=("l",), label="Link POS", sentence="Link a POS record to this customer, so that its sales count", pages=("customer",), needs=(_P.LINK_MAKE,)),
     Action(id="customer.links", keys=("L",), label="Why missing", sentence="See why purchases are missing, and which POS records are linked", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
     Action(id="customer.claims", keys=("C",), label="Claim code", sentence="Claim codes, with which the customer takes these points into the app", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="customer.privacy", keys=("P",), label="Privacy", sentence="Make a copy of everything held about the customer, or let them be forgotten", pages=("customer",), needs=(_P.CUSTOMER_EXPORT, _P.ERASURE_READ)),
     Action(id="customer.edit", keys=("e",), label="Edit", sentence="Change name, birthday or notes", pages=("customer",), needs=(_P.CUSTOMER_EDIT,)),
     Action(id="customer.invite", keys=("i",), label="Invite", sentence="Mail the customer a link to choose a password", pages=("customer",), needs=(_P.CUSTOMER_INVITE,)),
-    Action(id="customer.share", keys=("s",), label="Share", sentence="Share this customer's points with another customer, or combine both memberships", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
+    Action(id="customer.share", keys=("s",), label="Share", sentence="Share points with another customer, or combine both memberships", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
     Action(id="customer.join", keys=("j",), label="Join", sentence="Let this customer join another customer's membership", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
     Action(id="customer.leave", keys=("v",), label="Leave", sentence="Let this customer leave the shared membership", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
     Action(id="customer.merge", keys=("m",), label="Merge", sentence="Merge this customer with another one who is the same person", pages=("customer",), needs=(_P.CUSTOMER_MERGE,)),
@@ -185,6 +188,14 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="claims.issue", keys=("n",), label="New code", sentence="Make a claim code, which is shown once", pages=("claims",), needs=(_P.CLAIM_ISSUE,)),
     Action(id="claims.revoke", keys=("x",), label="End", sentence="End the code under the cursor", pages=("claims",), needs=(_P.CLAIM_ISSUE,)),
     Action(id="claim-issued.copy", keys=("c",), label="Copy", sentence="Copy the text to print into the clipboard", pages=("claim-issued",)),
+    Action(id="privacy.detail", keys=("enter",), label="Details", sentence="Show what this row is about", pages=("privacy",), in_palette=False),
+    Action(id="privacy.export", keys=("e",), label="Copy", sentence="Make a copy of everything held about the customer", pages=("privacy",), needs=(_P.CUSTOMER_EXPORT,)),
+    Action(id="privacy.write", keys=("w",), label="To file", sentence="Write the copy under the cursor to a file", pages=("privacy",), needs=(_P.CUSTOMER_EXPORT,)),
+    Action(id="privacy.erase", keys=("x",), label="Forget", sentence="Let the customer be forgotten", pages=("privacy",), needs=(_P.CUSTOMER_ERASE,)),
+    Action(id="privacy.approve", keys=("a",), label="Approve", sentence="Approve the wish under the cursor", pages=("privacy",), needs=(_P.ERASURE_APPROVE,)),
+    Action(id="privacy.cancel", keys=("c",), label="Cancel", sentence="Cancel the wish under the cursor", pages=("privacy",), needs=(_P.ERASURE_APPROVE,)),
+    Action(id="privacy.settle", keys=("s",), label="By hand", sentence="Say that the person was removed by hand at the till", pages=("privacy",), needs=(_P.CUSTOMER_ERASE,)),
+    Action(id="privacy.customer", keys=("o",), label="Customer", sentence="Open the customer of this wish", pages=("privacy",), needs=(_P.CUSTOMER_READ,)),
     # Everywhere.
     Action(id="app.back", keys=("escape",), label="Back", sentence="Go back", pages=(*_LISTS, *_FORMS), in_palette=False),
     Action(id="app.find", keys=("f2",), label="Find", sentence="Find a customer by name, phone, email or card", needs=(_P.CUSTOMER_SEARCH,), is_priority=True),
@@ -195,6 +206,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="app.audience", keys=("f6",), label="Sync", sentence="See how the link to Mailchimp is doing", needs=(_P.AUDIENCE_READ,), is_priority=True),
     Action(id="app.tills", sentence="See the tills: runs, what was set aside, matches to decide", needs=(_P.CUSTOMER_READ, _P.CYCLE_READ)),
     Action(id="app.claim", sentence="Look up a claim code that somebody shows", needs=(_P.CLAIM_ISSUE,)),
+    Action(id="app.privacy", sentence="See who asked to be forgotten, and by when it has to be done", needs=(_P.ERASURE_READ,)),
     Action(id="app.audit", keys=("f7",), label="Audit", sentence="See who changed what", needs=(_P.AUDIT_READ,), is_priority=True),
     Action(id="app.programmes", keys=("f8",), label="Programme", sentence="See the programme and its rules", needs=(_P.PROGRAMME_READ,), is_priority=True),
     Action(id="app.rewards", sentence="See the rewards catalogue and what points are worth", needs=(_P.PROGRAMME_READ,)),

@@ -66,6 +66,18 @@ from shared.orders import (
     StaffOrderDetail,
     StaffOrderPage,
 )
+from shared.privacy import (
+    ErasureCancelling,
+    ErasureDecision,
+    ErasurePage,
+    ErasurePreview,
+    ErasureSettling,
+    ErasureView,
+    ExportList,
+    ExportView,
+    StaffErasureRequest,
+    StaffExportRequest,
+)
 from shared.problems import Code, FieldProblem, Problem
 from shared.programmes import (
     NewProgramme,
@@ -105,7 +117,6 @@ from shared.sharing import (
     JoinPreview,
     Leaving,
     Left,
-    RedeemPolicyChange,
     SharedMembership,
     SharingUndo,
     SharingUndone,
@@ -319,10 +330,6 @@ class Client:
         path = {"membership_id": membership_id, "operation_id": operation_id}
         return await self._ask(f"undo_{kind}", SharingUndone, path=path, body=undo, key=key)
 
-    async def put_redeem_policy(self, membership_id: UUID, change: RedeemPolicyChange) -> SharedMembership:
-        path = {"membership_id": membership_id}
-        return await self._ask("put_redeem_policy", SharedMembership, path=path, body=change)
-
     # Merges ---------------------------------------------------------------------------------------------------------
 
     async def preview_merge(self, merge: MergeRequest) -> MergePreview:
@@ -467,6 +474,43 @@ class Client:
 
     async def revoke_claim_code(self, code_id: UUID, revocation: ClaimRevocation) -> ClaimCodeView:
         return await self._ask("revoke_claim_code", ClaimCodeView, path={"code_id": code_id}, body=revocation)
+
+    # Privacy --------------------------------------------------------------------------------------------------------
+
+    async def request_export(self, customer_id: UUID, wish: StaffExportRequest) -> ExportView:
+        return await self._ask("request_customer_export", ExportView, path={"customer_id": customer_id}, body=wish)
+
+    async def list_exports(self, customer_id: UUID) -> ExportList:
+        return await self._ask("list_customer_exports", ExportList, path={"customer_id": customer_id})
+
+    async def get_export_file(self, export_id: UUID) -> bytes:
+        endpoint = BY_OPERATION["get_customer_export_file"]
+        path = {"export_id": export_id}
+        return (await self._send(endpoint, path=path, token=self._token, within=_LONG_SECONDS)).content
+
+    async def preview_erasure(self, customer_id: UUID) -> ErasurePreview:
+        return await self._ask("preview_customer_erasure", ErasurePreview, path={"customer_id": customer_id})
+
+    async def request_erasure(self, customer_id: UUID, wish: StaffErasureRequest) -> ErasureView:
+        return await self._ask("request_customer_erasure", ErasureView, path={"customer_id": customer_id}, body=wish)
+
+    async def list_erasures(
+        self, *, state: str = "", customer_id: UUID | None = None, cursor: str | None = None
+    ) -> ErasurePage:
+        query = {"state": state or None, "customer_id": str(customer_id) if customer_id else None, "cursor": cursor}
+        return await self._ask("list_erasures", ErasurePage, query=query)
+
+    async def get_erasure(self, erasure_id: UUID) -> ErasureView:
+        return await self._ask("get_erasure", ErasureView, path={"erasure_id": erasure_id})
+
+    async def approve_erasure(self, erasure_id: UUID, decision: ErasureDecision) -> ErasureView:
+        return await self._ask("approve_erasure", ErasureView, path={"erasure_id": erasure_id}, body=decision)
+
+    async def cancel_erasure(self, erasure_id: UUID, cancelling: ErasureCancelling) -> ErasureView:
+        return await self._ask("cancel_erasure", ErasureView, path={"erasure_id": erasure_id}, body=cancelling)
+
+    async def settle_erasure(self, erasure_id: UUID, settling: ErasureSettling) -> ErasureView:
+        return await self._ask("settle_erasure", ErasureView, path={"erasure_id": erasure_id}, body=settling)
 
     # Vouchers -------------------------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ def keeps_the_other(preview: MergePreview) -> tuple[bool, str]:
         return bool(absorbed.pos_links), "linked to the till"
     if survivor.created_at != absorbed.created_at:
         return absorbed.created_at < survivor.created_at, "known longer"
-    return absorbed.orders > survivor.orders, "more sales"
+    return absorbed.orders > survivor.orders, "more sales" if absorbed.orders != survivor.orders else ""
 
 
 # What is chosen -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from shared.members import Accepted, EntryPage, EntryView, OrderPage, OrderView
 from shared.orders import StaffOrderDetail
 from shared.rewards import VoucherStatus, VoucherView
 from shared.staff import AuditEntryView, AuditPage, CustomerDetail, EmailChangeView
+from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import (
@@ -585,6 +586,16 @@ class CustomerPage(Page):
             "customer.tab_back": partial(self._step_tab, -1),
             "app.back": self._back,
         }
+
+    def bar_actions(self) -> list[tuple[Action, str]]:
+        """Put what belongs to the tab in front: a narrow bar shows only the first few."""
+        actions = super().bar_actions()
+        if self.tab != Tab.MEMBERSHIP:
+            return actions
+        return sorted(actions, key=lambda pair: pair[0].id not in TOGETHER_ACTIONS or self._cannot(pair[0]))
+
+    def _cannot(self, action: Action) -> bool:
+        return self.console.why_not(action, self) is not None
 
     def _step_tab(self, step: int) -> None:
         # Through the action, so that a tab the role may not see says so.

@@ -20,7 +20,7 @@ from shared.sharing import (
 )
 from tui.actions import Action
 from tui.client import Client
-from tui.formatting import moment, points
+from tui.formatting import counted
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import fit, join, lines, safe
@@ -165,14 +165,8 @@ class LeavePage(PreviewForm[Leaving, SplitPreview, Left]):
         return lines(*told, safe("· It can be taken back for 30 days."))
 
     def applied(self, answer: Left) -> None:
-        session = self.console.session
-        until = (
-            f" u takes it back until {moment(answer.undo_until, now=self.console.now(), zone=session.zone)}."
-            if session
-            else ""
-        )
-        words = f"{self._leaver.name} has a membership of their own: {points(answer.effect.going.available)} points"
-        self.console.say(f"{words}, card {answer.card_number}.{until}", "good")
+        taken = counted(answer.effect.going.available, "point", "points")
+        self.console.say(f"Left with {taken}, card {answer.card_number}. u takes it back.", "good")
         self._done(
             SharingOperationView(
                 id=answer.operation_id,

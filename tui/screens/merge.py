@@ -175,7 +175,7 @@ class MergePage(PreviewForm[MergeRequest, MergePreview, MergeView]):
             title="Merge two customers",
             words=f"{absorbed.name} ({points(absorbed.available)} points, {sales}) becomes a part of {survivor.name}.{ask}",
             code=absorbed.cards[0] if absorbed.cards else "",
-            code_words=f"the card of {absorbed.name}",
+            code_words="the ending card",
             commit_words="Ask for approval" if preview.needs_second_person else "Merge",
         )
         self.app.push_screen(DangerDialog(danger), self._danger_answered)

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from shared.sharing import Combined, CombinePreview, Combining, Joined, Joining, JoinPreview, SharingOperationView
 from tui.actions import Action
 from tui.client import Client
-from tui.formatting import main_membership, moment, points
+from tui.formatting import main_membership, points
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
@@ -183,7 +183,7 @@ class SharePage(PreviewForm[Sharing, SharingPreview, Joined | Combined]):
             words=f"The membership of {wish.guest.name} ({points(effect.other_before.available)} points) becomes a part of "
             f"that of {wish.host.name}: {points(effect.after.available)} points for all of them.",
             code=(existing.card_number if existing else None) or "",
-            code_words="the card of the one that ends",
+            code_words="the ending card",
             commit_words="Combine",
         )
         self.app.push_screen(DangerDialog(danger), self._danger_answered)
@@ -220,15 +220,9 @@ class SharePage(PreviewForm[Sharing, SharingPreview, Joined | Combined]):
         return lines(agree, told)
 
     def applied(self, answer: Joined | Combined) -> None:
-        session = self.console.session
         balance = answer.account if isinstance(answer, Joined) else answer.effect.after
         what = f"Joined, card {answer.card_number}" if isinstance(answer, Joined) else "Combined"
-        until = (
-            f" u takes it back until {moment(answer.undo_until, now=self.console.now(), zone=session.zone)}."
-            if session
-            else ""
-        )
-        self.console.say(f"{what}: {points(balance.available)} common points.{until}", "good")
+        self.console.say(f"{what}: {points(balance.available)} common points. u takes it back.", "good")
         self._done(
             SharingOperationView(
                 id=answer.operation_id,
