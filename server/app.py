@@ -39,6 +39,7 @@ from server.merges import routes as merges_routes
 from server.openapi import routes as openapi_routes
 from server.orders import routes as orders_routes
 from server.passwords import Passwords
+from server.privacy import routes as privacy_routes
 from server.problems import problem_response
 from server.programmes import routes as programmes_routes
 from server.refunds import routes as refunds_routes
@@ -69,6 +70,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     links_routes,
     sharing_routes,
     merges_routes,
+    privacy_routes,
     claims_routes,
     duplicates_routes,
     staff_routes,

@@ -33,6 +33,14 @@ _MERGE = (
     Code.REDEMPTION_HELD,
     Code.PREVIEW_STALE,
 )
+_ERASURE = (
+    Code.PREVIEW_STALE,
+    Code.ERASURE_RUNNING,
+    Code.OPEN_HOLD,
+    Code.EMAIL_CHANGE_PENDING,
+    Code.MERGE_PENDING,
+    Code.REDEMPTION_HELD,
+)
 _PASSWORD_AGAIN = (Code.REAUTH_REQUIRED, Code.RATE_LIMITED)
 
 # By operation; a test fails on an answer that the document does not tell of.
@@ -147,6 +155,11 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.CARD_UNKNOWN,
         Code.CARD_TAKEN,
         Code.DUPLICATE_CONTACT,
+        Code.TIME_OUT_OF_RANGE,
+        Code.NOT_FOUND,
+        Code.ASSIGNMENT_SAME,
+        Code.ASSIGNMENT_WINDOW,
+        Code.SELF_DEALING,
     ),
     "get_customer": (Code.VIEWS_LIMIT,),
     "change_customer": (Code.SELF_DEALING, Code.VERSION_CONFLICT, Code.CUSTOMER_MERGED, Code.CUSTOMER_ERASED),
@@ -192,6 +205,19 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "preview_undo_merge": (Code.SELF_DEALING,),
     "undo_merge": (*_SHARING_UNDO, Code.PREVIEW_STALE, Code.CUSTOMER_ERASED),
     "dispute_merge": (Code.TOKEN_EXPIRED,),
+    "request_my_export": _PASSWORD_AGAIN,
+    "get_my_export_file": (Code.REAUTH_REQUIRED,),
+    "download_export": (Code.TOKEN_EXPIRED,),
+    "request_customer_export": (Code.SELF_DEALING, Code.RATE_LIMITED),
+    "get_customer_export_file": (Code.SELF_DEALING,),
+    "request_my_erasure": (*_ERASURE, *_PASSWORD_AGAIN),
+    "cancel_my_erasure": (Code.NOT_FOUND, Code.REQUEST_CLOSED),
+    "cancel_erasure_by_link": (Code.TOKEN_EXPIRED, Code.REQUEST_CLOSED),
+    "preview_customer_erasure": (Code.SELF_DEALING, Code.CUSTOMER_MERGED, Code.CUSTOMER_ERASED),
+    "request_customer_erasure": (*_ERASURE, Code.SELF_DEALING, Code.CUSTOMER_MERGED, Code.CUSTOMER_ERASED),
+    "approve_erasure": (*_ERASURE, *_DECISION, Code.SELF_DEALING),
+    "cancel_erasure": (Code.REQUEST_CLOSED,),
+    "settle_erasure": (Code.REQUEST_CLOSED,),
     "preview_join": (Code.SELF_DEALING,),
     "join_membership": (
         *_SHARING,

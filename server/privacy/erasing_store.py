@@ -134,10 +134,14 @@ _EMPTIED = (
     set reason = '', decision_note = '', undo_note = '', effects = '{}', undo_until = least(undo_until, $2)
     where survivor = any($1::uuid[]) or absorbed = any($1::uuid[])
     """,
+    # Nobody can come back by an undo: what was shared with this person stays as it is.
     """
-    update sharing_operation set reason = ''
+    update sharing_operation
+    set reason = '', undo_until = least(undo_until, $2), effects = case kind when 'combine' then '{}' else effects end
     where customer = any($1::uuid[])
        or merge in (select id from merge where survivor = any($1::uuid[]) or absorbed = any($1::uuid[]))
+       or membership in (select membership from membership_person where customer = any($1::uuid[]))
+       or other in (select membership from membership_person where customer = any($1::uuid[]))
     """,
     """
     update adjustment set note = '', decision_note = '', undo_note = ''
@@ -185,11 +189,11 @@ _UNSTAGE = """
 delete from pos_staged s using unnest($1::uuid[], $2::text[]) as n(connection, external_id)
 where s.connection = n.connection and s.kind = 'customer' and s.external_id = n.external_id
 """
-# Answers that are kept for a repeated call; those of tills hold ids and points only.
+# Answers that are kept for a repeated call; those of tills hold ids and points only, but for customers' records.
 _FORGET_REPLIES = """
 delete from idempotency_key k
 where k.principal = any($1::text[])
-   or k.principal >= 'staff:' and k.principal < 'staff;'
+   or (k.principal >= 'staff:' and k.principal < 'staff;' or k.operation in ('push_pos_customer', 'push_pos_customers'))
       and exists (select from unnest($2::bytea[]) n(needle) where position(n.needle in k.reply) > 0)
 """
 _COUNT_ORDERS = "select count(*)::int from orders where customer = any($1::uuid[])"
@@ -311,5 +315,6 @@ async def _forget_records(ctx: Context, records: Collection[Row]) -> None:
 
 def _needles(ids: Sequence[UUID], names: Names) -> list[bytes]:
     texts = {str(one) for one in ids} | set(names.keys) | set(names.values) | set(names.cards)
+    texts |= {row["external_id"] for row in names.records}
     # As JSON writes them, quotes left out.
     return [msgspec.json.encode(text)[1:-1] for text in sorted(texts) if text]

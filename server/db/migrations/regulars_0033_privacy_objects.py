@@ -33,8 +33,8 @@ begin
            and exists (select from customer where id = (before ->> tg_argv[0])::uuid and status = 'erased')
            and not exists (
                select from unnest(tg_argv[1:]) as scrubbed (name)
-               where after -> name not in ('null', '""')
-                 and not (jsonb_typeof(after -> name) = 'object' and before -> name @> after -> name))
+               where (after -> name) not in ('null', '""')
+                 and not (jsonb_typeof(after -> name) = 'object' and (before -> name) @> (after -> name)))
         then
             return new;
         end if;
