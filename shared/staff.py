@@ -26,6 +26,9 @@ from shared.enums import EmailChangeMode, Permission, Role
 from shared.members import Balance, Consents, MembershipView
 from shared.programmes import ProgrammeSettings
 
+PostCode = Annotated[str, msgspec.Meta(max_length=limits.POST_CODE_LENGTH_MAX)]
+PostalAddress = Annotated[str, msgspec.Meta(max_length=limits.POSTAL_ADDRESS_LENGTH_MAX)]
+
 
 class StaffSignIn(Request, frozen=True, kw_only=True):
     """A staff member at one terminal."""
@@ -140,6 +143,21 @@ class AudienceContactView(View, frozen=True, kw_only=True):
     parked_field: str | None
 
 
+class InvitationView(View, frozen=True, kw_only=True):
+    """How a customer was last asked to choose a password.
+
+    Attributes:
+        channel: `email`, `sms`, or `code` for one that was handed over or sent on paper.
+        state: `on_its_way`, `delivered` or `failed` of a message; `handed_over`, `used` or `revoked` of a code.
+        reason: Why it failed.
+    """
+
+    channel: str
+    state: str
+    at: datetime
+    reason: str | None
+
+
 class CustomerDetail(View, frozen=True, kw_only=True):
     """Everything the console's customer screen needs, in one answer."""
 
@@ -170,15 +188,31 @@ class CustomerDetail(View, frozen=True, kw_only=True):
     last_order_at: datetime | None
     version: int
     merged_from: tuple[UUID, ...] = ()
+    postal_address: str = ""
+    post_code: str = ""
+    invitation: InvitationView | None = None
     shared_with: tuple[str, ...] = ()
 
 
 class RegisterCustomer(Request, frozen=True, kw_only=True):
     """A customer at the till: at least one of email, phone and card. Consent is off unless the person said yes.
 
-    `declined` says which channels the person was asked about and refused; neither yes nor no means not asked.
+    Attributes:
+        declined: Channels that the person was asked about and refused; neither yes nor no means not asked.
+        id: Made by a till that may have to send this again, or later; the same id registers once.
+        registered_at: When a till that was offline took this down. If the email, phone or card is known by then, nobody
+            new is registered, and the sale and the consents go to whom they belong to.
+        order_id: The sale that is going on, or was just now: it counts for the new customer.
+        postal_address: In one line, its parts between commas.
+        is_another_person: Somebody else has the same unproven email or phone number, as families do.
     """
 
+    id: UUID | None = None
+    registered_at: datetime | None = None
+    order_id: UUID | None = None
+    is_another_person: bool = False
+    post_code: PostCode = ""
+    postal_address: PostalAddress = ""
     given_name: Name
     family_name: OptionalName = ""
     email: Email | None = None
@@ -192,12 +226,48 @@ class RegisterCustomer(Request, frozen=True, kw_only=True):
 
 
 class CustomerRegistered(View, frozen=True, kw_only=True):
-    """The new customer and the card that scans."""
+    """The new customer and the card that scans.
+
+    Attributes:
+        invited_by: `email` or `sms`; None if neither was possible, so that a claim code on paper is the way.
+        was_known: A till that was offline meant somebody whom the shop knew; that is who this is.
+        order_points: What the sale has brought, or will when it is completed; None without a sale.
+        order_problem: Why the sale could not be given to somebody whom the shop knew.
+    """
 
     id: UUID
     membership_id: UUID
     card_number: str
     invited_by: str | None
+    was_known: bool = False
+    order_points: int | None = None
+    order_problem: str | None = None
+
+
+class Lookalike(View, frozen=True, kw_only=True):
+    """Somebody who may be the person that is being registered. Contact data is masked.
+
+    Attributes:
+        is_certain: The address is proven, or the card is theirs: saving over this is refused.
+        reasons: What is alike: `email`, `phone`, `card`, `name`, `similar_name`, `post_code`, `birthday`.
+    """
+
+    id: UUID
+    name: str
+    status: str
+    email_masked: str | None
+    phone_ending: str | None
+    card_ending: str | None
+    birthday: str | None
+    is_certain: bool
+    reasons: tuple[str, ...]
+
+
+class DuplicateCheck(View, frozen=True, kw_only=True):
+    """Who has what was typed so far: exactly the email, phone or card; or nearly the name with something else alike."""
+
+    exact: tuple[Lookalike, ...]
+    near: tuple[Lookalike, ...]
 
 
 class CustomerChange(Request, frozen=True, kw_only=True):
@@ -208,6 +278,8 @@ class CustomerChange(Request, frozen=True, kw_only=True):
     family_name: OptionalName | UnsetType = UNSET
     birthday: Birthday | UnsetType | None = UNSET
     notes: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] | UnsetType = UNSET
+    post_code: PostCode | UnsetType = UNSET
+    postal_address: PostalAddress | UnsetType = UNSET
 
 
 class StaffEmailChange(Request, frozen=True, kw_only=True):

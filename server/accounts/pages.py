@@ -28,6 +28,8 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     done: str
     field: str = ""
     needs_token: bool = True
+    token_name: str = "token"
+    may_type_token: bool = False
 
     @property
     def action(self) -> str:
@@ -75,10 +77,36 @@ _PAGES: dict[str, Page] = {
         operation="dispute_merge",
         done="Thank you. No points can be spent now, and the shop looks at it.",
     ),
+    Purpose.EXPORT: Page(
+        title="A copy of your data",
+        lead="Press the button to save everything that the shop holds about you, as one file. Keep it where nobody else can "
+        "read it.",
+        button="Save my data",
+        operation="download_export",
+        done="The file is saved with your downloads.",
+    ),
+    Purpose.ERASURE_CANCEL: Page(
+        title="Keep your account",
+        lead="You have asked the shop to forget you. Press the button to take that back: card, points and history stay.",
+        button="Keep my account",
+        operation="cancel_erasure_by_link",
+        done="Your account stays as it is.",
+    ),
     Purpose.STAFF_INVITATION: msgspec.structs.replace(
         _CHOOSE_PASSWORD,
         operation="accept_staff_invitation",
         done="Your password is saved. You can sign in at the console now.",
+    ),
+    "claim": Page(
+        title="Your points are waiting for you",
+        lead="Choose a password, and we send you a mail to confirm your address: then everything is in your account. If you "
+        "have an account already, sign in to the app and enter the code there.",
+        button="Open my account",
+        operation="sign_up",
+        done="Look into your inbox: we have sent you a mail that says how to go on.",
+        field="account",
+        token_name="claim_code",
+        may_type_token=True,
     ),
     "forgotten-password": Page(
         title="Forgot your password?",

@@ -19,7 +19,10 @@ _ADDRESS_LINES_MAX = 6
 
 
 class Letter(msgspec.Struct, frozen=True, kw_only=True):
-    """One letter: to whom, with which code. `check` says in words what is asked for beside it, "" for nothing."""
+    """One letter: to whom, with which code. `check` says in words what is asked for beside it, "" for nothing.
+
+    The parts of the address stand between commas.
+    """
 
     name: str
     given_name: str
@@ -69,7 +72,7 @@ def _write_page(pdf: FPDF, letter: Letter, *, shop_name: str, is_unicode: bool) 
 
 
 def _address_lines(letter: Letter) -> list[str]:
-    lines = [letter.name, *(line.strip() for line in letter.address.splitlines())]
+    lines = [letter.name, *(line.strip() for line in letter.address.split(","))]
     if letter.post_code and not any(letter.post_code in line for line in lines):
         lines.append(letter.post_code)
     return [line for line in lines if line][:_ADDRESS_LINES_MAX]

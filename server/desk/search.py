@@ -74,15 +74,22 @@ def _has_more(rows: list[Row]) -> bool:
     return bool(rows) and (rows[0]["customers"] > SEARCH_ROWS_MAX or rows[0]["found"] >= store.BRANCH_ROWS)
 
 
+def mask_hit(row: Row) -> dict[str, str | None]:
+    """Return what a list shows of a customer's addresses, card and birthday."""
+    return {
+        "email_masked": mask_email(row["email"]) if row["email"] else None,
+        "phone_ending": row["phone"][-_ENDING_DIGITS:] if row["phone"] else None,
+        "card_ending": row["card_code"][-_ENDING_DIGITS:] if row["card_code"] else None,
+        "birthday": f"{row['birth_day']} {_MONTHS[row['birth_month'] - 1]}" if row["birth_month"] else None,
+    }
+
+
 def _hit(row: Row) -> CustomerHit:
     return CustomerHit(
         id=row["id"],
         name=f"{row['given_name']} {row['family_name']}".strip(),
         status=row["status"],
-        email_masked=mask_email(row["email"]) if row["email"] else None,
-        phone_ending=row["phone"][-_ENDING_DIGITS:] if row["phone"] else None,
-        card_ending=row["card_code"][-_ENDING_DIGITS:] if row["card_code"] else None,
-        birthday=f"{row['birth_day']} {_MONTHS[row['birth_month'] - 1]}" if row["birth_month"] else None,
+        **mask_hit(row),
         available=row["available"],
         last_order_on=_local_date(row),
         exact=row["rank"] == 0,

@@ -10,6 +10,7 @@ from server.audience.marks import mark_customers
 from server.audience.service import list_contact_views
 from server.audit.store import record
 from server.auth import Staff
+from server.claims.invitations import get_invitation, invite_by_text
 from server.consents.service import get_consents
 from server.context import Context
 from server.customers import store as customers
@@ -27,6 +28,7 @@ from shared.members import Accepted
 from shared.problems import Code
 from shared.staff import CardView, ContactPointView, CustomerChange, CustomerDetail, EmailChangeView
 
+_OWN_FIELDS = ("notes", "post_code", "postal_address")
 _CLOSED = {"merged": Code.CUSTOMER_MERGED, "erased": Code.CUSTOMER_ERASED}
 # A thief who has just changed the address must not get the staff to send the password there.
 _RESET_AFTER = timedelta(hours=24)
@@ -92,8 +94,9 @@ async def change_customer(ctx: Context, staff: Staff, customer_id: UUID, form: C
 async def _write_changes(ctx: Context, row: Row, form: CustomerChange) -> list[str]:
     """Write the fields that differ and return their names."""
     birthday = customers.join_birthday(row)
-    given, family, notes = row["given_name"], row["family_name"], row["notes"]
-    before = {"given_name": given, "family_name": family, "birthday": birthday, "notes": notes}
+    given, family = row["given_name"], row["family_name"]
+    own: dict[str, str] = {name: row[name] for name in _OWN_FIELDS}
+    before = {"given_name": given, "family_name": family, "birthday": birthday, **own}
     after = dict(before)
     if form.given_name is not UNSET:
         after["given_name"] = given = clean_name(form.given_name, "given_name", required=True)
@@ -103,31 +106,37 @@ async def _write_changes(ctx: Context, row: Row, form: CustomerChange) -> list[s
         if form.birthday is not None:
             check_birthday(form.birthday, ctx.now.date(), "birthday")
         after["birthday"] = birthday = form.birthday
-    if form.notes is not UNSET:
-        after["notes"] = notes = form.notes.strip()
+    for name in _OWN_FIELDS:
+        value = getattr(form, name)
+        if value is not UNSET:
+            after[name] = own[name] = value.strip()
     changed = [name for name, value in after.items() if value != before[name]]
     if changed:
         await customers.update_person(
             ctx, row["id"], given_name=given, family_name=family, birthday=birthday, locale=row["locale"]
         )
-        await store.set_notes(ctx, row["id"], notes)
+        await store.set_fields(ctx, row["id"], **own)
     return changed
 
 
 async def invite_customer(ctx: Context, customer_id: UUID) -> Accepted:
     """Mail a customer the link to go on with: choose a first password, prove the address, or choose a new password.
 
+    Somebody without an email address gets a text.
+
     Raises:
-        NotFound: There is no such customer, or no email address.
+        NotFound: There is no such customer, or neither an email address nor a phone number.
         Refused: CUSTOMER_BLOCKED, CUSTOMER_MERGED, CUSTOMER_ERASED; EMAIL_TAKEN, another customer has proven it.
         NotPermitted: A member's address was proven less than a day ago.
         Throttled: The address got too many of these mails today.
     """
     row = await store.find_customer(customer_id)
-    if row is None or row["email"] is None:
-        raise NotFound("This customer has no email address." if row is not None else None)
+    if row is None:
+        raise NotFound
     if code := (_CLOSED | {"blocked": Code.CUSTOMER_BLOCKED}).get(row["status"]):
         raise Refused(code)
+    if row["email"] is None:
+        return await _invite_by_text(ctx, row)
     if not await throttles.may_mail(ctx, Purpose.INVITATION, row["email_key"]):
         raise Throttled(limits.MAILS_WINDOW)
     async with DB.transaction():
@@ -141,6 +150,24 @@ async def invite_customer(ctx: Context, customer_id: UUID) -> Accepted:
             details={"kind": kind},
         )
     return Accepted(detail="A mail with a link is on its way to the customer.")
+
+
+async def _invite_by_text(ctx: Context, row: Row) -> Accepted:
+    if row["phone_key"] is None or row["has_login"]:
+        raise NotFound("There is neither an email address nor a phone number: make a claim code.")
+    async with DB.transaction():
+        await customers.lock_customers([row["id"]])
+        if not await invite_by_text(ctx, row["id"], row["phone_key"]):
+            raise Throttled(limits.MAILS_WINDOW)
+        await record(
+            ctx,
+            "customer.invited",
+            subject_kind="customer",
+            subject_id=row["id"],
+            customer_id=row["id"],
+            details={"kind": "text"},
+        )
+    return Accepted(detail="A text with a link is on its way to the customer.")
 
 
 async def _send_link(ctx: Context, row: Row) -> str:
@@ -196,6 +223,9 @@ async def _get_detail(ctx: Context, customer_id: UUID) -> CustomerDetail:
         last_order_at=row["last_order_at"],
         version=row["version"],
         merged_from=tuple(await store.list_merged_from(customer_id)),
+        postal_address=row["postal_address"],
+        post_code=row["post_code"],
+        invitation=await get_invitation(customer_id),
         shared_with=tuple(await store.list_shared_with(customer_id)),
     )
 

@@ -6,23 +6,32 @@ from uuid import UUID
 from server.context import Context
 from server.db.engine import DB, Row
 
-# Who is known by this email address, phone number or card, proven or not. A former card still names its person.
-_DUPLICATE = """
-select c.id
-from customer c
-where c.status not in ('merged', 'erased') and c.id in (
-    select customer from contact_point where kind = 'email' and key = $1 and status <> 'retired'
+# Who is known by this email address, phone number or card. A former card still names its person, and so does a proven
+# address; an unproven one may be a family's.
+_DUPLICATES = """
+select c.id, bool_or(d.is_certain) as is_certain
+from customer c join (
+    select customer, status in ('verified', 'bouncing') as is_certain from contact_point
+    where kind = 'email' and key = $1 and status <> 'retired'
     union all
-    select customer from contact_point where kind = 'phone' and key = $2 and status <> 'retired'
+    select customer, status in ('verified', 'bouncing') from contact_point
+    where kind = 'phone' and key = $2 and status <> 'retired'
     union all
-    select customer from card where code = $3 and customer is not null
-)
-order by c.created_at, c.id limit 1
+    select customer, true from card where code = $3 and customer is not null
+) d on d.customer = c.id
+where c.status not in ('merged', 'erased')
+group by c.id order by bool_or(d.is_certain) desc, c.created_at, c.id limit 1
+"""
+_REGISTERED = """
+select c.id, c.given_name, c.family_name, p.membership,
+       (select k.code from card k where k.customer = c.id and k.status = 'active' order by k.issued_at, k.id limit 1) as card
+from customer c left join membership_person p on p.customer = c.id and p.left_at is null
+where c.id = $1 order by p.joined_at limit 1
 """
 _CUSTOMER = """
 select c.*, l.id is not null as has_login, l.password_version,
        e.id as email_id, e.value as email, e.key as email_key, e.status as email_status, e.verified_at as email_verified_at,
-       p.value as phone, p.status as phone_status,
+       p.value as phone, p.key as phone_key, p.status as phone_status,
        (select o.completed_at from orders o where o.customer = c.id order by o.completed_at desc, o.id desc limit 1)
            as last_order_at
 from customer c
@@ -77,13 +86,19 @@ join membership_person o on o.membership = p.membership and o.left_at is null an
 join customer c on c.id = o.customer
 where p.customer = $1 and p.left_at is null order by o.joined_at, o.id limit 50
 """
-_SET_NOTES = "update customer set notes = $2, updated_at = $3 where id = $1"
+_SET_FIELDS = """
+update customer set notes = $2, post_code = $3, postal_address = $4, updated_at = $5 where id = $1
+"""
 
 
-async def find_duplicate(*, email_key: str | None, phone_key: str | None, card: str | None) -> UUID | None:
-    """Return the customer, the oldest if there are several, who has one of these already."""
-    row = await DB.fetch_row(_DUPLICATE, email_key, phone_key, card)
-    return row["id"] if row else None
+async def find_duplicate(*, email_key: str | None, phone_key: str | None, card: str | None) -> Row | None:
+    """Return id and is_certain of the customer who has one of these, the surest and oldest if there are several."""
+    return await DB.fetch_row(_DUPLICATES, email_key, phone_key, card)
+
+
+async def find_registered(customer_id: UUID) -> Row | None:
+    """Return a customer's id, given_name, family_name, membership and card."""
+    return await DB.fetch_row(_REGISTERED, customer_id)
 
 
 async def find_customer(customer_id: UUID) -> Row | None:
@@ -127,9 +142,9 @@ async def list_shared_with(customer_id: UUID) -> list[str]:
     return [row["name"] for row in await DB.fetch(_SHARED_WITH, customer_id)]
 
 
-async def set_notes(ctx: Context, customer_id: UUID, notes: str) -> None:
-    """Replace a customer's notes."""
-    await DB.fetch(_SET_NOTES, customer_id, notes, ctx.now)
+async def set_fields(ctx: Context, customer_id: UUID, *, notes: str, post_code: str, postal_address: str) -> None:
+    """Replace a customer's notes and postal address."""
+    await DB.fetch(_SET_FIELDS, customer_id, notes, post_code, postal_address, ctx.now)
 
 
 async def is_member(customer_id: UUID, programme_id: UUID) -> bool:

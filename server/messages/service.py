@@ -13,7 +13,7 @@ from server.logs import get_logger
 from server.messages import store
 from server.messages.gateways import MailDelayed, MailRefused, create_gateway
 from server.messages.rules import QueuedMail, compose, delivery_address
-from server.messages.texts import LIVES, TEXTS, create_text_gateway, sms_code
+from server.messages.texts import LIVES, TEXTS, create_text_gateway, write_text
 from server.tokens import voucher_code
 from shared.limits import MAIL_KEPT_TRYING
 
@@ -105,8 +105,8 @@ async def _send_text(tools: Tools, message: QueuedMail, now: datetime) -> None:
     if now - message.created_at >= LIVES[message.template]:
         await store.finish(message.id, state="failed", reason=_SUPERSEDED, now=now)
         return
-    code = sms_code(tools.tokens, UUID(message.parameters["code_id"]))
-    text = TEXTS[message.template].format(code=code, shop_name=tools.settings.shop_name)
+    code_id = UUID(message.parameters["code_id"])
+    text = write_text(message.template, code_id, tokens=tools.tokens, settings=tools.settings)
     try:
         await create_text_gateway(tools.settings).send(message.id, text, message.to_address)
     except MailRefused as error:

@@ -15,16 +15,22 @@ import httpx
 
 from server.messages.gateways import MailDelayed, MailRefused, write_whole
 from server.settings import Settings
-from server.tokens import Tokens
-from shared.limits import SMS_CODE_DIGITS, SMS_CODE_LIFE
+from server.tokens import Tokens, claim_code
+from shared.limits import INVITATION_LINK_LIFE, SMS_CODE_DIGITS, SMS_CODE_LIFE
 
 PRESENCE: Final = "sms_presence"
 PHONE_PROOF: Final = "sms_phone_proof"
+INVITATION: Final = "sms_invitation"
 TEXTS: Final[Mapping[str, str]] = {
     PRESENCE: "{code} is your code to pay with points at {shop_name}. Tell it to nobody but the person at the till.",
     PHONE_PROOF: "{code} proves to {shop_name} that this number is yours. If you did not ask for it, do nothing.",
+    INVITATION: "{shop_name}: choose a password for your rewards account, once: {link}",
 }
-LIVES: Final[Mapping[str, timedelta]] = {PRESENCE: SMS_CODE_LIFE, PHONE_PROOF: SMS_CODE_LIFE}
+LIVES: Final[Mapping[str, timedelta]] = {
+    PRESENCE: SMS_CODE_LIFE,
+    PHONE_PROOF: SMS_CODE_LIFE,
+    INVITATION: INVITATION_LINK_LIFE,
+}
 """After this long a text is of no use, and is not sent any more."""
 _TIMEOUT_SECONDS: Final = 20.0
 
@@ -33,6 +39,14 @@ def sms_code(tokens: Tokens, code_id: UUID) -> str:
     """Return the digits of a code, made from its id and the service's secret, so that no waiting text holds them."""
     number = int.from_bytes(tokens.keyed_hash("sms-code", str(code_id))[:8], "big")
     return str(number % 10**SMS_CODE_DIGITS).zfill(SMS_CODE_DIGITS)
+
+
+def write_text(template: str, code_id: UUID, *, tokens: Tokens, settings: Settings) -> str:
+    """Return a text, with the digits or the link that are made from its code's id."""
+    if template == INVITATION:
+        link = f"{settings.public_url}/links/claim#{claim_code(tokens, code_id)}"
+        return TEXTS[template].format(link=link, shop_name=settings.shop_name)
+    return TEXTS[template].format(code=sms_code(tokens, code_id), shop_name=settings.shop_name)
 
 
 class TextGateway(Protocol):

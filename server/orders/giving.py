@@ -11,7 +11,7 @@ import msgspec
 from server.audit.store import record
 from server.context import Context
 from server.db.engine import Row
-from server.errors import NotFound, Refused
+from server.errors import NotFound, NotPermitted, Refused
 from server.orders import assignment_store, attaching_store, change_store, changes, sales
 from server.orders.attaching import stored_sale
 from server.orders.fitting import fit_to_member
@@ -37,10 +37,21 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     skipped_reason: SkippedReason | None
 
 
-async def give_order(ctx: Context, order_id: UUID, customer_id: UUID, *, reason: Literal["claim", "staff"]) -> Given:
+async def give_order(
+    ctx: Context,
+    order_id: UUID,
+    customer_id: UUID,
+    *,
+    reason: Literal["claim", "staff"],
+    late_points_max: int | None = None,
+) -> Given:
     """Let an order count for a customer by the rules of its time, if it counts for nobody.
 
+    Args:
+        late_points_max: Refuse a completed sale of more points.
+
     Raises:
+        NotPermitted: The sale is completed and brings more points than that; nothing was written.
         NotFound: There is no such order or customer, or the sale was voided.
         OrderTaken: It counts for somebody.
         OrderMoved: Somebody else changed it just now.
@@ -58,6 +69,9 @@ async def give_order(ctx: Context, order_id: UUID, customer_id: UUID, *, reason:
     sale = stored_sale(await get_default_programme(fresh=True), order, lines[order_id])
     target = await sales.lock_target(sale, customer_id, customer["membership"], reason)
     sale, target = await fit_to_member(sale, target)
+    is_late = order["state"] != OrderState.OPEN and target.skipped is None
+    if late_points_max is not None and is_late and sale.plan.points > late_points_max:
+        raise NotPermitted(f"Sales of more than {late_points_max} points are for a manager.")
     settled = await changes.settle(
         ctx, order, sale, target, reason_code="claimed" if reason == "claim" else "reassigned"
     )

@@ -5,9 +5,10 @@
 const form = document.getElementById("form");
 const answer = document.getElementById("answer");
 const button = form.querySelector("button");
-const field = document.getElementById("field");
+const typed = document.getElementById("typed");
 const needsToken = form.dataset.needsToken === "yes";
 const token = location.hash.slice(1);
+const isComplete = token.length >= 16;
 history.replaceState(null, "", location.pathname);
 
 function say(text, isProblem) {
@@ -21,10 +22,22 @@ function finish(text) {
   say(text, false);
 }
 
+async function save(reply) {
+  const file = /filename="([^"]+)"/.exec(reply.headers.get("Content-Disposition") || "");
+  if (!file) return;
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(await reply.blob());
+  link.download = file[1];
+  link.click();
+}
+
 async function submit(event) {
   event.preventDefault();
-  const message = needsToken ? { token } : {};
-  if (field) message[field.name] = field.value;
+  const message = {};
+  for (const field of form.querySelectorAll("input[name]")) {
+    if (!field.closest("[hidden]")) message[field.name] = field.value;
+  }
+  if (needsToken && isComplete) message[form.dataset.tokenName] = token;
   button.disabled = true;
   say("One moment…", false);
   try {
@@ -35,6 +48,7 @@ async function submit(event) {
       credentials: "omit",
     });
     if (reply.ok) {
+      await save(reply);
       finish(form.dataset.done);
       return;
     }
@@ -48,7 +62,9 @@ async function submit(event) {
 }
 
 form.addEventListener("submit", submit);
-if (needsToken && token.length < 16) {
+if (typed && !isComplete) {
+  typed.hidden = false;
+} else if (needsToken && !isComplete) {
   button.disabled = true;
   say("This link is not complete. Open it from the mail again.", true);
 }

@@ -14,6 +14,7 @@ create unique index claim_code_live_order on claim_code ("order") where used_at 
 create index claim_code_customer on claim_code (customer, issued_at desc, id desc) where customer is not null;
 create index claim_code_order on claim_code ("order", issued_at desc) where "order" is not null;
 create index claim_batch_newest on claim_batch (created_at desc, id desc);
+create index message_invited on message (created_at) where template = 'invitation';
 create index customer_post_code on customer (upper(replace(post_code, ' ', ''))) where post_code <> '';
 """
 
