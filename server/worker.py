@@ -24,6 +24,7 @@ from server.accounts.service import CLAIM_JOB
 from server.audience import store as audience_store
 from server.audience.marks import PUSH_JOB
 from server.bonuses.service import grant_due
+from server.claims.invitations import follow_up
 from server.claims.service import claim_at_sign_up
 from server.context import Tools, system_context
 from server.duplicates.search import compare_marked
@@ -38,6 +39,8 @@ from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail, send_mail
 from server.orders.return_store import REFUND_JOB
+from server.privacy.exports import EXPORT_JOB, make_export, sweep_exports
+from server.privacy.service import ERASE_JOB, erase_due, sweep_erasures
 from server.refunds.service import post_parked
 from server.rewards.holds import tidy
 from server.tiers.service import settle_due
@@ -80,6 +83,8 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         CHECK_JOB: partial(_check_members, tools),
         CYCLE_JOB: partial(run_asked, tools),
         WRITE_EMAIL_JOB: partial(write_email, tools),
+        EXPORT_JOB: partial(make_export, tools),
+        ERASE_JOB: partial(erase_due, tools),
         CLAIM_JOB: partial(claim_at_sign_up, tools),
         PUSH_JOB: _do_nothing,
     }
@@ -88,6 +93,9 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
         ("refunds", SWEEP_SECONDS, partial(post_parked, tools)),
         ("pos", SWEEP_SECONDS, partial(run_due, tools)),
+        ("exports", SWEEP_SECONDS, partial(sweep_exports, tools)),
+        ("erasures", SWEEP_SECONDS, partial(sweep_erasures, tools)),
+        ("invitations", SWEEP_SECONDS, partial(follow_up, tools)),
         ("tiers", SWEEP_SECONDS, partial(_settle_tiers, tools)),
         ("bonuses", SWEEP_SECONDS, partial(_grant_bonuses, tools)),
         ("duplicates", SWEEP_SECONDS, partial(compare_marked, tools)),

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from server.desk import joining, queue, registration, service
+from server.desk import joining, lookalikes, queue, registration, service
 from server.desk.search import search_customers as find
 from server.http import Call, operation
 from server.tiers.service import get_tier
@@ -12,6 +12,7 @@ from shared.staff import (
     CustomerChange,
     CustomerDetail,
     CustomerRegistered,
+    DuplicateCheck,
     RegisterCustomer,
     SearchResult,
     StaffQueue,
@@ -35,6 +36,15 @@ async def get_customer_tier(call: Call) -> TierView:
 async def get_queue(call: Call) -> StaffQueue:
     """Count what waits for a person: adjustments to decide on, refunds to look at, today's orders of nobody."""
     return await queue.get_queue(call.ctx, call.staff)
+
+
+@operation("check_duplicates")
+async def check_duplicates(call: Call) -> DuplicateCheck:
+    """Find people like the one who is being registered, from what is typed so far."""
+    names = ("email", "phone", "card", "name", "birthday", "post_code")
+    fields = {name: call.query(name) for name in names}
+    typed = lookalikes.read_typed(**fields, country=call.ctx.settings.default_country)
+    return await lookalikes.check_duplicates(typed)
 
 
 @operation("register_customer")
