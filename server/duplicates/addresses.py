@@ -10,6 +10,7 @@ from rapidfuzz.distance import OSA
 
 _LOCAL_MIN: Final = 5
 """Characters of a local part below which one letter makes another person's address."""
+_TELLING_DIGITS: Final = 2
 _DOMAIN_SLIPS: Final = 2
 _PHONE_DIGITS_MIN: Final = 9
 _DIGITS = re.compile(r"[0-9]+")
@@ -51,13 +52,15 @@ class Email(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         mailbox: The local part without what providers ignore: dots, and all from a plus sign on.
-        telling: The local part says more than the person's name, so that it is unlikely to be another's.
+        telling: The local part says more than the person's name: a number or other letters.
+        unusual: It says so much more that hardly anybody else would think of it.
     """
 
     key: str
     mailbox: str
     domain: str
     telling: bool
+    unusual: bool
     verified: bool
     office: bool
 
@@ -67,26 +70,25 @@ def read_email(key: str, *, verified: bool, name_words: Collection[str]) -> Emai
     local, _, domain = key.rpartition("@")
     plain = local.partition("+")[0]
     mailbox = plain.replace(".", "") or local
+    digits, letters = _count_rest(plain, name_words)
     return Email(
         key=key,
         mailbox=mailbox,
         domain=_ALIASES.get(domain, domain),
-        telling=_is_telling(plain, name_words),
+        telling=digits >= _TELLING_DIGITS or letters >= _LOCAL_MIN,
+        unusual=digits > _TELLING_DIGITS or letters >= _LOCAL_MIN,
         verified=verified,
         office=mailbox in _OFFICES,
     )
 
 
-def _is_telling(local: str, name_words: Collection[str]) -> bool:
+def _count_rest(local: str, name_words: Collection[str]) -> tuple[int, int]:
+    """Return the digits and letters of a local part that are not the name; what is left of "jsmith" is an initial."""
     rest = local
     for word in sorted(name_words, key=len, reverse=True):
         if len(word) > 1:
             rest = rest.replace(word, " ", 1)
-    if len("".join(_DIGITS.findall(rest))) > 1:
-        return True
-    letters = "".join(_LETTERS.findall(rest))
-    # What is left of "jsmith" is an initial.
-    return len(letters) >= _LOCAL_MIN
+    return len("".join(_DIGITS.findall(rest))), len("".join(_LETTERS.findall(rest)))
 
 
 def compare_emails(one: Email, other: Email) -> AddressLikeness:
@@ -110,7 +112,7 @@ def _compare_domains(one: Email, other: Email) -> AddressLikeness:
         return AddressLikeness.SLIP
     if one.office or other.office or len(one.mailbox) < _LOCAL_MIN:
         return AddressLikeness.OTHER
-    return AddressLikeness.ELSEWHERE if one.telling and other.telling else AddressLikeness.NAME_ELSEWHERE
+    return AddressLikeness.ELSEWHERE if one.unusual and other.unusual else AddressLikeness.NAME_ELSEWHERE
 
 
 def _is_domain_slip(one: str, other: str) -> bool:

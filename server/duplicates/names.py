@@ -1,5 +1,6 @@
 """How alike two names are: words in plain letters, their sounds, short forms, slips of the pen."""
 
+import re
 from collections.abc import Sequence
 from enum import Enum
 from functools import cache, lru_cache
@@ -22,6 +23,13 @@ _SOUND_LETTERS: Final = 2
 _KNOWN_SOUNDS: Final = 50_000
 
 # Words that say which of several people of one name is meant, or how to address one, and words that come and go.
+_VOWELS: Final = re.compile("[aeiouy]+")
+_DOUBLES: Final = re.compile(r"(.)\1")
+_VOWELS_LETTERS: Final = 5
+"""Shorter names are others by a vowel: Lena and Lina."""
+_ENDINGS: Final = frozenset(("a", "e", "o", "le", "ne", "na", "ina", "ine", "ette"))
+_UMLAUTS: Final = re.compile("([aou])e")
+
 _GENERATIONS: Final = {
     "jr": "junior", "jnr": "junior", "junior": "junior", "jun": "junior", "filho": "junior", "hijo": "junior",
     "sr": "senior", "snr": "senior", "senior": "senior", "sen": "senior", "pai": "senior", "padre": "senior",
@@ -39,7 +47,7 @@ alexandra: sasha sascha aleksandra alejandra alessandra ola olya
 anna: anja anya ania anke annie hanna hannah ana
 antonio: toni tono nino antonino
 barbara: basia babs barbora
-catherine: katja katya kasia katarzyna katharina ekaterina kathrin katrin
+catherine: katja katya kasia katarzyna katharina ekaterina kathrin katrin kathe kati karin
 charlotte: lotte lotta carlota
 dmitry: dima mitya dmitri dmitriy
 elizabeth: elisabeth elisabet ela elzbieta lisbeth elisa elise
@@ -144,13 +152,24 @@ def sound(word: str) -> str:
     return found if len(found) >= _SOUND_LETTERS else word[:_SLIP_LETTERS]
 
 
+def is_same_sound(one: str, other: str) -> bool:
+    """Return whether two words are spellings of one name, as Maryam and Mariam are, or Stephen and Steven."""
+    if sound(one) == sound(other):
+        return True
+    return min(len(one), len(other)) >= _VOWELS_LETTERS and _skeleton(one) == _skeleton(other)
+
+
+def _skeleton(word: str) -> str:
+    return _VOWELS.sub("", _DOUBLES.sub(r"\1", word)).rstrip("h")
+
+
 def _read_short_forms() -> dict[str, frozenset[str]]:
     forms: dict[str, set[str]] = {}
     for line in _SHORT_FORMS.splitlines():
-        formal, _, shorts = line.partition(": ")
-        for word in (formal, *shorts.split()):
-            forms.setdefault(word, set()).add(formal)
-    return {word: frozenset(formals) for word, formals in forms.items()}
+        words = line.replace(":", "").split()
+        for word in words:
+            forms.setdefault(word, set()).update(words)
+    return {word: frozenset(others) for word, others in forms.items()}
 
 
 _FORMS: Final = _read_short_forms()
@@ -168,28 +187,51 @@ def _formal_names(word: str) -> frozenset[str]:
 
 
 def is_short_form(one: str, other: str) -> bool:
-    """Return whether one is a short or foreign form of the other, or both are of a third."""
-    return not _formal_names(one).isdisjoint(_formal_names(other))
+    """Return whether one is a short or foreign form of the other, or both are short for a third.
+
+    Two names that have short forms of their own are two names, whatever both may be short for: Hannah and Joan.
+    """
+    shared = _formal_names(one) & _formal_names(other)
+    if not shared:
+        return False
+    return bool(shared & {one, other} or _FORMS.keys() & {one, other}) or not (_is_formal(one) and _is_formal(other))
+
+
+@lru_cache(maxsize=_KNOWN_SOUNDS)
+def _is_formal(word: str) -> bool:
+    return bool(_nicknames().nicknames_of(word))
 
 
 def is_near(one: str, other: str) -> bool:
     """Return whether two words differ by no more than a slip or a way of spelling."""
     shorter = min(len(one), len(other))
     if shorter < _SLIP_LETTERS:
-        return False
+        return shorter == _SLIP_LETTERS - 1 and _has_letter_within(one, other)
     slips = OSA.distance(one, other, score_cutoff=3)
     if slips <= (2 if shorter >= _SLIPS_LETTERS else 1):
         return True
-    if slips <= 2 and sound(one) == sound(other):
+    if slips <= 2 and is_same_sound(one, other):
         return True
     return bool(JaroWinkler.similarity(one, other) >= _ALIKE) and slips <= 3
+
+
+def _has_letter_within(one: str, other: str) -> bool:
+    """Return whether a letter within was left out of a short word; any other slip makes it another word."""
+    ends_alike = one[0] == other[0] and one[-1] == other[-1]
+    return ends_alike and len(one) != len(other) and OSA.distance(one, other, score_cutoff=1) == 1
+
+
+def is_spelt_alike(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether names are the same but for blanks and for how a keyboard without umlauts writes them."""
+    mine, its = "".join(one), "".join(other)
+    return mine == its or _UMLAUTS.sub(r"\1", mine) == _UMLAUTS.sub(r"\1", its)
 
 
 def is_sibling_form(one: str, other: str) -> bool:
     """Return whether two given names differ by the ending that tells women from men, as Paul and Paula do."""
     short, long = sorted((one, other), key=len)
-    if long[:-1] == short:
-        return long[-1] in "aeo"
+    if long.startswith(short) and long != short:
+        return long[len(short) :] in _ENDINGS
     return len(short) == len(long) and short[:-1] == long[:-1] and {short[-1], long[-1]} <= set("aeio")
 
 
@@ -197,10 +239,10 @@ def compare_given(one: Sequence[str], other: Sequence[str]) -> Likeness:
     """Return how two given names stand to each other."""
     if not one or not other:
         return Likeness.UNKNOWN
-    if one == other or "".join(one) == "".join(other):
+    if is_spelt_alike(one, other):
         return Likeness.SAME
     first, second = one[0], other[0]
-    if first == second:
+    if is_spelt_alike((first,), (second,)):
         return _compare_rest(one[1:], other[1:])
     if min(len(first), len(second)) == 1:
         return _compare_initial(one, other)
@@ -210,9 +252,17 @@ def compare_given(one: Sequence[str], other: Sequence[str]) -> Likeness:
         return Likeness.RELATIVE
     if is_short_form(first, second):
         return Likeness.SHORT
-    if is_near(first, second) or is_near("".join(one), "".join(other)):
+    if is_near(first, second) or is_near("".join(one), "".join(other)) or _is_near_form(first, second):
         return Likeness.NEAR
     return Likeness.OTHER
+
+
+@lru_cache(maxsize=_KNOWN_SOUNDS)
+def _is_near_form(one: str, other: str) -> bool:
+    """Return whether one is, but for a slip, what the other is short for."""
+    return any(is_near(formal, other) for formal in _formal_names(one)) or any(
+        is_near(formal, one) for formal in _formal_names(other)
+    )
 
 
 def _compare_rest(one: Sequence[str], other: Sequence[str]) -> Likeness:
@@ -236,7 +286,7 @@ def compare_family(one: Sequence[str], other: Sequence[str]) -> Likeness:
     """Return how two family names stand to each other."""
     if not one or not other:
         return Likeness.UNKNOWN
-    if one == other or "".join(one) == "".join(other):
+    if is_spelt_alike(one, other):
         return Likeness.SAME
     if set(one) <= set(other) or set(other) <= set(one):
         return Likeness.PART

@@ -131,6 +131,8 @@ def _birth_keys(profile: Profile) -> Iterable[str]:
     for word in (*given, *family):
         # Finds who married, and who wrote the names the other way round.
         yield f"born {birth.year} {birth.month} {birth.day} {sound(word)}"
+    if profile.post_code:
+        yield f"born {birth.year} {birth.month} {birth.day} {profile.post_code}"
     if given and family:
         # Finds a day or month that was written wrongly.
         yield f"year {birth.year} {sound(given[0])} {sound(family[-1])}"
@@ -139,8 +141,11 @@ def _birth_keys(profile: Profile) -> Iterable[str]:
 def _other_keys(profile: Profile) -> Iterable[str]:
     for record in profile.records:
         yield f"record {record}"
-    if profile.post_code and profile.name.given and profile.name.family:
-        yield f"place {profile.post_code} {sound(profile.name.given[0])} {sound(profile.name.family[-1])}"
+    given, family = profile.name.given, profile.name.family
+    if profile.post_code and given and family:
+        # In a village the family is enough, in a town it takes the given name as well.
+        yield f"place {profile.post_code} {sound(family[-1])}"
+        yield f"place {profile.post_code} {' '.join(sorted((sound(given[0]), sound(family[-1]))))}"
 
 
 def _hash(text: str) -> int:

@@ -2,7 +2,8 @@
 
 The points are tenths of what doubles the odds, near enough: the same telling thing of two people who have nothing to do
 with each other counts much, what members of one household share counts only together with the name, and what can
-hardly be true of one person (two birthdays, two given names) counts against it more than all that a household shares.
+hardly be true of one person (two given names, two birthdays) counts against it so much that all that twins or a father and
+his son share does not make up for it.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,10 +14,10 @@ import msgspec
 from rapidfuzz import fuzz
 
 from server.duplicates.addresses import ORDER, AddressLikeness, compare_emails, is_near_phone
-from server.duplicates.names import Likeness, compare_family, compare_given
+from server.duplicates.names import Likeness, compare_family, compare_given, is_same_sound
 from server.duplicates.rules import Birth, Profile
 
-QUEUE_FROM: Final = 56
+QUEUE_FROM: Final = 55
 """Points from which a pair is shown to staff."""
 RARE_NAME_MAX: Final = 3
 USUAL_NAME_MAX: Final = 15
@@ -78,17 +79,17 @@ class Sign(StrEnum):
 
 
 POINTS: Final[dict[Sign, int]] = {
-    Sign.GIVEN_SAME: 14,
-    Sign.GIVEN_PART: 12,
-    Sign.GIVEN_SHORT: 11,
-    Sign.GIVEN_NEAR: 10,
-    Sign.GIVEN_INITIAL: 4,
-    Sign.GIVEN_RELATIVE: -25,
-    Sign.GIVEN_OTHER: -80,
-    Sign.FAMILY_SAME: 14,
-    Sign.FAMILY_PART: 9,
-    Sign.FAMILY_NEAR: 9,
-    Sign.FAMILY_OTHER: -18,
+    Sign.GIVEN_SAME: 20,
+    Sign.GIVEN_PART: 18,
+    Sign.GIVEN_SHORT: 17,
+    Sign.GIVEN_NEAR: 17,
+    Sign.GIVEN_INITIAL: 9,
+    Sign.GIVEN_RELATIVE: -75,
+    Sign.GIVEN_OTHER: -130,
+    Sign.FAMILY_SAME: 8,
+    Sign.FAMILY_PART: 6,
+    Sign.FAMILY_NEAR: 6,
+    Sign.FAMILY_OTHER: -3,
     Sign.NAMES_TURNED: -2,
     Sign.NAME_RARE: 6,
     Sign.NAME_USUAL: 2,
@@ -96,24 +97,24 @@ POINTS: Final[dict[Sign, int]] = {
     Sign.GENERATION_OTHER: -60,
     Sign.EMAIL_SAME: 38,
     Sign.EMAIL_FOLDED: 34,
-    Sign.EMAIL_SLIP: 26,
+    Sign.EMAIL_SLIP: 31,
     Sign.EMAIL_NEAR_NAME: 10,
-    Sign.EMAIL_ELSEWHERE: 20,
+    Sign.EMAIL_ELSEWHERE: 28,
     Sign.EMAIL_NAME_ELSEWHERE: 6,
     Sign.EMAIL_OTHER: -2,
     Sign.EMAILS_PROVEN: -5,
-    Sign.PHONE_SAME: 36,
-    Sign.PHONE_NEAR: 24,
+    Sign.PHONE_SAME: 38,
+    Sign.PHONE_NEAR: 28,
     Sign.PHONE_OTHER: -4,
     Sign.PHONES_PROVEN: -10,
-    Sign.BIRTHDAY_SAME: 38,
+    Sign.BIRTHDAY_SAME: 37,
     Sign.BIRTHDAY_DAY_SAME: 22,
     Sign.BIRTHDAY_TURNED: 20,
     Sign.BIRTHDAY_SLIP: 10,
     Sign.BIRTH_YEAR_OTHER: -25,
     Sign.BIRTHDAY_OTHER: -50,
-    Sign.ADDRESS_SAME: 22,
-    Sign.POST_CODE_SAME: 8,
+    Sign.ADDRESS_SAME: 28,
+    Sign.POST_CODE_SAME: 16,
     Sign.POST_CODE_OTHER: -2,
     Sign.RECORD_SAME: 30,
     Sign.MEMBERSHIP_SAME: -60,
@@ -144,8 +145,11 @@ _EMAIL: Final = {
     AddressLikeness.NAME_ELSEWHERE: Sign.EMAIL_NAME_ELSEWHERE,
     AddressLikeness.OTHER: Sign.EMAIL_OTHER,
 }
+_FITTING: Final = (Likeness.SAME, Likeness.NEAR, Likeness.PART, Likeness.SHORT)
+# With a given name that is the other's, how many others bear it says how much that means.
+_ALIKE: Final = frozenset((Sign.GIVEN_SAME, Sign.GIVEN_PART, Sign.GIVEN_SHORT, Sign.GIVEN_NEAR))
 # What people of one name in one household have in common; beside it the frequency of the name says nothing.
-_SHARED: Final = frozenset((Sign.EMAIL_SAME, Sign.EMAIL_FOLDED, Sign.PHONE_SAME, Sign.RECORD_SAME))
+_SHARED: Final = frozenset((Sign.EMAIL_SAME, Sign.EMAIL_FOLDED, Sign.EMAIL_SLIP, Sign.PHONE_SAME, Sign.RECORD_SAME))
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -162,8 +166,9 @@ def compare(one: Profile, other: Profile, bearers: Bearers) -> Verdict:
         bearers: Counts who bears a name; asked only where it matters.
     """
     signs = [*_compare_names(one, other, bearers), *_compare_rest(one, other)]
-    if Sign.GIVEN_SAME in signs and Sign.FAMILY_SAME in signs and _SHARED.isdisjoint(signs) and _matters(signs):
-        signs.append(_frequency(min(bearers(one.name.whole), bearers(other.name.whole))))
+    is_one_name = _ALIKE.intersection(signs) and Sign.FAMILY_OTHER not in signs
+    if is_one_name and _SHARED.isdisjoint(signs) and _matters(signs):
+        signs.append(_frequency(max(bearers(one.name.whole), bearers(other.name.whole))))
     signs.sort(key=lambda sign: -abs(POINTS[sign]))
     return Verdict(sum(POINTS[sign] for sign in signs), tuple(signs))
 
@@ -182,10 +187,11 @@ def _frequency(count: int) -> Sign:
 def _compare_names(one: Profile, other: Profile, bearers: Bearers) -> list[Sign]:
     signs = _compare_as_written(one, other, bearers)
     mine, its = one.name, other.name
-    if Sign.GIVEN_OTHER in signs and compare_given(mine.given, its.family) in (Likeness.SAME, Likeness.NEAR):
-        family = compare_family(mine.family, its.given)
-        if family in (Likeness.SAME, Likeness.NEAR, Likeness.PART):
-            signs = [Sign.GIVEN_SAME, _FAMILY[family], Sign.NAMES_TURNED]
+    if Sign.GIVEN_OTHER in signs:
+        # Which of the two is the wrong way round is not known, so either part may be a short form.
+        given, family = compare_given(mine.given, its.family), compare_given(mine.family, its.given)
+        if given in _FITTING and family in _FITTING:
+            signs = [_GIVEN[given], _FAMILY.get(family, Sign.FAMILY_NEAR), Sign.NAMES_TURNED]
     if mine.generation != its.generation:
         signs.append(Sign.GENERATION_OTHER)
     return signs
@@ -204,8 +210,8 @@ def _compare_as_written(one: Profile, other: Profile, bearers: Bearers) -> list[
 
 
 def _are_two_names(one: str, other: str, bearers: Bearers) -> bool:
-    """Return whether two names that differ by a letter are both borne by several, as Marta and Maria are."""
-    return one != other and min(bearers(one), bearers(other)) >= _KNOWN_GIVEN_MIN
+    """Return whether two names that differ by a letter and in sound are both borne by several, as Marta and Maria are."""
+    return not is_same_sound(one, other) and min(bearers(one), bearers(other)) >= _KNOWN_GIVEN_MIN
 
 
 def _compare_rest(one: Profile, other: Profile) -> list[Sign]:
@@ -267,7 +273,7 @@ def _compare_places(one: Profile, other: Profile) -> Sign:
 
 
 def _is_slip(one: int, other: int) -> bool:
-    """Return whether two years differ in one digit, or by two digits written the other way round."""
+    """Return whether two years differ by one, in one digit, or by two digits written the other way round."""
     differing = [(mine, its) for mine, its in zip(str(one), str(other), strict=True) if mine != its]
     turned = len(differing) == 2 and differing[0] == differing[1][::-1]
-    return len(differing) == 1 or turned
+    return len(differing) == 1 or turned or abs(one - other) == 1

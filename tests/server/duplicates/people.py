@@ -3,28 +3,14 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-import msgspec
-
 from server.context import Context
 from server.customers import store as customers
 from server.customers.rules import parse_email, parse_phone
 from server.db.engine import DB
-from server.db.ids import new_id
 from server.duplicates.search import compare_marked
 from shared.base import Birthday
 from tests.app import World
-
-
-class Known(msgspec.Struct, frozen=True, kw_only=True):
-    """What a record says of somebody; born is (year or None, month, day)."""
-
-    given: str
-    family: str = ""
-    emails: tuple[str, ...] = ()
-    phones: tuple[str, ...] = ()
-    born: tuple[int | None, int, int] | None = None
-    post_code: str = ""
-    street: str = ""
+from tests.server.duplicates.records import Known
 
 
 async def add(ctx: Context, known: Known) -> UUID:
@@ -66,8 +52,3 @@ async def open_pairs() -> set[frozenset[UUID]]:
     """Return the pairs that wait for staff."""
     rows = await DB.fetch("select one, other from duplicate_candidate where state = 'open'")
     return {frozenset((row["one"], row["other"])) for row in rows}
-
-
-def unknown_id() -> UUID:
-    """Return the id of nothing."""
-    return new_id()

@@ -8,7 +8,8 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from shared.enums import Role
 from tests.app import World, expect
-from tests.server.duplicates.people import Known, add, compare, open_pairs
+from tests.server.duplicates.people import add, compare, open_pairs
+from tests.server.duplicates.records import Known
 
 ANN = Known(given="Ann", family="Bright", emails=("ann.bright@example.com",), phones=("07700 900123",))
 ANN_AGAIN = Known(given="Annie", family="Bright", emails=("ann.brigth@example.com",), phones=("07700 900123",))
