@@ -214,6 +214,7 @@ class Console(App[int], inherit_bindings=False):
             "app.audience": lambda: self.go("audience"),
             "app.audit": lambda: self.go("audit"),
             "app.tills": lambda: self.go("tills"),
+            "app.privacy": lambda: self.go("privacy"),
             "app.claim": self._look_up_claim,
             "app.programmes": lambda: self.go("programmes"),
             "app.rewards": lambda: self.go("rewards"),

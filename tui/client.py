@@ -129,6 +129,7 @@ from shared.staff import (
     CustomerChange,
     CustomerDetail,
     CustomerRegistered,
+    DuplicateCheck,
     EmailChangeApplied,
     EmailChangePreview,
     EmailCorrection,
@@ -220,6 +221,12 @@ class Client:
     async def list_customer_audit(self, customer_id: UUID, *, cursor: str | None = None) -> AuditPage:
         path = {"customer_id": customer_id}
         return await self._ask("list_customer_audit", AuditPage, path=path, query={"cursor": cursor})
+
+    async def check_duplicates(self, typed: Mapping[str, str]) -> DuplicateCheck:
+        """Ask who is like the person that is being registered; `typed` is by query parameter."""
+        return await self._ask(
+            "check_duplicates", DuplicateCheck, query={name: text or None for name, text in typed.items()}
+        )
 
     async def register(self, form: RegisterCustomer, *, key: str) -> CustomerRegistered:
         return await self._ask("register_customer", CustomerRegistered, body=form, key=key)

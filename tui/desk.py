@@ -9,6 +9,7 @@ from tui.screens.audit import AuditPage
 from tui.screens.duplicates import DuplicatesPage
 from tui.screens.find import FindPage
 from tui.screens.orders import OrdersPage
+from tui.screens.privacy import PrivacyPage
 from tui.screens.programmes import ProgrammesPage
 from tui.screens.queue import QueuePage
 from tui.screens.reports import ReportsPage
@@ -22,6 +23,7 @@ MODES: dict[str, Callable[[], Page]] = {
     "duplicates": DuplicatesPage,
     "audience": AudiencePage,
     "tills": TillsPage,
+    "privacy": PrivacyPage,
     "audit": AuditPage,
     "programmes": ProgrammesPage,
     "rewards": RewardsPage,

@@ -45,6 +45,7 @@ _SENTENCES: dict[Code, str] = {
     Code.ASSIGNMENT_SAME: "This sale counts for this customer already.",
     Code.VOUCHER_USED: "This voucher was used or is over; it cannot be cancelled any more.",
     Code.CLAIM_SUBJECT_HAS_LOGIN: "This customer can sign in already, so there is nothing to claim.",
+    Code.ERASURE_RUNNING: "This customer is about to be forgotten already.",
     Code.LINK_TAKEN: "This POS record is linked to a customer already.",
     Code.LINK_SELF: "Nobody links a POS record to themselves; ask a colleague.",
     Code.LINK_NEEDS_PROOF: "Nothing ties the record to this customer: say how you know, or scan their card.",

@@ -62,10 +62,12 @@ from shared.staff import (
     CustomerDetail,
     CustomerHit,
     CustomerRegistered,
+    DuplicateCheck,
     EmailChangeApplied,
     EmailChangePreview,
     EmailChangeView,
     EmailCorrection,
+    Lookalike,
     LotView,
     ProgrammeList,
     ProgrammeView,
@@ -314,6 +316,8 @@ class FakeService:
                 return self._sign_in(asked)
             case "search_customers":
                 return self._search(query["q"])
+            case "check_duplicates":
+                return self._lookalikes(query)
             case "get_customer":
                 return self.find(UUID(path["customer_id"]))
             case "change_customer":
@@ -386,6 +390,24 @@ class FakeService:
                 found.append(_hit(customer, name=name, exact=exact))
         read_as = "email" if "@" in text else "card" if text.isdigit() else "name"
         return SearchResult(query=text, read_as=read_as, items=tuple(found[:50]), more=len(found) > 50)
+
+    def _lookalikes(self, typed: dict[str, str]) -> DuplicateCheck:
+        found = [
+            Lookalike(
+                id=customer.id,
+                name=f"{customer.given_name} {customer.family_name}".strip(),
+                status=customer.status,
+                email_masked=None,
+                phone_ending=None,
+                card_ending=None,
+                birthday=None,
+                is_certain=True,
+                reasons=("email",),
+            )
+            for customer in self.customers
+            if customer.email is not None and customer.email == typed.get("email")
+        ]
+        return DuplicateCheck(exact=tuple(found), near=())
 
     def _change(self, customer_id: UUID, asked: CustomerChange) -> CustomerDetail:
         customer = self.find(customer_id)

@@ -1,4 +1,4 @@
-"""What a customer's page does about POS records and claim codes: the forms it opens from there."""
+"""What a customer's page does about POS records, claim codes and privacy: the forms it opens from there."""
 
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ class Records:
             "customer.link": self._link,
             "customer.links": self._open_links,
             "customer.claims": self._open_claims,
+            "customer.privacy": self._open_privacy,
         }
 
     def why_not(self, action_id: str) -> str | None:
@@ -51,6 +52,12 @@ class Records:
 
         assert self._page.detail is not None
         self._page.app.push_screen(ClaimsPage(self._page.detail), self._came_back)
+
+    def _open_privacy(self) -> None:
+        from tui.screens.privacy import PrivacyPage
+
+        assert self._page.detail is not None
+        self._page.app.push_screen(PrivacyPage(self._page.detail), self._came_back)
 
     def _came_back(self, _: None) -> None:
         self._page.refresh_data()

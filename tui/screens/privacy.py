@@ -1,0 +1,353 @@
+"""What the law gives a customer: a copy of everything, and being forgotten; of one customer, or of the whole shop."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal
+from textual.widgets import Static
+
+from shared.enums import Permission
+from shared.privacy import (
+    ErasureCancelling,
+    ErasureDecision,
+    ErasurePage,
+    ErasureSettling,
+    ErasureState,
+    ErasureView,
+    ExportList,
+    ExportState,
+    ExportView,
+)
+from shared.staff import CustomerDetail
+from tui.calls import call
+from tui.client import Client
+from tui.errors import ConsoleError
+from tui.formatting import Cell, Row, full_name
+from tui.pages import Handlers, Page, bindings_for
+from tui.privacy_words import (
+    effect_words,
+    erasure_notes,
+    erasure_row,
+    erasure_said,
+    export_notes,
+    export_row,
+)
+from tui.safe import lines, safe
+from tui.screens.danger import Danger, DangerDialog
+from tui.screens.reason import Answer, Question, ReasonPage
+from tui.widgets.line_list import Column, LineList
+
+_COLUMNS = (Column("Asked for", 15), Column("What", -1), Column("State", 11), Column("When", 17))
+_OPEN = (ErasureState.WAITING, ErasureState.COOLING)
+_OF_ONE = {"privacy.export", "privacy.erase"}
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True):
+    """What was fetched, as far as the role may see it."""
+
+    exports: ExportList
+    erasures: ErasurePage
+
+
+class PrivacyPage(Page):
+    """Copies and wishes to be forgotten, newest first; without a customer, all wishes of the shop with their clock."""
+
+    PAGE = "privacy"
+    CSS_PATH = "privacy.tcss"
+    AUTO_FOCUS = "#rows"
+    BINDINGS = bindings_for("privacy")
+
+    def __init__(self, detail: CustomerDetail | None = None) -> None:
+        super().__init__()
+        self._detail = detail
+        self._who = full_name(detail.given_name, detail.family_name) if detail is not None else ""
+        self._exports: tuple[ExportView, ...] = ()
+        self._erasures: list[ErasureView] = []
+        self._next_cursor: str | None = None
+        self._opened: set[str] = set()
+
+    def compose_body(self) -> ComposeResult:
+        with Horizontal(id="privacy-found"):
+            yield LineList(_COLUMNS, id="rows")
+            yield Static(id="detail")
+
+    def on_screen_resume(self) -> None:
+        super().on_screen_resume()
+        if self.console.session is not None:
+            self.refresh_data()
+
+    # Data -------------------------------------------------------------------------------------------------------------
+
+    def refresh_data(self) -> None:
+        self._fetch(None)
+
+    def _fetch(self, cursor: str | None) -> None:
+        call(self, "privacy", partial(self._ask, cursor), done=partial(self._came, cursor))
+
+    async def _ask(self, cursor: str | None, client: Client) -> Held:
+        """Ask for what this role may see."""
+        session, customer_id = self.console.session, self._detail.id if self._detail is not None else None
+        exports, erasures = ExportList(items=()), ErasurePage(items=(), next_cursor=None)
+        if session is not None and customer_id is not None and session.may(Permission.CUSTOMER_EXPORT):
+            exports = await client.list_exports(customer_id)
+        if session is not None and session.may(Permission.ERASURE_READ):
+            erasures = await client.list_erasures(customer_id=customer_id, cursor=cursor)
+        return Held(exports=exports, erasures=erasures)
+
+    def _came(self, cursor: str | None, held: Held) -> None:
+        self._exports = held.exports.items
+        self._erasures = [*(self._erasures if cursor else ()), *held.erasures.items]
+        self._next_cursor = held.erasures.next_cursor
+        self._show()
+
+    def _show(self) -> None:
+        session = self.console.session
+        if session is None:
+            return
+        now, zone = self.console.now(), session.zone
+        rows: list[Row] = []
+        for row in (
+            *(erasure_row(erasure, now=now, zone=zone) for erasure in self._erasures),
+            *(export_row(export, now=now, zone=zone) for export in self._exports),
+        ):
+            rows.append(row)
+            if row.key in self._opened:
+                notes = self._notes(row.key)
+                rows += [
+                    Row(key=f"{row.key}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)
+                ]
+        listed = self.query_one("#rows", LineList)
+        listed.empty_words = (
+            "Nothing was asked for. e makes a copy of everything, x lets them be forgotten."
+            if self._detail is not None
+            else "Nobody has asked to be forgotten."
+        )
+        listed.set_rows(rows)
+        self.frame_changed()
+
+    def _notes(self, key: str | None) -> list[str]:
+        session = self.console.session
+        if session is None:
+            return []
+        now, zone = self.console.now(), session.zone
+        erasure = next((one for one in self._erasures if str(one.id) == key), None)
+        if erasure is not None:
+            return erasure_notes(erasure, now=now, zone=zone)
+        export = next((one for one in self._exports if str(one.id) == key), None)
+        return export_notes(export, now=now, zone=zone) if export is not None else []
+
+    @property
+    def _key(self) -> str | None:
+        return self.query_one("#rows", LineList).current_key
+
+    def _erasure(self) -> ErasureView | None:
+        return next((one for one in self._erasures if str(one.id) == self._key), None)
+
+    def _export(self) -> ExportView | None:
+        return next((one for one in self._exports if str(one.id) == self._key), None)
+
+    @on(LineList.Chosen, "#rows")
+    def _toggle(self, message: LineList.Chosen) -> None:
+        self._opened ^= {message.key}
+        self._show()
+
+    @on(LineList.Highlighted, "#rows")
+    def _highlighted(self, message: LineList.Highlighted) -> None:
+        self.query_one("#detail", Static).update(lines(*map(safe, self._notes(message.key))))
+        self.frame_changed()
+
+    @on(LineList.EndReached, "#rows")
+    def _end_reached(self) -> None:
+        if self._next_cursor is not None and not any(wait.page is self for wait in self.console.waits):
+            self._fetch(self._next_cursor)
+
+    # Asking -----------------------------------------------------------------------------------------------------------
+
+    def _ask_export(self) -> None:
+        from tui.screens.privacy_forms import CopyPage
+
+        assert self._detail is not None
+        self.app.push_screen(CopyPage(self._detail))
+
+    def _ask_erasure(self) -> None:
+        from tui.screens.privacy_forms import ErasePage
+
+        assert self._detail is not None
+        self.app.push_screen(ErasePage(self._detail))
+
+    def _write(self) -> None:
+        """Write a copy to a file of this machine, for whom no mail reaches. A file that exists is never replaced."""
+        export = self._export()
+        assert export is not None
+        export_id, path = export.id, Path.cwd() / f"personal-data-{export.id}.zip"
+
+        async def write(client: Client) -> Path:
+            from tui.screens.report_forms import write_file
+
+            content = await client.get_export_file(export_id)
+            await asyncio.to_thread(write_file, path, content, may_replace=False)
+            return path
+
+        call(self, "file", write, done=self._written, is_write=True, waiting="Writing the file…")
+
+    def _written(self, path: Path) -> None:
+        self.console.say(f"Written to {path}. Hand it to nobody but the customer, then delete it.", "good")
+
+    # Deciding ---------------------------------------------------------------------------------------------------------
+
+    def _approve(self) -> None:
+        """Fetch the wish as it stands now, and ask before what cannot be taken back."""
+        erasure = self._erasure()
+        assert erasure is not None
+        erasure_id = erasure.id
+        call(
+            self,
+            "erasure",
+            lambda client: client.get_erasure(erasure_id),
+            done=self._ask_sure,
+            waiting="Looking at what it will do…",
+        )
+
+    def _ask_sure(self, erasure: ErasureView) -> None:
+        told = effect_words(erasure.effect) if erasure.effect is not None else []
+        danger = Danger(
+            title="Approve being forgotten",
+            words=" ".join(["This cannot be taken back once it has happened.", *told]),
+            code="",
+            code_words="",
+            commit_words="Approve",
+        )
+        self.app.push_screen(DangerDialog(danger), partial(self._sure, erasure))
+
+    def _sure(self, erasure: ErasureView, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
+        if not is_sure:
+            self.console.say("Nothing was changed.", "info")
+            return
+        decision = ErasureDecision(preview_hash=erasure.preview_hash)
+        call(
+            self,
+            "approve",
+            lambda client: client.approve_erasure(erasure.id, decision),
+            done=self._approved,
+            is_write=True,
+            waiting="Approving…",
+        )
+
+    def _approved(self, erasure: ErasureView) -> None:
+        session = self.console.session
+        if session is not None:
+            self.console.say(erasure_said(erasure, now=self.console.now(), zone=session.zone), "good")
+        self.refresh_data()
+
+    def _cancel(self) -> None:
+        erasure = self._erasure()
+        assert erasure is not None
+        question = Question(
+            title="Cancel being forgotten",
+            crumb="Privacy › Cancel",
+            facts=(("Asked for by", erasure.requested_by), ("Reason", erasure.reason or "none")),
+            sentences=("Nothing is erased. The customer can ask again at any time.",),
+            commit_words="Cancel it",
+            waiting_words="Cancelling…",
+        )
+
+        async def send(client: Client, typed: Answer, _: str) -> ErasureView:
+            return await client.cancel_erasure(erasure.id, ErasureCancelling(reason=typed.reason))
+
+        self.app.push_screen(
+            ReasonPage(question, send=send, done=lambda _: self.console.say("Cancelled. Nothing was erased.", "good"))
+        )
+
+    def _settle(self) -> None:
+        erasure = self._erasure()
+        assert erasure is not None
+        question = Question(
+            title="Removed by hand",
+            crumb="Privacy › Removed by hand",
+            facts=(("At the till", ", ".join(erasure.pos_records)),),
+            sentences=("Say how it was removed there. Then the wish is done everywhere.",),
+            commit_words="It is removed",
+            waiting_words="Writing it down…",
+        )
+
+        async def send(client: Client, typed: Answer, _: str) -> ErasureView:
+            return await client.settle_erasure(erasure.id, ErasureSettling(note=typed.reason))
+
+        self.app.push_screen(
+            ReasonPage(question, send=send, done=lambda _: self.console.say("Done everywhere.", "good"))
+        )
+
+    def _open_customer(self) -> None:
+        erasure = self._erasure()
+        assert erasure is not None
+        self.console.open_customer(str(erasure.customer_id))
+
+    # The page ---------------------------------------------------------------------------------------------------------
+
+    def crumbs(self) -> str:
+        return f"Find › {self._who} › Privacy" if self._detail is not None else "Privacy"
+
+    def handlers(self) -> Handlers:
+        return {
+            "privacy.detail": self.query_one("#rows", LineList).action_choose,
+            "privacy.export": self._ask_export,
+            "privacy.write": self._write,
+            "privacy.erase": self._ask_erasure,
+            "privacy.approve": self._approve,
+            "privacy.cancel": self._cancel,
+            "privacy.settle": self._settle,
+            "privacy.customer": self._open_customer,
+            "app.back": self._back,
+        }
+
+    def _back(self) -> None:
+        if self.console.stop_waiting(self):
+            return
+        if self._detail is not None:
+            self.dismiss()
+        else:
+            self.console.go_home()
+
+    def unavailable(self, action_id: str) -> str | None:
+        erasure, export = self._erasure(), self._export()
+        state = erasure.state if erasure is not None else None
+        if action_id in _OF_ONE:
+            return self._why_not_one(action_id)
+        match action_id:
+            case "privacy.write" if export is None or export.state is not ExportState.READY:
+                return "choose a copy that is ready"
+            case "privacy.approve" if state is not ErasureState.WAITING:
+                return "choose a wish that needs a yes"
+            case "privacy.cancel" if state not in _OPEN:
+                return "choose a wish that has not happened yet"
+            case "privacy.settle" if erasure is None or state is not ErasureState.EXECUTED or not erasure.pos_records:
+                return "nothing is left to be removed by hand"
+            case "privacy.customer" if erasure is None or self._detail is not None:
+                return "there is no customer to open"
+            case _:
+                return None
+
+    def _why_not_one(self, action_id: str) -> str | None:
+        """Return why nothing can be asked for here for a customer."""
+        if self._detail is None:
+            return "open the customer first"
+        if self._detail.status in ("merged", "erased"):
+            return f"this customer is {self._detail.status}"
+        if action_id == "privacy.erase" and any(erasure.state in _OPEN for erasure in self._erasures):
+            return "this was asked for already"
+        return None
+
+    def show_failure(self, error: ConsoleError) -> None:
+        from tui.screens.report_forms import FileTrouble
+
+        if isinstance(error, FileTrouble):
+            self.console.say(error.words, "bad")
+            return
+        super().show_failure(error)
+        rows = self.query_one("#rows", LineList)
+        if not rows.rows:
+            rows.empty_words = "This could not be fetched. F5 asks again."
