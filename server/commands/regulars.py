@@ -4,7 +4,19 @@ import sys
 
 import click
 
-from server.commands import backup, import_customers, import_orders, imports, keys, people, points, shop, upkeep
+from server.commands import (
+    backup,
+    claims,
+    import_customers,
+    import_orders,
+    imports,
+    keys,
+    people,
+    points,
+    privacy,
+    shop,
+    upkeep,
+)
 from server.commands.common import Commands, load_settings
 
 
@@ -51,5 +63,7 @@ for command in (
     *backup.COMMANDS,
     *imports.COMMANDS,
     *points.COMMANDS,
+    *claims.COMMANDS,
+    *privacy.COMMANDS,
 ):
     regulars.add_command(command)

@@ -16,6 +16,7 @@ import uvicorn
 from server.app import create_app
 from server.commands.common import Failure, Unavailable, check_database, database_of, say
 from server.commands.greeting import greeting
+from server.commands.privacy import check_nobody_returned
 from server.db.engine import DB
 from server.db.migrate import migrate
 from server.demo import marker
@@ -66,6 +67,7 @@ async def prepare_database(settings: Settings) -> DemoSignIns | None:
     await DB.open(settings.database_url, size=2)
     try:
         await migrate(settings.database_url)
+        await check_nobody_returned(settings)
         return await _prepare_data(settings)
     finally:
         await DB.close()

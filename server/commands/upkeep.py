@@ -19,6 +19,7 @@ from server.commands.common import (
     say,
     table,
 )
+from server.commands.privacy import check_nobody_returned
 from server.context import Context
 from server.db.engine import DB
 from server.db.migrate import migrate as bring_up_to_date
@@ -85,6 +86,7 @@ async def _work(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     await DB.open(settings.database_url, size=settings.database_pool_size, wait_seconds=settings.database_wait_seconds)
     try:
+        await check_nobody_returned(settings)
         say("Working. Ctrl-C stops it.")
         await run_worker(tools, stop)
     finally:
