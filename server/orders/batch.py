@@ -63,11 +63,10 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
         [known[sale.order.external_id]["heir"] for sale in open_ones.values() if sale.order.external_id in known],
     )
     plain = _choose_plain(open_ones, set(known), finder)
-    written = await _write(ctx, sender, {number: (ready[number], plain[number]) for number in plain}, finder)
+    results = await _write(ctx, sender, {number: (ready[number], plain[number]) for number in plain}, finder)
     for number, sale in open_ones.items():
-        if number in written:
-            result = sales.result_of(sale, plain[number])
-            outcomes[number] = Outcome(external_id=sale.order.external_id, result=result, is_new=True)
+        if number in results:
+            outcomes[number] = Outcome(external_id=sale.order.external_id, result=results[number], is_new=True)
         else:
             outcomes[number] = await _step(ctx, sender, sale, is_known=sale.order.external_id in finder.seen)
             finder.seen.add(sale.order.external_id)
@@ -218,20 +217,18 @@ def _choose_plain(ready: dict[int, Sale], known: set[str], finder: _Finder) -> d
     return plain
 
 
-async def _write(ctx: Context, sender: Sender, plain: dict[int, tuple[Sale, Target]], finder: _Finder) -> set[int]:
-    """Write the plain ones and return their numbers; one that somebody else has sent meanwhile is not among them."""
+async def _write(
+    ctx: Context, sender: Sender, plain: dict[int, tuple[Sale, Target]], finder: _Finder
+) -> dict[int, PosOrderResult]:
+    """Write the plain ones and return their results; one that somebody else has sent meanwhile is not among them."""
     if not plain:
-        return set()
-    rows = {
-        number: batch_store.BatchRecord(
-            record=sales.record_of(sale, target), customer_id=target.customer_id, membership_id=target.membership_id
-        )
-        for number, (sale, target) in plain.items()
-    }
-    written = await batch_store.record_many(ctx, sender.connection_id, list(rows.values()))
+        return {}
+    results = {number: sales.result_of(sale, target) for number, (sale, target) in plain.items()}
+    batch = [(sale, target, results[number]) for number, (sale, target) in plain.items()]
+    written = await batch_store.record_many(ctx, sender.connection_id, batch)
     paid = {target.membership_id for _, target in plain.values() if target.membership_id and not target.skipped}
     await batch_store.refresh_many({one for one in paid if finder.is_stale(one, ctx)}, ctx.now)
-    return {number for number, row in rows.items() if row.record.id in written}
+    return {number: result for number, result in results.items() if result.order_id in written}
 
 
 async def _step(ctx: Context, sender: Sender, sale: Sale, *, is_known: bool) -> Outcome:

@@ -135,7 +135,7 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
     settled = Settled()
     is_moved = (order["customer"], order["heir"]) != (target.customer_id, target.membership_id)
     version = order["assignment_version"] + is_moved
-    record = sales.record_of(sale, target)
+    record = sales.record_of(sale, target, sales.result_of(sale, target))
     returned = await _points_returned(order, record, sale, target)
     difference = record.points - returned - (order["points"] - order["points_returned"])
     if is_moved:
@@ -225,7 +225,7 @@ async def mark_memberships(ctx: Context, *membership_ids: UUID | None) -> None:
 
 async def record_new(ctx: Context, connection_id: UUID, sale: Sale, target: Target) -> bool:
     """Write a sale that was not sent before, with its points and all that they set off; False if it was."""
-    record = sales.record_of(sale, target)
+    record = sales.record_of(sale, target, sales.result_of(sale, target))
     fills = plan_fills(record.points, await _debts_of(target)) if record.points else ()
     recorded = await store.record(
         msgspec.structs.replace(record, filled=sum(fill.points for fill in fills)),

@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from server.errors import Invalid
-from server.programmes.rules import EarningLine, EarningPlan, LineShare, Occasion, plan_earning
+from server.programmes.rules import EarningPlan, LineShare, Occasion, plan_earning
 from shared.enums import OrderState, SkippedReason
 from shared.limits import MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
 from shared.pos import PosOrder
@@ -66,19 +66,7 @@ def plan_points(order: PosOrder, rules: EarningRules | None, currency: str, occa
     """Return what a sale earns a member, nothing where no rules were in force."""
     if rules is None:
         return EarningPlan(points=0, lines=tuple(LineShare(0, "") for _ in order.lines))
-    lines = [
-        EarningLine(
-            category=line.category,
-            net_minor=line.net_minor,
-            tax_minor=line.tax_minor,
-            sku=line.sku,
-            quantity=line.quantity,
-            stored_value=line.stored_value,
-            points_paid_minor=line.points_paid_minor,
-        )
-        for line in order.lines
-    ]
-    plan = plan_earning(lines, rules, currency=currency, occasion=occasion)
+    plan = plan_earning(order.lines, rules, currency=currency, occasion=occasion)
     if plan.points > ORDER_POINTS_MAX:
         raise Invalid(FieldProblem(field="lines", detail=f"No sale may earn more than {ORDER_POINTS_MAX} points."))
     return plan
@@ -140,8 +128,8 @@ def _customer_problems(order: PosOrder) -> list[FieldProblem]:
     customer = order.customer
     if customer is None:
         return []
-    given = [customer.card_number, customer.pos_customer_id, customer.email]
-    if sum(value is not None for value in given) == 1:
+    given = (customer.card_number, customer.pos_customer_id, customer.email)
+    if given.count(None) == len(given) - 1:
         return []
     return [FieldProblem(field="customer", detail="Give exactly one of card_number, pos_customer_id and email.")]
 

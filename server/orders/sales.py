@@ -190,9 +190,9 @@ def result_of(sale: Sale, target: Target) -> PosOrderResult:
     )
 
 
-def record_of(sale: Sale, target: Target) -> store.OrderRecord:
+def record_of(sale: Sale, target: Target, result: PosOrderResult) -> store.OrderRecord:
+    """Return what is written of a sale whose result is `result_of` the same sale and target."""
     order = sale.order
-    result = result_of(sale, target)
     entry_id, *line_ids = new_ids(1 + len(order.lines))
     return store.OrderRecord(
         id=sale.order_id,

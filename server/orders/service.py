@@ -61,7 +61,8 @@ async def _post_plain(ctx: Context, sale: sales.Sale, *, token: str, call: Idemp
     found_by = normalise_card_number(customer.card_number) if customer.card_number else customer.pos_customer_id
     assert found_by is not None, "a sale names its customer in one of three ways"
     target = sales.Target(reason="card" if is_card else "pos")
-    reply = msgspec.json.encode(sales.result_of(sale, target))
+    result = sales.result_of(sale, target)
+    reply = msgspec.json.encode(result)
     plain = store.PlainSale(
         token_hash=hash_token(token),
         found_by=found_by,
@@ -72,7 +73,9 @@ async def _post_plain(ctx: Context, sale: sales.Sale, *, token: str, call: Idemp
         body_hash=call.body_hash,
         reply=reply,
     )
-    posted = await store.post_plain(sales.record_of(sale, target), plain, now=ctx.now, request_id=ctx.request_id)
+    posted = await store.post_plain(
+        sales.record_of(sale, target, result), plain, now=ctx.now, request_id=ctx.request_id
+    )
     return reply if posted else None
 
 

@@ -5,12 +5,14 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import lru_cache
 from typing import assert_never
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from shared.enums import SkippedReason
+from shared.pos import PosLine
 from shared.programmes import WEEKDAYS, CategoryRule, EarningRules, Expiry, Promotion, SkuRule
 
 HUNDRED_PERCENT = 100
@@ -21,9 +23,12 @@ _LONGEST_MONTH = 31
 _STORED_VALUE_WORDS = "gift cards and other stored value earn no points"
 _POINT_PAID_WORDS = "what is paid with points earns no points"
 
+_RULEBOOKS_MAX = 16
+_MIDNIGHTS_MAX = 4_096
+
 
 class EarningLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What the rules look at of one line of a sale; money in minor units, net without tax.
+    """What the rules look at of one line of a sale, named as on a till's line; money in minor units, net without tax.
 
     `stored_value` marks a gift card or the like, `points_paid_minor` is the money of the line, tax included, that was
     paid with points.
@@ -109,7 +114,7 @@ def needs_history(rules: EarningRules) -> bool:
 
 
 def plan_earning(
-    lines: Sequence[EarningLine], rules: EarningRules, *, currency: str, occasion: Occasion | None = None
+    lines: Sequence[EarningLine | PosLine], rules: EarningRules, *, currency: str, occasion: Occasion | None = None
 ) -> EarningPlan:
     """Return what a sale earns under the rules.
 
@@ -134,6 +139,67 @@ def plan_earning(
     return sums.close(rules, promotions, day_points=occasion.day_points if occasion else 0)
 
 
+_Chosen = tuple[CategoryRule | SkuRule | None, ...]
+_BY_MONEY: _Chosen = (None,)
+
+
+class _Rulebook:
+    """Rules made ready for many lines: which of them count for an article, and the words that say so."""
+
+    __slots__ = ("_base_words", "_categories", "_said", "_skus", "by_money", "rules")
+
+    def __init__(self, rules: EarningRules, currency: str) -> None:
+        self.rules = rules
+        self.by_money = rules.points * HUNDRED_PERCENT
+        self._base_words = _base_words(rules, currency)
+        # Of two rules of one name the first counts.
+        self._skus = {rule.sku: rule for rule in reversed(rules.skus)}
+        self._categories = {rule.category.casefold(): rule for rule in reversed(rules.categories)}
+        self._said: dict[_Chosen, tuple[str, bool]] = {}
+
+    def choose(self, line: EarningLine | PosLine, basis: int | Fraction) -> _Chosen:
+        """Return the rules whose points a line earns, added up; None is the plain rule by money."""
+        article = self._skus.get(line.sku)
+        if article is not None and self.rules.overlap == "article":
+            return (article,)
+        category = self._categories.get(line.category.casefold()) if self._categories else None
+        if article is None or category is None:
+            only = article or category
+            return _BY_MONEY if only is None else (only,)
+        both: tuple[CategoryRule | SkuRule, ...] = (article, category)
+        for rule in both:
+            if _excludes(rule):
+                return (rule,)
+        if self.rules.overlap == "sum":
+            return both
+        # Whatever the sign of the line's money, so that a piece that comes back takes what it brought.
+        sign = -1 if basis < 0 else 1
+        return (max(both, key=lambda rule: sign * _amount_of(line, basis, self.rules, rule)),)
+
+    def say(self, chosen: _Chosen) -> tuple[str, bool]:
+        """Return the words of the rules that count for a line, and whether they exclude it."""
+        said = self._said.get(chosen)
+        if said is None:
+            words = " and ".join(
+                self._base_words if rule is None else _special_words(self._base_words, rule) for rule in chosen
+            )
+            said = self._said[chosen] = (words, any(rule is not None and _excludes(rule) for rule in chosen))
+        return said
+
+
+# The last few rules in use. Each is held by what was made of it, so that no other can come to have its identity.
+_rulebooks: dict[tuple[int, str], _Rulebook] = {}
+
+
+def _open_rulebook(rules: EarningRules, currency: str) -> _Rulebook:
+    book = _rulebooks.get((id(rules), currency))
+    if book is None:
+        if len(_rulebooks) >= _RULEBOOKS_MAX:
+            _rulebooks.clear()
+        book = _rulebooks[id(rules), currency] = _Rulebook(rules, currency)
+    return book
+
+
 class _Sums:
     """The exact points of each line while the rules act on them one after the other, and the words that say so.
 
@@ -144,7 +210,11 @@ class _Sums:
     __slots__ = ("amounts", "bases", "earns", "excluded", "lines", "parts", "words")
 
     def __init__(
-        self, lines: Sequence[EarningLine], bases: Sequence[int | Fraction], rules: EarningRules, currency: str
+        self,
+        lines: Sequence[EarningLine | PosLine],
+        bases: Sequence[int | Fraction],
+        rules: EarningRules,
+        currency: str,
     ) -> None:
         self.lines = lines
         self.bases = bases
@@ -154,12 +224,23 @@ class _Sums:
         self.excluded: list[SkippedReason | None] = []
         # Lines that the points of a visit or a promotion can be spread over: paid for, and not excluded.
         self.earns: list[bool] = []
-        base_words = _base_words(rules, currency)
+        book = _open_rulebook(rules, currency)
         for line, basis in zip(lines, bases, strict=True):
-            chosen = _rules_of(line, rules)
-            excluded = _why_excluded(line, chosen)
-            self.amounts.append(sum(_amount_of(line, basis, rules, rule) for rule in chosen))
-            self.words.append(_rule_words(base_words, line, chosen))
+            chosen = book.choose(line, basis)
+            words, is_excluded = book.say(chosen)
+            excluded = SkippedReason.EXCLUDED_ITEMS if is_excluded else None
+            if line.stored_value:
+                words, excluded = _STORED_VALUE_WORDS, SkippedReason.STORED_VALUE
+            elif _is_point_paid(line):
+                words, excluded = _POINT_PAID_WORDS, SkippedReason.PAID_WITH_POINTS
+            elif line.points_paid_minor:
+                words = f"{words}, without what was paid with points"
+            self.amounts.append(
+                basis * book.by_money
+                if chosen is _BY_MONEY
+                else sum(_amount_of(line, basis, rules, rule) for rule in chosen)
+            )
+            self.words.append(words)
             self.excluded.append(excluded)
             self.earns.append(basis > 0 and excluded is None)
 
@@ -361,6 +442,7 @@ def _local_midnight(at: datetime, zone: str, days_later: int) -> datetime:
     return _midnight(at.astimezone(ZoneInfo(zone)).date() + timedelta(days=days_later), zone)
 
 
+@lru_cache(_MIDNIGHTS_MAX)
 def _midnight(day: date, zone: str) -> datetime:
     midnight = datetime.combine(day, time(), ZoneInfo(zone))
     # In UTC, because Python compares two times of one zone by their clock faces, and a midnight that the change to
@@ -368,7 +450,7 @@ def _midnight(day: date, zone: str) -> datetime:
     return midnight.astimezone(UTC)
 
 
-def _basis_of(line: EarningLine, basis: str) -> int | Fraction:
+def _basis_of(line: EarningLine | PosLine, basis: str) -> int | Fraction:
     """Return the money of a line that counts, in minor units."""
     if line.stored_value:
         return 0
@@ -381,47 +463,16 @@ def _basis_of(line: EarningLine, basis: str) -> int | Fraction:
     return Fraction(money * left, abs(gross))
 
 
-def _rules_of(line: EarningLine, rules: EarningRules) -> tuple[CategoryRule | SkuRule | None, ...]:
-    """Return the rules whose points a line earns, added up; None is the plain rule by money."""
-    article = next((rule for rule in rules.skus if rule.sku == line.sku), None)
-    if article is not None and rules.overlap == "article":
-        return (article,)
-    wanted = line.category.casefold() if rules.categories else ""
-    category = next((rule for rule in rules.categories if rule.category.casefold() == wanted), None)
-    if article is None or category is None:
-        return (article or category,)
-    both: tuple[CategoryRule | SkuRule, ...] = (article, category)
-    for rule in both:
-        if _excludes(rule):
-            return (rule,)
-    if rules.overlap == "sum":
-        return both
-    # Whatever the sign of the line's money, so that a piece that comes back takes what it brought.
-    basis = _basis_of(line, rules.basis)
-    sign = -1 if basis < 0 else 1
-    return (max(both, key=lambda rule: sign * _amount_of(line, basis, rules, rule)),)
-
-
 def _excludes(rule: CategoryRule | SkuRule) -> bool:
     return not (rule.percent if rule.points is None else rule.points)
 
 
-def _why_excluded(line: EarningLine, chosen: Sequence[CategoryRule | SkuRule | None]) -> SkippedReason | None:
-    if line.stored_value:
-        return SkippedReason.STORED_VALUE
-    if _is_point_paid(line):
-        return SkippedReason.PAID_WITH_POINTS
-    if any(rule is not None and _excludes(rule) for rule in chosen):
-        return SkippedReason.EXCLUDED_ITEMS
-    return None
-
-
-def _is_point_paid(line: EarningLine) -> bool:
+def _is_point_paid(line: EarningLine | PosLine) -> bool:
     return line.points_paid_minor > 0 and line.points_paid_minor >= abs(line.net_minor + line.tax_minor)
 
 
 def _amount_of(
-    line: EarningLine, basis: int | Fraction, rules: EarningRules, rule: CategoryRule | SkuRule | None
+    line: EarningLine | PosLine, basis: int | Fraction, rules: EarningRules, rule: CategoryRule | SkuRule | None
 ) -> int | Fraction:
     """Return what a line earns by money, category or article, in parts of a point as `_Sums` counts them."""
     if rule is not None and rule.points is not None:
@@ -469,15 +520,6 @@ def _base_words(rules: EarningRules, currency: str) -> str:
         return "no points for money"
     money = f"{rules.per_minor // 100}.{rules.per_minor % 100:02}"
     return f"{_points_words(rules.points)} per {money} {currency}"
-
-
-def _rule_words(base: str, line: EarningLine, chosen: Sequence[CategoryRule | SkuRule | None]) -> str:
-    if line.stored_value:
-        return _STORED_VALUE_WORDS
-    if _is_point_paid(line):
-        return _POINT_PAID_WORDS
-    words = " and ".join(base if rule is None else _special_words(base, rule) for rule in chosen)
-    return f"{words}, without what was paid with points" if line.points_paid_minor else words
 
 
 def _special_words(base: str, rule: CategoryRule | SkuRule) -> str:
