@@ -23,13 +23,13 @@ order by m.created_at limit $3
 """
 _LATEST = """
 select case when m.template = 'invitation' then 'email' else 'sms' end as channel, m.state, m.created_at as at,
-       m.last_error as reason
+       m.last_error as reason, m.id
 from message m where m.customer = $1 and m.template in ('invitation', 'sms_invitation')
 union all
 select 'code', case when k.used_at is not null then 'used' when k.revoked_at is not null then 'revoked' else 'handed_over' end,
-       k.issued_at, k.revoked_reason
+       k.issued_at, k.revoked_reason, k.id
 from claim_code k where k.customer = $1 and k.kind in ('till', 'letter')
-order by at desc limit 1
+order by at desc, id desc limit 1
 """
 _PHONE = "select key from contact_point where customer = $1 and kind = 'phone' and is_primary"
 

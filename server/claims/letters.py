@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import segno
+from anyascii import anyascii
 from fpdf import FPDF
 
 _MARGIN_MM = 25.0
@@ -39,7 +40,7 @@ def render_letters(letters: Sequence[Letter], *, shop_name: str, font: Path | No
     """Return the letters as one PDF, a page each.
 
     Args:
-        font: A TrueType font; without one, letters beyond Western Europe's are written without their accents.
+        font: A TrueType font; without one, letters beyond Western Europe's are written in those of English.
     """
     pdf = FPDF(format="A4")
     pdf.set_auto_page_break(False)
@@ -106,16 +107,9 @@ def _draw_code(pdf: FPDF, text: str, *, left: float, top: float) -> None:
 
 
 def _western(text: str) -> str:
-    """Return a text with the characters that the built-in fonts have; accents they lack are left away."""
-    shown = []
-    for character in text:
-        plain = character
-        if not _is_western(plain):
-            plain = "".join(
-                part for part in unicodedata.normalize("NFKD", character) if not unicodedata.combining(part)
-            )
-        shown.append(plain if _is_western(plain) else "?")
-    return "".join(shown)
+    """Return a text with the characters that the built-in fonts have; others are written as they sound or look."""
+    composed = unicodedata.normalize("NFC", text)
+    return "".join(character if _is_western(character) else anyascii(character) for character in composed)
 
 
 def _is_western(text: str) -> bool:

@@ -471,6 +471,19 @@ union all
 select 'pos_link ' || l.id, 'in force, of a customer who is ' || c.status, 'none'
 from pos_link l join customer c on c.id = l.customer where l.state <> 'ended' and c.status in ('merged', 'erased')
 """
+# A code that was used made two customers one, or gave an order to whoever used it, then or in a former assignment.
+_CLAIMS = """
+select 'claim_code ' || k.id as row, coalesce(m.method || ' of ' || m.absorbed || ' by ' || m.survivor, 'no merge') as found,
+       'a claim of ' || k.customer || ' by ' || k.used_by as expected
+from claim_code k left join merge m on m.id = k.merge
+where k.used_at is not null and k.customer is not null
+  and (m.id is null or m.method <> 'claim' or m.absorbed <> k.customer or m.survivor <> k.used_by)
+union all
+select 'claim_code ' || k.id, 'no such assignment', 'order ' || k."order" || ' given to ' || k.used_by
+from claim_code k join orders o on o.id = k."order"
+where k.used_at is not null and not (o.assignment_reason = 'claim' and o.assignment_version > 1)
+  and not exists (select 1 from assignment a where a."order" = o.id and a.reason = 'claim' and a.customer = k.used_by)
+"""
 CHECKS: tuple[Check, ...] = (
     Check(name="every credit has its lot, and no debit has one", sql=_LOT_OF_EVERY_CREDIT),
     Check(name="what is left of a lot is its points less its allocations", sql=_LOT_REMAINDER),
@@ -498,6 +511,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="a POS record is one customer's at most", sql=_LINKS),
     Check(name="merged and erased customers have no way in", sql=_GONE),
     Check(name="whoever was merged points at the survivor, and so do their orders", sql=_MERGES),
+    Check(name="a claim code that was used has brought what it stood for", sql=_CLAIMS),
     Check(name="a customer has one live audience contact at most", sql=_CONTACTS),
     Check(name="every adjustment has its entry, and every such entry its adjustment", sql=_ADJUSTMENTS),
     Check(name="an adjustment that was taken back has left nothing", sql=_UNDONE),

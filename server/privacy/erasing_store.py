@@ -96,7 +96,7 @@ _EMPTIED = (
     """
     update customer
     set status = 'erased', merged_into = null, given_name = '', family_name = '', birth_year = null, birth_month = null,
-        birth_day = null, locale = 'en', notes = '', redemption_held_until = null, redemption_held_reason = null,
+        birth_day = null, locale = 'en', notes = '', postal_address = '', post_code = '', redemption_held_until = null, redemption_held_reason = null,
         version = version + 1, updated_at = $2
     where id = any($1::uuid[])
     """,
