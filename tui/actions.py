@@ -27,7 +27,24 @@ class Action:
     is_priority: bool = False
 
 
-_LISTS = ("customer", "audience", "audit", "programmes", "programme", "rewards", "reports", "orders", "queue", "links", "tills", "claims", "claim-issued", "privacy", "help", "duplicates")
+_LISTS = (
+    "customer",
+    "audience",
+    "audit",
+    "programmes",
+    "programme",
+    "rewards",
+    "reports",
+    "orders",
+    "queue",
+    "links",
+    "tills",
+    "claims",
+    "claim-issued",
+    "privacy",
+    "help",
+    "duplicates",
+)
 _FORMS = (
     "register",
     "edit",
