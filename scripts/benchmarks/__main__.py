@@ -4,12 +4,13 @@ import argparse
 import json
 from pathlib import Path
 
-from scripts.benchmarks import batch, core, expiry, importing, scale, verify
+from scripts.benchmarks import batch, core, duplicates, expiry, importing, scale, verify
 
 BENCHMARKS = {
     "core": core.run,
     "batch": batch.run,
     "import": importing.run,
+    "duplicates": duplicates.run,
     "expiry": expiry.run,
     "scale": scale.run,
     "verify": verify.run,
@@ -36,10 +37,17 @@ def main() -> None:
         default=verify.ENTRIES,
         help=f"entries of the ledger, for verify (default {verify.ENTRIES})",
     )
+    parser.add_argument(
+        "--customers",
+        type=int,
+        default=duplicates.CUSTOMERS,
+        help=f"customers of the large shop, for duplicates (default {duplicates.CUSTOMERS})",
+    )
     options = parser.parse_args()
     figures: dict[str, float] = {}
     for name in options.names or BENCHMARKS:
         sizes = {
+            "duplicates": {"customers": options.customers},
             "expiry": {"lots": options.lots},
             "scale": {"members": options.members},
             "verify": {"entries": options.entries},

@@ -67,7 +67,7 @@ _COUNT_PROFILES = "select count(*) from duplicate_profile"
 _BEARERS = """
 select w.word, (
     select count(*) from (
-        select from customer_name_key n where n.key ~>=~ w.word and n.key ~<~ w.word || '!' order by n.key using ~<~ limit $2
+        select from customer_name_key n where n.key ~>=~ w.word and n.key ~<~ (w.word || '!') order by n.key using ~<~ limit $2
     ) found
 ) as bearers
 from unnest($1::text[]) as w(word)

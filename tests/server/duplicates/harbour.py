@@ -62,6 +62,55 @@ _PLACES = [
     "Tide",
 ]
 _LETTERS = string.ascii_lowercase
+_STARTS = [
+    "ba",
+    "bre",
+    "cha",
+    "da",
+    "do",
+    "fe",
+    "gra",
+    "ha",
+    "jo",
+    "ka",
+    "la",
+    "ma",
+    "ni",
+    "pe",
+    "ro",
+    "sa",
+    "ste",
+    "ta",
+    "vi",
+    "wa",
+]
+_MIDDLES = [
+    "be",
+    "ck",
+    "dle",
+    "ffo",
+    "ge",
+    "ki",
+    "lli",
+    "lma",
+    "mbo",
+    "nde",
+    "nso",
+    "pri",
+    "rce",
+    "rto",
+    "sche",
+    "tte",
+    "vi",
+    "wo",
+    "xe",
+    "zza",
+]
+_ENDS = [
+    start + end
+    for start in ("", "r", "n", "l", "m", "b", "d", "f", "s", "t")
+    for end in ("an", "er", "is", "ok", "um", "ey", "ard", "ing", "ore", "ust")
+]
 
 
 class _Resident(NamedTuple):
@@ -75,25 +124,25 @@ class _Resident(NamedTuple):
     street: str
 
 
-def make_harbour(seed: int, records: int) -> list[tuple[int, Known]]:
-    """Return records with the number of the person each is about."""
+def make_harbour(seed: int, records: int, *, is_large: bool = False) -> list[tuple[int, Known]]:
+    """Return records with the number of the person each is about; a large place has as many names as a country."""
     dice = random.Random(f"harbour {seed}")
     found: list[tuple[int, Known]] = []
     number = 0
     while len(found) < records:
-        for resident in _make_household(dice):
+        for resident in _make_household(dice, is_large=is_large):
             number += 1
             first = _first_record(dice, resident)
             found.append((number, first))
-            for _ in range(dice.choices((0, 1, 2), (86, 12, 2))[0]):
-                found.append((number, _copy(dice, resident)))
+            copies = dice.choices((0, 1, 2), (86, 12, 2))[0]
+            found += [(number, _copy(dice, resident)) for _ in range(copies)]
     dice.shuffle(found)
     return found[:records]
 
 
-def _make_household(dice: random.Random) -> list[_Resident]:
+def _make_household(dice: random.Random, *, is_large: bool) -> list[_Resident]:
     kind = dice.choices(list(_SHARES), list(_SHARES.values()))[0]
-    families = _FAMILIES[kind]
+    families = [_make_name(dice, 40_000) for _ in range(3)] if is_large else _FAMILIES[kind]
     family = families[int(len(families) * dice.random() ** 1.8)]
     landline = f"03{dice.randint(10**8, 10**9 - 1)}"
     mailbox = f"{_plain(family)}.home{dice.randint(1, 999)}@{dice.choice(_DOMAINS)}"
@@ -106,7 +155,8 @@ def _make_household(dice: random.Random) -> list[_Resident]:
     home: list[_Resident] = []
     for place in range(dice.choices((1, 2, 3, 4), (40, 33, 14, 13))[0]):
         sex = place % 2 if place < 2 else dice.randrange(2)
-        given = dice.choice([name for name in _GIVEN[kind][sex] if name not in {each.given for each in home}])
+        used = _make_name(dice, 2_000)[:-1] if is_large else ""
+        given = used or dice.choice([name for name in _GIVEN[kind][sex] if name not in {each.given for each in home}])
         if place == 2 and dice.random() < 0.1:
             given = home[1].given
         own_mail = _mail(dice, given, family)
@@ -116,6 +166,12 @@ def _make_household(dice: random.Random) -> list[_Resident]:
                       (f"07{dice.randint(10**8, 10**9 - 1)}", landline if dice.random() < 0.6 else f"07{dice.randint(10**8, 10**9 - 1)}"), born, post_code, street)
         )  # fmt: skip
     return home
+
+
+def _make_name(dice: random.Random, count: int) -> str:
+    """Return one of so many names; some are thousands of times as frequent as others."""
+    rank = int(count * dice.random() ** 3)
+    return (_STARTS[rank % 20] + _MIDDLES[rank // 20 % 20] + _ENDS[rank // 400 % 100]).title()
 
 
 def _birth(dice: random.Random, first: int, last: int) -> tuple[int, int, int]:
