@@ -217,7 +217,36 @@ where c.status in ('merged', 'erased') and (
     or exists (select 1 from voucher v where v.customer = c.id and v.status in ('issued', 'held'))
     or exists (select 1 from pos_link l where l.customer = c.id and l.state = 'linked')
     or exists (select 1 from claim_code q where q.customer = c.id and q.used_at is null and q.revoked_at is null)
+    or exists (select 1 from claim_code x where x.customer = c.id and x.used_at is null and x.revoked_at is null)
     or exists (select 1 from contact_point t where t.customer = c.id and t.status <> 'retired'))
+"""
+# Former records of the same person go with it; the wish is the survivor's.
+_ERASED = """
+select 'customer ' || c.id as row, 'a name, address, number, card, sign-in or mail' as found, 'nothing that names anybody' as expected
+from customer c
+where c.status = 'erased' and (
+    c.given_name <> '' or c.family_name <> '' or c.notes <> '' or c.birth_month is not null
+    or exists (select from customer_name_key k where k.customer = c.id)
+    or exists (select from contact_point t where t.customer = c.id)
+    or exists (select from card k where k.customer = c.id)
+    or exists (select from login l where l.customer = c.id)
+    or exists (select from member_session s where s.customer = c.id)
+    or exists (select from consent_event e where e.customer = c.id and e.address_key <> '')
+    or exists (select from email_change e where e.customer = c.id and e.new_email || e.old_email <> '')
+    or exists (select from message m where m.customer = c.id and m.to_address <> ''))
+union all
+select 'customer ' || c.id, 'no erasure', 'one that was carried out'
+from customer c
+where c.status = 'erased'
+  and not exists (select from erasure e where e.customer = c.id and e.state in ('executed', 'done'))
+  and not exists (select from merge m where m.absorbed = c.id and m.state = 'done')
+union all
+select 'erasure ' || e.id, 'carried out, of a customer who is ' || c.status, 'erased'
+from erasure e join customer c on c.id = e.customer where e.state in ('executed', 'done') and c.status <> 'erased'
+union all
+select 'erasure ' || e.id, 'points left in membership ' || m.id, 'none'
+from erasure e join membership_person p on p.customer = e.customer and p.left_reason = 'erased'
+join membership m on m.id = p.membership where m.status = 'forfeited' and (m.balance <> 0 or m.deficit <> 0)
 """
 # A merge in force left a tombstone that points at the survivor, and a merge taken back none.
 _MERGES = """
@@ -510,6 +539,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="combining and leaving moved what is written of them", sql=_OPERATIONS),
     Check(name="a POS record is one customer's at most", sql=_LINKS),
     Check(name="merged and erased customers have no way in", sql=_GONE),
+    Check(name="nothing names anybody who was erased", sql=_ERASED),
     Check(name="whoever was merged points at the survivor, and so do their orders", sql=_MERGES),
     Check(name="a claim code that was used has brought what it stood for", sql=_CLAIMS),
     Check(name="a customer has one live audience contact at most", sql=_CONTACTS),

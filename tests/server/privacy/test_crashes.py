@@ -57,14 +57,14 @@ async def test_a_crash_between_any_two_statements_leaves_all_or_nothing(
     await assert_verified(world)
 
 
-async def _everything() -> list[object]:
+async def _everything() -> dict[str, object]:
     names = await DB.fetch("select tablename from pg_tables where schemaname = 'public' order by tablename")
     sql = " union all ".join(
         f"select '{row['tablename']}' as name, md5(string_agg(t::text, '|' order by t::text)) as sum "
         f'from "{row["tablename"]}" t'
         for row in names
     )
-    return [tuple(row) for row in await DB.fetch(sql)]
+    return {row["name"]: row["sum"] for row in await DB.fetch(sql)}
 
 
 @pytest.fixture
