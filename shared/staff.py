@@ -208,7 +208,7 @@ class RegisterCustomer(Request, frozen=True, kw_only=True):
     """
 
     id: UUID | None = None
-    registered_at: datetime | None = None
+    registered_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     order_id: UUID | None = None
     is_another_person: bool = False
     post_code: PostCode = ""
