@@ -199,20 +199,15 @@ def _login(side: MergeSide) -> str:
 
 
 def merge_notes(preview: MergePreview, *, why_kept: str) -> list[Content]:
-    """Return what stands against it, what to mind, who else decides, and who is kept."""
-    told = obstacles(preview.blockers, preview.warnings)
-    if preview.needs_second_person:
-        why = ", ".join(NEEDS.get(need, need.value) for need in preview.needs_second_person)
-        told.append(join(("! ", "bold $warning"), (f"Somebody else must approve this: {why}.", "$warning")))
+    """Return who is kept, what stands against it, who else decides, and what to mind."""
+    survivor, absorbed = preview.survivor, preview.absorbed
     why = f" ({why_kept})" if why_kept else ""
-    told.append(
-        join(
-            (preview.survivor.name, "bold"),
-            f" is kept{why}; ",
-            (preview.absorbed.name, "bold"),
-            " becomes a part of it.",
-        )
-    )
+    told = [join((survivor.name, "bold"), f" is kept{why}; ", (absorbed.name, "bold"), " becomes a part of it.")]
+    told += obstacles(preview.blockers, ())
+    if preview.needs_second_person:
+        needs = ", ".join(NEEDS.get(need, need.value) for need in preview.needs_second_person)
+        told.append(join(("! ", "bold $warning"), (f"Somebody else must approve this: {needs}.", "$warning")))
+    told += obstacles((), preview.warnings)
     return told
 
 

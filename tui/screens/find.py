@@ -258,10 +258,7 @@ class FindPage(Page):
         results = self.query_one("#results", LineList)
         results.set_rows(self._rows(list(self._hits.values())))
         names = [marked.name for marked in self._marked]
-        told = {
-            1: "Marked: {} is kept. Mark the other one, then m.",
-            2: "Marked: {} is kept, {} becomes a part of it. m merges.",
-        }
+        told = {1: "Marked: {} is kept. Mark the other one, then m.", 2: "m merges: {1} becomes a part of {0}."}
         self.console.say(told[len(names)].format(*names) if names else "Nobody is marked.")
         self.frame_changed()
 

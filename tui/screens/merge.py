@@ -74,7 +74,9 @@ class MergePage(PreviewForm[MergeRequest, MergePreview, MergeView]):
                     yield from customer_row("Other one")
                 yield from why_rows(_REASONS)
             with Vertical(id="merge-box", classes="box preview-box"):
-                yield Static(id="preview")
+                # Whatever there is to mind can be read, by scrolling where it does not fit.
+                with VerticalScroll(id="notes"):
+                    yield Static(id="preview")
                 yield LineList(_COLUMNS, id="fields")
                 yield Static(id="row-words")
 
