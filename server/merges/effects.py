@@ -40,6 +40,8 @@ class PersonFields(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     redemption_held_until: datetime | None
     redemption_held_reason: str | None
+    postal_address: str = ""
+    post_code: str = ""
 
 
 class MovedPlace(msgspec.Struct, frozen=True, kw_only=True):

@@ -253,6 +253,7 @@ async def _write_person(
     holder = max(
         (survivor, absorbed), key=lambda one: (one.redemption_held_until is not None, one.redemption_held_until)
     )
+    housed = survivor if survivor.postal_address or survivor.post_code else absorbed
     before = _fields_of(survivor)
     after = msgspec.structs.replace(
         before,
@@ -261,6 +262,8 @@ async def _write_person(
         birth_year=born.birth_year,
         birth_month=born.birth_month,
         birth_day=born.birth_day,
+        postal_address=housed.postal_address,
+        post_code=housed.post_code,
         locale=absorbed.locale if fields.locale == "absorbed" else survivor.locale,
         notes=notes,
         status=_status_of(survivor, absorbed),

@@ -46,6 +46,8 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     redemption_held_until: datetime | None
     redemption_held_reason: str | None
+    postal_address: str = ""
+    post_code: str = ""
     merged_into: UUID | None
     has_login: bool
     addresses: tuple[Address, ...]

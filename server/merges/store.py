@@ -14,7 +14,7 @@ from server.merges.rules import Address, Person
 
 _CUSTOMER = """
 select c.id, c.kind, c.status, c.given_name, c.family_name, c.birth_year, c.birth_month, c.birth_day, c.locale, c.notes,
-       c.created_at, c.redemption_held_until, c.redemption_held_reason, c.merged_into,
+       c.created_at, c.postal_address, c.post_code, c.redemption_held_until, c.redemption_held_reason, c.merged_into,
        exists (select 1 from login l where l.customer = c.id and l.disabled_at is null) as has_login
 from customer c where c.id = $1
 """
@@ -47,7 +47,8 @@ _CANCEL_CHANGES = "update email_change set state = 'cancelled' where customer = 
 _SET_PERSON = """
 update customer
 set birth_year = $2, birth_month = $3, birth_day = $4, locale = $5, notes = $6, status = $7, created_at = $8,
-    redemption_held_until = $9, redemption_held_reason = $10, updated_at = $11, version = version + 1
+    redemption_held_until = $9, redemption_held_reason = $10, updated_at = $11, postal_address = $12, post_code = $13,
+    version = version + 1
 where id = $1
 """
 _BURY = """
@@ -280,6 +281,8 @@ async def set_person(ctx: Context, customer_id: UUID, fields: PersonFields) -> N
         fields.redemption_held_until,
         fields.redemption_held_reason,
         ctx.now,
+        fields.postal_address,
+        fields.post_code,
     )
 
 

@@ -19,7 +19,7 @@ async def assert_books_are_right(world: World) -> None:
 
 async def test_points_cards_and_orders_of_a_customer_without_email_arrive_whole(world: World) -> None:
     desk = await ClaimDesk.open(world)
-    stub = await desk.stub(purchases=2, phone="+442079460001")
+    stub = await desk.stub(purchases=2, phone="+442079460001", post_code="SW1A 1AA")
     ana = await world.sign_up("ana@shop.test")
     expect(await push(world, desk.till, sale(world, card=ana.card_number)), 201)
     lots = await DB.fetch("select earned_at, expires_at, points from lot order by earned_at, points")
@@ -35,6 +35,8 @@ async def test_points_cards_and_orders_of_a_customer_without_email_arrive_whole(
     assert sorted(map(tuple, moved)) == sorted(map(tuple, lots))
     assert expect(await push(world, desk.till, sale(world, card=stub["card_number"])), 201)["points"] == 12
     assert (await desk.get(f"/v1/staff/customers/{stub['id']}"))["id"] == str(ana.customer_id)
+    shown = await desk.get(f"/v1/staff/customers/{ana.customer_id}")
+    assert (shown["phone"], shown["post_code"]) == ("+44 20 7946 0001", "SW1A 1AA"), "blanks are filled"
     codes = await desk.get(f"/v1/staff/customers/{ana.customer_id}/claim-codes")
     assert [(one["state"], one["used_by"], one["merge_id"]) for one in codes["used"]] == [
         ("used", str(ana.customer_id), done["merge_id"])
@@ -187,3 +189,34 @@ async def test_a_claim_is_whole_or_nothing_whatever_breaks_off(world: World) -> 
     assert await DB.fetch_value("select count(*) from claim_code where used_at is not null") == 0
     await DB.fetch("alter table claim_code drop constraint no_merge_for_now")
     assert (await desk.claimed(ana, code))["points"] == 12
+
+
+async def test_a_receipt_is_claimed_once_however_many_have_it_at_once(world: World) -> None:
+    desk = await ClaimDesk.open(world)
+    sold = expect(await push(world, desk.till, sale(world)), 201)
+    code = expect(await desk.post(f"/v1/staff/orders/{sold['order_id']}/claim-codes"), 201)["code"]
+    members = [await world.sign_up(f"member{number}@shop.test") for number in range(4)]
+
+    async def enter(number: int) -> int:
+        async with world.client_at(f"203.0.{number}.9") as client:
+            return (await desk.claim(members[number % 4], code, client=client)).status_code
+
+    answers = await asyncio.gather(*(enter(number) for number in range(64)))
+    assert answers.count(201) == 1, answers
+    assert set(answers) <= {201, 409, 429}
+    assert sum([await desk.balance(member.customer_id) for member in members]) == 12
+    await assert_books_are_right(world)
+
+
+async def test_of_codes_made_at_once_for_one_customer_one_is_live(world: World) -> None:
+    desk = await ClaimDesk.open(world)
+    stub = await desk.stub()
+    issued = await asyncio.gather(*(desk.issue(stub["id"]) for _ in range(16)))
+    codes = (await desk.get(f"/v1/staff/customers/{stub['id']}/claim-codes"))["codes"]
+    assert [one["state"] for one in codes].count("live") == 1
+    works = [
+        found["code"]["id"]
+        for one in issued
+        if not (found := expect(await desk.post("/v1/staff/claim-codes/find", {"code": one["code"]}), 200))["cause"]
+    ]
+    assert works == [one["id"] for one in codes if one["state"] == "live"]

@@ -1,5 +1,6 @@
 """Registering at the till: who is alike is seen while typing, the sale that is going on counts, and a till may be late."""
 
+import asyncio
 import itertools
 from datetime import timedelta
 from typing import Any
@@ -157,3 +158,13 @@ async def test_who_is_alike_is_shown_while_typing(world: World) -> None:
     auditor = await world.staff_headers(Role.AUDITOR)
     refused = await world.client.get("/v1/staff/duplicate-check", headers=auditor)
     assert problem(refused)[:2] == (403, "NOT_PERMITTED")
+
+
+async def test_one_registration_sent_by_many_at_once_registers_once(world: World) -> None:
+    headers = await world.staff_headers()
+    client_id = str(new_id())
+    answers = await asyncio.gather(*(register(world, headers, phone=PHONE, id=client_id) for _ in range(32)))
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert {answer.json()["id"] for answer in answers if answer.status_code == 201} == {client_id}
+    assert await DB.fetch_value("select count(*) from customer") == 1
+    assert await DB.fetch_value("select count(*) from membership") == 1
