@@ -242,9 +242,10 @@ def cycle_notes(cycle: CycleView) -> list[str]:
         for name, count in sorted(cycle.figures.items())
         if name.startswith(_SKIPPED) and count
     ]
+    told = told or ["Nothing came of it."]
     if cycle.finished_at is not None:
         told.append(f"It took {(cycle.finished_at - cycle.started_at).total_seconds():.0f} s.")
-    return told or ["Nothing came of it."]
+    return told
 
 
 def quarantine_row(item: QuarantinedItem, *, now: datetime, zone: tzinfo) -> Row:

@@ -38,7 +38,7 @@ _COLUMNS = (
     Column("Good until", 15),
     Column("By", -1, from_width=76),
 )
-_EMPTY = "No claim code yet. n makes one: who enters it in the app gets these points whole."
+_EMPTY = "No claim code yet. n makes one, for the customer to enter in the app."
 
 
 class ClaimsPage(Page):

@@ -137,7 +137,7 @@ class LinkPage(PreviewForm[LinkRequest, LinkPreview, LinkMade]):
         candidates.empty_words = (
             f"No record of a till has this. {result.hint}".strip()
             if typed
-            else "No record has the customer's email, phone or name. Type a part of what the till may know."
+            else "No record has their email, phone or name. Type what the till may know."
         )
         now = self.console.now()
         rows = [record_row(hit, now=now, zone=session.zone) for hit in result.items]

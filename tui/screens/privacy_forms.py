@@ -15,7 +15,7 @@ from tui.actions import Action
 from tui.calls import call
 from tui.client import Client
 from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Unreachable
-from tui.formatting import counted, full_name
+from tui.formatting import full_name
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.privacy_words import NEEDS, effect_words, erasure_said
@@ -147,8 +147,6 @@ class ErasePage(PreviewForm[StaffErasureRequest, ErasurePreview, ErasureView]):
         told += [join(("! ", "bold $warning"), (NEEDS[need], "$warning")) for need in preview.needs]
         if preview.effect is not None:
             told += [safe(f"· {words}") for words in effect_words(preview.effect)]
-            days = counted(preview.cooling_days, "day", "days")
-            told.append(safe(f"· It happens {days} after the yes; until then it can be cancelled. Then never."))
         return lines(*told)
 
     def confirmed(self) -> None:
