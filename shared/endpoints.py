@@ -244,6 +244,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="revoke_claim_batch", method="POST", path="/v1/staff/claim-batches/{batch_id}/revoke", caller=_S, request=claims.ClaimRevocation, response=claims.ClaimBatchView, permission=_P.CLAIM_BATCH),
     Endpoint(operation="write_claim_csv", method="POST", path="/v1/staff/claim-batches/{batch_id}/csv", caller=_S, permission=_P.CLAIM_BATCH, media_type="text/csv"),
     Endpoint(operation="write_claim_letters", method="POST", path="/v1/staff/claim-batches/{batch_id}/letters", caller=_S, permission=_P.CLAIM_BATCH, media_type="application/pdf"),
+    Endpoint(operation="hint_email", method="GET", path="/v1/staff/email-hint", caller=_S, response=staff.EmailHint, permission=_P.CUSTOMER_SEARCH, query=("email",)),
     # Privacy.
     Endpoint(operation="request_my_export", method="POST", path="/v1/me/exports", caller=_M, status=202, request=privacy.ExportRequest, response=privacy.ExportView, step_up=True),
     Endpoint(operation="list_my_exports", method="GET", path="/v1/me/exports", caller=_M, response=privacy.ExportList),

@@ -110,9 +110,13 @@ class PosOrderBatchResult(View, frozen=True, kw_only=True):
 
 
 class PosLookup(View, frozen=True, kw_only=True):
-    """What a till may know of a customer: enough to greet, not enough to harvest."""
+    """What a till may know of a customer: enough to greet, not enough to harvest.
+
+    `email_bouncing` asks whoever is at the till to ask for the right address.
+    """
 
     customer_id: UUID
     given_name: str
     tier: str
     available: int
+    email_bouncing: bool = False

@@ -192,9 +192,3 @@ class ErasurePage(View, frozen=True, kw_only=True):
 
     items: tuple[ErasureView, ...]
     next_cursor: str | None
-
-
-class EmailHint(View, frozen=True, kw_only=True):
-    """What somebody may have meant to type; null if nothing looks mistyped."""
-
-    suggestion: str | None

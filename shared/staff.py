@@ -79,6 +79,7 @@ class CustomerHit(View, frozen=True, kw_only=True):
     available: int
     last_order_on: date | None
     exact: bool
+    email_bouncing: bool = False
 
 
 class SearchResult(View, frozen=True, kw_only=True):
@@ -101,6 +102,7 @@ class ContactPointView(View, frozen=True, kw_only=True):
     verified_at: datetime | None
     retired_at: datetime | None
     retired_reason: str | None
+    bounced_at: datetime | None = None
 
 
 class CardView(View, frozen=True, kw_only=True):
@@ -188,6 +190,7 @@ class CustomerDetail(View, frozen=True, kw_only=True):
     last_order_at: datetime | None
     version: int
     merged_from: tuple[UUID, ...] = ()
+    email_bouncing: bool = False
     postal_address: str = ""
     post_code: str = ""
     invitation: InvitationView | None = None
@@ -309,7 +312,11 @@ class LotView(View, frozen=True, kw_only=True):
 
 
 class EmailChangePreview(View, frozen=True, kw_only=True):
-    """What an email change or correction will do; nothing has changed yet. `preview_hash` must come with the command."""
+    """What an email change or correction will do; nothing has changed yet. `preview_hash` must come with the command.
+
+    `looks_like_typo` says that one address could be the other mistyped; `merge_with` is the customer who has proven the new
+    one, and may be the same person.
+    """
 
     mode: str
     old_email: str | None
@@ -324,6 +331,8 @@ class EmailChangePreview(View, frozen=True, kw_only=True):
     sessions_ended: int
     vouchers_reissued: int
     preview_hash: str
+    looks_like_typo: bool = False
+    merge_with: UUID | None = None
 
 
 class EmailChangeApplied(View, frozen=True, kw_only=True):
@@ -414,3 +423,9 @@ class StaffQueue(View, frozen=True, kw_only=True):
     orders: int
     duplicates: int = 0
     merges: int = 0
+
+
+class EmailHint(View, frozen=True, kw_only=True):
+    """What somebody may have meant to type; null if nothing looks mistyped."""
+
+    suggestion: str | None

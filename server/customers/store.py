@@ -60,9 +60,13 @@ returning id
 # The proven address becomes the primary one, so the former primary steps back first.
 _STEP_BACK = "update contact_point set is_primary = false where customer = $1 and kind = $2 and is_primary and id <> $3"
 _VERIFY = """
-update contact_point set status = 'verified', verified_at = $2, is_primary = true
+update contact_point set status = 'verified', verified_at = $2, is_primary = true, bounced_at = null
 where id = $1 and status in ('unverified', 'verified', 'bouncing')
 returning key
+"""
+_BOUNCE = """
+update contact_point set bounced_at = $2 where kind = 'email' and key = $1 and status <> 'retired' and bounced_at is null
+returning id, customer
 """
 _PRIMARY = """
 select id, value, key, status from contact_point where customer = $1 and kind = $2 and is_primary
@@ -194,6 +198,11 @@ async def verify_contact_point(
         # Whoever was erased at this address, and proves it anew, has come back of their own will.
         await lift(ctx, row["key"])
     return row is not None
+
+
+async def mark_bouncing(email_key: str, now: datetime) -> list[Row]:
+    """Note that mail to an address comes back for good; return `id` and `customer` of the addresses that did not before."""
+    return await DB.fetch(_BOUNCE, email_key, now)
 
 
 async def get_primary(customer_id: UUID, kind: ContactKind) -> Row | None:

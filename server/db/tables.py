@@ -96,7 +96,10 @@ class CustomerNameKey(Table, tablename="customer_name_key"):
 
 
 class ContactPoint(Table, tablename="contact_point"):
-    """One email address or phone number of a customer, kept for ever with its status."""
+    """One email address or phone number of a customer, kept with its status until the customer is erased.
+
+    `bounced_at` is when a mail to it last came back for good, null again once it is proven anew.
+    """
 
     id = _id()
     customer = _ref(Customer)
@@ -109,6 +112,7 @@ class ContactPoint(Table, tablename="contact_point"):
     verified_at = _at(null=True)
     retired_at = _at(null=True)
     retired_reason = _text(null=True)
+    bounced_at = _at(null=True)
 
     contact_point_kind_known = Check("kind in ('email', 'phone')")
     contact_point_status_known = Check("status in ('unverified', 'verified', 'bouncing', 'retired')")

@@ -93,6 +93,7 @@ def _hit(row: Row) -> CustomerHit:
         available=row["available"],
         last_order_on=_local_date(row),
         exact=row["rank"] == 0,
+        email_bouncing=row["email_bouncing"],
     )
 
 

@@ -23,6 +23,8 @@ _SHOW = f"""
 )
 select b.rank, b.customers, b.found, c.id, c.given_name, c.family_name, c.status, c.birth_month, c.birth_day,
        (select p.value from contact_point p where p.customer = c.id and p.kind = 'email' and p.is_primary) as email,
+       exists (select from contact_point p where p.customer = c.id and p.kind = 'email' and p.is_primary
+                                             and p.bounced_at is not null) as email_bouncing,
        (select p.key from contact_point p where p.customer = c.id and p.kind = 'phone' and p.is_primary) as phone,
        (select k.code from card k where k.customer = c.id and k.status = 'active' order by k.issued_at desc limit 1)
            as card_code,

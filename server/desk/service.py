@@ -223,6 +223,7 @@ async def _get_detail(ctx: Context, customer_id: UUID) -> CustomerDetail:
         last_order_at=row["last_order_at"],
         version=row["version"],
         merged_from=tuple(await store.list_merged_from(customer_id)),
+        email_bouncing=row["email_bouncing"],
         postal_address=row["postal_address"],
         post_code=row["post_code"],
         invitation=await get_invitation(customer_id),

@@ -31,6 +31,7 @@ where c.id = $1 order by p.joined_at limit 1
 _CUSTOMER = """
 select c.*, l.id is not null as has_login, l.password_version,
        e.id as email_id, e.value as email, e.key as email_key, e.status as email_status, e.verified_at as email_verified_at,
+       coalesce(e.bounced_at is not null, false) as email_bouncing,
        p.value as phone, p.key as phone_key, p.status as phone_status,
        (select o.completed_at from orders o where o.customer = c.id order by o.completed_at desc, o.id desc limit 1)
            as last_order_at
@@ -41,7 +42,7 @@ left join contact_point p on p.customer = c.id and p.kind = 'phone' and p.is_pri
 where c.id = $1
 """
 _CONTACT_POINTS = """
-select kind, value, status, is_primary, verified_at, retired_at, retired_reason from contact_point
+select kind, value, status, is_primary, verified_at, retired_at, retired_reason, bounced_at from contact_point
 where customer = $1 order by is_primary desc, created_at desc, id desc limit 100
 """
 _CARDS = """

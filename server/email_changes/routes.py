@@ -4,8 +4,9 @@ from uuid import UUID
 
 from server.email_changes import service, staff_service
 from server.http import Call, operation
+from shared.email_hints import suggest_email
 from shared.members import Accepted, EmailChangeDone, EmailChangeRequest, UseToken
-from shared.staff import EmailChangeApplied, EmailChangePreview, EmailCorrection, StaffEmailChange, Undo
+from shared.staff import EmailChangeApplied, EmailChangePreview, EmailCorrection, EmailHint, StaffEmailChange, Undo
 
 
 @operation("request_email_change")
@@ -59,6 +60,12 @@ async def undo_email_change(call: Call) -> EmailChangeApplied:
     """Take an email change or correction back."""
     change_id: UUID = call.request.path_params["change_id"]
     return await staff_service.undo(call.ctx, call.staff, change_id, call.message(Undo).reason)
+
+
+@operation("hint_email")
+async def hint_email(call: Call) -> EmailHint:
+    """Say what somebody may have meant who types this address; whether anybody has it is not looked at."""
+    return EmailHint(suggestion=suggest_email(call.query("email")))
 
 
 def _customer_id(call: Call) -> UUID:

@@ -1,32 +1,15 @@
 """Rules of email changes: what matters to a preview, what becomes of consent, what looks like a typo."""
 
 import hashlib
-from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
 
+from shared.email_hints import edit_distance
 from shared.enums import ConsentAnswer, EmailChangeMode
 
 TYPO_DISTANCE_MAX = 2  # A slip swaps, doubles or drops a letter or two; more is another address.
-_COMMON_DOMAINS = (
-    "gmail.com",
-    "googlemail.com",
-    "hotmail.com",
-    "hotmail.co.uk",
-    "outlook.com",
-    "live.com",
-    "yahoo.com",
-    "yahoo.co.uk",
-    "icloud.com",
-    "me.com",
-    "aol.com",
-    "btinternet.com",
-    "proton.me",
-    "gmx.net",
-    "web.de",
-)
 
 
 class LotState(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -68,6 +51,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     old_email: str | None
     old_key: str | None
     old_status: str | None
+    old_bounces: bool = False
     new_email: str
     new_key: str
     new_owner_id: UUID | None
@@ -110,27 +94,3 @@ def plan_email_consent(
 def is_typo_of(old_key: str, new_key: str) -> bool:
     """Return whether one address could be the other mistyped."""
     return 0 < edit_distance(old_key, new_key, limit=TYPO_DISTANCE_MAX) <= TYPO_DISTANCE_MAX
-
-
-def suggest_domain(key: str) -> str | None:
-    """Return the common domain that an address's domain is one edit away from, if it is not common itself."""
-    domain = key.rpartition("@")[2]
-    if domain in _COMMON_DOMAINS:
-        return None
-    return next((common for common in _COMMON_DOMAINS if edit_distance(domain, common, limit=1) == 1), None)
-
-
-def edit_distance(one: str, other: str, *, limit: int) -> int:
-    """Return how many letters to insert, delete, replace or swap; `limit` + 1 stands for anything above it."""
-    if abs(len(one) - len(other)) > limit:
-        return limit + 1
-    before: Sequence[int] = ()
-    previous: Sequence[int] = range(len(other) + 1)
-    for row, letter in enumerate(one, start=1):
-        current = [row]
-        for column, counterpart in enumerate(other, start=1):
-            cost = min(previous[column] + 1, current[-1] + 1, previous[column - 1] + (letter != counterpart))
-            is_swap = row > 1 and column > 1 and letter == other[column - 2] and one[row - 2] == counterpart
-            current.append(min(cost, before[column - 2] + 1) if is_swap else cost)
-        before, previous = previous, current
-    return min(previous[-1], limit + 1)

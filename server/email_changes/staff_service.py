@@ -12,12 +12,13 @@ from server.customers.service import read_email
 from server.db.engine import Row
 from server.email_changes import account_store, mails, store
 from server.email_changes.apply import Applied, apply_change, undo_change
-from server.email_changes.rules import Command, Situation, hash_preview, is_typo_of, suggest_domain
+from server.email_changes.rules import Command, Situation, hash_preview, is_typo_of
 from server.email_changes.service import ALIVE, cancel_pending, lock_customer
 from server.email_changes.store import Change
 from server.errors import Invalid, NotFound, Refused
 from server.memberships.service import list_membership_views
 from server.rewards.service import find_open_hold
+from shared.email_hints import suggest_domain
 from shared.enums import EmailChangeMode
 from shared.members import Balance
 from shared.problems import Code, FieldProblem
@@ -163,6 +164,8 @@ async def _preview(
         sessions_ended=sessions_count,
         vouchers_reissued=len(situation.voucher_ids) if is_reissue else 0,
         preview_hash=hash_preview(command, situation),
+        looks_like_typo=is_typo_of(situation.old_key or "", situation.new_key),
+        merge_with=situation.new_owner_id,
     )
 
 
@@ -248,6 +251,7 @@ async def _get_situation(ctx: Context, staff: Staff, customer: Row, command: Com
         old_email=customer["email"],
         old_key=customer["email_key"],
         old_status=customer["email_status"],
+        old_bounces=customer["email_bounces"],
         new_email=email.value,
         new_key=email.key,
         new_owner_id=owner_id if owner_id != customer_id else None,
@@ -269,7 +273,8 @@ def _list_blockers(command: Command, situation: Situation) -> list[Refused]:
     blockers = []
     if code := _STATUS_BLOCKS.get(situation.status):
         blockers.append(Refused(code, f"This customer is {situation.status}."))
-    if command.operation == "correction" and situation.old_status in _PROVEN:
+    # Mail to a bouncing address reaches nobody, so there is nobody to be asked for it.
+    if command.operation == "correction" and situation.old_status in _PROVEN and not situation.old_bounces:
         blockers.append(Refused(Code.EMAIL_VERIFIED, "The customer has proven the present address; change it instead."))
     if situation.new_owner_id is not None:
         blockers.append(
@@ -294,7 +299,7 @@ async def _list_warnings(command: Command, situation: Situation) -> list[str]:
     others = await customers.list_customers_by_email(situation.new_key)
     if any(other["customer"] not in (situation.customer_id, situation.new_owner_id) for other in others):
         warnings.append("Another customer has this address on file too; nobody has proven it.")
-    if domain := suggest_domain(situation.new_key):
+    if domain := suggest_domain(situation.new_key.rpartition("@")[2]):
         warnings.append(f"Did you mean …@{domain}?")
     is_unproven = situation.old_key is not None and situation.old_status not in _PROVEN
     if command.operation == "change" and is_unproven and is_typo_of(situation.old_key or "", situation.new_key):

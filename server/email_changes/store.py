@@ -17,7 +17,7 @@ from shared.enums import ConsentAnswer, EmailChangeMode
 
 _CUSTOMER = """
 select c.id, c.status, c.given_name, c.redemption_held_until, p.id as point_id, p.value as email, p.key as email_key,
-       p.status as email_status, l.id is not null as has_login, l.password_version
+       p.status as email_status, coalesce(p.bounced_at is not null, false) as email_bounces, l.id is not null as has_login, l.password_version
 from customer c
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary
 left join login l on l.customer = c.id

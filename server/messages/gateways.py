@@ -23,6 +23,8 @@ from shared.limits import SMTP_TIMEOUT_SECONDS
 _PERMANENT = range(500, 600)
 # 530 to 538 say that our own sign-in with the server is wrong: the operator's matter, not the recipient's.
 _OUR_OWN_FAULT = range(530, 539)
+# Said of a recipient: no such mailbox, moved away, no such name. A full mailbox (552) or a policy (554) is neither.
+_NO_MAILBOX = (550, 551, 553)
 _LINK = re.compile(r"https?://\S+#\S+")
 
 
@@ -35,11 +37,16 @@ class MailDelayed(RegularsError):
 
 
 class MailRefused(RegularsError):
-    """The mail will never leave as it is; `reason` is free of personal data."""
+    """The mail will never leave as it is; `reason` is free of personal data.
 
-    def __init__(self, reason: str) -> None:
+    Args:
+        is_bounce: The recipient's server says that there is no such mailbox.
+    """
+
+    def __init__(self, reason: str, *, is_bounce: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.is_bounce = is_bounce
 
 
 class Gateway(Protocol):
@@ -78,7 +85,8 @@ class SmtpGateway:
                 timeout=SMTP_TIMEOUT_SECONDS,
             )
         except SMTPRecipientsRefused as error:
-            raise _refusal(error.recipients[0].code) from error
+            code = error.recipients[0].code
+            raise _refusal(code, is_bounce=code in _NO_MAILBOX) from error
         except SMTPNotSupported as error:
             # Only an address with letters beyond ASCII asks for more than every server can.
             raise MailRefused("smtp_utf8_not_supported") from error
@@ -117,9 +125,9 @@ def create_gateway(settings: Settings) -> Gateway:
     return SmtpGateway(settings) if settings.mail == "smtp" else FileGateway(settings.mail_folder)
 
 
-def _refusal(code: int) -> MailDelayed | MailRefused:
+def _refusal(code: int, *, is_bounce: bool = False) -> MailDelayed | MailRefused:
     is_final = code in _PERMANENT and code not in _OUR_OWN_FAULT
-    return MailRefused(f"smtp_{code}") if is_final else MailDelayed(f"smtp_{code}")
+    return MailRefused(f"smtp_{code}", is_bounce=is_bounce) if is_final else MailDelayed(f"smtp_{code}")
 
 
 def write_whole(path: Path, content: bytes) -> None:

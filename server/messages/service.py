@@ -7,7 +7,11 @@ from uuid import UUID
 import msgspec
 
 from server import jobs
-from server.context import Context, Tools
+from server.audit.store import record
+from server.context import Context, Tools, system_context
+from server.customers.rules import parse_email
+from server.customers.store import mark_bouncing
+from server.db.engine import DB
 from server.db.ids import new_id
 from server.logs import get_logger
 from server.messages import store
@@ -146,7 +150,7 @@ async def send_mail(tools: Tools, message_id: UUID) -> None:
         await create_gateway(tools.settings).send(mail, delivery_address(message.to_address))
     except MailRefused as error:
         log.warning("mail_refused", message_id=str(message_id), template=message.template, reason=error.reason)
-        await store.finish(message_id, state="failed", reason=error.reason, now=now)
+        await _give_up(tools, message, error)
     except MailDelayed as error:
         if now - message.created_at < MAIL_KEPT_TRYING:
             await store.note_try(message_id, reason=error.reason)
@@ -155,3 +159,17 @@ async def send_mail(tools: Tools, message_id: UUID) -> None:
         await store.finish(message_id, state="failed", reason=_GAVE_UP, now=now)
     else:
         await store.finish(message_id, state="sent", reason=None, now=now)
+
+
+async def _give_up(tools: Tools, message: QueuedMail, error: MailRefused) -> None:
+    """Set a refused mail aside; where there is no such mailbox, flag the address for staff to ask the customer."""
+    ctx = system_context(tools)
+    async with DB.transaction():
+        await store.finish(message.id, state="failed", reason=error.reason, now=ctx.now)
+        if not error.is_bounce:
+            return
+        for point in await mark_bouncing(parse_email(message.to_address, "to").key, ctx.now):
+            await record(
+                ctx, "email.bounced", subject_kind="contact_point", subject_id=point["id"],
+                customer_id=point["customer"], details={"reason": error.reason},
+            )  # fmt: skip

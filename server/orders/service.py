@@ -176,4 +176,10 @@ async def look_up(ctx: Context, customer: PosCustomer) -> PosLookup:
     row = await store.look_up(found["customer"], ctx.now) if found else None
     if row is None:
         raise NotFound("No customer has this card or address.")
-    return PosLookup(customer_id=row["id"], given_name=row["given_name"], tier=row["tier"], available=row["available"])
+    return PosLookup(
+        customer_id=row["id"],
+        given_name=row["given_name"],
+        tier=row["tier"],
+        available=row["available"],
+        email_bouncing=row["email_bouncing"],
+    )

@@ -171,6 +171,8 @@ order by o.completed_at desc, o.id desc limit $4
 _LINES = 'select * from order_line where "order" = any($1::uuid[]) order by "order", position'
 _LOOKUP = """
 select u.id, u.given_name, coalesce(m.tier, '') as tier,
+       exists (select from contact_point c where c.customer = u.id and c.kind = 'email' and c.is_primary
+                                             and c.bounced_at is not null) as email_bouncing,
        coalesce((select sum(l.remaining)::bigint from lot l where l.membership = m.id and l.remaining > 0
                  and l.available_at <= $2 and (l.expires_at is null or l.expires_at > $2)), 0) as available
 from customer u

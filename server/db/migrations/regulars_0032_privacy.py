@@ -94,6 +94,27 @@ async def forwards():
     manager.add_table(class_name="Erasure", tablename="erasure", schema=None, columns=None)
 
     manager.add_column(
+        table_class_name="ContactPoint",
+        tablename="contact_point",
+        column_name="bounced_at",
+        db_column_name="bounced_at",
+        column_class_name="Timestamptz",
+        column_class=Timestamptz,
+        params={
+            "default": None,
+            "null": True,
+            "primary_key": False,
+            "unique": False,
+            "index": False,
+            "index_method": IndexMethod.btree,
+            "choices": None,
+            "db_column_name": None,
+            "secret": False,
+        },
+        schema=None,
+    )
+
+    manager.add_column(
         table_class_name="Suppression",
         tablename="suppression",
         column_name="hash",

@@ -1,0 +1,142 @@
+"""An address that mail does not reach is flagged wherever staff meet the customer, put right at once, and free of it when proven."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.db.engine import DB
+from shared.email_hints import suggest_email
+from tests.app import World, expect, open_world, problem
+from tests.standins.smtp import SmtpSink
+
+
+@pytest.fixture
+def sink() -> Iterator[SmtpSink]:
+    with SmtpSink() as sink:
+        yield sink
+
+
+@pytest.fixture
+async def mailing(database_url: str, data_dir: Path, sink: SmtpSink) -> AsyncIterator[World]:
+    smtp: dict[str, Any] = {"mail": "smtp", "smtp_host": sink.host, "smtp_port": sink.port, "smtp_starttls": False}
+    async with open_world(database_url, data_dir, **smtp) as world:
+        yield world
+
+
+async def _register(world: World, headers: dict[str, str], email: str) -> dict[str, Any]:
+    keyed = headers | {"Idempotency-Key": f"register-{email.replace('@', '-').replace('.', '-')}"}
+    body = {"given_name": "Bea", "email": email}
+    registered: dict[str, Any] = expect(await world.client.post("/v1/staff/customers", json=body, headers=keyed), 201)
+    return registered
+
+
+async def test_a_hard_bounce_flags_the_address_and_nothing_else_does(mailing: World, sink: SmtpSink) -> None:
+    cashier = await mailing.staff_headers("cashier")
+    sink.refuse("bea@shop.test", code=550)
+    sink.refuse("full@shop.test", code=552)
+    sink.refuse("later@shop.test", code=451)
+    flagged = {}
+    for email in ("bea@shop.test", "full@shop.test", "fine@shop.test"):
+        registered = await _register(mailing, cashier, email)
+        await mailing.run_jobs()
+        path = f"/v1/staff/customers/{registered['id']}"
+        shown = expect(await mailing.client.get(path, headers=cashier), 200)
+        hits = await mailing.client.get("/v1/staff/customers", params={"q": email}, headers=cashier)
+        (hit,) = expect(hits, 200)["items"]
+        card = {"card": registered["card_number"]}
+        looked = expect(await mailing.client.get("/v1/pos/lookup", params=card, headers=await mailing.pos_key()), 200)
+        flags = {shown["email_bouncing"], hit["email_bouncing"], looked["email_bouncing"]}
+        assert len(flags) == 1
+        flagged[email] = flags.pop()
+        assert shown["email_status"] == "unverified", "flagged is not proven"
+    assert flagged == {"bea@shop.test": True, "full@shop.test": False, "fine@shop.test": False}
+    trail = await DB.fetch("select details from audit_entry where action = 'email.bounced'")
+    assert len(trail) == 1
+    assert "shop.test" not in trail[0]["details"]
+
+
+async def test_a_bouncing_address_is_corrected_at_once_even_if_it_was_proven_and_a_new_proof_clears_it(
+    mailing: World, sink: SmtpSink
+) -> None:
+    cashier = await mailing.staff_headers("cashier")
+    registered = await _register(mailing, cashier, "bea@shop.test")
+    sink.refuse("bea@shop.test", code=550)
+    await mailing.run_jobs()
+    sql = "update contact_point set status = 'verified', verified_at = now() where customer::text = $1"
+    await DB.fetch(sql, registered["id"])
+    path = f"/v1/staff/customers/{registered['id']}/corrections"
+    wish = {"new_email": "bee@shop.test", "reason": "one letter"}
+    shown = expect(await mailing.client.post(f"{path}/preview", json=wish, headers=cashier), 200)
+    assert (shown["blockers"], shown["looks_like_typo"], shown["merge_with"]) == ([], True, None)
+    body = wish | {"preview_hash": shown["preview_hash"]}
+    keyed = cashier | {"Idempotency-Key": "correct-000000000001"}
+    expect(await mailing.client.post(path, json=body, headers=keyed), 201)
+    detail = f"/v1/staff/customers/{registered['id']}"
+    assert expect(await mailing.client.get(detail, headers=cashier), 200)["email_bouncing"] is False
+
+    # The same mailbox may work again; whoever proves it is reached there.
+    await DB.fetch("update contact_point set bounced_at = now() where key = 'bee@shop.test'")
+    assert expect(await mailing.client.get(detail, headers=cashier), 200)["email_bouncing"] is True
+    await DB.fetch("update message set state = 'failed' where state = 'queued'")
+    sink.accept("bee@shop.test")
+    expect(await mailing.client.post(f"{detail}/invitations", headers=cashier), 202)
+    await mailing.run_jobs()
+    text = sink.wait_for("bee@shop.test")[-1].text
+    token = text.partition("#")[2].split()[0]
+    answer = {"token": token, "new_password": "seven-lanterns-over-quay-9"}
+    expect(await mailing.client.post("/v1/password-resets/confirm", json=answer), 204)
+    shown = expect(await mailing.client.get(detail, headers=cashier), 200)
+    assert (shown["email_status"], shown["email_bouncing"]) == ("verified", False)
+
+
+async def test_a_taken_address_offers_the_merge(world: World) -> None:
+    ana = await world.sign_up()
+    cashier = await world.staff_headers("cashier")
+    registered = await _register(world, cashier, "anna@shop.test")
+    path = f"/v1/staff/customers/{registered['id']}/corrections"
+    wish = {"new_email": ana.email, "reason": "one letter too many"}
+    shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=cashier), 200)
+    assert (shown["merge_with"], len(shown["blockers"])) == (str(ana.customer_id), 1)
+    keyed = cashier | {"Idempotency-Key": "correct-000000000002"}
+    refused = await world.client.post(path, json=wish | {"preview_hash": shown["preview_hash"]}, headers=keyed)
+    assert problem(refused)[:2] == (409, "EMAIL_TAKEN")
+    assert refused.json()["data"]["customer_id"] == str(ana.customer_id)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("ana@gmial.com", "ana@gmail.com"),
+        ("ana@gmail.con", "ana@gmail.com"),
+        ("ana@gmail.cm", "ana@gmail.com"),
+        ("Ana.Flores@Hotmial.com", "Ana.Flores@hotmail.com"),
+        ("ana@hotmail.co.k", "ana@hotmail.co.uk"),
+        ("ana@outlok.com", "ana@outlook.com"),
+        ("ana@yaho.com", "ana@yahoo.com"),
+        ("ana@iclod.com", "ana@icloud.com"),
+    ],
+)
+def test_a_slip_in_a_large_providers_domain_is_hinted_at(typed: str, meant: str) -> None:
+    assert suggest_email(typed) == meant
+
+
+async def test_the_service_gives_the_same_hint(world: World) -> None:
+    cashier = await world.staff_headers("cashier")
+    for typed, meant in (("ana@gmial.com", "ana@gmail.com"), ("ana@shop.test", None)):
+        answer = await world.client.get("/v1/staff/email-hint", params={"email": typed}, headers=cashier)
+        assert expect(answer, 200) == {"suggestion": meant}
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "ana@gmail.com", "ana@mail.com", "ana@ymail.com", "ana@email.com", "ana@me.com", "ana@mac.com", "ana@aol.com", "ana@gmx.net",
+        "ana@gmx.de", "ana@web.de", "ana@live.com", "ana@line.com", "ana@shop.test", "ana@hotmail.fr", "ana@yahoo.fr",
+        "ana@outlook.de", "ana@cloud.com", "ana@proton.me", "ana@protonmail.com", "ana@company.co.uk", "ana@gmail", "ana@", "ana",
+        "", "@gmial.com", "a@b@gmial.com",
+    ],
+)  # fmt: skip
+def test_nobody_is_asked_about_an_address_that_may_well_be_right(right: str) -> None:
+    assert suggest_email(right) is None
