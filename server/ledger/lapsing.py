@@ -9,13 +9,14 @@ from uuid import UUID
 import msgspec
 
 from server.context import Context
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.ledger import lapse_store
 from server.ledger.lapse_store import Place
 
-# The members of so many lots cannot buy for about ten milliseconds, and few enough are locked at once that hardly one
-# sale in a hundred waits.
-_LOTS_AT_ONCE = 200
+# Few enough members are locked at once that hardly one sale in a hundred waits, and none for long. All that one of them
+# has is booked together, as much of the work is for the membership and not for the lot.
+_MEMBERSHIPS_AT_ONCE = 200
+_LOTS_AT_ONCE = 600
 _START = Place(expires_at=datetime.min.replace(tzinfo=UTC), membership_id=UUID(int=0), is_done=False)
 
 # Called with the memberships of each set, last in its transaction.
@@ -64,18 +65,30 @@ async def _book_round(ctx: Context, on_booked: OnBooked | None) -> Expired:
 
 
 async def _book_some(ctx: Context, place: Place, on_booked: OnBooked | None) -> tuple[Expired, Place | None]:
-    """Book the next lots whose memberships are free; return what was booked and from where to go on."""
-    found = await lapse_store.list_lapsed(ctx.now, place, _LOTS_AT_ONCE)
+    """Book the next memberships that are free; return what was booked and from where to go on."""
+    found = await lapse_store.list_lapsed(ctx.now, place, _MEMBERSHIPS_AT_ONCE, lots_max=_LOTS_AT_ONCE)
     if not found:
         return Expired(), None
-    locked = await lapse_store.lock_free({row["membership"] for row in found})
-    lots = [row["entry"] for row in found if row["membership"] in locked]
+    chosen, last = _choose(found)
+    locked = await lapse_store.lock_free(chosen)
     booked = Expired()
-    if lots:
+    if lots := await lapse_store.list_lapsed_of(ctx.now, locked, _LOTS_AT_ONCE):
         row = await lapse_store.book_lots(ctx.now, lots)
         booked = Expired(lots=row["lots"], memberships=len(row["memberships"]), points=row["points"])
         if on_booked is not None and row["memberships"]:
             await on_booked(ctx, row["memberships"])
-    last = found[-1]
     # The rest of the last membership's lots of that instant come next, unless nothing moves on here.
     return booked, Place(expires_at=last["expires_at"], membership_id=last["membership"], is_done=not booked.lots)
+
+
+def _choose(found: Sequence[Row]) -> tuple[dict[UUID, int], Row]:
+    """Return the first memberships, with how many lots each has, that make one set; and the last row that belongs to it."""
+    chosen: dict[UUID, int] = {}
+    last = found[0]
+    for row in found:
+        if row["membership"] not in chosen:
+            if chosen and sum(chosen.values()) + row["lots"] > _LOTS_AT_ONCE:
+                break
+            chosen[row["membership"]] = row["lots"]
+        last = row
+    return chosen, last

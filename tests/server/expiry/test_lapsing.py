@@ -184,14 +184,15 @@ async def test_a_membership_in_use_with_more_lots_than_a_set_keeps_no_other_one_
     now = world.clock.now()
     # Of one instant, so that a set ends in the middle of them, whichever membership comes first.
     for member in (ana, ben):
-        await DB.fetch(_MANY_LOTS, member.membership_id, now, now + timedelta(days=1), 450)
+        await DB.fetch(_MANY_LOTS, member.membership_id, now, now + timedelta(days=1), 750)
     await credit(world, ben.membership_id, 5, days=2)
     world.advance(timedelta(days=3))
     async with locked(ana.membership_id):
         await asyncio.create_task(_in_own_transaction(world))
     assert await figures(ben.membership_id) == (0, 0, 0, 0)
-    assert (await figures(ana.membership_id))[0] == 450
-    assert (await expire_lapsed(world.ctx)).lots == 450
+    assert (await figures(ana.membership_id))[0] == 750
+    expired = await expire_lapsed(world.ctx)
+    assert (expired.lots, expired.memberships) == (750, 2)
     await assert_verified(world)
 
 
