@@ -10,6 +10,7 @@ import msgspec
 from server.context import Context
 from server.customers.rules import parse_email
 from server.db.engine import Row
+from server.db.ids import new_ids
 from server.errors import Invalid, NotPermitted, Refused
 from server.orders import batch_store, changes, differences, return_store, sales
 from server.orders.fitting import is_plain
@@ -81,13 +82,13 @@ async def _prepare(
     await get_default_programme(fresh=True)
     stores = await batch_store.list_stores({order.store for order in orders})
     ready = {}
-    for number, order in enumerate(orders):
+    for number, (order, order_id) in enumerate(zip(orders, new_ids(len(orders)), strict=True)):
         if number % _PREPARED_AT_ONCE == 0:
             await asyncio.sleep(0)
         try:
             _check_store(sender, stores, order)
             _check_email(order)
-            ready[number] = await sales.prepare_sale(ctx, order)
+            ready[number] = await sales.prepare_sale(ctx, order, order_id=order_id)
         except Refused as refusal:
             outcomes[number] = Outcome(external_id=order.external_id, refusal=refusal)
     return ready

@@ -50,8 +50,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     skipped: SkippedReason | None = None
 
 
-async def prepare_sale(ctx: Context, order: PosOrder, *, fresh: bool = False) -> Sale:
+async def prepare_sale(ctx: Context, order: PosOrder, *, fresh: bool = False, order_id: UUID | None = None) -> Sale:
     """Check a sale and work out what it would earn a member.
+
+    Args:
+        order_id: What it will have if it is new; None makes one.
 
     Raises:
         Invalid: A field is wrong by itself; it is named.
@@ -64,7 +67,7 @@ async def prepare_sale(ctx: Context, order: PosOrder, *, fresh: bool = False) ->
     if order.currency != programme.currency:
         field = FieldProblem(field="currency", detail=f"The programme counts {programme.currency}.")
         raise Invalid(field, code=Code.CURRENCY_MISMATCH)
-    return sale_in(programme, order, order_id=new_id(), content_hash=_hash_content(order))
+    return sale_in(programme, order, order_id=order_id or new_id(), content_hash=_hash_content(order))
 
 
 def sale_in(programme: Programme, order: PosOrder, *, order_id: UUID, content_hash: bytes) -> Sale:
