@@ -38,6 +38,7 @@ async def every_page(till: Till):  # type: ignore[no-untyped-def]
     for key, page in (
         ("f4", "orders"),
         ("ctrl+r", "queue"),
+        ("ctrl+d", "duplicates"),
         ("f6", "audience"),
         ("f7", "audit"),
         ("f8", "programmes"),
