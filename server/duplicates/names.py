@@ -20,7 +20,8 @@ _SLIP_LETTERS: Final = 4
 _SLIPS_LETTERS: Final = 8
 _ALIKE: Final = 0.93
 _SOUND_LETTERS: Final = 2
-_KNOWN_SOUNDS: Final = 50_000
+_KNOWN_NAMES: Final = 50_000
+"""Names and words of which the result is kept, as a few thousand make up most of a file."""
 
 # Words that say which of several people of one name is meant, or how to address one, and words that come and go.
 _VOWELS: Final = re.compile("[aeiouy]+")
@@ -85,6 +86,9 @@ yuri: yurii juri jurij
 """.strip()
 
 
+_EXTRAS: Final = _PARTICLES | _GENERATIONS.keys()
+
+
 class Likeness(Enum):
     """How two given names, or two family names, stand to each other; RELATIVE ones are those of siblings and spouses."""
 
@@ -114,38 +118,38 @@ class PersonName(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_name(given: str, family: str) -> PersonName:
     """Return a name's words, without titles, in the letters a to z whatever script they came in."""
-    given_words, family_words = _words(given), _words(family)
+    (given_folded, given_words), (family_folded, family_words) = _read_words(given), _read_words(family)
     generation = ""
     for words in (given_words, family_words):
         for word in words[1:]:
             generation = _GENERATIONS.get(word, generation)
-    given_words = _without_extras(given_words)
-    family_words = _without_extras(family_words)
+    given_words, family_words = _without_extras(given_words), _without_extras(family_words)
     if not family_words and len(given_words) > 1:
         # Somebody wrote the whole name into one box.
         given_words, family_words = given_words[:-1], given_words[-1:]
     elif not given_words and len(family_words) > 1:
         given_words, family_words = family_words[:-1], family_words[-1:]
-    whole = fold_name(f"{given} {family}")
-    return PersonName(given=tuple(given_words), family=tuple(family_words), whole=whole, generation=generation)
+    whole = f"{given_folded} {family_folded}".strip()
+    return PersonName(given=given_words, family=family_words, whole=whole, generation=generation)
 
 
-def _words(text: str) -> list[str]:
-    return [word for word in fold_name(_plain(text)).split()[:_WORDS_MAX] if word not in _TITLES]
+@lru_cache(maxsize=_KNOWN_NAMES)
+def _read_words(text: str) -> tuple[str, tuple[str, ...]]:
+    """Return a name as it is searched, and its words in the letters a to z."""
+    folded = fold_name(text)
+    plain = folded if folded.isascii() else fold_name(anyascii(folded))
+    return folded, tuple(word for word in plain.split()[:_WORDS_MAX] if word not in _TITLES)
 
 
-def _plain(text: str) -> str:
-    # Blanks keep the words of scripts apart that are transliterated letter by letter.
-    return text if text.isascii() else anyascii(text)
-
-
-def _without_extras(words: list[str]) -> list[str]:
-    kept = [word for number, word in enumerate(words) if not (number and word in _GENERATIONS)]
+def _without_extras(words: tuple[str, ...]) -> tuple[str, ...]:
+    if _EXTRAS.isdisjoint(words):
+        return words
+    kept = tuple(word for number, word in enumerate(words) if not (number and word in _GENERATIONS))
     # A name of nothing but such words is a name all the same.
-    return [word for word in kept if word not in _PARTICLES] or kept
+    return tuple(word for word in kept if word not in _PARTICLES) or kept
 
 
-@lru_cache(maxsize=_KNOWN_SOUNDS)
+@lru_cache(maxsize=_KNOWN_NAMES)
 def sound(word: str) -> str:
     """Return how a word sounds to an English ear, or the word itself if that says too little."""
     found = str(metaphone(word)).replace("0", "T")
@@ -181,7 +185,7 @@ def _nicknames() -> NickNamer:
     return NickNamer()
 
 
-@lru_cache(maxsize=_KNOWN_SOUNDS)
+@lru_cache(maxsize=_KNOWN_NAMES)
 def _formal_names(word: str) -> frozenset[str]:
     return frozenset(_nicknames().canonicals_of(word)) | _FORMS.get(word, frozenset()) | {word}
 
@@ -197,7 +201,7 @@ def is_short_form(one: str, other: str) -> bool:
     return bool(shared & {one, other} or _FORMS.keys() & {one, other}) or not (_is_formal(one) and _is_formal(other))
 
 
-@lru_cache(maxsize=_KNOWN_SOUNDS)
+@lru_cache(maxsize=_KNOWN_NAMES)
 def _is_formal(word: str) -> bool:
     return bool(_nicknames().nicknames_of(word))
 
@@ -257,7 +261,7 @@ def compare_given(one: Sequence[str], other: Sequence[str]) -> Likeness:
     return Likeness.OTHER
 
 
-@lru_cache(maxsize=_KNOWN_SOUNDS)
+@lru_cache(maxsize=_KNOWN_NAMES)
 def _is_near_form(one: str, other: str) -> bool:
     """Return whether one is, but for a slip, what the other is short for."""
     return any(is_near(formal, other) for formal in _formal_names(one)) or any(

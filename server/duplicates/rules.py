@@ -110,8 +110,8 @@ def _address_keys(profile: Profile) -> Iterable[str]:
             yield f"mailbox {email.mailbox}"
         if email.telling:
             for family in families:
-                yield f"begin {family} {email.mailbox[:_END_CHARACTERS]}"
-                yield f"end {family} {email.mailbox[-_END_CHARACTERS:]}"
+                yield f"begin {family} {email.mailbox[:_END_CHARACTERS]} {email.domain}"
+                yield f"end {family} {email.mailbox[-_END_CHARACTERS:]} {email.domain}"
     for phone in profile.phones:
         yield f"phone {phone}"
         for family in families:

@@ -149,7 +149,9 @@ _FITTING: Final = (Likeness.SAME, Likeness.NEAR, Likeness.PART, Likeness.SHORT)
 # With a given name that is the other's, how many others bear it says how much that means.
 _ALIKE: Final = frozenset((Sign.GIVEN_SAME, Sign.GIVEN_PART, Sign.GIVEN_SHORT, Sign.GIVEN_NEAR))
 # What people of one name in one household have in common; beside it the frequency of the name says nothing.
-_SHARED: Final = frozenset((Sign.EMAIL_SAME, Sign.EMAIL_FOLDED, Sign.EMAIL_SLIP, Sign.PHONE_SAME, Sign.RECORD_SAME))
+_SHARED: Final = frozenset(
+    (Sign.EMAIL_SAME, Sign.EMAIL_FOLDED, Sign.EMAIL_SLIP, Sign.PHONE_SAME, Sign.ADDRESS_SAME, Sign.RECORD_SAME)
+)
 
 
 class Verdict(msgspec.Struct, frozen=True):
