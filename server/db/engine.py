@@ -7,7 +7,7 @@ exactly those points. `DB` is the engine of this process; `await DB.open(dsn)` c
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self, TypeAlias
@@ -233,6 +233,18 @@ class Database(PostgresEngine):
         """Run one statement and return the first value of its first row, or None."""
         rows = await self.fetch(sql, *arguments)
         return rows[0][0] if rows else None
+
+    async def copy(self, table: str, rows: Iterable[tuple[object, ...]], *, columns: Sequence[str]) -> None:
+        """Write rows by COPY, for many of which nothing is to be found out; constraints hold as for any insert.
+
+        Raises:
+            DatabaseBusy: No connection came free in time, or the server is away.
+        """
+        try:
+            async with self.connection() as connection:
+                await connection.copy_records_to_table(table, records=rows, columns=columns)
+        except _LOST as error:
+            raise DatabaseBusy from error
 
     async def run_script(self, script: str) -> None:
         """Run several statements at once; for migrations, whose SQL is fixed text."""

@@ -232,8 +232,7 @@ async def record_many(ctx: Context, connection_id: UUID, batch: Sequence[Decided
         return set()
     written = {row["id"] for row in rows}
     # Two thirds of the rows are lines, and nothing is to be found out for them: COPY takes them at a third of the cost.
-    async with DB.connection() as connection:
-        await connection.copy_records_to_table("order_line", records=_list_lines(batch, written), columns=_LINE_COLUMNS)
+    await DB.copy("order_line", _list_lines(batch, written), columns=_LINE_COLUMNS)
     await wake_worker(ctx)
     return written
 
