@@ -6,6 +6,8 @@ from server.db.engine import DB, Row
 from shared.limits import DUPLICATE_BRANCH_ROWS, DUPLICATE_ROWS_MAX
 
 _KNOWN = "c.status not in ('merged', 'erased')"
+# Namesakes are all alike; those with more in common come by another branch.
+_NAMESAKES_MAX = 4 * DUPLICATE_ROWS_MAX
 _EXACT = f"""
 select c.id, bool_or(d.is_certain) as is_certain, array_agg(distinct d.reason order by d.reason) as reasons
 from customer c join (
@@ -29,11 +31,11 @@ _NEAR = f"""
  limit {DUPLICATE_BRANCH_ROWS})
 union
 (select {_COLUMNS} from customer_name_key n join customer c on c.id = n.customer and {_KNOWN}
- where $2 <> '' and n.key = $2 limit {DUPLICATE_BRANCH_ROWS})
+ where $2 <> '' and n.key = $2 limit {_NAMESAKES_MAX})
 union
 (select {_COLUMNS} from customer c
  where c.birth_month = $3 and c.birth_day = $4 and {_KNOWN}
-   and (lower(left(c.given_name, 1)) = any($5::text[]) or lower(left(c.family_name, 1)) = any($5::text[]))
+   and (lower(left(c.given_name, 2)) = any($5::text[]) or lower(left(c.family_name, 2)) = any($5::text[]))
  limit {DUPLICATE_BRANCH_ROWS})
 """
 _SHOW = """
@@ -52,10 +54,10 @@ async def find_exact(*, email_key: str | None, phone_key: str | None, card: str 
 
 
 async def list_near(
-    *, post_code: str, name_key: str, month: int | None, day: int | None, initials: list[str]
+    *, post_code: str, name_key: str, month: int | None, day: int | None, beginnings: list[str]
 ) -> list[Row]:
     """Return people with names, post code and birthday who are alike in one of these ways."""
-    return await DB.fetch(_NEAR, post_code, name_key, month, day, initials)
+    return await DB.fetch(_NEAR, post_code, name_key, month, day, beginnings)
 
 
 async def show(customer_ids: list[UUID]) -> dict[UUID, Row]:

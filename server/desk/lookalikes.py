@@ -83,7 +83,7 @@ async def _list_near(typed: Typed) -> list[_Near]:
         name_key=typed.name,
         month=typed.birth_month,
         day=typed.birth_day,
-        initials=sorted({word[0] for word in typed.name.split()}),
+        beginnings=sorted({word[:2] for word in typed.name.split()}),
     )
     found = [near for row in rows if (near := rate(typed, row)) is not None]
     return sorted(found, key=lambda near: (-near.score, near.customer_id))
