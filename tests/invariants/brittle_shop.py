@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -89,6 +90,16 @@ class BrittleShop:
         self.close()
         self.world = self.do(self._open(clock))
 
+    def rest(self) -> None:
+        """Let go of the database, so that it may be copied or dropped."""
+        self.do(DB.close())
+
+    def move(self, dsn: str, at: datetime) -> None:
+        """Go on with another database at another time; a new app would take longer than most of what is tried in it."""
+        self._dsn = dsn
+        self.world.clock.set(at)
+        self.do(self._connect())
+
     def close(self) -> None:
         self.do(self._close())
 
@@ -106,10 +117,13 @@ class BrittleShop:
         async with open_world(self._dsn, self._data_dir, is_new=clock is None) as world:
             if clock is not None:
                 world.clock.set(clock.now())
-            await DB.close()
-            await DB.open(self._dsn, size=4, connection_class=BrittleConnection)
+            await self._connect()
             ready.set_result(world)
             await self._closing.wait()
+
+    async def _connect(self) -> None:
+        await DB.close()
+        await DB.open(self._dsn, size=4, connection_class=BrittleConnection)
 
     async def _close(self) -> None:
         self._closing.set()

@@ -1,7 +1,4 @@
-"""An independent model of the points of a small shop: plain lists, worked out anew at every question.
-
-It shares no code with the service. A day is a day in London; money is in pence; what is not here is not modelled.
-"""
+"""An independent model of the points of a small shop: it shares no code with the service, and plain lists are all of it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,9 +11,7 @@ from zoneinfo import ZoneInfo
 
 LONDON = ZoneInfo("Europe/London")
 NEVER = datetime.max.replace(tzinfo=LONDON)
-GRACE = timedelta(days=30)
-HOLD_LIFE = timedelta(minutes=15)
-CAPTURE_LATE_MAX = timedelta(hours=24)
+GRACE, HOLD_LIFE, CAPTURE_LATE_MAX = timedelta(days=30), timedelta(minutes=15), timedelta(hours=24)
 
 
 def midnight(at: datetime, days: int) -> datetime:
@@ -24,9 +19,7 @@ def midnight(at: datetime, days: int) -> datetime:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
-    """What sales earn: `points` for every `per_minor`, doubled in the gold tier, which is reached at `gold_from`."""
-
+class Rules:  # What sales earn: `points` for every `per_minor`, doubled in the gold tier, which is reached at `gold_from`.
     points: int
     per_minor: int
     is_rounded_up: bool = False
@@ -50,16 +43,13 @@ class Rules:
 
 
 @dataclass(eq=False)
-class Lot:
-    """Points of one credit."""
-
+class Lot:  # Points of one credit.
     left: int
     earned_at: datetime
     available_at: datetime
     expires_at: datetime | None
     number: int
     lapsed: int = 0
-    exempt: int = 0
 
     def is_over(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -72,23 +62,18 @@ class Lot:
 
 
 @dataclass(eq=False)
-class Debit:
-    """Points that went: which lots they came from and have not gone back to, and what no lot has covered yet."""
-
-    parts: list[tuple[Lot, int]]
+class Debit:  # Points that went: which lots they came from and have not gone back to, and what no lot has covered yet.
+    parts: Counter[Lot]
     owed: int = 0
 
 
 @dataclass(eq=False)
-class Account:
-    """One membership."""
-
+class Account:  # One membership.
     lots: list[Lot] = field(default_factory=list)
     debts: list[Debit] = field(default_factory=list)
     holds: "list[Hold]" = field(default_factory=list)
     gold_at: datetime | None = None
 
-    @property
     def deficit(self) -> int:
         return sum(debt.owed for debt in self.debts)
 
@@ -114,7 +99,7 @@ class Account:
         for debt in self.debts:
             if part := min(lot.left, debt.owed):
                 debt.owed, lot.left = debt.owed - part, lot.left - part
-                debt.parts.append((lot, part))
+                debt.parts[lot] += part
         return lot
 
     def spend(self, points: int, now: datetime) -> Debit:
@@ -124,16 +109,16 @@ class Account:
         """Take points whether or not they are there: available, pending, then owed."""
         others = [lot for lot in self.lots if lot is not but]
         parts = self._take(points, (lot for lot in others if lot.is_available(now)))
-        parts += self._take(points - _sum(parts), (lot for lot in others if lot.available_at > now))
-        self.debts.append(Debit(parts, points - _sum(parts)))
+        parts += self._take(points - parts.total(), (lot for lot in others if lot.available_at > now))
+        self.debts.append(Debit(parts, points - parts.total()))
         return self.debts[-1]
 
     def claw_back(self, points: int, own: Lot, now: datetime, *, comes_back: int = 0) -> tuple[int, int]:
         """Take earned points, own lot first; return what was let be, as it had lapsed, and what is owed."""
-        if not own.is_over(now):
-            points -= _sum(self._take(points, [own]))
-        exempt = min(points, own.lapsed - own.exempt + (own.left if own.is_over(now) else 0))
-        own.exempt += exempt
+        self.expire(now)
+        points -= self._take(points, [own]).total()
+        exempt = min(points, own.lapsed)
+        own.lapsed -= exempt
         later = min(points - exempt, comes_back)
         debit = self.take(points - exempt - later, now, but=own)
         debit.owed += later
@@ -142,11 +127,9 @@ class Account:
     def give_back(self, debit: Debit, points: int, now: datetime) -> int:
         """Undo a part of a debit: the lots that lapse last come back first, with the dates they had."""
         given = 0
-        debit.parts.sort(key=lambda part: part[0].order())
-        for place in reversed(range(len(debit.parts))):
-            lot, taken = debit.parts[place]
-            if part := min(points - given, taken):
-                debit.parts[place] = (lot, taken - part)
+        for lot in sorted(debit.parts, key=Lot.order, reverse=True):
+            if part := min(points - given, debit.parts[lot]):
+                debit.parts[lot] -= part
                 expires_at = now + GRACE if lot.is_over(now) else lot.expires_at
                 self.credit(part, lot.earned_at, lot.available_at, expires_at)
                 given += part
@@ -158,23 +141,20 @@ class Account:
                 lot.lapsed, lot.left = lot.lapsed + lot.left, 0
 
     @staticmethod
-    def _take(points: int, lots: Iterable[Lot]) -> list[tuple[Lot, int]]:
-        taken = []
+    def _take(points: int, lots: Iterable[Lot]) -> Counter[Lot]:
+        taken = Counter[Lot]()
         for lot in sorted(lots, key=Lot.order):
             if part := min(points, lot.left):
                 lot.left, points = lot.left - part, points - part
-                taken.append((lot, part))
+                taken[lot] = part
         return taken
 
 
 @dataclass(eq=False)
-class Voucher:
-    """What a reward was taken for."""
-
+class Voucher:  # What a reward was taken for.
     who: int
     account: Account
     debit: Debit
-    points: int
     valid_until: datetime
     state: str = "issued"
 
@@ -186,9 +166,7 @@ class Voucher:
 
 
 @dataclass(eq=False)
-class Hold:
-    """Points, or a voucher, that were set aside for a sale."""
-
+class Hold:  # Points, or a voucher, that were set aside for a sale.
     who: int
     account: Account
     points: int
@@ -223,9 +201,7 @@ class Hold:
 
 
 @dataclass(eq=False)
-class Sale:
-    """A sale: lines of pieces and money, whose it is, what it earned there by line, what came back, what paid for it."""
-
+class Sale:  # A sale: lines of pieces and money, whose it is, what it earned there by line, what came back, what paid for it.
     lines: list[tuple[int, int]]
     completed_at: datetime
     who: int | None = None
@@ -236,7 +212,6 @@ class Sale:
     paid_by: list[Hold] = field(default_factory=list)
     restored: int = 0
     is_void: bool = False
-    posted: dict[Account, int] = field(default_factory=dict)
 
     def left(self, shares: Sequence[int] | None = None) -> int:
         """Return the points of so many by line that stay: what came back takes its part, rounded down by line."""
@@ -245,18 +220,14 @@ class Sale:
 
     def payments(self) -> "list[Hold]":
         """Return what paid for the sale and is still spent, points before vouchers."""
-        spent = (
-            one for one in self.paid_by if one.state == "captured" and (one.debit is None or _sum(one.debit.parts))
-        )
+        spent = [one for one in self.paid_by if one.state == "captured" and (not one.debit or one.debit.parts.total())]
         return sorted(spent, key=lambda one: one.voucher is not None)
 
 
 @dataclass(eq=False)
-class Shop:
-    """The accounts, who is in which since when, the rules, and what happens to points that were spent."""
-
+class Shop:  # The accounts, who is in which since when, the rules, and what happens to points that were spent.
     accounts: list[Account]
-    homes: dict[int, Account]
+    homes: dict[int | None, Account]
     starts: dict[int, datetime]
     rules: list[tuple[datetime, Rules]]
     policy: str = "allow_negative"
@@ -266,8 +237,7 @@ class Shop:
         return next(rules for valid_from, rules in reversed(self.rules) if valid_from <= at)
 
     def worth(self, sale: Sale, who: int | None) -> list[int]:
-        """Return what the lines of a sale earn somebody by the rules and the tier of its time."""
-        account = None if who is None else self.homes.get(who)
+        account = self.homes.get(who)
         if sale.is_void or who is None or account is None or sale.completed_at < self.starts[who]:
             return [0] * len(sale.lines)
         rules = self.rules_at(sale.completed_at)
@@ -275,40 +245,34 @@ class Shop:
         return rules.shares([minor for _, minor in sale.lines], is_gold=rules.gold_from is not None and had_gold)
 
     def assign(self, sale: Sale, who: int | None, now: datetime) -> None:
-        """Let a sale count for somebody, less what came back of it."""
         sale.shares, sale.lot = self.worth(sale, who), None
-        sale.who, sale.account = who, None if who is None else self.homes.get(who)
+        sale.who, sale.account = who, self.homes.get(who)
         if (points := sale.left()) and sale.account is not None:
             rules = self.rules_at(sale.completed_at)
             sale.lot = sale.account.credit(points, sale.completed_at, *rules.dates(sale.completed_at))
-            sale.posted[sale.account] = sale.posted.get(sale.account, 0) + points
             if rules.gold_from is not None:
                 self._raise(sale.account, now)
 
     def comes_back(self, sale: Sale, who: int | None) -> int:
         """Return the points that a sale would earn the account it is in again if it were moved."""
-        is_within = who is not None and sale.account is not None and self.homes.get(who) is sale.account
-        return sale.left(self.worth(sale, who)) if is_within else 0
+        return sale.left(self.worth(sale, who)) if sale.account and self.homes.get(who) is sale.account else 0
 
     def take_back(self, sale: Sale, points: int, now: datetime, *, comes_back: int = 0) -> tuple[int, int]:
         """Take points of a sale back; return what was let be as it had lapsed, and what is owed."""
         if not points or sale.account is None or sale.lot is None:
             return 0, 0
         exempt, owed = sale.account.claw_back(points, sale.lot, now, comes_back=comes_back)
-        sale.posted[sale.account] -= points - exempt
         if owed and self.policy == "available_only" and not comes_back:
             sale.account.credit(owed, now, now, None)
         return exempt, max(0, owed - comes_back)
 
     def void(self, sale: Sale, now: datetime) -> None:
-        """Give back what paid for a sale, and take back what it earned."""
         for hold in sale.payments():
             hold.undo(hold.points, now)
         self.take_back(sale, sale.left(), now)
         sale.is_void, sale.shares = True, [0] * len(sale.lines)
 
     def is_spent(self, sale: Sale, now: datetime) -> bool:
-        """Return whether points of a sale would be owed if all of them were taken back."""
         return Shop([], {}, {}, []).take_back(twin := deepcopy(sale), twin.left(), now)[1] > 0
 
     def refund(self, sale: Sale, pieces: Sequence[int], now: datetime) -> tuple[int, int, int]:
@@ -325,14 +289,10 @@ class Shop:
         return *self.take_back(sale, before - sale.left(), now), given
 
     def _raise(self, account: Account, now: datetime) -> None:
-        """Let an account reach gold by what its sales of one calendar year have earned and kept."""
+        """Let an account reach gold by what its sales of one calendar year have earned, less what came back of them."""
         gold_from, sums = self.rules_at(now).gold_from, Counter[int]()
         for sale in self.sales:
             if sale.account is account:
-                sums[sale.completed_at.astimezone(LONDON).year] += sale.posted.get(account, 0)
+                sums[sale.completed_at.astimezone(LONDON).year] += sale.left()
         if gold_from is not None and account.gold_at is None and max(sums.values()) >= gold_from:
             account.gold_at = now
-
-
-def _sum(parts: Iterable[tuple[Lot, int]]) -> int:
-    return sum(points for _, points in parts)
