@@ -59,6 +59,9 @@ async def test_two_customers_are_merged_side_by_side_and_are_two_again(world: Wo
         await till.shows("157 of their own", "Signed-in devices stay signed out")
         await till.press("ctrl+s")
         await till.shows("is a customer again.", "250 points")
+        assert "was merged" not in till.screen_text()
+        await till.press("u")
+        await till.shows("there is no change that can")
     assert (await figures(second["membership_id"]))[0] == 157
     await assert_verified(world)
 

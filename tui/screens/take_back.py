@@ -32,10 +32,18 @@ class TakeBackPage(PreviewForm[WishT, PreviewT, AnswerT]):
     WAITING_WORDS = "Taking it back…"
     AUTO_FOCUS = "#why"
 
-    def __init__(self, crumb: str, words: str) -> None:
+    def __init__(self, crumb: str, words: str, *, done: Callable[[], None] | None = None) -> None:
         super().__init__()
         self._crumb = crumb
         self._what = words
+        self._done = done
+
+    def leave(self, words: str) -> None:
+        """Say what it came to and go back."""
+        self.console.say(words, "good")
+        if self._done is not None:
+            self._done()
+        self.dismiss()
 
     def compose_form(self) -> ComposeResult:
         yield Static(safe(self._what, "bold"), classes="ahead")
@@ -64,8 +72,11 @@ class UncombinePage(TakeBackPage[SharingUndo, SplitPreview, SharingUndone]):
 
     TITLE_WORDS = "Take a combination back"
 
-    def __init__(self, name: str, membership_id: UUID, operation: SharingOperationView) -> None:
-        super().__init__(f"{name} › Take back", f"The two memberships that became one with {name} are two again.")
+    def __init__(
+        self, name: str, membership_id: UUID, operation: SharingOperationView, *, done: Callable[[], None] | None = None
+    ) -> None:
+        words = f"The two memberships that became one with {name} are two again."
+        super().__init__(f"{name} › Take back", words, done=done)
         self._name = name
         self._membership_id = membership_id
         self._operation = operation
@@ -99,8 +110,7 @@ class UncombinePage(TakeBackPage[SharingUndo, SplitPreview, SharingUndone]):
     def applied(self, answer: SharingUndone) -> None:
         effect = answer.effect
         words = f" {points(effect.staying.available)} and {points(effect.going.available)} points." if effect else ""
-        self.console.say(f"Taken back: two memberships again.{words}", "good")
-        self.dismiss()
+        self.leave(f"Taken back: two memberships again.{words}")
 
 
 class UnmergePage(TakeBackPage[MergeUndo, MergeUndoPreview, MergeUndone]):
@@ -108,11 +118,9 @@ class UnmergePage(TakeBackPage[MergeUndo, MergeUndoPreview, MergeUndone]):
 
     TITLE_WORDS = "Take a merge back"
 
-    def __init__(self, merge: MergeView) -> None:
-        super().__init__(
-            f"{merge.survivor_name} › Take back",
-            f"{merge.absorbed_name} is a customer besides {merge.survivor_name} again.",
-        )
+    def __init__(self, merge: MergeView, *, done: Callable[[], None] | None = None) -> None:
+        words = f"{merge.absorbed_name} is a customer besides {merge.survivor_name} again."
+        super().__init__(f"{merge.survivor_name} › Take back", words, done=done)
         self._merge = merge
 
     def wish(self) -> MergeUndo | None:
@@ -148,8 +156,7 @@ class UnmergePage(TakeBackPage[MergeUndo, MergeUndoPreview, MergeUndone]):
 
     def applied(self, answer: MergeUndone) -> None:
         short = f" {points(answer.effect.shortfall)} points had been used." if answer.effect.shortfall else ""
-        self.console.say(f"Taken back: {self._merge.absorbed_name} is a customer again.{short}", "good")
-        self.dismiss()
+        self.leave(f"Taken back: {self._merge.absorbed_name} is a customer again.{short}")
 
 
 def undo_sharing_page(

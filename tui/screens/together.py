@@ -35,14 +35,16 @@ class Together:
         self._merges: tuple[MergeView, ...] = ()
         self._last: Undoable | None = None  # What was done from this page last.
         self._pairs = 0
-        self._led_from = ""
+        self._led_from: tuple[UUID, str] | None = None  # Whose page was asked for, if that one was merged.
 
     # What is known ------------------------------------------------------------------------------------------------------
 
     def arrived(self, detail: CustomerDetail, *, asked_for: UUID, name: str) -> None:
         """Note the customer that came, who is another one than was asked for when that one was merged."""
         if detail.id != asked_for:
-            self._led_from = name or "The customer you opened"
+            self._led_from = (asked_for, name or "The customer you opened")
+        if self._led_from is not None and self._led_from[0] not in detail.merged_from:
+            self._led_from = None  # The merge was taken back meanwhile.
         session = self._page.console.session
         if detail.merged_from and session is not None and session.may(Permission.MERGE_READ):
             customer_id = detail.id
@@ -76,17 +78,17 @@ class Together:
         self._page.show_header()
 
     def forget_last(self) -> None:
-        """Something else was done since, which comes first."""
+        """Forget what was done last: it was taken back, or something else was done since."""
         self._last = None
 
     def notices(self) -> list[Cell]:
         """Return who was merged into this customer lately."""
         now, zone = self._page.console.now(), self._page.zone
         told = []
-        if self._led_from:
+        if self._led_from is not None:
             detail = self._page.detail
             name = full_name(detail.given_name, detail.family_name) if detail else ""
-            told.append(Cell(f"{self._led_from} was merged and is now part of {name}.", "warn"))
+            told.append(Cell(f"{self._led_from[1]} was merged and is now part of {name}.", "warn"))
         if self._pairs:
             told.append(Cell("Perhaps here twice: ^D shows who looks like the same person, m merges.", "warn"))
         for merge in self._merges:
@@ -121,14 +123,15 @@ class Together:
         if found is None:
             return None
         if isinstance(found, MergeView):
-            return UnmergePage(found)
+            return UnmergePage(found, done=self.forget_last)
         assert found.membership_id is not None, "only those with one are found"
         if found.kind == "combine":
-            return UncombinePage(name, found.membership_id, found)
+            return UncombinePage(name, found.membership_id, found, done=self.forget_last)
         at = moment(found.at, now=self._page.console.now(), zone=self._page.zone)
         return undo_sharing_page(name, found.membership_id, found, at=at, done=self._undone)
 
     def _undone(self, undone: SharingUndone) -> None:
+        self.forget_last()
         count = len(undone.people)
         self._page.console.say(f"Taken back. {counted(count, 'person has', 'people have')} this membership.", "good")
 
