@@ -142,6 +142,15 @@ _CONSENTS: dict[ConsentAnswer, Cell] = {
 }
 _HOLD_REASONS = {"email_change": "email changed", "email_change_undone": "email change taken back"}
 _CONSENTS_SHORT = {ConsentAnswer.PENDING: "waiting"}
+_INVITED_BY = {"email": "by email", "sms": "by text", "code": "by code"}
+_INVITATION_STATES = {
+    "on_its_way": "on its way",
+    "delivered": "delivered",
+    "failed": "did not arrive",
+    "handed_over": "handed over",
+    "used": "used",
+    "revoked": "ended",
+}
 _ORDER_REASONS: dict[str, str] = {
     "no_customer": "no customer was named",
     "customer_unknown": "the till named a customer we do not know",
@@ -205,7 +214,7 @@ def hit_row(hit: CustomerHit, *, today: date) -> Row:
             Cell(hit.name, "muted" if hit.status != "active" else "plain"),
             Cell(points(hit.available)),
             Cell(f"…{hit.phone_ending}" if hit.phone_ending else NOTHING),
-            Cell(hit.email_masked or NOTHING),
+            Cell(f"bounces: {hit.email_masked}", "bad") if hit.email_bouncing else Cell(hit.email_masked or NOTHING),
             Cell(f"…{hit.card_ending}" if hit.card_ending else NOTHING),
             Cell(last if hit.status == "active" else hit.status),
         ),
@@ -219,7 +228,11 @@ def hit_facts(hit: CustomerHit, *, today: date) -> list[Fact]:
     return [
         Fact(label="Points", value=Cell(points(hit.available), "strong")),
         Fact(label="Status", value=status),
-        Fact(label="Email", value=Cell(hit.email_masked or NOTHING)),
+        Fact(
+            label="Email",
+            value=Cell(hit.email_masked or NOTHING),
+            tail=contact_state("bouncing") if hit.email_bouncing else Cell(""),
+        ),
         Fact(label="Phone", value=Cell(f"…{hit.phone_ending}" if hit.phone_ending else NOTHING)),
         Fact(label="Card", value=Cell(f"…{hit.card_ending}" if hit.card_ending else NOTHING)),
         Fact(label="Birthday", value=Cell(hit.birthday or NOTHING)),
@@ -255,13 +268,13 @@ def header_facts(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list
         since = f"{membership.programme_name}, {moment(membership.enrolled_at, now=now, zone=zone)}"
     return [
         Fact(label="Balance", value=balance),
-        _contact_fact("Email", detail.email, detail.email_status),
+        _contact_fact("Email", detail.email, "bouncing" if detail.email_bouncing else detail.email_status),
         Fact(label="Card", value=_current_card(detail.cards)),
         _contact_fact("Phone", detail.phone, detail.phone_status),
         Fact(label="Offers", value=_consents(detail)),
         Fact(label="Mailchimp", value=_audience(detail, now=now, zone=zone)),
         Fact(label="Member", value=Cell(since)),
-        Fact(label="Sign-in", value=Cell("has a password" if detail.has_login else "not set up yet")),
+        Fact(label="Sign-in", value=_sign_in(detail)),
         Fact(label="Birthday", value=Cell(birthday(detail.birthday))),
         Fact(label="Last order", value=_maybe_moment(detail.last_order_at, now=now, zone=zone)),
         Fact(label="Came by", value=Cell(detail.enrolled_source.replace("_", " ") or NOTHING)),
@@ -273,6 +286,16 @@ def _contact_fact(label: str, value: str | None, status: str | None) -> Fact:
     if value is None:
         return Fact(label=label, value=Cell(NOTHING, "muted"))
     return Fact(label=label, value=Cell(value), tail=contact_state(status))
+
+
+def _sign_in(detail: CustomerDetail) -> Cell:
+    """Return whether a customer can sign in, and what became of the invitation."""
+    invitation = detail.invitation
+    if detail.has_login or invitation is None:
+        return Cell("has a password" if detail.has_login else "not set up yet")
+    state = _INVITATION_STATES.get(invitation.state, invitation.state.replace("_", " "))
+    tone: Tone = "bad" if invitation.state == "failed" else "plain"
+    return Cell(f"invited {_INVITED_BY.get(invitation.channel, invitation.channel)}: {state}", tone)
 
 
 def _current_card(cards: tuple[CardView, ...]) -> Cell:
@@ -316,8 +339,10 @@ def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell
         reason = detail.redemption_held_reason or ""
         why = f" ({_HOLD_REASONS.get(reason, reason.replace('_', ' '))})" if reason else ""
         found.append(Cell(f"Points cannot be spent until {until}{why}.", "warn"))
-    if detail.email_status == "bouncing":
+    if detail.email_bouncing:
         found.append(Cell(f"Mail to {detail.email} comes back: ask for another address (E).", "bad"))
+    if not detail.has_login and detail.invitation is not None and detail.invitation.state == "failed":
+        found.append(Cell("The invitation did not arrive: C makes a claim code to hand over.", "warn"))
     for change in detail.email_changes:
         if change.state == "pending":
             asked = moment(change.requested_at, now=now, zone=zone)

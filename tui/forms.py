@@ -9,6 +9,7 @@ from textual.containers import Horizontal
 from textual.widget import Widget
 from textual.widgets import Input, Label, Static
 
+from shared.email_hints import suggest_email
 from tui.client import new_key
 from tui.errors import ConsoleError
 from tui.pages import Handlers, Page
@@ -90,6 +91,22 @@ class FormPage(Page):
             )
         return bool(known)
 
+    # A slip in an address -----------------------------------------------------------------------------------------------
+
+    def hint_email(self) -> None:
+        """Show beside the email field what may have been meant; it is an offer, and what was typed stays."""
+        meant = suggest_email(self.text("email"))
+        self.beside("email", f"{meant.rpartition('@')[2]}? F9 takes it" if meant else "")
+
+    def take_hint(self) -> None:
+        """Write the suggested address into the email field."""
+        meant = suggest_email(self.text("email"))
+        if meant is not None:
+            field = self.query_one("#email", Field)
+            field.value = meant
+            field.cursor_position = len(meant)
+            self.console.say(f"The address is {meant} now.", "good")
+
     # Moving, committing, leaving ----------------------------------------------------------------------------------------
 
     @on(Input.Submitted)
@@ -133,6 +150,8 @@ class FormPage(Page):
     def unavailable(self, action_id: str) -> str | None:
         if action_id == "form.commit" and self.is_sending:
             return "it is being sent"
+        if action_id == "form.hint" and suggest_email(self.text("email")) is None:
+            return "no other address is suggested"
         return None
 
     def scan_words(self) -> str:

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from server.db.engine import DB
 from shared.enums import Role
 from tests.app import World
 from tests.tui.desk import Till
@@ -32,6 +33,34 @@ async def test_whoever_is_there_is_named_while_typing_and_family_may_share_a_pho
         await choose(desk, "another", "y")
         await desk.press("ctrl+s")
         await desk.shows("Find › Bea Flores", "Registered. Card")
+
+
+async def test_a_slip_in_an_address_is_hinted_and_an_address_of_another_leads_to_them(world: World) -> None:
+    ana = await world.sign_up("ana@shop.test")
+    await world.sign_up("ben@shop.test", given_name="Ben", family_name="Ode")
+    sql = "update contact_point set bounced_at = $2 where customer = $1 and kind = 'email'"
+    await DB.fetch(sql, ana.customer_id, world.clock.now())
+    async with a_till(world, Role.MANAGER, size=(80, 24)) as desk:
+        await open_form(desk)
+        await desk.fill("given_name", "Hank")
+        await desk.press("f9")
+        await desk.shows("no other address is suggested")
+        await desk.fill("email", "hank@gmial.com")
+        await desk.shows("gmail.com? F9 takes it")
+        await desk.press("f9")
+        await desk.shows("hank@gmail.com", "The address is hank@gmail.com now.")
+        await desk.press("escape", "escape")
+        await desk.open(ana.card_number)
+        await desk.shows("bounces", "Mail to ana@shop.test comes back: ask for another address (E).")
+        await desk.press("E")
+        await desk.until(lambda: desk.page == "email")
+        await desk.fill("email", "ben@shop.test")
+        await desk.press("tab", "2")
+        await choose(desk, "attested", "y")
+        await desk.fill("reason", "asked for it")
+        await desk.shows("F2 Open owner")
+        await desk.press("f2")
+        await desk.shows("Find › Ben Ode")
 
 
 async def test_the_scanned_receipt_counts_for_the_new_customer_and_the_only_young_sale_is_offered(world: World) -> None:

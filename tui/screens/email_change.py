@@ -15,11 +15,12 @@ from shared import limits
 from shared.enums import EmailChangeMode, Permission
 from shared.problems import Code
 from shared.staff import CustomerDetail, EmailChangeApplied, EmailChangePreview, EmailCorrection, StaffEmailChange
+from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError, Refused
 from tui.formatting import contact_state, full_name, moment, points
 from tui.forms import FormPage, form_row
-from tui.pages import bindings_for
+from tui.pages import Handlers, bindings_for
 from tui.safe import join
 from tui.screens.danger import Danger, DangerDialog
 from tui.screens.preview import preview_words
@@ -32,12 +33,14 @@ Mode = Literal["keep", "reissue", "correction"]
 EmailRequest = StaffEmailChange | EmailCorrection
 
 PREVIEW_SECONDS = 0.3
+_TYPO = "Typing error"
 _FIELD_OF = {"new_email": "email", "identity_attested": "attested"}
 
 
 def ways_for(detail: CustomerDetail, permissions: tuple[Permission, ...]) -> list[Way]:
     """Return the ways to another address; a typo comes first while the old address was never proven."""
-    is_proven = detail.email_status == "verified"
+    # Nobody reads what comes back, so nobody there can be asked.
+    is_proven = detail.email_status == "verified" and not detail.email_bouncing
     no_change = "" if Permission.EMAIL_CHANGE in permissions else WHO_MAY[Permission.EMAIL_CHANGE]
     no_correction = "" if Permission.EMAIL_CORRECT in permissions else WHO_MAY[Permission.EMAIL_CORRECT]
     if detail.email is None:
@@ -88,7 +91,7 @@ class EmailPage(FormPage):
         with Horizontal(id="email-page"):
             with VerticalScroll(id="email-box", classes="box", can_focus=False):
                 yield Static(id="email-now")
-                yield from form_row("New address", Field(id="email", length_max=limits.EMAIL_LENGTH_MAX))
+                yield from form_row("New address", Field(id="email", length_max=limits.EMAIL_LENGTH_MAX), beside=" ")
                 yield Picker(ways, value=first, id="way")
                 yield from form_row(
                     "Identity", Choice(NO_YES, value="no", id="attested"), beside="they stand here, I am sure"
@@ -101,7 +104,7 @@ class EmailPage(FormPage):
         self.query_one("#email-box").border_title = "Change the email address"
         self.query_one("#preview-box").border_title = "What will happen"
         detail = self._detail
-        state = contact_state(detail.email_status)
+        state = contact_state("bouncing" if detail.email_bouncing else detail.email_status)
         now = join(
             ("Address now     ", "$text-muted"),
             (detail.email or "none", "bold"),
@@ -147,12 +150,23 @@ class EmailPage(FormPage):
     def _changed(self, event: Input.Changed | Choice.Changed | Picker.Changed) -> None:
         if not isinstance(event, Picker.Changed) and event.control.id:
             self.note(event.control.id, "")
+        if isinstance(event, Picker.Changed):
+            self._preselect_reason()
+        self.hint_email()
         self._lock_identity()
         self._show_preview()
         if self._soon is not None:
             self._soon.stop()
         if self._request() is not None and self._request() != self._preview_of:
             self._soon = self.set_timer(PREVIEW_SECONDS, self._ask_preview)
+
+    def _preselect_reason(self) -> None:
+        """A typo is its own reason; for anything else staff say why."""
+        reason = self.query_one("#reason", Field)
+        if self.mode == "correction" and not reason.value:
+            reason.value = _TYPO
+        elif self.mode != "correction" and reason.value == _TYPO:
+            reason.value = ""
 
     def _lock_identity(self) -> None:
         is_typo = self.mode == "correction"
@@ -294,6 +308,27 @@ class EmailPage(FormPage):
 
     def crumbs(self) -> str:
         return f"Find › {full_name(self._detail.given_name, self._detail.family_name)} › Email"
+
+    def handlers(self) -> Handlers:
+        own = super().handlers() | {"form.hint": self.take_hint}
+        if self._owner_id() is not None:
+            own["app.find"] = self._open_owner
+        return own
+
+    def _owner_id(self) -> str | None:
+        """Return who has proven the new address, and may be the same person."""
+        preview = self._preview if self._has_preview() else None
+        return str(preview.merge_with) if preview is not None and preview.merge_with is not None else None
+
+    def _open_owner(self) -> None:
+        owner_id = self._owner_id()
+        assert owner_id is not None
+        self.is_saved = True  # Staff chose to look at the other customer instead.
+        self.console.open_customer(owner_id)
+
+    def bar_actions(self) -> list[tuple[Action, str]]:
+        words = {"app.find": "Open owner"} if self._owner_id() is not None else {}
+        return [(action, words.get(action.id, label)) for action, label in super().bar_actions()]
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id == "form.commit" and self._has_preview() and self._preview and self._preview.blockers:

@@ -80,7 +80,7 @@ class RegisterPage(FormPage):
         with Vertical(id="register-box", classes="box form"):
             yield from form_row("Given name", Field(id="given_name", length_max=limits.NAME_LENGTH_MAX))
             yield from form_row("Family name", Field(id="family_name", length_max=limits.NAME_LENGTH_MAX))
-            yield from form_row("Email", Field(id="email", length_max=limits.EMAIL_LENGTH_MAX))
+            yield from form_row("Email", Field(id="email", length_max=limits.EMAIL_LENGTH_MAX), beside=" ")
             yield from form_row("Phone", Field(id="phone", length_max=limits.PHONE_LENGTH_MAX, is_phone=True))
             yield Static(classes="gap")
             yield from form_row(
@@ -135,6 +135,8 @@ class RegisterPage(FormPage):
         if field_id == self._existing_field:
             self._nobody_in_the_way()
         self._lock_consents()
+        if field_id == "email":
+            self.hint_email()
         if field_id in _COMPARED:
             self._check_soon()
 
@@ -381,7 +383,7 @@ class RegisterPage(FormPage):
     # The page -----------------------------------------------------------------------------------------------------------
 
     def handlers(self) -> Handlers:
-        own = super().handlers()
+        own = super().handlers() | {"form.hint": self.take_hint}
         if self._existing_id is not None:
             own["app.find"] = self._open_existing
         return own
