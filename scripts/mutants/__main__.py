@@ -27,7 +27,7 @@ PASSED, FAILED = 0, 1  # pytest's exit codes; any other is a run that has shown 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.mutants", description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", choices=[[], *(mutant.name for mutant in MUTANTS)], help="all without one")
-    parser.add_argument("--examples", type=int, default=150, help="examples before one has survived (default 150)")
+    parser.add_argument("--examples", type=int, default=60, help="examples before one has survived (default 60)")
     wanted = parser.parse_args()
     chosen = [mutant for mutant in MUTANTS if not wanted.names or mutant.name in wanted.names]
     if words := _find_failure(None, wanted.examples // 10):

@@ -108,8 +108,9 @@ MUTANTS = (
     Mutant(
         "effect-without-key",
         "server/idempotency.py",
-        "        reply = msgspec.json.encode(await work())\n        await DB.fetch(\n",
-        "        reply = msgspec.json.encode(await work())\n    async with DB.transaction():\n        await DB.fetch(\n",
+        "        return await lock_reply(call) or await keep_reply(ctx, call, status, await work())",
+        "        reply = await lock_reply(call)\n        answer = None if reply else await work()\n"
+        "    async with DB.transaction():\n        return reply or await keep_reply(ctx, call, status, answer)",
         "an effect and its key commit together",
     ),
     Mutant(
