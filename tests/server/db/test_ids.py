@@ -3,13 +3,21 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from server.db.ids import new_id
+from server.db.ids import new_id, new_ids
 
 
 def test_ids_rise_however_many_are_made_in_a_millisecond() -> None:
     ids = [new_id() for _ in range(20_000)]
     assert ids == sorted(ids)
     assert len(set(ids)) == len(ids)
+
+
+def test_ids_made_together_rise_on_from_those_before() -> None:
+    # More than the counter holds, so that it carries into the milliseconds.
+    ids = [new_id(), *new_ids(10_000), *new_ids(0), new_id(), *new_ids(3)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 10_005
+    assert {(one.version, one.variant) for one in ids} == {(7, "specified in RFC 4122")}
 
 
 def test_ids_of_several_threads_never_meet() -> None:
