@@ -36,7 +36,14 @@ from shared.problems import Code
 log = get_logger()
 
 # What a member cannot put right alone; a person in the shop can.
-_FOR_STAFF = (Code.MERGE_STAFF_LINKED, Code.MERGE_KIND_MISMATCH, Code.MERGE_SHARED)
+_FOR_STAFF = (
+    Code.MERGE_STAFF_LINKED,
+    Code.MERGE_KIND_MISMATCH,
+    Code.MERGE_SHARED,
+    Code.PRIVACY_REQUEST_OPEN,
+    Code.CUSTOMER_MERGED,
+    Code.CUSTOMER_ERASED,
+)
 
 
 class Missed(RegularsError):

@@ -220,3 +220,17 @@ async def test_of_codes_made_at_once_for_one_customer_one_is_live(world: World) 
         if not (found := expect(await desk.post("/v1/staff/claim-codes/find", {"code": one["code"]}), 200))["cause"]
     ]
     assert works == [one["id"] for one in codes if one["state"] == "live"]
+
+
+async def test_what_a_member_cannot_put_right_alone_is_for_the_shop_and_costs_no_try(world: World) -> None:
+    desk = await ClaimDesk.open(world)
+    stub = await desk.stub()
+    ana = await world.sign_up("ana@shop.test")
+    code = (await desk.issue(stub["id"]))["code"]
+    await DB.fetch("update customer set kind = 'business' where id = $1", UUID(stub["id"]))
+    for _ in range(6):
+        assert problem(await desk.claim(ana, code))[:2] == (409, "CLAIM_NEEDS_STAFF")
+    await DB.fetch("update customer set kind = 'person' where id = $1", UUID(stub["id"]))
+    await DB.fetch("update customer set status = 'blocked' where id = $1", UUID(stub["id"]))
+    assert problem(await desk.claim(ana, code))[:2] == (409, "CLAIM_INVALID")
+    assert await desk.causes(ana.customer_id) == ["subject_gone"]
