@@ -26,7 +26,7 @@ BEARERS_MAX: Final = 51
 _KNOWN_GIVEN_MIN: Final = 3
 """A given name that so many bear is a name of its own and no slip."""
 
-_STREETS_ALIKE: Final = 85
+_STREETS_ALIKE: Final = 80
 """Likeness of two addresses written alike, 0 to 100."""
 
 Bearers = Callable[[str], int]
@@ -270,8 +270,15 @@ def _compare_births(one: Birth, other: Birth) -> Sign | None:
 def _compare_places(one: Profile, other: Profile) -> Sign:
     if one.post_code != other.post_code:
         return Sign.POST_CODE_OTHER
-    alike = one.street and other.street and fuzz.token_sort_ratio(one.street, other.street) >= _STREETS_ALIKE
-    return Sign.ADDRESS_SAME if alike else Sign.POST_CODE_SAME
+    # The neighbours' address differs by a digit only.
+    same_house = bool(one.street and other.street) and _house(one.street) == _house(other.street)
+    if same_house and fuzz.token_sort_ratio(one.street, other.street) >= _STREETS_ALIKE:
+        return Sign.ADDRESS_SAME
+    return Sign.POST_CODE_SAME
+
+
+def _house(street: str) -> list[str]:
+    return sorted(word for word in street.split() if word[0].isdigit())
 
 
 def _is_slip(one: int, other: int) -> bool:
