@@ -23,8 +23,8 @@ where {_KNOWN}
 group by c.id order by bool_or(d.is_certain) desc, c.id limit {DUPLICATE_ROWS_MAX}
 """
 _COLUMNS = "c.id, c.given_name, c.family_name, c.post_code, c.birth_year, c.birth_month, c.birth_day"
-# By post code, by the whole name in any order of its words, and by birthday where a name begins alike. A birthday is that
-# of thousands, so that their names are compared before they count towards the limit.
+# By post code, by the whole name in any order of its words, and by birthday where a name begins alike, as a birthday is that
+# of thousands.
 _NEAR = f"""
 (select {_COLUMNS} from customer c
  where $1 <> '' and c.post_code <> '' and upper(replace(c.post_code, ' ', '')) = $1 and {_KNOWN}
@@ -34,8 +34,11 @@ union
  where $2 <> '' and n.key = $2 limit {_NAMESAKES_MAX})
 union
 (select {_COLUMNS} from customer c
- where c.birth_month = $3 and c.birth_day = $4 and {_KNOWN}
-   and (lower(left(c.given_name, 2)) = any($5::text[]) or lower(left(c.family_name, 2)) = any($5::text[]))
+ where c.birth_month = $3 and c.birth_day = $4 and lower(left(c.given_name, 2)) = any($5::text[]) and {_KNOWN}
+ limit {DUPLICATE_BRANCH_ROWS})
+union
+(select {_COLUMNS} from customer c
+ where c.birth_month = $3 and c.birth_day = $4 and lower(left(c.family_name, 2)) = any($5::text[]) and {_KNOWN}
  limit {DUPLICATE_BRANCH_ROWS})
 """
 _SHOW = """

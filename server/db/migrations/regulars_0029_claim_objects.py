@@ -15,6 +15,10 @@ create index claim_code_customer on claim_code (customer, issued_at desc, id des
 create index claim_code_order on claim_code ("order", issued_at desc) where "order" is not null;
 create index claim_batch_newest on claim_batch (created_at desc, id desc);
 create index message_invited on message (created_at) where template = 'invitation';
+create index customer_birthday_given on customer (birth_month, birth_day, lower(left(given_name, 2)))
+    where birth_month is not null;
+create index customer_birthday_family on customer (birth_month, birth_day, lower(left(family_name, 2)))
+    where birth_month is not null;
 create index customer_post_code on customer (upper(replace(post_code, ' ', ''))) where post_code <> '';
 """
 
