@@ -13,7 +13,7 @@ from tests.server.duplicates.harbour import make_harbour
 from tests.server.duplicates.people import compare
 from tests.server.duplicates.records import Known, Quality, measure, put_on_file
 
-_RECORDS = 1_200
+_RECORDS = 2_000
 
 
 async def _search(world: World, records: list[tuple[int, Known]]) -> Quality:

@@ -37,9 +37,9 @@ async def test_staff_see_who_may_be_one_person_with_the_reasons_and_what_tells_t
     first, second = page["items"]
     assert [reason["text"] for reason in first["reasons"]] == [
         "The same phone number.",
-        "The same family name.",
         "One given name is a form of the other.",
         "The email addresses are alike, as those of people of alike names are.",
+        "The same family name.",
     ]
     assert first["score"] == sum(reason["points"] for reason in first["reasons"])
     assert first["score"] >= second["score"]
