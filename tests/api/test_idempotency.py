@@ -467,31 +467,28 @@ def test_every_idempotent_operation_has_a_case() -> None:
     assert {operation for operation, _ in CASES.values()} == {row.operation for row in ENDPOINTS if row.idempotent}
 
 
+MALFORMED_KEYS = (
+    "",
+    "short",
+    "x" * 15,
+    "x" * 65,
+    "x" * 5000,
+    "with blanks in it",
+    "semi;colon;colon;",
+    "ünïcödé-ünïcödé",
+    "a" * 20 + "\n",
+)
+
+
 @each
-async def test_the_key_is_demanded_and_well_formed(shop: Shop, name: str) -> None:
+async def test_a_key_is_for_one_call_and_its_repetitions(shop: Shop, name: str) -> None:
     caller = await Caller.of(shop, name)
     before = await shop.snapshot()
-    malformed = (
-        "",
-        "short",
-        "x" * 15,
-        "x" * 65,
-        "x" * 5000,
-        "with blanks in it",
-        "semi;colon;colon;",
-        "ünïcödé-ünïcödé",
-        "a" * 20 + "\n",
-    )
-    for key in (None, *malformed):
-        answer = await caller.send(key)
-        assert check_problem(answer).code == "IDEMPOTENCY_KEY_MISSING", key
+    for key in (None, *MALFORMED_KEYS):
+        assert check_problem(await caller.send(key)).code == "IDEMPOTENCY_KEY_MISSING", key
+    # A refused call leaves its key unused.
+    assert (await caller.send(body={"nonsense": 1})).status_code == 400
     assert await shop.snapshot() == before
-
-
-@each
-async def test_a_repeated_call_gets_the_first_answer_and_has_no_second_effect(shop: Shop, name: str) -> None:
-    caller = await Caller.of(shop, name)
-    before = await shop.snapshot()
     first = await caller.send()
     assert first.is_success, first.text
     assert "idempotency-replayed" not in first.headers
@@ -502,18 +499,9 @@ async def test_a_repeated_call_gets_the_first_answer_and_has_no_second_effect(sh
         again = await caller.send()
         assert (again.status_code, again.content) == (first.status_code, first.content)
         assert again.headers["idempotency-replayed"] == "true"
+    assert check_problem(await caller.send(body=caller.case.other)).code == "IDEMPOTENCY_CONFLICT"
     # A staff session notes that it is in use.
     assert await shop.snapshot() | {"staff_session": ""} == after | {"staff_session": ""}
-
-
-@each
-async def test_a_key_used_for_something_else_is_refused(shop: Shop, name: str) -> None:
-    caller = await Caller.of(shop, name)
-    assert (await caller.send()).is_success
-    before = await shop.snapshot()
-    answer = await caller.send(body=caller.case.other)
-    assert check_problem(answer).code == "IDEMPOTENCY_CONFLICT"
-    assert await shop.snapshot() == before
 
 
 @each
@@ -548,17 +536,6 @@ async def test_the_same_thing_under_two_keys_at_once_happens_once_and_breaks_not
     assert len(done) == (3 if caller.operation in TOLD_AGAIN else 1)
     for answer in answers:
         assert answer.is_success or check_problem(answer).status in (400, 404, 409)
-
-
-@each
-async def test_a_refused_call_leaves_its_key_unused(shop: Shop, name: str) -> None:
-    caller = await Caller.of(shop, name)
-    before = await shop.snapshot()
-    assert (await caller.send(body={"nonsense": 1})).status_code == 400
-    assert await shop.snapshot() == before
-    right = await caller.send()
-    assert right.is_success
-    assert "idempotency-replayed" not in right.headers
 
 
 async def test_a_key_belongs_to_its_caller(shop: Shop) -> None:
