@@ -220,6 +220,7 @@ async def test_the_proof_opens_customer_login_membership_and_card_together(world
         "locale": "en",
         "member_since": asked_at.isoformat().replace("+00:00", "Z"),
         "redemption_held_until": None,
+        "phone_proven": False,
         "version": 1,
     }
     [membership] = expect(await world.client.get("/v1/me/memberships", headers=headers), 200)["items"]
