@@ -28,7 +28,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     done: str
     field: str = ""
     needs_token: bool = True
-    token_name: str = "token"
+    token_name: str = "token"  # noqa: S105 - the name of a field
     may_type_token: bool = False
 
     @property
@@ -105,7 +105,7 @@ _PAGES: dict[str, Page] = {
         operation="sign_up",
         done="Look into your inbox: we have sent you a mail that says how to go on.",
         field="account",
-        token_name="claim_code",
+        token_name="claim_code",  # noqa: S106 - the name of a field
         may_type_token=True,
     ),
     "forgotten-password": Page(

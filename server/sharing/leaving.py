@@ -108,7 +108,8 @@ async def undo_leaving(ctx: Context, operation: Row, *, reason: str) -> None:
     if home["status"] != "active" or own["status"] != "active" or not alone or not heir_stays:
         raise Refused(Code.UNDO_NOT_LAST)
     transfer = Transfer(operation_id=new_id(), from_id=own_id, to_id=home_id, reason_code="came_back")
-    points = await move_everything(ctx, transfer, source=own, caused_by=leaver_id)
+    # Points that name nobody come back as such: else an agreed part of what is common would return as the leaver's own.
+    points = await move_everything(ctx, transfer, source=own)
     await store.end_person(ctx, effects.new_person_id, reason="came_back")
     if effects.owner_id is not None:
         await store.set_role(effects.owner_id, "sharer")

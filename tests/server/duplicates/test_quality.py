@@ -1,4 +1,7 @@
-"""How good the search is on people whose truth is known and on whom nothing was tuned."""
+"""How good the search is on made-up people whose truth is known.
+
+The weights were tuned on the town; the city was looked at while tuning; on the harbour nothing was tuned.
+"""
 
 from collections.abc import Callable
 
@@ -12,6 +15,7 @@ from tests.server.duplicates.city import make_city
 from tests.server.duplicates.harbour import make_harbour
 from tests.server.duplicates.people import compare
 from tests.server.duplicates.records import Known, Quality, measure, put_on_file
+from tests.server.duplicates.town import make_town
 
 _RECORDS = 2_000
 
@@ -29,8 +33,8 @@ async def _search(world: World, records: list[tuple[int, Known]]) -> Quality:
     return measure(found, [number for number, _ in records])
 
 
-@pytest.mark.parametrize(("make", "f1_min"), [(make_harbour, 0.93), (make_city, 0.9)])
-async def test_hardly_a_pair_is_wrong_and_few_are_missed_among_people_it_was_not_tuned_on(
+@pytest.mark.parametrize(("make", "f1_min"), [(make_harbour, 0.93), (make_city, 0.9), (make_town, 0.9)])
+async def test_hardly_a_pair_is_wrong_and_few_are_missed(
     world: World, make: Callable[[int, int], list[tuple[int, Known]]], f1_min: float
 ) -> None:
     # Of the city's duplicates every fifteenth shares no more than a name with its other record, which nobody could see.

@@ -56,6 +56,23 @@ async def test_the_policy_says_what_goes_and_all_of_it_can_be_taken_back(world: 
     await assert_verified(world)
 
 
+async def test_what_nobody_brought_comes_back_as_what_nobody_brought(world: World) -> None:
+    desk, ana, ben = await share(world)
+
+    async def left_of_ben() -> int:
+        (points,) = [
+            one["points_left"]
+            for one in await desk.people(ana.membership_id)
+            if one["customer_id"] == str(ben.customer_id)
+        ]
+        return int(points)
+
+    before = await left_of_ben()
+    done = expect(await desk.leave(ana.membership_id, ben.customer_id, policy="agreed", points=300), 201)
+    expect(await desk.undo(ana.membership_id, "leave", done["operation_id"]), 200)
+    assert await left_of_ben() == before
+
+
 async def test_an_owner_names_the_next_one_and_gets_the_place_back(world: World) -> None:
     desk, ana, ben = await share(world)
     refused = await desk.post(
