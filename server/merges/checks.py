@@ -48,8 +48,6 @@ async def load_pair(survivor_id: UUID, absorbed_id: UUID) -> Pair:
         if code := _DEAD.get(person.status):
             raise Refused(code, data={"customer_id": str(person.merged_into)} if person.merged_into else None)
         people.append(person)
-    if await store.is_being_erased([survivor_id, absorbed_id]):
-        raise Refused(Code.CUSTOMER_ERASED, "One of the two has asked to be forgotten.")
     staff = tuple(await store.list_staff_of([survivor_id, absorbed_id]))
     return Pair(survivor=people[0], absorbed=people[1], staff_ids=staff)
 

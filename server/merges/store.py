@@ -42,7 +42,6 @@ select id from email_change where customer = any($1::uuid[]) and state = 'pendin
 _OPEN_REQUESTS = """
 select 1 from erasure where customer = any($1::uuid[]) and state in ('waiting', 'cooling') limit 1
 """
-_ERASURES = "select id from erasure where customer = any($1::uuid[]) and state in ('waiting', 'cooling')"
 _CANCEL_CHANGES = "update email_change set state = 'cancelled' where customer = any($1::uuid[]) and state = 'pending'"
 _SET_PERSON = """
 update customer
@@ -244,11 +243,6 @@ async def list_homes(customer_id: UUID) -> dict[UUID, UUID]:
 async def list_staff_of(customer_ids: Sequence[UUID]) -> list[UUID]:
     """Return the staff members who are one of these customers."""
     return [row["id"] for row in await DB.fetch(_STAFF_OF, list(customer_ids))]
-
-
-async def is_being_erased(customer_ids: Sequence[UUID]) -> bool:
-    """Return whether one of these customers has asked to be forgotten."""
-    return bool(await DB.fetch(_ERASURES, list(customer_ids)))
 
 
 async def has_pending_change(customer_ids: Sequence[UUID], now: datetime) -> bool:

@@ -71,7 +71,13 @@ async def request(ctx: Context, staff: Staff, customer_id: UUID, form: StaffExpo
 
 
 async def list_exports(ctx: Context, customer_id: UUID) -> ExportList:
-    """Return a customer's newest exports."""
+    """Return a customer's newest exports.
+
+    Raises:
+        NotFound: There is no such customer.
+    """
+    if not await exists(customer_id):
+        raise NotFound
     return ExportList(items=tuple(_view(row, ctx.now) for row in await store.list_exports(customer_id)))
 
 

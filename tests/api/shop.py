@@ -155,9 +155,17 @@ class Shop:
                 able = [role for role in Role if may(role, endpoint.permission)]
                 return headers | self.staff[Role.MANAGER if Role.MANAGER in able else able[0]]
 
+    def has_all_of(self, endpoint: Endpoint) -> bool:
+        """Return whether the shop has each thing that a path names."""
+        return set(re.findall(r"\{(\w+)\}", endpoint.path)) <= self._known(endpoint).keys()
+
     def path(self, endpoint: Endpoint, **ids: object) -> str:
         """Return the path with the ids of Ana's things, unless others are given; those of nothing where she has none."""
-        known = {
+        known = self._known(endpoint)
+        return re.sub(r"\{(\w+)\}", lambda match: str((known | ids).get(match[1]) or new_id()), endpoint.path)
+
+    def _known(self, endpoint: Endpoint) -> dict[str, object]:
+        return {
             "customer_id": self.ana.customer_id,
             "membership_id": self.ana.membership_id,
             "session_id": self.ana.tokens["session_id"],
@@ -172,7 +180,6 @@ class Shop:
             "purpose": "signup",
             "name": "points" if "/reports/" in endpoint.path else "links.css",
         }
-        return re.sub(r"\{(\w+)\}", lambda match: str((known | ids).get(match[1]) or new_id()), endpoint.path)
 
     async def send(
         self,

@@ -203,7 +203,7 @@ async def test_a_forwarded_host_reaches_no_mail(world: World) -> None:
 async def test_headers_of_every_kind_of_answer(shop: Shop) -> None:
     # Each answer of the shop is checked as it arrives; this walks through the good ones.
     for row in ENDPOINTS:
-        if row.method == "GET":
+        if row.method == "GET" and shop.has_all_of(row):
             answer = await shop.send(row, params=shop.question(row))
             assert answer.is_success, f"{row.operation}: {answer.text}"
 

@@ -278,6 +278,8 @@ async def test_a_till_may_greet_a_customer_but_learns_no_more(world: World) -> N
     key = await world.pos_key()
     await push(world, key, sale(world, card=member.card_number))
     found = expect(await world.client.get("/v1/pos/lookup", params={"card": member.card_number}, headers=key), 200)
-    assert found == {"customer_id": str(member.customer_id), "given_name": "Ana", "tier": "", "available": 12}
+    assert found == {
+        "customer_id": str(member.customer_id), "given_name": "Ana", "tier": "", "available": 12, "email_bouncing": False,
+    }  # fmt: skip
     nobody = await world.client.get("/v1/pos/lookup", params={"card": "29000000000000"}, headers=key)
     assert problem(nobody)[:2] == (404, "NOT_FOUND")

@@ -119,7 +119,7 @@ async def test_nobody_is_merged_or_brought_back_by_an_undo_while_or_after_being_
     third = await desk.register("Cy")
     await ask(world, ben)
     body = desk.wish(ben.customer_id, third["id"])
-    assert problem(await desk.post("/v1/staff/merges/preview", body))[1] == "CUSTOMER_ERASED"
+    assert problem(await desk.post("/v1/staff/merges", body))[1] == "PRIVACY_REQUEST_OPEN"
     await let_days_pass(world)
     desk = await MergeDesk.open(world)
     undo = f"/v1/staff/merges/{merged['id']}/undo/preview"
