@@ -111,25 +111,17 @@ async def list_views(now: datetime) -> ProgrammeList:
     return ProgrammeList(items=tuple([view_of(await _load(row), now) for row in await store.list_programmes()]))
 
 
+# What table, programme and view have in common, each under the same name.
+_PLAIN = (
+    "id", "code", "name", "unit_one", "unit_many", "zone", "currency", "launch_at", "status", "version", "is_default",
+)  # fmt: skip
+
+
 def view_of(programme: Programme, now: datetime) -> ProgrammeView:
     """Return a programme as staff see it."""
     current = programme.rules_at(now)
-    names = (
-        "id",
-        "code",
-        "name",
-        "unit_one",
-        "unit_many",
-        "zone",
-        "currency",
-        "launch_at",
-        "status",
-        "version",
-        "is_default",
-        "settings",
-    )
     return ProgrammeView(
-        **{name: getattr(programme, name) for name in names},
+        **{name: getattr(programme, name) for name in (*_PLAIN, "settings")},
         rule_version=current.version if current else 0,
         rules=msgspec.to_builtins(current.rules) if current else {},
     )
@@ -145,17 +137,4 @@ async def _load(row: Row) -> Programme:
         )
         for version in await store.list_versions(row["id"])
     )
-    names = (
-        "id",
-        "code",
-        "name",
-        "unit_one",
-        "unit_many",
-        "zone",
-        "currency",
-        "launch_at",
-        "status",
-        "version",
-        "is_default",
-    )
-    return Programme(**{name: row[name] for name in names}, settings=store.settings_of(row), rule_versions=versions)
+    return Programme(**{name: row[name] for name in _PLAIN}, settings=store.settings_of(row), rule_versions=versions)
