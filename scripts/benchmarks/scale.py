@@ -2,13 +2,14 @@
 
 A small and a large shop stand side by side and get the same requests in turn, so that a busy neighbour slows both. Every
 member has a sale in the ledger; in the small shop one has a short history, another a long one. Staff search the large
-shop by every key there is.
+shop by every key there is, and register people who are alike to somebody in it.
 """
 
 import contextlib
 import secrets
 import statistics
 import time
+from urllib.parse import urlencode
 
 import asyncpg
 import httpx
@@ -75,7 +76,8 @@ def run(*, seconds: float, rounds: int, members: int = LARGE) -> dict[str, float
         for kind, member, count in ((31, _SHORT_MEMBER, SHORT), (32, _LONG_MEMBER, LONG)):
             uvloop.run(_add_history(small.dsn, kind=kind, member=member, count=count))
         figures |= _median([_measure_histories(small, seconds) for _ in range(rounds)])
-        return figures | _measure_search(large, seconds, rounds, members)
+        figures |= _measure_search(large, seconds, rounds, members)
+        return figures | _measure_duplicate_check(large, seconds, rounds, members)
 
 
 def _measure_sizes(small: Shop, large: Shop, seconds: float, rounds: int) -> dict[str, float]:
@@ -226,11 +228,43 @@ def _measure_search(shop: Shop, seconds: float, rounds: int, members: int) -> di
     }
     requests["all"] = [request for some_requests in requests.values() for request in some_requests]
     for name, some_requests in requests.items():
-        reports = [
-            shop.load(connections=_CONSOLES, seconds=seconds if name == "all" else seconds / 2, requests=some_requests)
-            for _ in range(rounds)
-        ]
         key = "search" if name == "all" else f"search_{name}"
-        figures[f"{key}_p95_ms_1m"] = statistics.median(report.p95_ms for report in reports)
-        figures[f"{key}_p99_ms_1m"] = statistics.median(report.p99_ms for report in reports)
+        figures |= _measure_consoles(
+            shop, key, some_requests, seconds=seconds if name == "all" else seconds / 2, rounds=rounds
+        )
     return figures
+
+
+def _measure_duplicate_check(shop: Shop, seconds: float, rounds: int, members: int) -> dict[str, float]:
+    """Check for duplicates as a console does while somebody is registered who is on file, field after field."""
+    requests = []
+    for number in (number * 7919 % members + 1 for number in range(40)):
+        person = uvloop.run(_person(shop.dsn, number))
+        typed: dict[str, str] = {}
+        for field, text in (
+            ("name", person["given_name"]),
+            ("name", f"{person['given_name']} {person['family_name'][:-1]}"),
+            ("name", f"{person['given_name']} {person['family_name']}"),
+            ("email", f"m{number}@example.com"),
+            ("phone", f"07{number:09}"),
+            ("birthday", f"{person['birth_month']:02}-{person['birth_day']:02}"),
+            ("post_code", person["post_code"]),
+        ):
+            typed[field] = text
+            requests.append(get(f"/v1/staff/duplicate-check?{urlencode(typed)}", STAFF_TOKEN))
+    return _measure_consoles(shop, "duplicate_check", requests, seconds=seconds, rounds=rounds)
+
+
+async def _person(dsn: str, number: int) -> asyncpg.Record:
+    connection = await asyncpg.connect(dsn)
+    person = await connection.fetchrow("select * from customer where id = bench_id(5, $1)", number)
+    await connection.close()
+    return person
+
+
+def _measure_consoles(shop: Shop, name: str, requests: list[str], *, seconds: float, rounds: int) -> dict[str, float]:
+    reports = [shop.load(connections=_CONSOLES, seconds=seconds, requests=requests) for _ in range(rounds)]
+    return {
+        f"{name}_p95_ms_1m": statistics.median(report.p95_ms for report in reports),
+        f"{name}_p99_ms_1m": statistics.median(report.p99_ms for report in reports),
+    }

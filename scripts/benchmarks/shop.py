@@ -63,8 +63,10 @@ select n, bench_id(5, n) as id, 'm' || n || '@example.com' as email, '+447' || l
            as family
 from (select n, floor(1920 * power((n * 2654435761 % 1000003) / 1000003.0, 2))::int as rank
       from generate_series($first::bigint, $last::bigint) n) numbered;
-insert into customer (id, given_name, family_name, enrolled_source, created_at, updated_at)
-  select id, given, family, 'app', now(), now() from person;
+insert into customer (id, given_name, family_name, birth_year, birth_month, birth_day, post_code, enrolled_source,
+                      created_at, updated_at)
+  select id, given, family, 1940 + n * 7907 % 67, n * 7901 % 12 + 1, n * 7883 % 28 + 1, 'BN' || n * 7877 % 50000, 'app', now(), now()
+  from person;
 insert into customer_name_key (id, customer, key)
   select bench_id(14, n), id, lower(given || ' ' || family) from person
   union all select bench_id(15, n), id, lower(family || ' ' || given) from person;
