@@ -316,6 +316,13 @@ class Ledger(RuleBasedStateMachine):
         assert [line["points"] for line in result["lines"]] == made.shares
         self.sales.append(Sold(body, UUID(result["order_id"]), made))
 
+    @rule(who=WHO, points=st.integers(-9, -1))
+    def spend_of_two_kinds(self, who: int, points: int) -> None:
+        """Earn points that never lapse, then points that lapse soon, and use a part: the later ones go first."""
+        for rules in (RULES[1], RULES[3]):
+            self.earn(who, [(1, 1_000)], timedelta(), rules)
+        self.adjust(who, points, Role.MANAGER)
+
     @precondition(lambda self: self.sales)
     @rule(which=WHICH, pieces=PIECES)
     def refund(self, which: int, pieces: list[int]) -> None:
