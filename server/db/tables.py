@@ -1461,7 +1461,12 @@ class DuplicateMark(Table, tablename="duplicate_mark"):
 
 
 class EmailChange(Table, tablename="email_change"):
-    """A member's wish to use another address, and, once carried out, all that is needed to undo it."""
+    """A wish to use another address, and, once carried out, all that is needed to undo it.
+
+    `is_override`: staff asked for it, as the customer cannot reach the proven address any more. Somebody else approves it, and
+    it is carried out at `execute_after`, unless whoever reads the old mailbox stops it. `failed_because` is the code of what
+    stood against it then.
+    """
 
     id = _id()
     customer = _ref(Customer)
@@ -1479,9 +1484,22 @@ class EmailChange(Table, tablename="email_change"):
     undo_until = _at(null=True)
     undone_at = _at(null=True)
     effects = JSONB(default="{}")
+    is_override = Boolean(default=False)
+    reason = Text(default="")
+    approved_by = _ref(StaffMember, null=True)
+    approved_at = _at(null=True)
+    execute_after = _at(null=True)
+    failed_because = _text(null=True)
 
     email_change_mode_known = Check("mode in ('keep', 'reissue')")
     email_change_state_known = Check("state in ('pending', 'confirmed', 'superseded', 'cancelled', 'undone')")
+    email_change_approved_whole = Check(
+        "(approved_by is null) = (approved_at is null) and (approved_by is null) = (execute_after is null)"
+    )
+    email_change_by_two = Check("approved_by is null or (is_override and approved_by <> requested_by_id)")
+    email_change_override_approved = Check(
+        "not is_override or state not in ('confirmed', 'undone') or (approved_by is not null and confirmed_at >= execute_after)"
+    )
 
 
 # audience -------------------------------------------------------------------------------------------------------------
