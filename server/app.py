@@ -112,28 +112,15 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
         clock: Source of the time; the machine's unless given.
         tokens: Source of secrets; random unless given.
     """
-    tools = create_tools(settings, clock=clock, tokens=tokens)
-    metrics = Metrics()
+    return equip(create_routes(), settings, clock=clock, tokens=tokens)
 
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        assert settings.database_url is not None, "the caller starts the embedded PostgreSQL and sets its address"
-        await DB.open(
-            settings.database_url, size=settings.database_pool_size, wait_seconds=settings.database_wait_seconds
-        )
-        try:
-            await seed_wordings(tools.clock.now())
-            async with _worker(tools):
-                yield
-        finally:
-            tools.passwords.close()
-            await DB.close()
 
-    app = Litestar(
+def create_routes() -> Litestar:
+    """Return the routes of all domains with nothing behind them yet; this is what takes time when an app is made."""
+    return Litestar(
         # First, as Litestar adds an OPTIONS of its own to a path that has none yet.
         route_handlers=[*options_handlers(), *route_handlers()],
-        lifespan=[lifespan],
-        state=State({"tools": tools, "metrics": metrics, "gauges": WorkGauges(metrics.registry)}),
+        lifespan=[_lifespan],
         exception_handlers={Exception: _to_problem},
         openapi_config=None,
         # Its default would take the root logger from `server.logs`, which redacts what libraries log.
@@ -141,7 +128,29 @@ def create_app(settings: Settings, *, clock: Clock | None = None, tokens: Tokens
         request_max_body_size=None,
         debug=False,
     )
-    return Edge(app, settings=settings, metrics=metrics)
+
+
+def equip(routes: Litestar, settings: Settings, *, clock: Clock | None = None, tokens: Tokens | None = None) -> Edge:
+    """Put a service behind routes that are not running, in place of the one they had; the rest is as for `create_app`."""
+    metrics = Metrics()
+    tools = create_tools(settings, clock=clock, tokens=tokens)
+    routes.state = State({"tools": tools, "metrics": metrics, "gauges": WorkGauges(metrics.registry)})
+    return Edge(routes, settings=settings, metrics=metrics)
+
+
+@asynccontextmanager
+async def _lifespan(app: Litestar) -> AsyncIterator[None]:
+    tools: Tools = app.state.tools
+    settings = tools.settings
+    assert settings.database_url is not None, "the caller starts the embedded PostgreSQL and sets its address"
+    await DB.open(settings.database_url, size=settings.database_pool_size, wait_seconds=settings.database_wait_seconds)
+    try:
+        await seed_wordings(tools.clock.now())
+        async with _worker(tools):
+            yield
+    finally:
+        tools.passwords.close()
+        await DB.close()
 
 
 @asynccontextmanager

@@ -13,14 +13,16 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import msgspec
+from litestar import Litestar
 
-from server.app import create_app
+from server.app import create_routes, equip
 from server.clock import ManualClock
 from server.context import Context, Tools, system_context
 from server.db.engine import DB
@@ -258,8 +260,7 @@ async def open_world(
     """Start the app on a migrated database, to which a new world adds a default programme, and stop it at the end."""
     clock = ManualClock(START_AT)
     settings = test_settings(database_url, data_dir, **overrides)
-    edge = create_app(settings, clock=clock)
-    assert isinstance(edge, Edge)
+    edge = equip(_routes(), settings, clock=clock)
     async with edge.app.lifespan():  # type: ignore[attr-defined]
         transport = httpx.ASGITransport(app=edge, client=("198.51.100.7", 40000))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
@@ -267,6 +268,12 @@ async def open_world(
             if is_new:
                 await _add_programme(world.ctx)
             yield world
+
+
+@cache
+def _routes() -> Litestar:
+    # Making them takes ten times as long as the rest of a world, and they hold nothing that a test could change.
+    return create_routes()
 
 
 def test_settings(database_url: str, data_dir: Path, **overrides: object) -> Settings:
