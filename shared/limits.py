@@ -56,7 +56,7 @@ CYCLE_EVERY = timedelta(hours=1)
 CYCLE_OVERLAP = timedelta(hours=48)  # Tills send late what they took while offline.
 CYCLE_LATE = timedelta(hours=24)
 CYCLE_LEASE = timedelta(minutes=10)
-CYCLE_PAGES_MAX = 1_000  # Of one run; the next one goes on where this one stopped.
+CYCLE_PAGES_MAX = 10_000  # Of one run: a million profiles. More is told as a failure, and the next run goes on.
 CYCLES_SHOWN_MAX = 50
 HOOK_BYTES_MAX = 1024 * 1024
 HOOK_EVENTS_KEPT = timedelta(days=7)  # Square repeats an event for three days.
@@ -89,6 +89,9 @@ EMAIL_CHANGES_WINDOW = timedelta(days=30)
 EMAIL_CHANGE_UNDO = timedelta(days=7)
 REDEMPTION_HOLD = timedelta(hours=24)
 CORRECTION_UNDO = timedelta(hours=24)
+OVERRIDE_REQUEST_LIFE = timedelta(hours=24)  # In which a second person approves it.
+OVERRIDE_DELAY = timedelta(hours=72)  # Over a weekend, so that whoever reads the old mailbox can stop it.
+OVERRIDE_LATE_MAX = timedelta(days=7)  # After which a correction that could not be carried out is asked for anew.
 
 # Wrong guesses --------------------------------------------------------------------------------------------------------
 SIGN_IN_TRIES = 10

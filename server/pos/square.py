@@ -62,6 +62,7 @@ class Square:
         token: Access token.
         base_url: https://connect.squareup.com, the sandbox's address, or a stand-in.
         stores: Our store codes by Square's location ids.
+        pages_max: After which a list is taken for endless.
     """
 
     name = "square"
@@ -76,8 +77,11 @@ class Square:
         }
     )
 
-    def __init__(self, *, token: str, base_url: str, stores: Mapping[str, str]) -> None:
+    def __init__(
+        self, *, token: str, base_url: str, stores: Mapping[str, str], pages_max: int = CYCLE_PAGES_MAX
+    ) -> None:
         self._stores = dict(stores)
+        self._pages_max = pages_max
         self._client = httpx.AsyncClient(
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}", "Square-Version": API_VERSION, "Accept": "application/json"},
@@ -176,7 +180,7 @@ class Square:
     async def _pages(self, path: str, body: Json) -> AsyncIterator[_Answer]:
         """Yield pages until there is no cursor; one that comes again would go on for ever."""
         cursor, seen = None, set[str]()
-        for _ in range(CYCLE_PAGES_MAX):
+        for _ in range(self._pages_max):
             answer = await self._call("POST", path, body | ({"cursor": cursor} if cursor else {}))
             yield answer
             cursor = answer.cursor
@@ -185,6 +189,8 @@ class Square:
             if cursor in seen:
                 raise PosRefused(f"{path}: the same cursor came twice.")
             seen.add(cursor)
+        # What was left out must not look as if it had come.
+        raise PosUnavailable(f"{path}: more than {self._pages_max} pages.")
 
     async def _call(self, method: str, path: str, body: Json | None) -> _Answer:
         wait_seconds = _FIRST_WAIT_SECONDS

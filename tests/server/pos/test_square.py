@@ -95,6 +95,12 @@ async def test_pages_that_do_not_move_end(standin: SquareStandIn, square: Square
         async for _ in square.orders_since(None):
             pass
     assert len(standin.state.log) == 2
+    standin.state.is_stuck, standin.state.is_endless = False, True
+    async with Square(token=TOKEN, base_url=standin.url, stores=STORES, pages_max=5) as careful:
+        with pytest.raises(PosUnavailable, match="more than 5 pages"):
+            async for _ in careful.customers_since(None):
+                pass
+    assert len(standin.state.log) == 7
 
 
 async def test_trouble_is_waited_out_or_told_and_never_quotes_what_was_sent(
@@ -213,6 +219,35 @@ def test_names_longer_than_ours_are_cut() -> None:
     assert (len(record.given_name), record.phone) == (80, None)
 
 
+async def test_whoever_drifts_from_squares_own_description_is_caught() -> None:
+    drifting = SquareStandIn()
+    drifting.state.put_order("O1", at=NOW, state="DONE", line_items=[line("1", 1000)])
+    drifting.state.put_customer("C1", at=NOW, email_address="ana@shop.test", loves="coffee")
+    drifting.__enter__()
+    async with Square(token=TOKEN, base_url=drifting.url, stores=STORES) as square:
+        with pytest.raises(PosUnavailable):
+            await anext(square.orders_since(None))
+        with pytest.raises(PosUnavailable):
+            await square.find_by_email("ana@shop.test")
+    headers = {"Authorization": f"Bearer {TOKEN}", "Square-Version": "2025-08-20"}
+    async with httpx.AsyncClient(base_url=drifting.url, headers=headers) as careless:
+        for body in ({"limit": "5"}, {"surprise": 1}, {"query": {"sort": {"field": "NAME"}}}):
+            assert (await careless.post("/v2/customers/search", json=body)).status_code == 500
+        assert (await careless.get("/v2/customers/C1/cards")).status_code == 500
+    with pytest.raises(AssertionError, match="description is broken"):
+        drifting.__exit__(None, None, None)
+    said = "\n".join(drifting.proxy.broken)
+    for words in (
+        "'DONE' is not one of",
+        "'loves' was",
+        "limit: '5'",
+        "'surprise' was",
+        "'NAME' is not",
+        "no such call",
+    ):
+        assert words in said
+
+
 async def test_the_stand_in_refuses_what_square_refuses(standin: SquareStandIn) -> None:
     headers = {"Authorization": f"Bearer {TOKEN}", "Square-Version": "2025-08-20"}
     range_ = {"start_at": "2026-03-02T09:00:00Z"}
@@ -232,7 +267,7 @@ async def test_the_stand_in_refuses_what_square_refuses(standin: SquareStandIn) 
             "query": {"filter": {"date_time_filter": {"updated_at": range_}}, "sort": {"sort_field": "CREATED_AT"}},
         },
     }
-    async with httpx.AsyncClient(base_url=standin.url, headers=headers) as client:
+    async with httpx.AsyncClient(base_url=standin.bare_url, headers=headers) as client:
         for code, body in bodies.items():
             answer = await client.post("/v2/orders/search", json=body)
             assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, code)

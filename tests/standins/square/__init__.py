@@ -3,6 +3,8 @@
 with SquareStandIn() as square:
     square.state.put_customer("C1", at=now, email_address="ana@shop.test")
     ... Square(token=TOKEN, base_url=square.url, stores={"L1": "high-street"}) ...
+
+What goes to `url` is held to Square's own API description on its way there and back; closing fails if that was broken.
 """
 
 import base64
@@ -15,6 +17,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self
 
+from tests.standins.square.proxy import ContractProxy
 from tests.standins.square.service import TOKEN, SquareState, line, stamp
 
 __all__ = ["TOKEN", "SquareStandIn", "SquareState", "line", "sign", "stamp"]
@@ -28,13 +31,20 @@ class SquareStandIn:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self.state))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self.proxy = ContractProxy(self.bare_url)
 
     @property
     def url(self) -> str:
+        return self.proxy.url
+
+    @property
+    def bare_url(self) -> str:
+        """Where nothing but the stand-in itself minds what is sent."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
+        self.proxy.__enter__()
         return self
 
     def __exit__(
@@ -43,6 +53,7 @@ class SquareStandIn:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self.proxy.__exit__(kind, error, trace)
 
 
 def sign(body: bytes, *, key: str, address: str) -> str:

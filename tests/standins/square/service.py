@@ -20,7 +20,7 @@ class SquareState:
     """Customers and orders of one account; tests change them between requests.
 
     `failures` are statuses that the next requests get instead of an answer; `hidden` are customers whom a search does not
-    find yet; with `is_stuck` every page bears the same cursor.
+    find yet; with `is_stuck` every page bears the same cursor, with `is_endless` there is always another one.
     """
 
     def __init__(self) -> None:
@@ -30,6 +30,7 @@ class SquareState:
         self.hidden: set[str] = set()
         self.hides_new = False
         self.is_stuck = False
+        self.is_endless = False
         self.page_size = 1000
         self.log: list[tuple[str, str, Document]] = []
         self._made: dict[str, str] = {}
@@ -133,6 +134,8 @@ class SquareState:
         first = 0
         if self.is_stuck:
             return 200, {name: found[:1], "cursor": "123"}
+        if self.is_endless:
+            return 200, {name: found[:1], "cursor": str(next(self._numbers))}
         if cursor := sent.get("cursor"):
             offset, _, query = cursor.partition("|")
             if query != bare or not offset.isdigit():
