@@ -1095,13 +1095,40 @@ class LinkReview(Table, tablename="link_review"):
     settled_by = _ref(StaffMember, null=True)
     note = Text(default="")
 
-    link_review_reason_known = Check("reason in ('ambiguous', 'taken', 'merged_in_pos')")
+    link_review_reason_listed = Check("reason in ('ambiguous', 'taken', 'merged_in_pos', 'disputed')")
     link_review_state_known = Check("state in ('open', 'settled')")
     link_review_settled_says_when = Check("(state = 'settled') = (settled_at is not null)")
 
 
+class PosTodo(Table, tablename="pos_todo"):
+    """Something that people, or the till system if it can, have to do in the till: two records of it are one person's.
+
+    `error` is why the till system refused when it was asked; `done_by` is empty where the till did it.
+    """
+
+    id = _id()
+    kind = Text(default="merge")
+    customer = _ref(Customer)
+    kept_record = _ref(PosRecord)
+    absorbed_record = _ref(PosRecord)
+    state = Text(default="open")
+    created_at = _at()
+    error = Text(default="")
+    done_at = _at(null=True)
+    done_by = _ref(StaffMember, null=True)
+    note = Text(default="")
+
+    pos_todo_kind_known = Check("kind in ('merge')")
+    pos_todo_state_known = Check("state in ('open', 'done', 'dropped')")
+    pos_todo_done_says_when = Check("(state = 'open') = (done_at is null)")
+    pos_todo_of_two = Check("kept_record <> absorbed_record")
+
+
 class PosState(Table, tablename="pos_state"):
-    """How far the exchange with one till system has come, and who is at it."""
+    """How far the exchange with one till system has come, and who is at it.
+
+    `knows_members` says that members are made known to it when they buy.
+    """
 
     connection = ForeignKey(
         PosConnection, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
@@ -1112,6 +1139,7 @@ class PosState(Table, tablename="pos_state"):
     lease_holder = UUID(default=None, null=True)
     lease_until = _at(null=True)
     last_success_at = _at(null=True)
+    knows_members = Boolean(default=False)
     created_at = _at()
 
 
@@ -1625,6 +1653,7 @@ TABLES: tuple[type[Table], ...] = (
     PosLink,
     LinkCheck,
     LinkReview,
+    PosTodo,
     PosState,
     PosCycle,
     PosStaged,
