@@ -23,11 +23,13 @@ _keys = itertools.count(1)
 class Fuse:
     """Where a connection breaks off, once: after a statement of a transaction, or after its COMMIT (None).
 
-    Statement 1 is the first after BEGIN.
+    Statement 1 is the first after BEGIN; where statements `everywhere` count, the first of any connection at all.
     """
 
     after_statement: int | None
+    everywhere: bool = False
     has_burnt: bool = False
+    seen: int = 0
 
 
 class BrittleConnection(asyncpg.Connection):
@@ -40,6 +42,8 @@ class BrittleConnection(asyncpg.Connection):
         answer = await super().execute(query, *args, **options)
         if query.startswith("BEGIN"):
             self._statement = 0
+        elif query.startswith("ROLLBACK"):
+            self._statement = None
         elif query.startswith("COMMIT"):
             self._statement = None
             if (fuse := type(self).fuse) is not None and fuse.after_statement is None:
@@ -51,8 +55,12 @@ class BrittleConnection(asyncpg.Connection):
         rows = await super().fetch(query, *args, **options)
         if self._statement is not None:
             self._statement += 1
-            if (fuse := type(self).fuse) is not None and self._statement == fuse.after_statement:
+        if (fuse := type(self).fuse) is not None:
+            fuse.seen += 1
+            if (fuse.seen if fuse.everywhere else self._statement) == fuse.after_statement:
                 self._break_off(fuse)
+                if self._statement is None:
+                    raise asyncpg.ConnectionDoesNotExistError("the answer to a statement was lost")
         return rows
 
     def _break_off(self, fuse: Fuse) -> None:
