@@ -470,11 +470,11 @@ class Client:
     async def list_claim_codes(self, customer_id: UUID) -> CustomerClaims:
         return await self._ask("list_claim_codes", CustomerClaims, path={"customer_id": customer_id})
 
-    async def issue_claim_code(self, customer_id: UUID) -> ClaimCodeIssued:
-        return await self._ask("issue_claim_code", ClaimCodeIssued, path={"customer_id": customer_id})
+    async def issue_claim_code(self, customer_id: UUID, *, key: str) -> ClaimCodeIssued:
+        return await self._ask("issue_claim_code", ClaimCodeIssued, path={"customer_id": customer_id}, key=key)
 
-    async def issue_receipt_code(self, order_id: UUID) -> ClaimCodeIssued:
-        return await self._ask("issue_receipt_code", ClaimCodeIssued, path={"order_id": order_id})
+    async def issue_receipt_code(self, order_id: UUID, *, key: str) -> ClaimCodeIssued:
+        return await self._ask("issue_receipt_code", ClaimCodeIssued, path={"order_id": order_id}, key=key)
 
     async def find_claim_code(self, lookup: ClaimLookup) -> ClaimFound:
         return await self._ask("find_claim_code", ClaimFound, body=lookup)
@@ -484,8 +484,9 @@ class Client:
 
     # Privacy --------------------------------------------------------------------------------------------------------
 
-    async def request_export(self, customer_id: UUID, wish: StaffExportRequest) -> ExportView:
-        return await self._ask("request_customer_export", ExportView, path={"customer_id": customer_id}, body=wish)
+    async def request_export(self, customer_id: UUID, wish: StaffExportRequest, *, key: str) -> ExportView:
+        path = {"customer_id": customer_id}
+        return await self._ask("request_customer_export", ExportView, path=path, body=wish, key=key)
 
     async def list_exports(self, customer_id: UUID) -> ExportList:
         return await self._ask("list_customer_exports", ExportList, path={"customer_id": customer_id})
@@ -498,8 +499,9 @@ class Client:
     async def preview_erasure(self, customer_id: UUID) -> ErasurePreview:
         return await self._ask("preview_customer_erasure", ErasurePreview, path={"customer_id": customer_id})
 
-    async def request_erasure(self, customer_id: UUID, wish: StaffErasureRequest) -> ErasureView:
-        return await self._ask("request_customer_erasure", ErasureView, path={"customer_id": customer_id}, body=wish)
+    async def request_erasure(self, customer_id: UUID, wish: StaffErasureRequest, *, key: str) -> ErasureView:
+        path = {"customer_id": customer_id}
+        return await self._ask("request_customer_erasure", ErasureView, path=path, body=wish, key=key)
 
     async def list_erasures(
         self, *, state: str = "", customer_id: UUID | None = None, cursor: str | None = None
@@ -510,11 +512,13 @@ class Client:
     async def get_erasure(self, erasure_id: UUID) -> ErasureView:
         return await self._ask("get_erasure", ErasureView, path={"erasure_id": erasure_id})
 
-    async def approve_erasure(self, erasure_id: UUID, decision: ErasureDecision) -> ErasureView:
-        return await self._ask("approve_erasure", ErasureView, path={"erasure_id": erasure_id}, body=decision)
+    async def approve_erasure(self, erasure_id: UUID, decision: ErasureDecision, *, key: str) -> ErasureView:
+        path = {"erasure_id": erasure_id}
+        return await self._ask("approve_erasure", ErasureView, path=path, body=decision, key=key)
 
-    async def cancel_erasure(self, erasure_id: UUID, cancelling: ErasureCancelling) -> ErasureView:
-        return await self._ask("cancel_erasure", ErasureView, path={"erasure_id": erasure_id}, body=cancelling)
+    async def cancel_erasure(self, erasure_id: UUID, cancelling: ErasureCancelling, *, key: str) -> ErasureView:
+        path = {"erasure_id": erasure_id}
+        return await self._ask("cancel_erasure", ErasureView, path=path, body=cancelling, key=key)
 
     async def settle_erasure(self, erasure_id: UUID, settling: ErasureSettling) -> ErasureView:
         return await self._ask("settle_erasure", ErasureView, path={"erasure_id": erasure_id}, body=settling)

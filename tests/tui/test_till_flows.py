@@ -145,7 +145,7 @@ async def test_what_moved_since_the_preview_is_asked_for_again(world: World) -> 
         await adjust(till, "+10", "g")
         await sell(world, member.card_number)
         await till.press("ctrl+s")
-        await till.shows("Something changed since the preview", "12 → 22 (+10)")
+        await till.shows("This changed since you looked", "! was Can spend 0 → 10", "! now Can spend 12 → 22 (+10)")
         await till.press("ctrl+s")
         await till.shows("balance 22")
 

@@ -1,10 +1,10 @@
 """Claim codes of a customer: making one, which is shown once, and what became of the former ones."""
 
+from datetime import datetime, tzinfo
 from functools import partial
 
-from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
@@ -14,6 +14,7 @@ from shared.claims import (
     ClaimCodeView,
     ClaimFound,
     ClaimLookup,
+    ClaimRefusal,
     ClaimRevocation,
     ClaimState,
     CustomerClaims,
@@ -22,14 +23,15 @@ from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.calls import call
 from tui.claim_words import claim_notes, claim_row, found_words, refusal_row
-from tui.errors import ConsoleError
-from tui.formatting import Cell, Row, full_name, moment
+from tui.client import Client, new_key
+from tui.formatting import Row, full_name, moment
 from tui.forms import FormPage, form_row
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import join, lines, safe
+from tui.screens.list_page import Listing, ListPage, ListTab
 from tui.screens.reason import Question, ReasonPage
 from tui.widgets.field import Field
-from tui.widgets.line_list import Column, LineList
+from tui.widgets.line_list import Column
 
 _COLUMNS = (
     Column("Made", 15),
@@ -38,84 +40,48 @@ _COLUMNS = (
     Column("Good until", 15),
     Column("By", -1, from_width=76),
 )
-_EMPTY = "No claim code yet. n makes one, for the customer to enter in the app."
+ClaimItem = ClaimCodeView | ClaimRefusal
 
 
-class ClaimsPage(Page):
+class ClaimsPage(ListPage[ClaimItem]):
     """Codes for the customer, codes the customer has used, and the customer's tries that were refused."""
 
     PAGE = "claims"
-    CSS_PATH = "claims.tcss"
-    AUTO_FOCUS = "#rows"
     BINDINGS = bindings_for("claims")
+    TABS = (
+        ListTab(
+            title="Claim codes",
+            columns=_COLUMNS,
+            empty="No claim code yet. n makes one, for the customer to enter in the app.",
+        ),
+    )
 
     def __init__(self, detail: CustomerDetail) -> None:
         super().__init__()
         self._detail = detail
         self._who = full_name(detail.given_name, detail.family_name)
         self._claims: CustomerClaims | None = None
-        self._opened: set[str] = set()
         self._asked_again = False
-
-    def compose_body(self) -> ComposeResult:
-        with Horizontal(id="claims-found"):
-            yield LineList(_COLUMNS, id="rows")
-            yield Static(id="detail")
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        if self.console.session is not None:
-            self.refresh_data()
 
     # Data -------------------------------------------------------------------------------------------------------------
 
-    def refresh_data(self) -> None:
-        customer_id = self._detail.id
-        call(self, "claims", lambda client: client.list_claim_codes(customer_id), done=self._came)
+    async def ask(self, client: Client, tab: int, cursor: str | None) -> Listing[ClaimItem]:
+        """Ask for all of them: there are few."""
+        del tab, cursor
+        self._claims = claims = await client.list_claim_codes(self._detail.id)
+        return Listing(items=(*claims.codes, *claims.used, *claims.refusals))
 
-    def _came(self, claims: CustomerClaims) -> None:
-        self._claims = claims
-        self._show()
+    def row(self, item: ClaimItem, *, now: datetime, zone: tzinfo) -> Row:
+        if isinstance(item, ClaimRefusal):
+            return refusal_row(item, key=f"refusal {self.items.index(item)}", now=now, zone=zone)
+        is_own = self._claims is not None and item in self._claims.used
+        return claim_row(item, now=now, zone=zone, is_own=is_own)
 
-    def _show(self) -> None:
-        session, claims = self.console.session, self._claims
-        if session is None or claims is None:
-            return
-        now, zone = self.console.now(), session.zone
-        rows: list[Row] = []
-        for code in (*claims.codes, *claims.used):
-            rows.append(claim_row(code, now=now, zone=zone, is_own=code in claims.used))
-            if str(code.id) in self._opened:
-                notes = claim_notes(code, now=now, zone=zone)
-                rows += [
-                    Row(key=f"{code.id}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)
-                ]
-        rows += [
-            refusal_row(refusal, key=f"refusal {index}", now=now, zone=zone)
-            for index, refusal in enumerate(claims.refusals)
-        ]
-        listed = self.query_one("#rows", LineList)
-        listed.empty_words = _EMPTY
-        listed.set_rows(rows)
-        self.frame_changed()
+    def notes(self, item: ClaimItem, *, now: datetime, zone: tzinfo) -> list[str]:
+        return claim_notes(item, now=now, zone=zone) if isinstance(item, ClaimCodeView) else []
 
     def _code(self) -> ClaimCodeView | None:
-        key = self.query_one("#rows", LineList).current_key
-        codes = (*self._claims.codes, *self._claims.used) if self._claims is not None else ()
-        return next((code for code in codes if str(code.id) == key), None)
-
-    @on(LineList.Chosen, "#rows")
-    def _toggle(self, message: LineList.Chosen) -> None:
-        self._opened ^= {message.key}
-        self._show()
-
-    @on(LineList.Highlighted, "#rows")
-    def _highlighted(self) -> None:
-        session, code = self.console.session, self._code()
-        if session is not None:
-            notes = claim_notes(code, now=self.console.now(), zone=session.zone) if code is not None else []
-            self.query_one("#detail", Static).update(lines(*map(safe, notes)))
-            self.frame_changed()
+        return self.current if isinstance(self.current, ClaimCodeView) else None
 
     # What staff do ----------------------------------------------------------------------------------------------------
 
@@ -127,11 +93,11 @@ class ClaimsPage(Page):
             self.console.say("A code of theirs is still good. n again makes a new one and ends the former.", "warn")
             return
         self._asked_again = False
-        customer_id = self._detail.id
+        customer_id, key = self._detail.id, new_key()
         call(
             self,
             "issue",
-            lambda client: client.issue_claim_code(customer_id),
+            lambda client: client.issue_claim_code(customer_id, key=key),
             done=self._issued,
             is_write=True,
             waiting="Making the code…",
@@ -171,16 +137,7 @@ class ClaimsPage(Page):
         return f"Find › {self._who} › Claim codes"
 
     def handlers(self) -> Handlers:
-        return {
-            "claims.detail": self.query_one("#rows", LineList).action_choose,
-            "claims.issue": self._issue,
-            "claims.revoke": self._revoke,
-            "app.back": self._back,
-        }
-
-    def _back(self) -> None:
-        if not self.console.stop_waiting(self):
-            self.dismiss()
+        return super().handlers() | {"claims.issue": self._issue, "claims.revoke": self._revoke}
 
     def unavailable(self, action_id: str) -> str | None:
         code = self._code()
@@ -191,12 +148,6 @@ class ClaimsPage(Page):
         if action_id == "claims.revoke" and (code is None or code.state is not ClaimState.LIVE):
             return "choose a code that is still good"
         return None
-
-    def show_failure(self, error: ConsoleError) -> None:
-        super().show_failure(error)
-        rows = self.query_one("#rows", LineList)
-        if not rows.rows:
-            rows.empty_words = "This could not be fetched. F5 asks again."
 
 
 class IssuedPage(Page):

@@ -1,19 +1,15 @@
 """Customers who may be there twice, with what speaks for it and against it; and the merges that were made or asked for."""
 
+from collections.abc import Awaitable
+from datetime import datetime, tzinfo
 from enum import IntEnum
 from functools import partial
 
-from textual import on
-from textual.app import ComposeResult
-from textual.containers import Container
-from textual.widgets import Static
-
-from shared.duplicates import DuplicateDismissal, DuplicatePage, DuplicateState, DuplicateView
+from shared.duplicates import DuplicateDismissal, DuplicateState, DuplicateView
 from shared.merges import MergeDecision, MergeRefusal, MergeState, MergeView
-from shared.merges import MergePage as MergeList
 from tui.calls import call
-from tui.errors import ConsoleError
-from tui.formatting import points
+from tui.client import Client
+from tui.formatting import Row, counted, points
 from tui.merge_words import (
     NEEDS,
     duplicate_notes,
@@ -23,12 +19,11 @@ from tui.merge_words import (
     merge_view_notes,
     ordered,
 )
-from tui.pages import Handlers, Page, bindings_for
-from tui.safe import lines, safe
+from tui.pages import Handlers, bindings_for
 from tui.screens.choosing import Chosen
-from tui.screens.reason import Question, ReasonPage
-from tui.widgets.line_list import Column, LineList
-from tui.widgets.tab_line import TabLine
+from tui.screens.list_page import Listed, ListPage, ListTab
+from tui.screens.reason import DecisionPage, Question, ReasonPage
+from tui.widgets.line_list import Column
 
 
 class Tab(IntEnum):
@@ -40,7 +35,6 @@ class Tab(IntEnum):
     MERGES = 3
 
 
-TITLES = ("Duplicates", "Not the same", "To approve", "All merges")
 _PAIRS = (
     Column("Score", 5, right=True),
     Column("One", -2),
@@ -55,143 +49,46 @@ _MERGES = (
     Column("Asked by", -1),
     Column("State", 10),
 )
-_EMPTY = (
-    "Nobody seems to be there twice.",
-    "No pair was said to be two people.",
-    "No merge waits for a second person.",
-    "No merges yet.",
-)
 _ON_PAIRS = {"duplicates.merge", "duplicates.dismiss"}
 _ON_MERGES = {"duplicates.approve", "duplicates.refuse", "duplicates.undo"}
 _STATES = {Tab.OPEN: DuplicateState.OPEN, Tab.DISMISSED: DuplicateState.DISMISSED}
 
 
-class DuplicatesPage(Page):
+class DuplicatesPage(ListPage[DuplicateView | MergeView]):
     """Four lists; what is known of the row under the cursor stands beside or below them."""
 
     PAGE = "duplicates"
     CSS_PATH = "duplicates.tcss"
-    AUTO_FOCUS = "#rows"
     BINDINGS = bindings_for("duplicates")
+    TABS = (
+        ListTab(title="Duplicates", columns=_PAIRS, empty="Nobody seems to be there twice."),
+        ListTab(title="Not the same", columns=_PAIRS, empty="No pair was said to be two people."),
+        ListTab(title="To approve", columns=_MERGES, empty="No merge waits for a second person."),
+        ListTab(title="All merges", columns=_MERGES, empty="No merges yet."),
+    )
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._pairs: list[DuplicateView] = []
-        self._merges: list[MergeView] = []
-        self._next_cursor: str | None = None
-
-    def compose_body(self) -> ComposeResult:
-        yield TabLine(TITLES)
-        with Container(id="pairs-found"):
-            yield LineList(_PAIRS, id="rows")
-            yield Static(id="detail")
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        if self.console.session is not None:
-            self.refresh_data()
-
-    # Data -------------------------------------------------------------------------------------------------------------
-
-    @property
-    def tab(self) -> Tab:
-        return Tab(self.query_one(TabLine).active)
-
-    def refresh_data(self) -> None:
-        self._fetch(None)
-
-    def _fetch(self, cursor: str | None) -> None:
-        tab = self.tab
+    def ask(self, client: Client, tab: int, cursor: str | None) -> Awaitable[Listed[DuplicateView] | Listed[MergeView]]:
         if tab in _STATES:
-            state = _STATES[tab].value
-            call(
-                self,
-                "duplicates",
-                lambda client: client.list_duplicates(state=state, cursor=cursor),
-                done=partial(self._pairs_came, tab, cursor),
-            )
-            return
-        state = MergeState.WAITING.value if tab is Tab.WAITING else ""
-        call(
-            self,
-            "duplicates",
-            lambda client: client.list_merges(state=state, cursor=cursor),
-            done=partial(self._merges_came, tab, cursor),
-        )
+            return client.list_duplicates(state=_STATES[Tab(tab)], cursor=cursor)
+        return client.list_merges(state=MergeState.WAITING if tab == Tab.WAITING else "", cursor=cursor)
 
-    def _pairs_came(self, tab: Tab, cursor: str | None, page: DuplicatePage) -> None:
-        if tab is self.tab:
-            self._pairs = [*(self._pairs if cursor else ()), *page.items]
-            self._next_cursor = page.next_cursor
-            self._show()
+    def row(self, item: DuplicateView | MergeView, *, now: datetime, zone: tzinfo) -> Row:
+        return duplicate_row(item) if isinstance(item, DuplicateView) else merge_row(item, now=now, zone=zone)
 
-    def _merges_came(self, tab: Tab, cursor: str | None, page: MergeList) -> None:
-        if tab is self.tab:
-            self._merges = [*(self._merges if cursor else ()), *page.items]
-            self._next_cursor = page.next_cursor
-            self._show()
-
-    def _show(self) -> None:
-        session = self.console.session
-        if session is None:
-            return
-        now, zone = self.console.now(), session.zone
-        listed = self.query_one("#rows", LineList)
-        listed.empty_words = _EMPTY[self.tab]
-        if self.tab in _STATES:
-            rows = [duplicate_row(pair) for pair in self._pairs]
-        else:
-            rows = [merge_row(merge, now=now, zone=zone) for merge in self._merges]
-        listed.set_rows(rows)
-        more = "+" if self._next_cursor else ""
-        self.query_one(TabLine).note = f"{len(rows)}{more}" if rows else ""
-        self.frame_changed()
+    def notes(self, item: DuplicateView | MergeView, *, now: datetime, zone: tzinfo) -> list[str]:
+        if isinstance(item, DuplicateView):
+            return duplicate_notes(item, now=now, zone=zone)
+        return merge_view_notes(item, now=now, zone=zone)
 
     def _pair(self) -> DuplicateView | None:
-        key = self.query_one("#rows", LineList).current_key
-        return next((pair for pair in self._pairs if str(pair.id) == key), None) if self.tab in _STATES else None
+        return self.current if isinstance(self.current, DuplicateView) else None
 
     def _merge(self) -> MergeView | None:
-        key = self.query_one("#rows", LineList).current_key
-        return next((one for one in self._merges if str(one.id) == key), None) if self.tab not in _STATES else None
+        return self.current if isinstance(self.current, MergeView) else None
 
-    @on(LineList.Highlighted, "#rows")
-    def _highlighted(self) -> None:
-        session, pair, merge = self.console.session, self._pair(), self._merge()
-        if session is None:
-            return
-        now, zone = self.console.now(), session.zone
-        told: list[str] = []
-        if pair is not None:
-            told = duplicate_notes(pair, now=now, zone=zone)
-        elif merge is not None:
-            told = merge_view_notes(merge, now=now, zone=zone)
-        self.query_one("#detail", Static).update(lines(*map(safe, told)))
-        self.frame_changed()
-
-    @on(LineList.Chosen, "#rows")
-    def _chosen(self) -> None:
+    def chosen(self, key: str) -> None:
+        del key  # What there is to say stands beside or below the list already.
         self.console.perform("duplicates.merge" if self.tab in _STATES else "duplicates.customer")
-
-    @on(LineList.EndReached, "#rows")
-    def _end_reached(self) -> None:
-        if self._next_cursor is not None and not any(wait.page is self for wait in self.console.waits):
-            self._fetch(self._next_cursor)
-
-    def show_tab(self, index: int) -> None:
-        """Show one of the lists."""
-        self.query_one(TabLine).active = index % len(TITLES)
-        self._pairs, self._merges, self._next_cursor = [], [], None
-        listed = self.query_one("#rows", LineList)
-        listed.empty_words = ""
-        listed.set_columns(_PAIRS if self.tab in _STATES else _MERGES)
-        listed.set_rows(())
-        listed.focus()
-        self.refresh_data()
-
-    @on(TabLine.Picked)
-    def _picked(self, message: TabLine.Picked) -> None:
-        self.console.perform(f"duplicates.tab{message.index + 1}")
 
     # Deciding on pairs ------------------------------------------------------------------------------------------------
 
@@ -245,25 +142,16 @@ class DuplicatesPage(Page):
         call(self, "merge", lambda client: client.get_merge(merge.id), done=self._ask_approval)
 
     def _ask_approval(self, merge: MergeView) -> None:
-        effect = merge.effect
-        if effect is None:
-            self.console.say("This merge cannot be carried out as things stand. Refuse it, or let it lapse.", "warn")
+        asked = _approval(merge)
+        if isinstance(asked, str):
+            self.console.say(asked, "warn")
             return
-        facts = [*_facts(merge), ("Points", f"{points(effect.available_after)} together")]
-        facts.append(("Comes along", f"{effect.orders} sales, {effect.vouchers} vouchers, {len(effect.cards)} cards"))
-        question = Question(
-            title="Approve a merge",
-            crumb="Duplicates › Approve",
-            facts=tuple(facts),
-            sentences=("The two become one at once; it can be taken back for 30 days. Both names are kept with it.",),
-            commit_words="Approve",
-            waiting_words="Merging…",
-            needs_reason=False,
-        )
-        page = ReasonPage(
-            question,
-            send=lambda client, typed, key: client.approve_merge(
-                merge.id, MergeDecision(preview_hash=merge.preview_hash, note=typed.reason), key=key
+        page = DecisionPage(
+            merge,
+            question=_approval,
+            ask=lambda client: client.get_merge(merge.id),
+            send=lambda client, shown, typed, key: client.approve_merge(
+                shown.id, MergeDecision(preview_hash=shown.preview_hash, note=typed.reason), key=key
             ),
             done=partial(self._told, "Approved"),
         )
@@ -309,28 +197,17 @@ class DuplicatesPage(Page):
     # The page ---------------------------------------------------------------------------------------------------------
 
     def crumbs(self) -> str:
-        return f"Duplicates › {TITLES[self.tab]}" if self.tab else "Duplicates"
+        return f"Duplicates › {self.TABS[self.tab].title}" if self.tab else "Duplicates"
 
     def handlers(self) -> Handlers:
-        tabs: Handlers = {f"duplicates.tab{index + 1}": partial(self.show_tab, index) for index in range(len(TITLES))}
-        return tabs | {
+        return super().handlers() | {
             "duplicates.merge": self._open_merge,
             "duplicates.dismiss": self._dismiss,
             "duplicates.approve": self._approve,
             "duplicates.refuse": self._refuse,
             "duplicates.undo": self._undo,
             "duplicates.customer": self._open_customer,
-            "duplicates.tab_next": partial(self._step_tab, 1),
-            "duplicates.tab_back": partial(self._step_tab, -1),
-            "app.back": self._back,
         }
-
-    def _step_tab(self, step: int) -> None:
-        self.console.perform(f"duplicates.tab{(self.tab + step) % len(TITLES) + 1}")
-
-    def _back(self) -> None:
-        if not self.console.stop_waiting(self):
-            self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:
         pair, merge = self._pair(), self._merge()
@@ -348,11 +225,33 @@ class DuplicatesPage(Page):
             )
         return None if merge.state is MergeState.WAITING else "this one does not wait any more"
 
-    def show_failure(self, error: ConsoleError) -> None:
-        super().show_failure(error)
-        listed = self.query_one("#rows", LineList)
-        if not listed.rows:
-            listed.empty_words = "This could not be fetched. F5 asks again."
+
+def _approval(merge: MergeView) -> Question | str:
+    """Return the question before a merge is approved, or why it cannot be approved any more."""
+    effect = merge.effect
+    if merge.state is not MergeState.WAITING:
+        return "Somebody else has decided on this meanwhile, or it lapsed."
+    if effect is None:
+        return "This merge cannot be carried out as things stand. Refuse it, or let it lapse."
+    along = (
+        counted(effect.orders, "sale", "sales"),
+        counted(effect.vouchers, "voucher", "vouchers"),
+        counted(len(effect.cards), "card", "cards"),
+    )
+    facts = (
+        *_facts(merge),
+        ("Points", f"{points(effect.available_after)} together"),
+        ("Comes along", ", ".join(along)),
+    )
+    return Question(
+        title="Approve a merge",
+        crumb="Duplicates › Approve",
+        facts=facts,
+        sentences=("The two become one at once; it can be taken back for 30 days. Both names are kept with it.",),
+        commit_words="Approve",
+        waiting_words="Merging…",
+        needs_reason=False,
+    )
 
 
 def _facts(merge: MergeView) -> tuple[tuple[str, str], ...]:

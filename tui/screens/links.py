@@ -2,14 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import datetime, tzinfo
 from enum import IntEnum
 from functools import partial
 from uuid import UUID
 
-import msgspec
-from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 from textual.widgets import Static
 
 from shared.enums import Permission
@@ -20,7 +18,6 @@ from shared.links import (
     DoctorFix,
     Finding,
     LinkApproval,
-    LinkDiagnosis,
     LinkMade,
     LinkView,
 )
@@ -30,16 +27,15 @@ from shared.staff import CustomerDetail
 from tui.actions import BY_ID, Action
 from tui.calls import call
 from tui.client import Client
-from tui.errors import ConsoleError
 from tui.formatting import Cell, Row, full_name, points
 from tui.link_words import finding_row, link_notes, link_row, state_words
-from tui.pages import Handlers, Page, bindings_for
-from tui.safe import lines, safe
+from tui.pages import Handlers, bindings_for
+from tui.safe import safe
 from tui.screens.choosing import Chosen
+from tui.screens.list_page import Listing, ListPage, ListTab
 from tui.screens.reason import Question, ReasonPage
 from tui.widgets.facts import TONE_STYLES
-from tui.widgets.line_list import Column, LineList
-from tui.widgets.tab_line import TabLine
+from tui.widgets.line_list import Column
 from tui.wording import WHO_MAY
 
 
@@ -50,170 +46,91 @@ class Tab(IntEnum):
     RECORDS = 1
 
 
-TITLES = ("Why missing", "POS records")
-_COLUMNS = (
-    (Column("Why purchases are missing", -3), Column("What puts it right", -1)),
-    (
-        Column("Record", 14),
-        Column("State", 7),
-        Column("How", -1),
-        Column("Sales", 6, right=True),
-        Column("Points", 8, right=True),
-        Column("Since", 15, from_width=90),
-    ),
-)
-_EMPTY = (
-    "Nothing is missing that we know of: all purchases with the linked records count.",
-    "No POS record is linked. l links one.",
+_MISSING = (Column("Why purchases are missing", -3), Column("What puts it right", -1))
+_RECORDS = (
+    Column("Record", 14),
+    Column("State", 7),
+    Column("How", -1),
+    Column("Sales", 6, right=True),
+    Column("Points", 8, right=True),
+    Column("Since", 15, from_width=90),
 )
 _NEED_LINK = {"links.end", "links.approve"}
 # What the service calls a fix that is a key of the customer's page.
 _ON_CUSTOMER = {"join": "customer.join"}
 
 
-class Links(msgspec.Struct, frozen=True, kw_only=True):
-    """What was fetched."""
-
-    links: CustomerLinks
-    diagnosis: LinkDiagnosis
-
-
-async def fetch_links(client: Client, customer_id: UUID) -> Links:
-    """Ask for the records and for what is missing, at once."""
-    links, diagnosis = await asyncio.gather(client.get_links(customer_id), client.diagnose_links(customer_id))
-    return Links(links=links, diagnosis=diagnosis)
-
-
-class LinksPage(Page):
+class LinksPage(ListPage[Finding | LinkView]):
     """Enter puts a reason right, or tells more of a record."""
 
     PAGE = "links"
     CSS_PATH = "links.tcss"
-    AUTO_FOCUS = "#rows"
     BINDINGS = bindings_for("links")
+    TABS = (
+        ListTab(
+            title="Why missing",
+            columns=_MISSING,
+            empty="Nothing is missing that we know of: all purchases with the linked records count.",
+        ),
+        ListTab(title="POS records", columns=_RECORDS, empty="No POS record is linked. l links one."),
+    )
 
     def __init__(self, detail: CustomerDetail) -> None:
         super().__init__()
         self._detail = detail
         self._who = full_name(detail.given_name, detail.family_name)
-        self._found: Links | None = None
-        self._opened: set[str] = set()
+        self._held: CustomerLinks | None = None
 
-    def compose_body(self) -> ComposeResult:
+    def compose_head(self) -> ComposeResult:
         yield Static(id="links-state")
-        yield TabLine(TITLES)
-        with Horizontal(id="links-found"):
-            yield LineList(_COLUMNS[Tab.MISSING], id="rows")
-            yield Static(id="detail")
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        if self.console.session is not None:
-            self.refresh_data()
 
     # Data -------------------------------------------------------------------------------------------------------------
 
-    @property
-    def tab(self) -> Tab:
-        return Tab(self.query_one(TabLine).active)
-
-    def refresh_data(self) -> None:
+    async def ask(self, client: Client, tab: int, cursor: str | None) -> Listing[Finding | LinkView]:
+        """Ask for the records and for what is missing, at once: the line above is about both."""
+        del cursor
         customer_id = self._detail.id
-        call(
-            self,
-            "links",
-            lambda client: fetch_links(client, customer_id),
-            done=self._came,
-            waiting="Looking at the tills…",
-        )
+        held, diagnosis = await asyncio.gather(client.get_links(customer_id), client.diagnose_links(customer_id))
+        self._held = held
+        return Listing(items=diagnosis.findings if tab == Tab.MISSING else held.links)
 
-    def _came(self, found: Links) -> None:
-        self._found = found
-        self._show()
+    def show_head(self, *, now: datetime, zone: tzinfo) -> None:
+        if self._held is not None:
+            state = state_words(self._held, now=now, zone=zone)
+            words = join_state(self._who, state)
+            self.query_one("#links-state", Static).update(safe(words, TONE_STYLES[state.tone]))
 
-    def _show(self) -> None:
-        session, found = self.console.session, self._found
-        if session is None or found is None:
-            return
-        now, zone = self.console.now(), session.zone
-        state = state_words(found.links, now=now, zone=zone)
-        words = join_state(self._who, state)
-        self.query_one("#links-state", Static).update(safe(words, TONE_STYLES[state.tone]))
-        listed = self.query_one("#rows", LineList)
-        listed.empty_words = _EMPTY[self.tab]
-        if self.tab is Tab.MISSING:
-            findings = found.diagnosis.findings
-            listed.set_rows([finding_row(one, key=str(index)) for index, one in enumerate(findings)])
-        else:
-            listed.set_rows([row for link in found.links.links for row in self._link_rows(link)])
-        self.frame_changed()
+    def row(self, item: Finding | LinkView, *, now: datetime, zone: tzinfo) -> Row:
+        if isinstance(item, Finding):
+            return finding_row(item, key=str(self.items.index(item)))
+        return link_row(item, now=now, zone=zone)
 
-    def _link_rows(self, link: LinkView) -> list[Row]:
-        session = self.console.session
-        assert session is not None
-        now, zone = self.console.now(), session.zone
-        row = link_row(link, now=now, zone=zone)
-        if row.key not in self._opened:
-            return [row]
-        notes = link_notes(link, now=now, zone=zone)
-        return [
-            row,
-            *(Row(key=f"{row.key}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)),
-        ]
+    def notes(self, item: Finding | LinkView, *, now: datetime, zone: tzinfo) -> list[str]:
+        if isinstance(item, LinkView):
+            return link_notes(item, now=now, zone=zone)
+        return [item.detail, *(["", f"Enter: {item.fix.label}"] if item.fix is not None else [])]
+
+    def beside(self, item: Finding | LinkView, *, now: datetime, zone: tzinfo) -> list[str]:
+        # In a narrow window a record's notes stand under its row, once it is opened.
+        is_told = isinstance(item, Finding) or self.has_class("-extra-wide")
+        return self.notes(item, now=now, zone=zone) if is_told else []
 
     def _link(self) -> LinkView | None:
-        if self.tab is not Tab.RECORDS or self._found is None:
-            return None
-        key = self.query_one("#rows", LineList).current_key
-        return next((link for link in self._found.links.links if str(link.id) == key), None)
+        return self.current if isinstance(self.current, LinkView) else None
 
     def _finding(self) -> Finding | None:
-        if self.tab is not Tab.MISSING or self._found is None:
-            return None
-        key, findings = self.query_one("#rows", LineList).current_key, self._found.diagnosis.findings
-        return findings[int(key)] if key is not None and int(key) < len(findings) else None
+        return self.current if isinstance(self.current, Finding) else None
 
-    @on(LineList.Highlighted, "#rows")
-    def _highlighted(self) -> None:
-        session, finding, link = self.console.session, self._finding(), self._link()
-        if session is None:
-            return
-        told = [finding.detail] if finding is not None else []
-        if finding is not None and finding.fix is not None:
-            told += ["", f"Enter: {finding.fix.label}"]
-        if link is not None:
-            # In a narrow window they stand under the row, once it is opened.
-            told = (
-                [] if not self.has_class("-extra-wide") else link_notes(link, now=self.console.now(), zone=session.zone)
-            )
-        self.query_one("#detail", Static).update(lines(*map(safe, told)))
-        self.frame_changed()
-
-    @on(LineList.Chosen, "#rows")
-    def _chosen(self) -> None:
+    def chosen(self, key: str) -> None:
+        del key
         self.console.perform("links.open")
-
-    def show_tab(self, index: int) -> None:
-        """Show one of the lists."""
-        self.query_one(TabLine).active = index % len(TITLES)
-        self._opened.clear()
-        listed = self.query_one("#rows", LineList)
-        listed.set_columns(_COLUMNS[self.tab])
-        listed.set_rows(())
-        listed.focus()
-        self._show()
-
-    @on(TabLine.Picked)
-    def _picked(self, message: TabLine.Picked) -> None:
-        self.console.perform(f"links.tab{message.index + 1}")
 
     # Putting right ----------------------------------------------------------------------------------------------------
 
     def _open(self) -> None:
         link, finding = self._link(), self._finding()
         if link is not None:
-            self._opened ^= {str(link.id)}
-            self._show()
+            super().chosen(str(link.id))
         elif finding is not None and finding.fix is not None:
             self._put_right(finding.fix)
 
@@ -333,31 +250,20 @@ class LinksPage(Page):
     # The page ---------------------------------------------------------------------------------------------------------
 
     def bar_actions(self) -> list[tuple[Action, str]]:
-        words = {"links.open": "Details"} if self.tab is Tab.RECORDS else {}
+        words = {"links.open": "Details"} if self.tab == Tab.RECORDS else {}
         return [(action, words.get(action.id, label)) for action, label in super().bar_actions()]
 
     def crumbs(self) -> str:
         return f"Find › {self._who} › POS records"
 
     def handlers(self) -> Handlers:
-        tabs: Handlers = {f"links.tab{index + 1}": partial(self.show_tab, index) for index in range(len(TITLES))}
-        return tabs | {
+        return super().handlers() | {
             "links.open": self._open,
             "links.link": self._link_record,
             "links.end": self._end,
             "links.approve": self._approve,
             "links.sync": self._sync,
-            "links.tab_next": partial(self._step_tab, 1),
-            "links.tab_back": partial(self._step_tab, -1),
-            "app.back": self._back,
         }
-
-    def _step_tab(self, step: int) -> None:
-        self.show_tab(self.tab + step)
-
-    def _back(self) -> None:
-        if not self.console.stop_waiting(self):
-            self.dismiss()
 
     def unavailable(self, action_id: str) -> str | None:
         link, finding = self._link(), self._finding()
@@ -372,12 +278,6 @@ class LinksPage(Page):
         if action_id == "links.approve" and link is not None and link.state != "waiting":
             return "this link does not wait for anybody"
         return None
-
-    def show_failure(self, error: ConsoleError) -> None:
-        super().show_failure(error)
-        rows = self.query_one("#rows", LineList)
-        if not rows.rows:
-            rows.empty_words = "This could not be fetched. F5 asks again."
 
 
 def join_state(name: str, state: Cell) -> str:

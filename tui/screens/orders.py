@@ -13,6 +13,7 @@ from shared.claims import ClaimCodeIssued
 from shared.codes import is_card_number
 from shared.orders import StaffOrder, StaffOrderDetail, StaffOrderPage
 from tui.calls import call
+from tui.client import new_key
 from tui.errors import ConsoleError
 from tui.formatting import Cell, Row, day
 from tui.pages import Handlers, Page, bindings_for
@@ -265,11 +266,11 @@ class OrdersPage(Page):
     def _make_code(self) -> None:
         order = self._current()
         assert order is not None
-        order_id = order.id
+        order_id, key = order.id, new_key()
         call(
             self,
             "code",
-            lambda client: client.issue_receipt_code(order_id),
+            lambda client: client.issue_receipt_code(order_id, key=key),
             done=self._code_made,
             is_write=True,
             waiting="Making the code…",

@@ -1,14 +1,9 @@
 """What the law gives a customer: a copy of everything, and being forgotten; of one customer, or of the whole shop."""
 
 import asyncio
+from datetime import datetime, tzinfo
 from functools import partial
 from pathlib import Path
-
-import msgspec
-from textual import on
-from textual.app import ComposeResult
-from textual.containers import Horizontal
-from textual.widgets import Static
 
 from shared.enums import Permission
 from shared.privacy import (
@@ -24,10 +19,10 @@ from shared.privacy import (
 )
 from shared.staff import CustomerDetail
 from tui.calls import call
-from tui.client import Client
+from tui.client import Client, new_key
 from tui.errors import ConsoleError
-from tui.formatting import Cell, Row, full_name
-from tui.pages import Handlers, Page, bindings_for
+from tui.formatting import Row, full_name
+from tui.pages import Handlers, bindings_for
 from tui.privacy_words import (
     effect_words,
     erasure_notes,
@@ -36,134 +31,62 @@ from tui.privacy_words import (
     export_notes,
     export_row,
 )
-from tui.safe import lines, safe
 from tui.screens.danger import Danger, DangerDialog
+from tui.screens.list_page import Listing, ListPage, ListTab
 from tui.screens.reason import Answer, Question, ReasonPage
-from tui.widgets.line_list import Column, LineList
+from tui.widgets.line_list import Column
 
 _COLUMNS = (Column("Asked for", 15), Column("What", -1), Column("State", 11), Column("When", 17))
 _OPEN = (ErasureState.WAITING, ErasureState.COOLING)
 _OF_ONE = {"privacy.export", "privacy.erase"}
+PrivacyItem = ErasureView | ExportView
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True):
-    """What was fetched, as far as the role may see it."""
-
-    exports: ExportList
-    erasures: ErasurePage
-
-
-class PrivacyPage(Page):
+class PrivacyPage(ListPage[PrivacyItem]):
     """Copies and wishes to be forgotten, newest first; without a customer, all wishes of the shop with their clock."""
 
     PAGE = "privacy"
-    CSS_PATH = "privacy.tcss"
-    AUTO_FOCUS = "#rows"
     BINDINGS = bindings_for("privacy")
+    TABS = (ListTab(title="Privacy", columns=_COLUMNS, empty="Nobody has asked to be forgotten."),)
 
     def __init__(self, detail: CustomerDetail | None = None) -> None:
         super().__init__()
         self._detail = detail
         self._who = full_name(detail.given_name, detail.family_name) if detail is not None else ""
-        self._exports: tuple[ExportView, ...] = ()
-        self._erasures: list[ErasureView] = []
-        self._next_cursor: str | None = None
-        self._opened: set[str] = set()
-
-    def compose_body(self) -> ComposeResult:
-        with Horizontal(id="privacy-found"):
-            yield LineList(_COLUMNS, id="rows")
-            yield Static(id="detail")
-
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
-        if self.console.session is not None:
-            self.refresh_data()
 
     # Data -------------------------------------------------------------------------------------------------------------
 
-    def refresh_data(self) -> None:
-        self._fetch(None)
-
-    def _fetch(self, cursor: str | None) -> None:
-        call(self, "privacy", partial(self._ask, cursor), done=partial(self._came, cursor))
-
-    async def _ask(self, cursor: str | None, client: Client) -> Held:
+    async def ask(self, client: Client, tab: int, cursor: str | None) -> Listing[PrivacyItem]:
         """Ask for what this role may see."""
+        del tab
         session, customer_id = self.console.session, self._detail.id if self._detail is not None else None
         exports, erasures = ExportList(items=()), ErasurePage(items=(), next_cursor=None)
-        if session is not None and customer_id is not None and session.may(Permission.CUSTOMER_EXPORT):
+        if session is not None and customer_id is not None and session.may(Permission.CUSTOMER_EXPORT) and not cursor:
             exports = await client.list_exports(customer_id)
         if session is not None and session.may(Permission.ERASURE_READ):
             erasures = await client.list_erasures(customer_id=customer_id, cursor=cursor)
-        return Held(exports=exports, erasures=erasures)
+        return Listing(items=(*erasures.items, *exports.items), next_cursor=erasures.next_cursor)
 
-    def _came(self, cursor: str | None, held: Held) -> None:
-        self._exports = held.exports.items
-        self._erasures = [*(self._erasures if cursor else ()), *held.erasures.items]
-        self._next_cursor = held.erasures.next_cursor
-        self._show()
+    def row(self, item: PrivacyItem, *, now: datetime, zone: tzinfo) -> Row:
+        if isinstance(item, ErasureView):
+            return erasure_row(item, now=now, zone=zone)
+        return export_row(item, now=now, zone=zone)
 
-    def _show(self) -> None:
-        session = self.console.session
-        if session is None:
-            return
-        now, zone = self.console.now(), session.zone
-        rows: list[Row] = []
-        for row in (
-            *(erasure_row(erasure, now=now, zone=zone) for erasure in self._erasures),
-            *(export_row(export, now=now, zone=zone) for export in self._exports),
-        ):
-            rows.append(row)
-            if row.key in self._opened:
-                notes = self._notes(row.key)
-                rows += [
-                    Row(key=f"{row.key}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)
-                ]
-        listed = self.query_one("#rows", LineList)
-        listed.empty_words = (
-            "Nothing was asked for. e makes a copy of everything, x lets them be forgotten."
-            if self._detail is not None
-            else "Nobody has asked to be forgotten."
-        )
-        listed.set_rows(rows)
-        self.frame_changed()
+    def notes(self, item: PrivacyItem, *, now: datetime, zone: tzinfo) -> list[str]:
+        if isinstance(item, ErasureView):
+            return erasure_notes(item, now=now, zone=zone)
+        return export_notes(item, now=now, zone=zone)
 
-    def _notes(self, key: str | None) -> list[str]:
-        session = self.console.session
-        if session is None:
-            return []
-        now, zone = self.console.now(), session.zone
-        erasure = next((one for one in self._erasures if str(one.id) == key), None)
-        if erasure is not None:
-            return erasure_notes(erasure, now=now, zone=zone)
-        export = next((one for one in self._exports if str(one.id) == key), None)
-        return export_notes(export, now=now, zone=zone) if export is not None else []
-
-    @property
-    def _key(self) -> str | None:
-        return self.query_one("#rows", LineList).current_key
+    def empty_words(self) -> str:
+        if self._detail is not None:
+            return "Nothing was asked for. e makes a copy of everything, x lets them be forgotten."
+        return super().empty_words()
 
     def _erasure(self) -> ErasureView | None:
-        return next((one for one in self._erasures if str(one.id) == self._key), None)
+        return self.current if isinstance(self.current, ErasureView) else None
 
     def _export(self) -> ExportView | None:
-        return next((one for one in self._exports if str(one.id) == self._key), None)
-
-    @on(LineList.Chosen, "#rows")
-    def _toggle(self, message: LineList.Chosen) -> None:
-        self._opened ^= {message.key}
-        self._show()
-
-    @on(LineList.Highlighted, "#rows")
-    def _highlighted(self, message: LineList.Highlighted) -> None:
-        self.query_one("#detail", Static).update(lines(*map(safe, self._notes(message.key))))
-        self.frame_changed()
-
-    @on(LineList.EndReached, "#rows")
-    def _end_reached(self) -> None:
-        if self._next_cursor is not None and not any(wait.page is self for wait in self.console.waits):
-            self._fetch(self._next_cursor)
+        return self.current if isinstance(self.current, ExportView) else None
 
     # Asking -----------------------------------------------------------------------------------------------------------
 
@@ -227,11 +150,11 @@ class PrivacyPage(Page):
         if not is_sure:
             self.console.say("Nothing was changed.", "info")
             return
-        decision = ErasureDecision(preview_hash=erasure.preview_hash)
+        decision, key = ErasureDecision(preview_hash=erasure.preview_hash), new_key()
         call(
             self,
             "approve",
-            lambda client: client.approve_erasure(erasure.id, decision),
+            lambda client: client.approve_erasure(erasure.id, decision, key=key),
             done=self._approved,
             is_write=True,
             waiting="Approving…",
@@ -255,8 +178,8 @@ class PrivacyPage(Page):
             waiting_words="Cancelling…",
         )
 
-        async def send(client: Client, typed: Answer, _: str) -> ErasureView:
-            return await client.cancel_erasure(erasure.id, ErasureCancelling(reason=typed.reason))
+        async def send(client: Client, typed: Answer, key: str) -> ErasureView:
+            return await client.cancel_erasure(erasure.id, ErasureCancelling(reason=typed.reason), key=key)
 
         self.app.push_screen(
             ReasonPage(question, send=send, done=lambda _: self.console.say("Cancelled. Nothing was erased.", "good"))
@@ -292,8 +215,7 @@ class PrivacyPage(Page):
         return f"Find › {self._who} › Privacy" if self._detail is not None else "Privacy"
 
     def handlers(self) -> Handlers:
-        return {
-            "privacy.detail": self.query_one("#rows", LineList).action_choose,
+        return super().handlers() | {
             "privacy.export": self._ask_export,
             "privacy.write": self._write,
             "privacy.erase": self._ask_erasure,
@@ -301,16 +223,7 @@ class PrivacyPage(Page):
             "privacy.cancel": self._cancel,
             "privacy.settle": self._settle,
             "privacy.customer": self._open_customer,
-            "app.back": self._back,
         }
-
-    def _back(self) -> None:
-        if self.console.stop_waiting(self):
-            return
-        if self._detail is not None:
-            self.dismiss()
-        else:
-            self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:
         erasure, export = self._erasure(), self._export()
@@ -337,7 +250,9 @@ class PrivacyPage(Page):
             return "open the customer first"
         if self._detail.status in ("merged", "erased"):
             return f"this customer is {self._detail.status}"
-        if action_id == "privacy.erase" and any(erasure.state in _OPEN for erasure in self._erasures):
+        if action_id == "privacy.erase" and any(
+            isinstance(item, ErasureView) and item.state in _OPEN for item in self.items
+        ):
             return "this was asked for already"
         return None
 
@@ -348,6 +263,3 @@ class PrivacyPage(Page):
             self.console.say(error.words, "bad")
             return
         super().show_failure(error)
-        rows = self.query_one("#rows", LineList)
-        if not rows.rows:
-            rows.empty_words = "This could not be fetched. F5 asks again."

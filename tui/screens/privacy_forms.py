@@ -14,7 +14,7 @@ from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.calls import call
 from tui.client import Client
-from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Unreachable
+from tui.errors import ConsoleError
 from tui.formatting import full_name
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
@@ -75,7 +75,7 @@ class CopyPage(FormPage):
         call(
             self,
             "copy",
-            lambda client: client.request_export(customer_id, wish),
+            lambda client: client.request_export(customer_id, wish, key=self.key),
             done=self._asked,
             failed=self.save_failed,
             is_write=True,
@@ -88,10 +88,6 @@ class CopyPage(FormPage):
         self.dismiss()
 
     def show_failure(self, error: ConsoleError) -> None:
-        if isinstance(error, Unreachable | NoAnswer | AnswerNotUnderstood) and error.maybe_done:
-            # A second copy would do no harm, but there may be one already.
-            self.console.say("We do not know if it was asked for. Esc shows whether the copy is in the list.", "bad")
-            return
         errors = {_FIELD_OF.get(field, field): words for field, words in field_errors(error).items()}
         if not self.show_errors(errors):
             super().show_failure(error)
@@ -136,7 +132,7 @@ class ErasePage(PreviewForm[StaffErasureRequest, ErasurePreview, ErasureView]):
         return client.preview_erasure(self._detail.id)
 
     def send(self, client: Client, wish: StaffErasureRequest, preview: ErasurePreview) -> Awaitable[ErasureView]:
-        return client.request_erasure(self._detail.id, replace(wish, preview_hash=preview.preview_hash))
+        return client.request_erasure(self._detail.id, replace(wish, preview_hash=preview.preview_hash), key=self.key)
 
     def blockers(self, preview: ErasurePreview) -> tuple[str, ...]:
         return tuple(map(blocker_words, preview.blockers))

@@ -13,7 +13,8 @@ from shared import limits
 from shared.problems import Code
 from tui.actions import Action
 from tui.calls import call
-from tui.client import Client
+from tui.changes import CHANGED, what_changed
+from tui.client import Client, new_key
 from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
@@ -22,6 +23,7 @@ from tui.widgets.field import Field
 from tui.wording import field_errors
 
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
+SubjectT = TypeVar("SubjectT", bound=msgspec.Struct)
 _REASON_LENGTH_MIN = 3
 _PROVE_YOURSELF = {Code.REAUTH_REQUIRED, Code.SIGN_IN_FAILED}
 
@@ -70,6 +72,7 @@ class ReasonPage(FormPage, Generic[AnswerT]):
         self._question = question
         self._carry_out = send
         self._done = done
+        self._changes: list[Content] = []
 
     def compose_body(self) -> ComposeResult:
         beside = "is kept in the audit" if self._question.needs_reason else "if there is something to say"
@@ -90,7 +93,8 @@ class ReasonPage(FormPage, Generic[AnswerT]):
 
     def _words(self) -> Content:
         facts = [join((f"{label:<12}", "$text-muted"), (words, "bold")) for label, words in self._question.facts]
-        return lines(*facts, Content(""), *(join(words) for words in self._question.sentences))
+        told = lines(*facts, Content(""), *(join(words) for words in self._question.sentences))
+        return lines(*self._changes, Content(""), told) if self._changes else told
 
     def commit(self) -> None:
         self.clear_notes()
@@ -133,3 +137,52 @@ class ReasonPage(FormPage, Generic[AnswerT]):
 
     def crumbs(self) -> str:
         return self._question.crumb
+
+
+class DecisionPage(ReasonPage[AnswerT], Generic[SubjectT, AnswerT]):
+    """Decides on something as it was shown: what has changed meanwhile is shown anew, with what is different."""
+
+    def __init__(
+        self,
+        subject: SubjectT,
+        *,
+        question: Callable[[SubjectT], Question | str],
+        ask: Callable[[Client], Awaitable[SubjectT]],
+        send: Callable[[Client, SubjectT, Answer, str], Awaitable[AnswerT]],
+        done: Callable[[AnswerT], None],
+    ) -> None:
+        """Ask for a decision.
+
+        Args:
+            question: Puts what is decided on into words, or says why nothing can be decided any more.
+            ask: Fetches it as it stands now.
+            send: Carries it out; it is given the client, what was shown, what was typed and the idempotency key.
+            done: Says what it came to.
+        """
+        asked = question(subject)
+        assert isinstance(asked, Question), "a page is opened for what can be decided on"
+        super().__init__(asked, send=lambda client, typed, key: send(client, self._subject, typed, key), done=done)
+        self._subject = subject
+        self._to_question = question
+        self._ask_again = ask
+
+    def show_failure(self, error: ConsoleError) -> None:
+        if isinstance(error, Refused) and error.problem.code is Code.PREVIEW_STALE:
+            call(self, "again", self._ask_again, done=self._came_again, waiting="Looking at what changed…")
+            return
+        super().show_failure(error)
+
+    def _came_again(self, subject: SubjectT) -> None:
+        question = self._to_question(subject)
+        if isinstance(question, str):
+            self.is_saved = True
+            self.console.say(question, "warn")
+            self.dismiss()
+            return
+        before = self._words().plain.splitlines()
+        self._subject, self._question, self._changes = subject, question, []
+        # The refused try had no effect; what is sent now is another decision.
+        self.key = new_key()
+        self._changes = what_changed(before, self._words().plain.splitlines())
+        self.query_one("#reason-words", Static).update(self._words())
+        self.console.say(CHANGED, "warn")
