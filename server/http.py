@@ -150,14 +150,18 @@ class Call:
 
 Answer = msgspec.Struct | Response[bytes] | None
 Handler = Callable[[Call], Awaitable[Answer]]
+Completion = Callable[[Call, idempotency.StoredReply], Awaitable[idempotency.StoredReply]]
 
 
-def operation(name: str, *, checks_itself: bool = False) -> Callable[[Handler], HTTPRouteHandler]:
+def operation(
+    name: str, *, checks_itself: bool = False, complete: Completion | None = None
+) -> Callable[[Handler], HTTPRouteHandler]:
     """Make a handler the route of an operation.
 
     Args:
         name: An operation of `shared.endpoints`.
         checks_itself: The handler's own statement joins the credential (hot paths); it must refuse strangers.
+        complete: Adds to each answer of an idempotent operation, first or repeated, the secrets that are not stored with it.
     """
     endpoint = BY_OPERATION[name]
 
@@ -172,7 +176,7 @@ def operation(name: str, *, checks_itself: bool = False) -> Callable[[Handler], 
                 call.raw_body = await read_body(request, endpoint.body_bytes_max)
                 call.body = decode(call.raw_body, endpoint.request)
             if endpoint.idempotent and not checks_itself:
-                return await _answer_once(call, handler)
+                return await _answer_once(call, handler, complete)
             return _respond(endpoint, await handler(call))
 
         handle.__doc__ = handler.__doc__
@@ -208,14 +212,15 @@ def reply_response(reply: idempotency.StoredReply) -> Response[bytes]:
     return Response(reply.body, status_code=reply.status, media_type="application/json", headers=headers)
 
 
-async def _answer_once(call: Call, handler: Handler) -> Response[bytes]:
+async def _answer_once(call: Call, handler: Handler, complete: Completion | None) -> Response[bytes]:
     async def work() -> msgspec.Struct:
         answer = await handler(call)
         assert isinstance(answer, msgspec.Struct), "an idempotent operation answers with a message"
         return answer
 
     identity = call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
-    return reply_response(await idempotency.once(call.ctx, identity, call.endpoint.status, work))
+    reply = await idempotency.once(call.ctx, identity, call.endpoint.status, work)
+    return reply_response(await complete(call, reply) if complete else reply)
 
 
 def _respond(endpoint: Endpoint, answer: Answer) -> Response[bytes]:

@@ -73,7 +73,10 @@ class Claimed(View, frozen=True, kw_only=True):
 
 
 class ClaimCodeIssued(View, frozen=True, kw_only=True):
-    """A new code, shown this once; former codes for the same are void.
+    """A new code; former codes for the same are void.
+
+    It is shown this once, and again to a repeated call with the same Idempotency-Key while it can be used; later `code` and
+    `link` are empty there.
 
     Attributes:
         link: Opens the page on which the code is used; a QR code of it fits on a receipt.

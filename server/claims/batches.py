@@ -32,8 +32,18 @@ async def preview(ctx: Context, *, reissue: bool) -> ClaimBatchPreview:
     return ClaimBatchPreview(**dict(row), largest=CLAIM_BATCH_MAX)
 
 
-async def create(ctx: Context, staff: Staff | None, *, reissue: bool, most: int | None) -> ClaimBatchView:
-    """Make a code for everybody whom no email reaches. Sent twice, the second finds nobody left.
+async def create(ctx: Context, *, reissue: bool) -> ClaimBatchView:
+    """Make a code for everybody whom no email reaches, however many there are.
+
+    Raises:
+        NotFound: There is nobody.
+    """
+    async with DB.transaction():
+        return await make(ctx, None, reissue=reissue, most=None)
+
+
+async def make(ctx: Context, staff: Staff | None, *, reissue: bool, most: int | None) -> ClaimBatchView:
+    """Make a code for everybody whom no email reaches, in the caller's transaction.
 
     Args:
         reissue: Also for those who have a live code, which is void then.
@@ -44,24 +54,23 @@ async def create(ctx: Context, staff: Staff | None, *, reissue: bool, most: int 
         Refused: CLAIM_CLOSED, there are too many.
     """
     batch_id = new_id()
-    async with DB.transaction():
-        await batch_store.lock_batches()
-        found = await batch_store.count_customers(ctx.now, reissue=reissue)
-        if not found["customers"]:
-            raise NotFound("Nobody needs a letter: there is an email address, a sign-in or a live code for everybody.")
-        if most is not None and found["customers"] > most:
-            detail = f"These are more than {most} people; have `regulars claim batch` run where the service runs."
-            raise Refused(Code.CLAIM_CLOSED, detail, data={"customers": found["customers"]})
-        await batch_store.insert_batch(ctx, batch_id, staff.staff_id if staff else None)
-        count = await _issue_all(ctx, batch_id, reissue=reissue)
-        await batch_store.set_codes(batch_id, count)
-        await record(
-            ctx,
-            "claim_batch.created",
-            subject_kind="claim_batch",
-            subject_id=batch_id,
-            details={"codes": count, "reissue": reissue},
-        )
+    await batch_store.lock_batches()
+    found = await batch_store.count_customers(ctx.now, reissue=reissue)
+    if not found["customers"]:
+        raise NotFound("Nobody needs a letter: there is an email address, a sign-in or a live code for everybody.")
+    if most is not None and found["customers"] > most:
+        detail = f"These are more than {most} people; have `regulars claim batch` run where the service runs."
+        raise Refused(Code.CLAIM_CLOSED, detail, data={"customers": found["customers"]})
+    await batch_store.insert_batch(ctx, batch_id, staff.staff_id if staff else None)
+    count = await _issue_all(ctx, batch_id, reissue=reissue)
+    await batch_store.set_codes(batch_id, count)
+    await record(
+        ctx,
+        "claim_batch.created",
+        subject_kind="claim_batch",
+        subject_id=batch_id,
+        details={"codes": count, "reissue": reissue},
+    )
     return await get(batch_id)
 
 

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
+
 from server.audit.store import record
 from server.auth import Staff
 from server.claims import store
@@ -12,10 +14,11 @@ from server.customers.store import lock_customers
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import NotFound, NotPermitted, Refused
+from server.idempotency import StoredReply
 from server.memberships.store import shares_with
 from server.orders import change_store
-from server.orders.receipt_store import find_live
-from server.orders.receipts import keep_code
+from server.orders.receipt_store import list_live
+from server.orders.receipts import keep_codes
 from server.tokens import claim_code, hash_claim_code
 from shared.claims import (
     ClaimCause,
@@ -23,6 +26,7 @@ from shared.claims import (
     ClaimCodeView,
     ClaimFound,
     ClaimRefusal,
+    ClaimState,
     CustomerClaims,
 )
 from shared.codes import normalise_claim_code
@@ -39,9 +43,9 @@ CLOSED = {
 
 
 async def issue_for_customer(ctx: Context, staff: Staff, customer_id: UUID) -> ClaimCodeIssued:
-    """Make a code for a customer who stands at the till and has no sign-in; former ones are void.
+    """Make a code for a customer who stands at the till and has no sign-in; former ones are void. In the caller's transaction.
 
-    Trying again after a lost answer is right: the code that nobody has seen is void then.
+    The answer is to be stored, so the code is not in it: see `show_code`.
 
     Raises:
         NotFound: There is no such customer.
@@ -50,23 +54,24 @@ async def issue_for_customer(ctx: Context, staff: Staff, customer_id: UUID) -> C
     """
     if staff.customer_id is not None and await shares_with(staff.customer_id, customer_id):
         raise Refused(Code.SELF_DEALING)
-    async with DB.transaction():
-        await lock_customers([customer_id])
-        customer = await store.find_customer(customer_id)
-        if customer is None:
-            raise NotFound
-        if code := CLOSED.get(customer["status"]):
-            raise Refused(code)
-        if customer["is_taken"]:
-            raise Refused(Code.CLAIM_SUBJECT_HAS_LOGIN)
-        if customer["points"] > LINK_POINTS_ALONE_MAX and not may(staff.role, Permission.CLAIM_BATCH):
-            raise NotPermitted(f"A code for more than {LINK_POINTS_ALONE_MAX} points is for a manager.")
-        return await issue_code(ctx, customer, kind="till")
+    await lock_customers([customer_id])
+    customer = await store.find_customer(customer_id)
+    if customer is None:
+        raise NotFound
+    if code := CLOSED.get(customer["status"]):
+        raise Refused(code)
+    if customer["is_taken"]:
+        raise Refused(Code.CLAIM_SUBJECT_HAS_LOGIN)
+    if customer["points"] > LINK_POINTS_ALONE_MAX and not may(staff.role, Permission.CLAIM_BATCH):
+        raise NotPermitted(f"A code for more than {LINK_POINTS_ALONE_MAX} points is for a manager.")
+    return await issue_code(ctx, customer, kind="till")
 
 
 async def issue_code(ctx: Context, customer: Row, *, kind: str) -> ClaimCodeIssued:
-    """Make a code for a customer who is locked, in place of former ones, in the caller's transaction."""
-    code_id, code, code_hash = make_code(ctx)
+    """Make a code for a customer who is locked, in place of former ones, in the caller's transaction; its characters are not
+    in the answer.
+    """
+    code_id, _, code_hash = make_code(ctx)
     expires_at = ctx.now + timedelta(days=ctx.settings.claim_code_days)
     await store.revoke_of_customers(ctx, [customer["id"]])
     await store.insert_codes(ctx, [(code_id, code_hash, customer["id"])], kind=kind, expires_at=expires_at)
@@ -78,12 +83,11 @@ async def issue_code(ctx: Context, customer: Row, *, kind: str) -> ClaimCodeIssu
         customer_id=customer["id"],
         details={"kind": kind, "expires_at": expires_at},
     )
-    link = link_of(ctx, code)
     return ClaimCodeIssued(
         id=code_id,
-        code=code,
-        link=link,
-        text=_text(ctx, code, link, what="Your points", days=ctx.settings.claim_code_days),
+        code="",
+        link="",
+        text="",
         expires_at=expires_at,
         customer_id=customer["id"],
         customer_name=customer["name"],
@@ -91,43 +95,61 @@ async def issue_code(ctx: Context, customer: Row, *, kind: str) -> ClaimCodeIssu
 
 
 async def issue_for_order(ctx: Context, staff: Staff, order_id: UUID) -> ClaimCodeIssued:
-    """Make a code for the receipt of a sale to nobody; the former one is void.
+    """Make a code for the receipt of a sale to nobody; the former one is void. In the caller's transaction.
+
+    The answer is to be stored, so the code is not in it: see `show_code`.
 
     Raises:
         NotFound: There is no such order.
         Refused: ASSIGNMENT_SAME, it counts for somebody; CLAIM_CLOSED, it is not completed.
     """
     days = ctx.settings.receipt_claim_days or ctx.settings.claim_code_days
-    async with DB.transaction():
-        order = await change_store.find_order(order_id)
-        if order is None:
-            raise NotFound
-        if order["customer"] is not None:
-            raise Refused(Code.ASSIGNMENT_SAME, "This sale was given to somebody already.")
-        if order["state"] != OrderState.COMPLETED:
-            raise Refused(Code.CLAIM_CLOSED, "Only a completed sale has points to give.")
-        await store.revoke_of_order(ctx, order_id)
-        await keep_code(ctx, order_id, days=days)
-        code_id = await find_live(order_id, ctx.now)
-        assert code_id is not None
-        await record(
-            ctx,
-            "claim_code.issued",
-            subject_kind="claim_code",
-            subject_id=code_id,
-            details={"kind": "receipt", "order": order_id, "store": staff.store_id},
-        )
-    code = claim_code(ctx.tokens, code_id)
-    link = link_of(ctx, code)
+    order = await change_store.find_order(order_id)
+    if order is None:
+        raise NotFound
+    if order["customer"] is not None:
+        raise Refused(Code.ASSIGNMENT_SAME, "This sale was given to somebody already.")
+    if order["state"] != OrderState.COMPLETED:
+        raise Refused(Code.CLAIM_CLOSED, "Only a completed sale has points to give.")
+    await store.revoke_of_order(ctx, order_id)
+    await keep_codes(ctx, [order_id], days=days)
+    code_id = (await list_live([order_id], ctx.now))[order_id]
+    await record(
+        ctx,
+        "claim_code.issued",
+        subject_kind="claim_code",
+        subject_id=code_id,
+        details={"kind": "receipt", "order": order_id, "store": staff.store_id},
+    )
     return ClaimCodeIssued(
         id=code_id,
-        code=code,
-        link=link,
-        text=_text(ctx, code, link, what="The points of this purchase", days=days),
+        code="",
+        link="",
+        text="",
         expires_at=ctx.now + timedelta(days=days),
         order_id=order_id,
         order_number=order["number"],
     )
+
+
+async def show_code(ctx: Context, reply: StoredReply) -> StoredReply:
+    """Return the answer to somebody who has just made a code with its characters, which are stored nowhere.
+
+    They are made again from the row's id, so that a repeated call after a lost answer brings the same code; one that was used
+    or void meanwhile is not shown any more.
+    """
+    issued = msgspec.json.decode(reply.body, type=ClaimCodeIssued)
+    row = await store.find_view(issued.id)
+    assert row is not None, "codes are never deleted"
+    if view_of(ctx, row).state is ClaimState.LIVE:
+        code = claim_code(ctx.tokens, issued.id)
+        link = link_of(ctx, code)
+        what = "Your points" if issued.customer_id else "The points of this purchase"
+        text = _text(ctx, code, link, what=what, days=(row["expires_at"] - row["issued_at"]).days)
+        issued = msgspec.structs.replace(issued, code=code, link=link, text=text)
+    else:
+        issued = msgspec.structs.replace(issued, text="This code was used or is void by now. Make a new one.")
+    return msgspec.structs.replace(reply, body=msgspec.json.encode(issued))
 
 
 async def list_codes(ctx: Context, customer_id: UUID) -> CustomerClaims:

@@ -8,6 +8,7 @@ from litestar.response import Stream
 
 from server.claims import batches, issuing, service
 from server.http import Call, operation, reply_response
+from server.idempotency import StoredReply
 from shared.claims import (
     Claim,
     ClaimBatchPage,
@@ -34,7 +35,11 @@ async def claim(call: Call) -> Response[bytes]:
     return reply_response(await service.claim(call.ctx, call.member, identity, call.message(Claim)))
 
 
-@operation("issue_claim_code")
+async def _with_code(call: Call, reply: StoredReply) -> StoredReply:
+    return await issuing.show_code(call.ctx, reply)
+
+
+@operation("issue_claim_code", complete=_with_code)
 async def issue_claim_code(call: Call) -> ClaimCodeIssued:
     """Make a claim code for a customer without a sign-in; it is shown this once, and voids the former one."""
     return await issuing.issue_for_customer(call.ctx, call.staff, _id(call, "customer_id"))
@@ -46,7 +51,7 @@ async def list_claim_codes(call: Call) -> CustomerClaims:
     return await issuing.list_codes(call.ctx, _id(call, "customer_id"))
 
 
-@operation("issue_receipt_code")
+@operation("issue_receipt_code", complete=_with_code)
 async def issue_receipt_code(call: Call) -> ClaimCodeIssued:
     """Make a claim code for the receipt of a sale that counts for nobody."""
     return await issuing.issue_for_order(call.ctx, call.staff, _id(call, "order_id"))
@@ -74,7 +79,7 @@ async def preview_claim_batch(call: Call) -> ClaimBatchPreview:
 async def create_claim_batch(call: Call) -> ClaimBatchView:
     """Make a claim code for everybody whom no email reaches."""
     reissue = call.message(ClaimBatchRequest).reissue
-    return await batches.create(call.ctx, call.staff, reissue=reissue, most=CLAIM_BATCH_MAX)
+    return await batches.make(call.ctx, call.staff, reissue=reissue, most=CLAIM_BATCH_MAX)
 
 
 @operation("list_claim_batches")

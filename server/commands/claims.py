@@ -42,7 +42,7 @@ def batch(*, chosen: str, reissue: bool, letters: bool, out: Path, demo: bool) -
         raise Failure(f"{out} exists; name a new folder, so that no codes are overwritten.") from error
 
     async def work(ctx: Context) -> ClaimBatchView:
-        made = await batches.create(ctx, None, reissue=reissue, most=None)
+        made = await batches.create(ctx, reissue=reissue)
         with _create(out / "claim-codes.csv") as file:
             async for part in await batches.open_csv(ctx, made.id):
                 file.write(part)

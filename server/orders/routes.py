@@ -6,7 +6,8 @@ from litestar import Response
 
 from server.errors import Invalid, Refused
 from server.http import Call, operation, reply_response
-from server.orders import assignments, differences, recording, service
+from server.idempotency import StoredReply
+from server.orders import assignments, differences, receipts, recording, service
 from server.problems import problem_of
 from server.tokens import hash_token
 from shared.members import OrderPage
@@ -38,7 +39,11 @@ async def push_order(call: Call) -> Response[bytes]:
     return reply_response(reply)
 
 
-@operation("push_orders")
+async def _with_codes(call: Call, reply: StoredReply) -> StoredReply:
+    return await receipts.add_codes(call.ctx, call.message(PosOrderBatch).orders, reply)
+
+
+@operation("push_orders", complete=_with_codes)
 async def push_orders(call: Call) -> PosOrderBatchResult:
     """Take up to 500 sales at once; each is accepted or refused by itself, and the answer says which."""
     outcomes = await service.push_orders(call.ctx, call.key, call.message(PosOrderBatch).orders)

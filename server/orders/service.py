@@ -85,7 +85,7 @@ async def _post_step_by_step(ctx: Context, key: Key, order: PosOrder) -> PosOrde
     if not await store.store_exists(order.store):
         raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
     result = await changes.post_order(ctx, key.connection_id, await sales.prepare_sale(ctx, order, fresh=True))
-    await receipts.issue_code(ctx, order, result)
+    await receipts.issue_codes(ctx, [(order, result)])
     await return_store.wake_refunds(key.connection_id, [order.external_id])
     await store.touch_key(key.key_id, ctx.now.date())
     return result
@@ -98,6 +98,7 @@ async def push_orders(ctx: Context, key: Key, orders: Sequence[PosOrder]) -> tup
         Busy: Somebody else changed one of the orders just now; nothing of the batch has happened.
     """
     outcomes = await post_orders(ctx, Sender(connection_id=key.connection_id, stores=key.stores), orders)
+    await receipts.issue_codes(ctx, zip(orders, (outcome.result for outcome in outcomes), strict=True))
     await store.touch_key(key.key_id, ctx.now.date())
     return outcomes
 

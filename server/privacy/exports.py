@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -10,9 +11,10 @@ from server import jobs
 from server.audit.store import record
 from server.auth import Member, Staff, check_stepped_up
 from server.context import Context, Tools, system_context
-from server.customers.store import exists
+from server.customers.store import exists, lock_customers
 from server.db.engine import DB, Row
 from server.errors import Invalid, NotFound, Refused, Throttled
+from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.messages.service import queue_mail
 from server.privacy import erasing_store
 from server.privacy import export_store as store
@@ -41,19 +43,20 @@ class ExportFile(msgspec.Struct, frozen=True, kw_only=True):
     pieces: AsyncIterator[bytes]
 
 
-async def request_mine(ctx: Context, member: Member, form: ExportRequest) -> ExportView:
-    """Let a job make a copy of everything held about the member, who is mailed a link to it.
+async def request_mine(ctx: Context, member: Member, call: IdempotentCall, form: ExportRequest) -> StoredReply:
+    """Let a job make a copy, once, of everything held about the member, who is mailed a link to it.
 
     Raises:
         Refused: REAUTH_REQUIRED.
         Throttled: Too many wrong passwords, or copies.
     """
-    await _step_up(ctx, member, form.password)
-    return await _request(ctx, member.customer_id, reason=None)
+    if await find_reply(call) is None:
+        await _step_up(ctx, member, form.password)
+    return await once(ctx, call, 202, partial(_request, ctx, member.customer_id, reason=None))
 
 
 async def request(ctx: Context, staff: Staff, customer_id: UUID, form: StaffExportRequest) -> ExportView:
-    """Do the same for a customer who stands before the staff member.
+    """Do the same for a customer who stands before the staff member, in the caller's transaction.
 
     Raises:
         NotFound: There is no such customer.
@@ -175,12 +178,12 @@ async def _step_up(ctx: Context, member: Member, password: str | None) -> None:
 
 
 async def _request(ctx: Context, customer_id: UUID, *, reason: str | None) -> ExportView:
+    await lock_customers([customer_id])
     if await store.count_since(customer_id, ctx.now - EXPORTS_WINDOW) >= EXPORTS_MAX:
         raise Throttled(EXPORTS_WINDOW)
-    async with DB.transaction():
-        export_id = await store.insert_export(ctx, customer_id)
-        await _record(ctx, "export.requested", export_id, customer_id, reason=reason)
-        await jobs.enqueue(EXPORT_JOB, MakeExport(export_id=export_id))
+    export_id = await store.insert_export(ctx, customer_id)
+    await _record(ctx, "export.requested", export_id, customer_id, reason=reason)
+    await jobs.enqueue(EXPORT_JOB, MakeExport(export_id=export_id))
     row = await store.find_export(export_id)
     assert row is not None
     return _view(row, ctx.now)

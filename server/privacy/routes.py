@@ -7,7 +7,8 @@ from litestar import Response
 from litestar.response import Stream
 
 from server.errors import Invalid
-from server.http import Call, operation
+from server.http import Call, operation, reply_response
+from server.idempotency import IdempotentCall
 from server.privacy import exports, service
 from server.privacy.exports import ExportFile
 from shared.privacy import (
@@ -33,10 +34,12 @@ from shared.problems import FieldProblem
 # Exports --------------------------------------------------------------------------------------------------------------
 
 
-@operation("request_my_export")
-async def request_my_export(call: Call) -> ExportView:
+@operation("request_my_export", checks_itself=True)
+async def request_my_export(call: Call) -> Response[bytes]:
     """Ask for a copy of everything held about the member; a mail tells when it is ready."""
-    return await exports.request_mine(call.ctx, call.member, call.message(ExportRequest))
+    await call.authenticate()
+    form = call.message(ExportRequest)
+    return reply_response(await exports.request_mine(call.ctx, call.member, _identity(call), form))
 
 
 @operation("list_my_exports")
@@ -85,10 +88,12 @@ async def preview_my_erasure(call: Call) -> ErasurePreview:
     return await service.preview_mine(call.ctx, call.member)
 
 
-@operation("request_my_erasure")
-async def request_my_erasure(call: Call) -> ErasureView:
+@operation("request_my_erasure", checks_itself=True)
+async def request_my_erasure(call: Call) -> Response[bytes]:
     """Ask to be forgotten; it can be taken back for some days."""
-    return await service.request_mine(call.ctx, call.member, call.message(ErasureRequest))
+    await call.authenticate()
+    form = call.message(ErasureRequest)
+    return reply_response(await service.request_mine(call.ctx, call.member, _identity(call), form))
 
 
 @operation("get_my_erasure")
@@ -115,11 +120,13 @@ async def preview_customer_erasure(call: Call) -> ErasurePreview:
     return await service.preview(call.ctx, call.staff, call.request.path_params["customer_id"])
 
 
-@operation("request_customer_erasure")
-async def request_customer_erasure(call: Call) -> ErasureView:
+@operation("request_customer_erasure", checks_itself=True)
+async def request_customer_erasure(call: Call) -> Response[bytes]:
     """Ask for a customer, who stands before the staff member, to be forgotten; another person has to approve."""
+    await call.authenticate()
+    customer_id: UUID = call.request.path_params["customer_id"]
     form = call.message(StaffErasureRequest)
-    return await service.request(call.ctx, call.staff, call.request.path_params["customer_id"], form)
+    return reply_response(await service.request(call.ctx, call.staff, customer_id, _identity(call), form))
 
 
 @operation("list_erasures")
@@ -144,10 +151,12 @@ async def get_erasure(call: Call) -> ErasureView:
     return await service.get_erasure(call.ctx, _erasure_id(call))
 
 
-@operation("approve_erasure")
-async def approve_erasure(call: Call) -> ErasureView:
+@operation("approve_erasure", checks_itself=True)
+async def approve_erasure(call: Call) -> Response[bytes]:
     """Approve a wish that somebody else wrote down; it can be taken back for some days."""
-    return await service.approve(call.ctx, call.staff, _erasure_id(call), call.message(ErasureDecision))
+    await call.authenticate()
+    form = call.message(ErasureDecision)
+    return reply_response(await service.approve(call.ctx, call.staff, _erasure_id(call), _identity(call), form))
 
 
 @operation("cancel_erasure")
@@ -165,6 +174,10 @@ async def settle_erasure(call: Call) -> ErasureView:
 def _erasure_id(call: Call) -> UUID:
     erasure_id: UUID = call.request.path_params["erasure_id"]
     return erasure_id
+
+
+def _identity(call: Call) -> IdempotentCall:
+    return call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
 
 
 def _file(file: ExportFile) -> Response[bytes]:

@@ -5,6 +5,7 @@ A preview is the execution, taken back, so that what was shown is what happens.
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -17,6 +18,7 @@ from server.cursors import decode_cursor, encode_cursor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Busy, Invalid, NotFound, Refused
+from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.logs import get_logger
 from server.merges.store import list_staff_of
 from server.messages.service import queue_mail
@@ -121,25 +123,35 @@ async def _plan(ctx: Context, customer_id: UUID, *, by_staff: bool) -> _Plan:
 # Asking ---------------------------------------------------------------------------------------------------------------
 
 
-async def request_mine(ctx: Context, member: Member, form: ErasureRequest) -> ErasureView:
-    """Let the member be forgotten after the days in which it can be taken back; asking again changes nothing.
+async def request_mine(ctx: Context, member: Member, call: IdempotentCall, form: ErasureRequest) -> StoredReply:
+    """Let the member be forgotten, once, after the days in which it can be taken back; asking again changes nothing.
 
     Raises:
         Refused: REAUTH_REQUIRED, PREVIEW_STALE, OPEN_HOLD, EMAIL_CHANGE_PENDING, MERGE_PENDING, REDEMPTION_HELD.
         Throttled: Too many wrong passwords.
     """
+    if stored := await find_reply(call):
+        return stored
     if form.password is None:
         check_stepped_up(ctx, member)
     else:
         await prove_password(ctx, member.customer_id, form.password)
-    running = await store.find_open(member.customer_id)
+    plan = await _plan(ctx, member.customer_id, by_staff=False)
+    return await once(ctx, call, 202, partial(_request_mine, ctx, member.customer_id, plan, form))
+
+
+async def _request_mine(ctx: Context, customer_id: UUID, plan: _Plan, form: ErasureRequest) -> ErasureView:
+    await lock_family(customer_id)
+    running = await store.find_open(customer_id)
     if running is not None:
         return await _get_view(ctx, running)
-    return await _request(ctx, member.customer_id, preview_hash=form.preview_hash, by_staff=False)
+    return await _request(ctx, customer_id, plan, preview_hash=form.preview_hash)
 
 
-async def request(ctx: Context, staff: Staff, customer_id: UUID, form: StaffErasureRequest) -> ErasureView:
-    """Ask for a customer, who stands before the staff member, to be forgotten; another person has to approve.
+async def request(
+    ctx: Context, staff: Staff, customer_id: UUID, call: IdempotentCall, form: StaffErasureRequest
+) -> StoredReply:
+    """Ask, once, for a customer, who stands before the staff member, to be forgotten; another person has to approve.
 
     Raises:
         NotFound: There is no such customer.
@@ -147,32 +159,35 @@ async def request(ctx: Context, staff: Staff, customer_id: UUID, form: StaffEras
         Refused: PREVIEW_STALE, ERASURE_RUNNING, SELF_DEALING, CUSTOMER_MERGED, CUSTOMER_ERASED, or what a preview lists as a
             blocker.
     """
+    if stored := await find_reply(call):
+        return stored
     if not form.identity_attested:
         raise Invalid(FieldProblem(field="identity_attested", detail="Check who stands before you first."))
     await _check_customer(staff, customer_id)
-    return await _request(ctx, customer_id, preview_hash=form.preview_hash or "", by_staff=True, reason=form.reason)
+    plan = await _plan(ctx, customer_id, by_staff=True)
+    work = partial(_request, ctx, customer_id, plan, preview_hash=form.preview_hash or "", reason=form.reason)
+    return await once(ctx, call, 202, work)
 
 
 async def _request(
-    ctx: Context, customer_id: UUID, *, preview_hash: str | None, by_staff: bool, reason: str = ""
+    ctx: Context, customer_id: UUID, plan: _Plan, *, preview_hash: str | None, reason: str = ""
 ) -> ErasureView:
-    plan = await _plan(ctx, customer_id, by_staff=by_staff)
+    """Write a wish down in the caller's transaction."""
     if plan.effect is not None and preview_hash not in (None, plan.preview_hash):
         raise Refused(Code.PREVIEW_STALE)
     erasure_id = new_id()
-    async with DB.transaction():
-        family = await lock_family(customer_id)
-        if (running := await store.find_open(customer_id)) is not None:
-            raise Refused(Code.ERASURE_RUNNING, data={"erasure_id": running})
-        await check_free(ctx, family)
-        cooling = _cooling(ctx, erasure_id, customer_id, days=ctx.settings.erasure_cooling_days)
-        erasure = msgspec.structs.replace(cooling, reason=reason)
-        if plan.needs:
-            erasure = msgspec.structs.replace(erasure, state="waiting", needs=plan.needs, execute_after=None)
-        await store.insert_erasure(ctx, erasure)
-        await _record(ctx, "erasure.requested", erasure_id, customer_id, reason=reason or None)
-        if erasure.execute_after is not None:
-            await _begin_cooling(ctx, erasure_id, customer_id, erasure.execute_after)
+    family = await lock_family(customer_id)
+    if (running := await store.find_open(customer_id)) is not None:
+        raise Refused(Code.ERASURE_RUNNING, data={"erasure_id": running})
+    await check_free(ctx, family)
+    cooling = _cooling(ctx, erasure_id, customer_id, days=ctx.settings.erasure_cooling_days)
+    erasure = msgspec.structs.replace(cooling, reason=reason)
+    if plan.needs:
+        erasure = msgspec.structs.replace(erasure, state="waiting", needs=plan.needs, execute_after=None)
+    await store.insert_erasure(ctx, erasure)
+    await _record(ctx, "erasure.requested", erasure_id, customer_id, reason=reason or None)
+    if erasure.execute_after is not None:
+        await _begin_cooling(ctx, erasure_id, customer_id, erasure.execute_after)
     return await _get_view(ctx, erasure_id)
 
 
@@ -215,31 +230,37 @@ async def _begin_cooling(ctx: Context, erasure_id: UUID, customer_id: UUID, exec
 # Deciding -------------------------------------------------------------------------------------------------------------
 
 
-async def approve(ctx: Context, staff: Staff, erasure_id: UUID, form: ErasureDecision) -> ErasureView:
-    """Let the days begin after which the customer is forgotten.
+async def approve(
+    ctx: Context, staff: Staff, erasure_id: UUID, call: IdempotentCall, form: ErasureDecision
+) -> StoredReply:
+    """Let the days begin, once, after which the customer is forgotten.
 
     Raises:
         NotFound: There is no such wish.
         Refused: REQUEST_CLOSED; APPROVAL_REQUIRED (it is one's own, or takes an administrator); PREVIEW_STALE; SELF_DEALING; or
             what a preview lists as a blocker.
     """
+    if stored := await find_reply(call):
+        return stored
     found = await _get(erasure_id)
-    customer_id = found["customer"]
-    _check_approver(staff, found)
-    plan = await _plan(ctx, customer_id, by_staff=ErasureNeed.ASKED_BY_STAFF in found["needs"])
-    async with DB.transaction():
-        family = await lock_family(customer_id)
-        row = await store.lock_erasure(erasure_id)
-        _check_approver(staff, row)
-        if staff.customer_id in family:
-            raise Refused(Code.SELF_DEALING)
-        await check_free(ctx, family)
-        if form.preview_hash != plan.preview_hash or not set(plan.needs) <= set(row["needs"]):
-            raise Refused(Code.PREVIEW_STALE)
-        execute_after = ctx.now + timedelta(days=ctx.settings.erasure_cooling_days)
-        await store.approve(ctx, erasure_id, staff_id=staff.staff_id, execute_after=execute_after)
-        await _record(ctx, "erasure.approved", erasure_id, customer_id, reason=form.note or None)
-        await _begin_cooling(ctx, erasure_id, customer_id, execute_after)
+    plan = await _plan(ctx, found["customer"], by_staff=ErasureNeed.ASKED_BY_STAFF in found["needs"])
+    return await once(ctx, call, 200, partial(_approve, ctx, staff, found, plan, form))
+
+
+async def _approve(ctx: Context, staff: Staff, found: Row, plan: _Plan, form: ErasureDecision) -> ErasureView:
+    erasure_id, customer_id = found["id"], found["customer"]
+    family = await lock_family(customer_id)
+    row = await store.lock_erasure(erasure_id)
+    _check_approver(staff, row)
+    if staff.customer_id in family:
+        raise Refused(Code.SELF_DEALING)
+    await check_free(ctx, family)
+    if form.preview_hash != plan.preview_hash or not set(plan.needs) <= set(row["needs"]):
+        raise Refused(Code.PREVIEW_STALE)
+    execute_after = ctx.now + timedelta(days=ctx.settings.erasure_cooling_days)
+    await store.approve(ctx, erasure_id, staff_id=staff.staff_id, execute_after=execute_after)
+    await _record(ctx, "erasure.approved", erasure_id, customer_id, reason=form.note or None)
+    await _begin_cooling(ctx, erasure_id, customer_id, execute_after)
     return await _get_view(ctx, erasure_id)
 
 
@@ -253,7 +274,7 @@ def _check_approver(staff: Staff, row: Row) -> None:
 
 
 async def cancel_mine(ctx: Context, member: Member) -> MyErasure:
-    """Take the member's wish back.
+    """Take the member's wish back, in the caller's transaction.
 
     Raises:
         NotFound: There is none.
@@ -261,21 +282,19 @@ async def cancel_mine(ctx: Context, member: Member) -> MyErasure:
     erasure_id = await store.find_open(member.customer_id)
     if erasure_id is None:
         raise NotFound("You have not asked to be forgotten.")
-    async with DB.transaction():
-        await _cancel(ctx, erasure_id, member.customer_id, reason=None)
+    await _cancel(ctx, erasure_id, member.customer_id, reason=None)
     return MyErasure(erasure=await _get_view(ctx, erasure_id))
 
 
 async def cancel(ctx: Context, erasure_id: UUID, form: ErasureCancelling) -> ErasureView:
-    """Refuse a wish that waits, or take one back, for the customer.
+    """Refuse a wish that waits, or take one back, for the customer, in the caller's transaction.
 
     Raises:
         NotFound: There is no such wish.
         Refused: REQUEST_CLOSED, it was carried out or given up.
     """
     found = await _get(erasure_id)
-    async with DB.transaction():
-        await _cancel(ctx, erasure_id, found["customer"], reason=form.reason)
+    await _cancel(ctx, erasure_id, found["customer"], reason=form.reason)
     return await _get_view(ctx, erasure_id)
 
 

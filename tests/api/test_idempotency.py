@@ -67,6 +67,24 @@ async def correction(shop: Shop) -> Case:
     return await _previewed(shop, path, {"new_email": "cyd@shop.test", "reason": "a typo"})
 
 
+async def override(shop: Shop) -> Case:
+    """Another address for somebody who cannot reach the proven one, as previewed."""
+    path = f"/v1/staff/customers/{shop.ben.customer_id}/email-overrides"
+    return await _previewed(
+        shop, path, {"new_email": "b@new.test", "reason": "left that firm", "identity_attested": True}
+    )
+
+
+async def override_approval(shop: Shop) -> Case:
+    """The same, which a cashier asked for."""
+    case = await override(shop)
+    asked = expect(await shop.send("request_email_override", path=case.path, json=case.body), 201)
+    path = f"/v1/staff/email-overrides/{asked['id']}"
+    shown = expect(await shop.client.get(path, headers=shop.staff[Role.MANAGER]), 200)
+    body = {"preview_hash": shown["preview"]["preview_hash"]}
+    return Case(path=f"{path}/approve", body=body, other=body | {"note": "something else"})
+
+
 async def _previewed(shop: Shop, path: str, wish: dict[str, Any]) -> Case:
     answer = await shop.client.post(f"{path}/preview", json=wish, headers=shop.staff[Role.MANAGER])
     body = wish | {"preview_hash": expect(answer, 200)["preview_hash"]}
@@ -393,6 +411,8 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "link end": ("end_link", link_end),
     "email change": ("change_email", staff_change),
     "correction": ("correct_email", correction),
+    "correction of a proven address": ("request_email_override", override),
+    "approved correction": ("approve_email_override", override_approval),
     "undo": ("undo_email_change", undo),
     "own voucher": ("issue_my_voucher", my_voucher),
     "voucher at the till": ("issue_customer_voucher", till_voucher),
@@ -463,8 +483,137 @@ class Caller:
         )
 
 
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """A call that works and that under another key would be another act; and what the same key must not be used for."""
+
+    path: str
+    body: dict[str, Any] | None = None
+    other: dict[str, Any] | None = None
+    other_path: str | None = None
+
+
+async def claim_code(shop: Shop) -> Again:
+    """A claim code for a customer without a sign-in; the key belongs to this customer's path."""
+    path = f"/v1/staff/customers/{shop.till_customer_id}/claim-codes"
+    return Again(path=path, other_path=f"/v1/staff/customers/{shop.ben.customer_id}/claim-codes")
+
+
+async def receipt_code(shop: Shop) -> Again:
+    """A claim code for the receipt of a sale to nobody, and of another one."""
+    paths = []
+    for external_id in ("sale-1", "sale-2"):
+        sold = expect(await shop.send("push_order", json=shop.order(external_id) | {"customer": None}), 201)
+        paths.append(f"/v1/staff/orders/{sold['order_id']}/claim-codes")
+    return Again(path=paths[0], other_path=paths[1])
+
+
+async def claim_batch(shop: Shop) -> Again:
+    """Codes for everybody whom no email reaches, and for those who have one already, too."""
+    expect(await shop.send("register_customer", json={"given_name": "Dee", "phone": "+442079460123"}), 201)
+    return Again(path="/v1/staff/claim-batches", body={"reissue": True}, other={"reissue": False})
+
+
+async def own_export(_: Shop) -> Again:
+    """A copy of everything held about Ana; another body of the same."""
+    return Again(path="/v1/me/exports", body={"password": PASSWORD}, other={})
+
+
+async def export(shop: Shop) -> Again:
+    """The same at the desk."""
+    body = {"identity_attested": True, "reason": "asked for it"}
+    path = f"/v1/staff/customers/{shop.ben.customer_id}/exports"
+    return Again(path=path, body=body, other=body | {"reason": "something else"})
+
+
+async def own_erasure(shop: Shop) -> Again:
+    """Ana's wish to be forgotten."""
+    expect(await shop.send("release_hold"), 200)
+    return Again(path="/v1/me/erasure", body={"password": PASSWORD}, other={})
+
+
+async def cancelled_own_erasure(shop: Shop) -> Again:
+    """And that she thought better of it."""
+    case = await own_erasure(shop)
+    headers = shop.ana.headers | {"Idempotency-Key": f"test-{new_id()}"}
+    expect(await shop.client.post(case.path, json=case.body, headers=headers), 202)
+    return Again(path=case.path)
+
+
+async def erasure(shop: Shop) -> Again:
+    """A wish told at the desk."""
+    path = f"/v1/staff/customers/{shop.till_customer_id}/erasure"
+    shown = expect(await shop.client.post(f"{path}/preview", headers=shop.staff[Role.MANAGER]), 200)
+    body = {"identity_attested": True, "reason": "told at the desk", "preview_hash": shown["preview_hash"]}
+    return Again(path=path, body=body, other=body | {"reason": "something else"})
+
+
+async def _asked_erasure(shop: Shop) -> str:
+    case = await erasure(shop)
+    headers = await shop.world.staff_headers(Role.MANAGER) | {"Idempotency-Key": f"test-{new_id()}"}
+    return str(expect(await shop.client.post(case.path, json=case.body, headers=headers), 202)["id"])
+
+
+async def approved_erasure(shop: Shop) -> Again:
+    """And approved by another person."""
+    path = f"/v1/staff/erasures/{await _asked_erasure(shop)}"
+    shown = expect(await shop.client.get(path, headers=shop.staff[Role.MANAGER]), 200)
+    body = {"preview_hash": shown["preview_hash"]}
+    return Again(path=f"{path}/approve", body=body, other=body | {"note": "something else"})
+
+
+async def cancelled_erasure(shop: Shop) -> Again:
+    """Or refused."""
+    path = f"/v1/staff/erasures/{await _asked_erasure(shop)}/cancel"
+    return Again(path=path, body={"reason": "rang up"}, other={"reason": "something else"})
+
+
+AGAIN: dict[str, tuple[str, Callable[[Shop], Awaitable[Again]]]] = {
+    "claim code": ("issue_claim_code", claim_code),
+    "receipt code": ("issue_receipt_code", receipt_code),
+    "batch of claim codes": ("create_claim_batch", claim_batch),
+    "own export": ("request_my_export", own_export),
+    "export": ("request_customer_export", export),
+    "own erasure": ("request_my_erasure", own_erasure),
+    "cancelled own erasure": ("cancel_my_erasure", cancelled_own_erasure),
+    "erasure": ("request_customer_erasure", erasure),
+    "approved erasure": ("approve_erasure", approved_erasure),
+    "cancelled erasure": ("cancel_erasure", cancelled_erasure),
+}
+
+
+@pytest.mark.parametrize("name", AGAIN)
+async def test_what_is_asked_for_and_asked_again_after_a_lost_answer_is_one_act(shop: Shop, name: str) -> None:
+    operation, make = AGAIN[name]
+    case = await make(shop)
+    sender = BY_OPERATION[operation].caller
+    credential = shop.ana.headers if sender is Sender.MEMBER else shop.staff[Role.MANAGER]
+
+    async def send(key: str | None = GOOD_KEY, **changed: Any) -> httpx.Response:  # noqa: ANN401 - what differs
+        headers = credential | ({"Idempotency-Key": key} if key else {})
+        wish = {"path": case.path, "json": case.body} | changed
+        return await shop.send(operation, headers=headers, **wish)
+
+    before = await shop.snapshot()
+    for key in (None, "short"):
+        assert check_problem(await send(key)).code == "IDEMPOTENCY_KEY_MISSING"
+    assert await shop.snapshot() == before
+    answers = await asyncio.gather(*(send() for _ in range(4)))
+    assert all(answer.is_success for answer in answers), [answer.text for answer in answers]
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("idempotency-replayed" in answer.headers for answer in answers) == 3
+    after = await shop.snapshot()
+    assert after != before
+    shop.later(minutes=5)
+    again = await send()
+    assert (again.content, again.headers["idempotency-replayed"]) == (answers[0].content, "true")
+    for changed in [{"json": case.other}] * bool(case.other) + [{"path": case.other_path}] * bool(case.other_path):
+        assert check_problem(await send(**changed)).code == "IDEMPOTENCY_CONFLICT"
+    assert await shop.snapshot() | {"staff_session": ""} == after | {"staff_session": ""}
+
+
 def test_every_idempotent_operation_has_a_case() -> None:
-    assert {operation for operation, _ in CASES.values()} == {row.operation for row in ENDPOINTS if row.idempotent}
+    cases = {operation for operation, _ in (*CASES.values(), *AGAIN.values())}
+    assert cases == {row.operation for row in ENDPOINTS if row.idempotent}
 
 
 MALFORMED_KEYS = (

@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx
 
 from server.db.engine import DB
+from server.db.ids import new_id
 from server.privacy import exports, service
 from shared.enums import Role
 from tests.app import PASSWORD, SignedUp, World, expect
@@ -21,6 +22,11 @@ PLANTED = (
     "till-customer-77", "zerlina.work@shop.test", "for her broken cup", "invited@friend.test",
 )  # fmt: skip
 """What names the person of `full_life`, besides the numbers of her cards."""
+
+
+def keyed(headers: dict[str, str]) -> dict[str, str]:
+    """Return headers with a fresh Idempotency-Key."""
+    return headers | {"Idempotency-Key": f"privacy-{new_id()}"}
 
 
 async def work(world: World) -> None:
@@ -36,7 +42,9 @@ async def work(world: World) -> None:
 async def ask(world: World, member: SignedUp, **fields: object) -> dict[str, Any]:
     """Ask to be forgotten, with the password."""
     body = {"password": PASSWORD, **fields}
-    asked: dict[str, Any] = expect(await world.client.post("/v1/me/erasure", json=body, headers=member.headers), 202)
+    asked: dict[str, Any] = expect(
+        await world.client.post("/v1/me/erasure", json=body, headers=keyed(member.headers)), 202
+    )
     return asked
 
 
@@ -146,7 +154,7 @@ async def ask_by_staff(
         "preview_hash": shown["preview_hash"],
         **fields,
     }
-    return await desk.world.client.post(path, json=body, headers=headers or desk.headers)
+    return await desk.world.client.post(path, json=body, headers=keyed(headers or desk.headers))
 
 
 def unpack(answer: httpx.Response) -> tuple[dict[str, Any], str]:

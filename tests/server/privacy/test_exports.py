@@ -6,7 +6,7 @@ from server.db.engine import DB
 from server.privacy.files import PIECE_BYTES
 from tests.app import PASSWORD, World, expect, problem
 from tests.server.merges.desk import MergeDesk
-from tests.server.privacy.desk import full_life, unpack, work
+from tests.server.privacy.desk import full_life, keyed, unpack, work
 from tests.server.sharing.desk import two_members
 
 
@@ -14,7 +14,7 @@ async def test_a_copy_holds_everything_and_names_nobody_else(world: World) -> No
     _, _, cards = await full_life(world)
     tokens = expect(await world.sign_in("ana@shop.test"), 201)
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    asked = expect(await world.client.post("/v1/me/exports", json={}, headers=headers), 202)
+    asked = expect(await world.client.post("/v1/me/exports", json={}, headers=keyed(headers)), 202)
     assert asked["state"] == "waiting"
     early = await world.client.get(f"/v1/me/exports/{asked['id']}/file", headers=headers)
     assert problem(early)[0] == 404
@@ -55,7 +55,9 @@ async def test_a_copy_holds_everything_and_names_nobody_else(world: World) -> No
 
 async def test_nobody_else_gets_it_and_it_is_gone_after_a_week(world: World) -> None:
     ana, ben = await two_members(world)
-    asked = expect(await world.client.post("/v1/me/exports", json={"password": PASSWORD}, headers=ana.headers), 202)
+    asked = expect(
+        await world.client.post("/v1/me/exports", json={"password": PASSWORD}, headers=keyed(ana.headers)), 202
+    )
     await work(world)
     path = f"/v1/me/exports/{asked['id']}/file"
     assert problem(await world.client.get(path, headers=ben.headers))[0] == 404
@@ -70,8 +72,8 @@ async def test_nobody_else_gets_it_and_it_is_gone_after_a_week(world: World) -> 
     world.advance(timedelta(minutes=11))
     assert problem(await world.client.get(path, headers=ana.headers))[1] == "REAUTH_REQUIRED"
     for _ in range(2):
-        expect(await world.client.post("/v1/me/exports", json={"password": PASSWORD}, headers=ana.headers), 202)
-    throttled = await world.client.post("/v1/me/exports", json={"password": PASSWORD}, headers=ana.headers)
+        expect(await world.client.post("/v1/me/exports", json={"password": PASSWORD}, headers=keyed(ana.headers)), 202)
+    throttled = await world.client.post("/v1/me/exports", json={"password": PASSWORD}, headers=keyed(ana.headers))
     assert problem(throttled)[1] == "RATE_LIMITED"
     await work(world)
     world.advance(timedelta(days=7))
@@ -86,11 +88,13 @@ async def test_staff_hand_a_copy_to_whom_no_mail_reaches(world: World) -> None:
     desk = await MergeDesk.open(world)
     bea = expect(await desk.post("/v1/staff/customers", {"given_name": "Bea", "phone": "020 7946 0019"}), 201)
     path = f"/v1/staff/customers/{bea['id']}/exports"
-    refused = await world.client.post(path, json={"reason": "asked for it"}, headers=desk.headers)
+    refused = await world.client.post(path, json={"reason": "asked for it"}, headers=keyed(desk.headers))
     assert problem(refused)[2] == ["identity_attested"]
     body = {"identity_attested": True, "reason": "asked for it, showed a passport"}
-    assert problem(await world.client.post(path, json=body, headers=await world.staff_headers("cashier")))[0] == 403
-    asked = expect(await world.client.post(path, json=body, headers=desk.headers), 202)
+    assert (
+        problem(await world.client.post(path, json=body, headers=keyed(await world.staff_headers("cashier"))))[0] == 403
+    )
+    asked = expect(await world.client.post(path, json=body, headers=keyed(desk.headers)), 202)
     await work(world)
     data, _ = unpack(await world.client.get(f"/v1/staff/exports/{asked['id']}/file", headers=desk.headers))
     assert data["profile"][0]["given_name"] == "Bea"
@@ -106,7 +110,7 @@ async def test_a_long_history_is_written_in_small_pieces(world: World) -> None:
     from generate_series(1, 6000) n
     """
     await DB.fetch(sql, ana.customer_id, world.clock.now())
-    asked = expect(await world.client.post("/v1/me/exports", json={}, headers=ana.headers), 202)
+    asked = expect(await world.client.post("/v1/me/exports", json={}, headers=keyed(ana.headers)), 202)
     await work(world)
     parts = await DB.fetch("select number, length(content) as size from personal_export_part order by number")
     assert len(parts) > 1

@@ -21,6 +21,7 @@ from tests.server.privacy.desk import (
     find_everywhere,
     forget,
     full_life,
+    keyed,
     let_days_pass,
     status_of,
     work,
@@ -47,7 +48,7 @@ async def test_nothing_that_names_an_erased_person_is_left_and_the_books_are_rig
     approved = await world.client.post(
         f"/v1/staff/erasures/{asked['id']}/approve",
         json={"preview_hash": shown["preview_hash"], "note": "told at the desk"},
-        headers=approver,
+        headers=keyed(approver),
     )
     assert expect(approved, 200)["state"] == "cooling"
     await let_days_pass(world)
@@ -222,16 +223,18 @@ async def test_asking_takes_the_password_and_shows_what_it_does(world: World) ->
     ana = await world.sign_up()
     await credit(world, ana.membership_id, 120)
     world.advance(timedelta(minutes=14))
-    refused = await world.client.post("/v1/me/erasure", json={}, headers=ana.headers)
+    refused = await world.client.post("/v1/me/erasure", json={}, headers=keyed(ana.headers))
     assert problem(refused)[:2] == (403, "REAUTH_REQUIRED")
-    wrong = await world.client.post("/v1/me/erasure", json={"password": "not this one at all"}, headers=ana.headers)
+    wrong = await world.client.post(
+        "/v1/me/erasure", json={"password": "not this one at all"}, headers=keyed(ana.headers)
+    )
     assert problem(wrong)[:2] == (403, "REAUTH_REQUIRED")
     shown = expect(await world.client.post("/v1/me/erasure/preview", headers=ana.headers), 200)
     assert (shown["effect"]["points_lost"], shown["effect"]["cards_ended"], shown["cooling_days"]) == (120, 1, 7)
     assert await status_of(ana.customer_id) == "active"
     await credit(world, ana.membership_id, 1)
     body = {"password": PASSWORD, "preview_hash": shown["preview_hash"]}
-    stale = await world.client.post("/v1/me/erasure", json=body, headers=ana.headers)
+    stale = await world.client.post("/v1/me/erasure", json=body, headers=keyed(ana.headers))
     assert problem(stale)[:2] == (409, "PREVIEW_STALE")
     shown = expect(await world.client.post("/v1/me/erasure/preview", headers=ana.headers), 200)
     asked = await ask(world, ana, preview_hash=shown["preview_hash"])
@@ -255,15 +258,20 @@ async def test_it_can_be_taken_back_by_link_by_the_member_and_by_staff(world: Wo
     assert problem(again)[1] == "TOKEN_EXPIRED"
 
     await ask(world, ana)
-    gone = expect(await world.client.delete("/v1/me/erasure", headers=ana.headers), 200)
+    gone = expect(await world.client.delete("/v1/me/erasure", headers=keyed(ana.headers)), 200)
     assert gone["erasure"]["state"] == "cancelled"
-    assert problem(await world.client.delete("/v1/me/erasure", headers=ana.headers))[0] == 404
+    assert problem(await world.client.delete("/v1/me/erasure", headers=keyed(ana.headers)))[0] == 404
 
     third = await ask(world, ana)
     manager = await world.staff_headers("manager")
     path = f"/v1/staff/erasures/{third['id']}/cancel"
-    assert expect(await world.client.post(path, json={"reason": "rang up"}, headers=manager), 200)["cancelled_at"]
-    assert problem(await world.client.post(path, json={"reason": "rang up"}, headers=manager))[1] == "REQUEST_CLOSED"
+    assert expect(await world.client.post(path, json={"reason": "rang up"}, headers=keyed(manager)), 200)[
+        "cancelled_at"
+    ]
+    assert (
+        problem(await world.client.post(path, json={"reason": "rang up"}, headers=keyed(manager)))[1]
+        == "REQUEST_CLOSED"
+    )
     world.advance(timedelta(days=30))
     await work(world)
     assert await status_of(ana.customer_id) == "active"

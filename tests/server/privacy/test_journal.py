@@ -11,7 +11,7 @@ from server.db.engine import DB
 from server.privacy import journal, service
 from tests.app import World
 from tests.ledgers import assert_verified, credit, figures
-from tests.server.privacy.desk import ask, forget, let_days_pass, status_of, work
+from tests.server.privacy.desk import ask, forget, keyed, let_days_pass, status_of, work
 from tests.server.sharing.desk import two_members
 
 
@@ -72,7 +72,7 @@ async def test_a_cut_off_line_harms_nothing_and_nonsense_is_refused(world: World
     path.write_bytes(whole + whole[: len(whole) // 2])
     tokens = await world.sign_in(ben.email)
     headers = {"Authorization": f"Bearer {tokens.json()['access_token']}"}
-    await world.client.post("/v1/me/erasure", json={}, headers=headers)
+    await world.client.post("/v1/me/erasure", json={}, headers=keyed(headers))
     world.advance(timedelta(days=8))
     await work(world)
     assert {line.customer for line in journal.read(path)} == {ana.customer_id, ben.customer_id}

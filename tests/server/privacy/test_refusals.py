@@ -10,7 +10,7 @@ from server.privacy import service
 from tests.app import PASSWORD, World, expect, open_world, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.merges.desk import MergeDesk
-from tests.server.privacy.desk import ask, ask_by_staff, erasure_of, let_days_pass, status_of, work
+from tests.server.privacy.desk import ask, ask_by_staff, erasure_of, keyed, let_days_pass, status_of, work
 from tests.server.sharing.desk import two_members
 
 
@@ -19,7 +19,7 @@ async def test_what_is_under_way_has_to_end_first_and_is_waited_for(world: World
     await credit(world, ana.membership_id, 500)
     wish = {"new_email": "new@shop.test", "mode": "keep", "password": PASSWORD}
     expect(await world.client.post("/v1/me/email-changes", json=wish, headers=ana.headers), 202)
-    refused = await world.client.post("/v1/me/erasure", json={"password": PASSWORD}, headers=ana.headers)
+    refused = await world.client.post("/v1/me/erasure", json={"password": PASSWORD}, headers=keyed(ana.headers))
     assert problem(refused)[:2] == (409, "EMAIL_CHANGE_PENDING")
     shown = expect(await world.client.post("/v1/me/erasure/preview", headers=ana.headers), 200)
     assert shown["effect"] is None
@@ -27,7 +27,7 @@ async def test_what_is_under_way_has_to_end_first_and_is_waited_for(world: World
     world.advance(timedelta(hours=25))
     tokens = expect(await world.sign_in(ana.email), 201)
     headers = {"Authorization": f"Bearer {tokens['access_token']}"}
-    asked = expect(await world.client.post("/v1/me/erasure", json={}, headers=headers), 202)
+    asked = expect(await world.client.post("/v1/me/erasure", json={}, headers=keyed(headers)), 202)
 
     # A sale that is being paid at the very minute is let through first.
     world.advance(timedelta(days=7, minutes=1))
@@ -73,15 +73,15 @@ async def test_staff_need_the_customer_before_them_and_a_second_person(world: Wo
     own = expect(await world.client.get(f"/v1/staff/erasures/{asked['id']}", headers=desk.headers), 200)
     approve = f"/v1/staff/erasures/{asked['id']}/approve"
     body = {"preview_hash": own["preview_hash"]}
-    assert problem(await world.client.post(approve, json=body, headers=desk.headers))[1] == "APPROVAL_REQUIRED"
+    assert problem(await world.client.post(approve, json=body, headers=keyed(desk.headers)))[1] == "APPROVAL_REQUIRED"
     other = await world.staff_headers("manager")
     await credit(world, ana.membership_id, 5)
-    assert problem(await world.client.post(approve, json=body, headers=other))[1] == "PREVIEW_STALE"
+    assert problem(await world.client.post(approve, json=body, headers=keyed(other)))[1] == "PREVIEW_STALE"
     shown = expect(await world.client.get(f"/v1/staff/erasures/{asked['id']}", headers=other), 200)
     body = {"preview_hash": shown["preview_hash"]}
-    approved = expect(await world.client.post(approve, json=body, headers=other), 200)
+    approved = expect(await world.client.post(approve, json=body, headers=keyed(other)), 200)
     assert (approved["state"], approved["execute_after"][:10]) == ("cooling", "2026-03-09")
-    assert problem(await world.client.post(approve, json=body, headers=other))[1] == "REQUEST_CLOSED"
+    assert problem(await world.client.post(approve, json=body, headers=keyed(other)))[1] == "REQUEST_CLOSED"
     # The customer is told, and can stop it.
     assert (await world.mail_to(ana.email, purpose="erasure-cancel")).subject.endswith("forget you on 9 March 2026")
 
@@ -98,9 +98,9 @@ async def test_an_administrator_decides_where_the_customer_is_a_staff_member(wor
     manager, admin = await world.staff_headers("manager"), await world.staff_headers("admin")
     shown = expect(await world.client.get(path, headers=admin), 200)
     body = {"preview_hash": shown["preview_hash"]}
-    refused = await world.client.post(f"{path}/approve", json=body, headers=manager)
+    refused = await world.client.post(f"{path}/approve", json=body, headers=keyed(manager))
     assert problem(refused)[1] == "APPROVAL_REQUIRED"
-    expect(await world.client.post(f"{path}/approve", json=body, headers=admin), 200)
+    expect(await world.client.post(f"{path}/approve", json=body, headers=keyed(admin)), 200)
     await let_days_pass(world)
     assert await status_of(ana.customer_id) == "erased"
     assert await DB.fetch_value("select customer from staff_member where id = $1", staff_id) is None
@@ -136,7 +136,7 @@ async def test_nobody_is_merged_or_brought_back_by_an_undo_while_or_after_being_
 async def test_64_who_ask_carry_out_and_take_back_at_once_leave_one_outcome(world: World) -> None:
     ana = await world.sign_up()
     await credit(world, ana.membership_id, 100)
-    asks = [world.client.post("/v1/me/erasure", json={"password": None}, headers=ana.headers) for _ in range(16)]
+    asks = [world.client.post("/v1/me/erasure", json={"password": None}, headers=keyed(ana.headers)) for _ in range(16)]
     answers = await asyncio.gather(*asks)
     ids = {answer.json()["id"] for answer in answers if answer.status_code == 202}
     assert len(ids) == 1
@@ -147,7 +147,7 @@ async def test_64_who_ask_carry_out_and_take_back_at_once_leave_one_outcome(worl
     path = f"/v1/staff/erasures/{erasure_id}/cancel"
     done = await asyncio.gather(
         *(service.execute(world.ctx, UUID(erasure_id)) for _ in range(32)),
-        *(world.client.post(path, json={"reason": "stays"}, headers=manager) for _ in range(16)),
+        *(world.client.post(path, json={"reason": "stays"}, headers=keyed(manager)) for _ in range(16)),
         return_exceptions=True,
     )
     executed = sum(one is True for one in done)
