@@ -52,6 +52,7 @@ LINK_CHECKED_OFTEN = timedelta(days=30)  # After which a member without a record
 LINK_CHECK_MONTHLY = timedelta(days=30)
 LINK_RETRY_FIRST = timedelta(minutes=1)
 LINK_RETRY_MAX = timedelta(hours=6)
+LINK_PROBE_EVERY = timedelta(minutes=5)  # How often a till that is silent is asked about somebody who waits for it.
 CYCLE_EVERY = timedelta(hours=1)
 CYCLE_OVERLAP = timedelta(hours=48)  # Tills send late what they took while offline.
 CYCLE_LATE = timedelta(hours=24)

@@ -4,7 +4,6 @@ Tills are asked outside of every transaction; what they answer goes into the dir
 matched. All of it may run any time and any number of times.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Final
@@ -12,22 +11,21 @@ from uuid import UUID
 
 import msgspec
 
-from server.context import Context
+from server.context import Context, Tools, system_context
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
 from server.errors import Busy
-from server.links import cycle_store, directory_store, rules, service, store
-from server.links.directory import take_records
+from server.links import cycle_store, rules, service, store
 from server.links.rules import Candidate, Outcome
+from server.links.tills import Tills, keep, open_tills
 from server.logs import get_logger
-from server.pos.protocol import Capability, Connector, NewRecord, PosRefused, PosUnavailable
-from shared.limits import CYCLE_EVERY, CYCLE_OVERLAP, LINK_CHECK_MONTHLY, LINK_CHECKED_OFTEN
+from server.pos.protocol import AlreadyThere, Capability, Connector, NewRecord, PosRefused, PosUnavailable
+from shared.limits import CYCLE_EVERY, CYCLE_OVERLAP, LINK_CHECK_MONTHLY, LINK_CHECKED_OFTEN, LINK_PROBE_EVERY
 from shared.links import LinkState, PosRecord
 
 log = get_logger()
 
-Connectors = Mapping[UUID, Connector]
-
+PUSH_BUYER_JOB: Final = "links.push_buyer"
 _DUE_AT_ONCE: Final = 200
 _PUSHED_AT_ONCE: Final = 500
 _COMMIT_LAG: Final = timedelta(minutes=10)
@@ -42,68 +40,96 @@ class _Found(msgspec.Struct, frozen=True, kw_only=True):
     review_ids: tuple[UUID, ...] = ()
 
 
-async def check_due(ctx: Context, connectors: Connectors) -> int:
-    """Look at every member who is due, and return how many got a link."""
+class _Look(msgspec.Struct, frozen=True, kw_only=True):
+    """What a look at one member came to. `has_asked` says that tills were asked and that all of them answered."""
+
+    linked: int = 0
+    has_asked: bool = False
+
+
+async def check_due(ctx: Context, tills: Tills) -> int:
+    """Look at every member who is due, and return how many got a link.
+
+    While a till system is silent, one member who waits for it is looked at every few minutes, whatever their own time; as
+    soon as it answers anybody, all who wait for it are due.
+    """
     while await store.put_off_hopeless(
         ctx.now, often_for=LINK_CHECKED_OFTEN, often=CYCLE_EVERY, later=LINK_CHECK_MONTHLY
     ):
         pass
-    linked, seen = 0, set[UUID]()
+    await store.probe_silent(ctx.now, every=LINK_PROBE_EVERY)
+    linked, seen, silent, is_back = 0, set[UUID](), set[UUID](), False
     while due := [one for one in await store.list_due(ctx.now, _DUE_AT_ONCE) if one not in seen]:
         for customer_id in due:
             seen.add(customer_id)
             try:
-                linked += await check_customer(ctx, customer_id, connectors)
+                look = await check_customer(ctx, customer_id, tills, silent=silent)
             except Busy:
                 # Somebody else is at it; the next run looks again.
                 log.info("link_check_postponed")
+                continue
+            linked += look.linked
+            if look.has_asked and not is_back:
+                is_back = True
+                await store.wake_silent(ctx.now)
     return linked
 
 
-async def check_customer(ctx: Context, customer_id: UUID, connectors: Connectors) -> int:
-    """Look for a member's records in every till system, link what is theirs beyond doubt, and return how many.
+async def check_customer(ctx: Context, customer_id: UUID, tills: Tills, *, silent: set[UUID]) -> _Look:
+    """Look for a member's records in every till system, and link what is theirs beyond doubt.
+
+    Args:
+        silent: Till systems that did not answer in this run and are not asked again; those that do not are added.
 
     Raises:
         Busy: The database did not keep up.
     """
     check = await store.find_check(customer_id)
-    is_silent = False
-    if check is not None and check["state"] == LinkState.CHECKING:
-        is_silent = await _ask_tills(ctx, customer_id, connectors)
+    is_asking = check is not None and (check["checked_at"] is None or check["checked_at"] <= check["asked_at"])
+    is_silent = has_asked = False
+    if check is not None and (is_asking or check["state"] == LinkState.CHECKING):
+        has_asked, is_silent = await _ask_tills(ctx, customer_id, tills, silent=silent)
     async with DB.transaction():
         await lock_customers([customer_id])
         person = await store.find_person(customer_id)
         check = await store.lock_check(customer_id)
         if check is None:
-            return 0
+            return _Look()
         if person is None or person["status"] not in ("active", "stub"):
             await store.retire_check(ctx, customer_id)
-            return 0
+            return _Look()
         linked, found = await _match(ctx, person)
         await store.settle_stale_reviews(ctx, customer_id, but=found.review_ids)
         await _keep(ctx, check, found, is_silent=is_silent)
-    return linked
+    return _Look(linked=linked, has_asked=has_asked and not is_silent)
 
 
-async def _ask_tills(ctx: Context, customer_id: UUID, connectors: Connectors) -> bool:
-    """Fetch records with the member's address from the tills that can find them; return whether one did not answer."""
+async def _ask_tills(ctx: Context, customer_id: UUID, tills: Tills, *, silent: set[UUID]) -> tuple[bool, bool]:
+    """Fetch records with the member's addresses from the tills that can find them.
+
+    Returns whether one that is elsewhere was asked, and whether one did not answer.
+    """
     person = await store.find_person(customer_id)
-    is_silent = False
-    for connection_id, connector in connectors.items():
-        if person is None or Capability.FIND_BY_EMAIL not in connector.capabilities:
+    has_asked = is_silent = False
+    for connection_id, connector in tills.items():
+        if person is None or not person["emails"] or Capability.FIND_BY_EMAIL not in connector.capabilities:
             continue
+        has_asked = has_asked or connector.is_remote
         records: list[PosRecord] = []
         try:
+            if connection_id in silent:
+                raise PosUnavailable("it did not answer a moment ago")
             for email in person["emails"]:
                 records += await connector.find_by_email(email)
         except (PosUnavailable, PosRefused) as error:
             log.warning("pos_lookup_failed", connector=connector.name, reason=str(error))
+            silent.add(connection_id)
             is_silent = True
             continue
         if records:
             async with DB.transaction():
-                await take_records(ctx, connection_id, records)
-    return is_silent
+                await keep(ctx, connection_id, connector, records)
+    return has_asked, is_silent
 
 
 async def _match(ctx: Context, person: Row) -> tuple[int, _Found]:
@@ -189,83 +215,105 @@ async def _keep(ctx: Context, check: Row, found: _Found, *, is_silent: bool) -> 
 # Making members known to tills ----------------------------------------------------------------------------------------
 
 
-async def push_buyers(ctx: Context, connection_id: UUID, connector: Connector | None) -> int:
+class PushBuyer(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's payload, as the statement that posts a sale writes it: a member who bought, and in which till system."""
+
+    connection_id: UUID
+    customer_id: UUID
+
+
+async def push_asked(tools: Tools, payload: bytes) -> None:
+    """Make a member known to the till system in which they just bought; the worker's handler of `PUSH_BUYER_JOB`.
+
+    Raises:
+        PosUnavailable: The till system does not answer; try again later.
+    """
+    asked = msgspec.json.decode(payload, type=PushBuyer)
+    async with open_tills(tools) as tills:
+        connector = tills.get(asked.connection_id)
+        if connector is None or Capability.CREATE not in connector.capabilities:
+            return
+        await _push(system_context(tools), asked.connection_id, connector, asked.customer_id)
+
+
+async def push_buyers(ctx: Context, connection_id: UUID, connector: Connector) -> int:
     """Make every member known who bought lately and whom the till system does not know; return how many.
 
-    The built-in directory keeps the record itself; a connector that can is asked to make one. What fails is tried again
-    by the next run, as the place up to which members were looked at stays where it was.
+    Each sale asks for it at once; this finds whom that missed. What fails for want of an answer is tried again by the next
+    run, as the place up to which members were looked at stays where it was.
     """
-    if connector is not None and Capability.CREATE not in connector.capabilities:
+    can_create = Capability.CREATE in connector.capabilities
+    # A directory that nobody sends records to is not in use: members need not be known there.
+    if not await cycle_store.set_knows_members(connection_id, can_create=can_create, is_remote=connector.is_remote):
         return 0
     started_at, pushed, after = ctx.now, 0, None
     while buyers := await cycle_store.list_unknown_buyers(
-        connection_id, lag=_COMMIT_LAG, after=after, limit=_PUSHED_AT_ONCE, always=connector is not None
+        connection_id, lag=_COMMIT_LAG, after=after, limit=_PUSHED_AT_ONCE
     ):
         for customer_id in buyers:
-            pushed += await push_customer(ctx, connection_id, connector, customer_id)
+            pushed += await _push(ctx, connection_id, connector, customer_id)
         after = buyers[-1]
     await cycle_store.set_members_until(connection_id, started_at)
     return pushed
 
 
-async def push_customer(ctx: Context, connection_id: UUID, connector: Connector | None, customer_id: UUID) -> bool:
+async def _push(ctx: Context, connection_id: UUID, connector: Connector, customer_id: UUID) -> bool:
+    try:
+        return await push_customer(ctx, connection_id, connector, customer_id)
+    except PosRefused as error:
+        # It would be refused again; what cannot be told of one member keeps nobody else from being told of.
+        log.warning("pos_push_refused", connector=connector.name, reason=str(error))
+        return False
+
+
+async def push_customer(ctx: Context, connection_id: UUID, connector: Connector, customer_id: UUID) -> bool:
     """Make a member known to a till system, once however often it runs; False if that needs a person, or nobody.
 
     Raises:
         PosUnavailable, PosRefused: The till system did not take it.
     """
     person = await store.find_person(customer_id)
-    if person is None or person["status"] not in ("active", "stub"):
+    if person is None or not await cycle_store.is_unknown(connection_id, customer_id):
         return False
-    record = PosRecord(
-        external_id=str(customer_id),
+    wish = NewRecord(
+        reference=str(customer_id),
         given_name=person["given_name"],
         family_name=person["family_name"],
         email=person["email"],
         phone=person["phone"],
     )
-    if connector is not None:
-        wish = NewRecord(
-            reference=str(customer_id),
-            given_name=person["given_name"],
-            family_name=person["family_name"],
-            email=person["email"],
-            phone=person["phone"],
-        )
-        record = await connector.create(wish)
+    try:
+        record, is_made = await connector.create(wish), True
+    except AlreadyThere as there:
+        record, is_made = there.record, False
     async with DB.transaction():
         await lock_customers([customer_id])
         if await store.has_link(customer_id, connection_id):
             return False
-        return await _link_pushed(ctx, connection_id, record, customer_id, is_ours=connector is None)
-
-
-async def _link_pushed(ctx: Context, connection_id: UUID, sent: PosRecord, customer_id: UUID, *, is_ours: bool) -> bool:
-    if is_ours:
-        facts = rules.read_record(sent, country=ctx.settings.default_country, now=ctx.now, ahead_max=timedelta(0))
-        await directory_store.insert_records(ctx, connection_id, [facts], made_here=True)
-        known = await directory_store.lock_known(connection_id, [sent.external_id])
-        record_id = known[sent.external_id]["id"]
-    else:
-        (taken,) = await take_records(ctx, connection_id, [sent])
-        if taken.record_id is None:
+        ids = await keep(ctx, connection_id, connector, [record])
+        if record.external_id not in ids:
             log.warning("pos_record_unreadable", connection=str(connection_id))
             return False
-        record_id = taken.record_id
+        return await _link_pushed(ctx, ids[record.external_id], customer_id, is_made=is_made)
+
+
+async def _link_pushed(ctx: Context, record_id: UUID, customer_id: UUID, *, is_made: bool) -> bool:
     record, person = await store.lock_record(record_id), await store.find_person(customer_id)
     assert record is not None
     assert person is not None
     if record["holder"] == customer_id:
         return False
-    is_theirs = is_ours or record["email_key"] is None or record["email_key"] in person["emails"]
-    if record["holder"] is not None or not is_theirs:
-        reason = "taken" if record["holder"] else "ambiguous"
-        await store.open_review(
-            ctx, customer_id=customer_id, record_id=record_id, reason=reason, other_id=record["holder"]
-        )
+    is_same = record["email_key"] in person["emails"]
+    if is_made and record["holder"] is None and (is_same or record["made_here"] or record["email_key"] is None):
+        await service.link_pushed(ctx, record, person)
+        return True
+    if is_same and not is_made:
+        # It was there before us: whose it is, is decided as for any other record with a proven address.
+        await service.ask_check(ctx, customer_id)
         return False
-    await service.link_pushed(ctx, record, person)
-    return True
+    reason = "taken" if record["holder"] else "ambiguous"
+    await store.open_review(ctx, customer_id=customer_id, record_id=record_id, reason=reason, other_id=record["holder"])
+    return False
 
 
 async def attach_missed(ctx: Context, connection_id: UUID) -> int:

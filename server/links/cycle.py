@@ -8,8 +8,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Coroutine, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -23,12 +22,11 @@ from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Busy, Invalid, Refused, RegularsError
 from server.jobs import enqueue
-from server.links import checks, cycle_store
-from server.links.checks import Connectors
+from server.links import checks, cycle_store, store
 from server.links.directory import take_records
+from server.links.tills import Tills, open_tills
 from server.logs import get_logger
 from server.orders.batch import Sender, post_orders
-from server.pos.connectors import open_connectors
 from server.pos.protocol import Capability, Connector, Page, PosRefused, PosUnavailable, ReadOrder, Unreadable
 from server.refunds.service import take_refund
 from shared.limits import CYCLE_EVERY, CYCLE_LEASE, CYCLE_OVERLAP, ORDER_BATCH_MAX, POS_RECORD_BATCH_MAX
@@ -75,46 +73,36 @@ async def run_asked(tools: Tools, payload: bytes) -> None:
         CycleBusy: Somebody else is at it, and may be past what this was asked for.
     """
     asked = msgspec.json.decode(payload, type=RunCycle)
-    async with _connected(tools) as connectors:
+    async with open_tills(tools) as tills:
         for row in await cycle_store.list_connections():
-            if asked.connection not in (None, row["code"]):
+            if row["id"] not in tills or asked.connection not in (None, row["code"]):
                 continue
-            if not await run_cycle(tools, row["id"], connectors, cause=asked.cause):
+            if not await run_cycle(tools, row["id"], tills, cause=asked.cause):
                 raise CycleBusy
 
 
 async def run_due(tools: Tools) -> None:
     """Run the exchange with every till system whose hour has come, and look at the members who are due."""
-    async with _connected(tools) as connectors:
+    async with open_tills(tools) as tills:
         for row in await cycle_store.list_connections():
             last = row["last_started_at"]
-            if last is None or tools.clock.now() - last >= CYCLE_EVERY:
-                await run_cycle(tools, row["id"], connectors, cause="clock")
-        await checks.check_due(system_context(tools), connectors)
+            if row["id"] in tills and (last is None or tools.clock.now() - last >= CYCLE_EVERY):
+                await run_cycle(tools, row["id"], tills, cause="clock")
+        await checks.check_due(system_context(tools), tills)
 
 
 async def check_members(tools: Tools) -> None:
     """Look at the members who are due; the worker's handler of the job that proofs and pushes ask for."""
-    async with _connected(tools) as connectors:
-        await checks.check_due(system_context(tools), connectors)
+    async with open_tills(tools) as tills:
+        await checks.check_due(system_context(tools), tills)
 
 
-@asynccontextmanager
-async def _connected(tools: Tools) -> AsyncIterator[Connectors]:
-    async with open_connectors(tools.settings) as by_code:
-        ids = {
-            await cycle_store.ensure_connection(code, connector.name.title(), tools.clock.now()): connector
-            for code, connector in by_code.items()
-        }
-        yield ids
-
-
-async def run_cycle(tools: Tools, connection_id: UUID, connectors: Connectors, *, cause: str) -> bool:
+async def run_cycle(tools: Tools, connection_id: UUID, tills: Tills, *, cause: str) -> bool:
     """Run the exchange with one till system; False if somebody else is at it.
 
     What goes wrong with the till system is in the report; the next run begins where this one had to stop.
     """
-    run = _Run(tools, connection_id, connectors)
+    run = _Run(tools, connection_id, tills)
     if await run.renew() is None:
         return False
     cycle_id = await cycle_store.begin_cycle(connection_id, cause=cause, now=tools.clock.now())
@@ -137,11 +125,11 @@ async def run_cycle(tools: Tools, connection_id: UUID, connectors: Connectors, *
 class _Run:
     """One run with one till system."""
 
-    def __init__(self, tools: Tools, connection_id: UUID, connectors: Connectors) -> None:
+    def __init__(self, tools: Tools, connection_id: UUID, tills: Tills) -> None:
         self._tools = tools
         self._connection_id = connection_id
-        self._connectors = connectors
-        self._connector = connectors.get(connection_id)
+        self._tills = tills
+        self._connector = tills[connection_id]
         self.holder = new_id()
         self.figures: Counter[str] = Counter()
 
@@ -162,13 +150,16 @@ class _Run:
         """
         connector = self._connector
         state = await self._keep_lease()
-        if connector is not None and Capability.CUSTOMERS_SINCE in connector.capabilities:
+        if Capability.CUSTOMERS_SINCE in connector.capabilities:
             await self._fetch_customers(connector, state["customers_until_at"])
-        if connector is not None and Capability.ORDERS_SINCE in connector.capabilities:
+        if Capability.ORDERS_SINCE in connector.capabilities:
             await self._retry_set_aside(connector)
             await self._fetch_orders(connector, state["orders_until_at"])
+        if connector.is_remote:
+            # It has just answered, so whoever waits for it need not wait any longer.
+            await store.wake_silent(self._tools.clock.now())
         self.figures["attached"] += await checks.attach_missed(self._ctx, self._connection_id)
-        self.figures["linked"] += await checks.check_due(self._ctx, self._connectors)
+        self.figures["linked"] += await checks.check_due(self._ctx, self._tills)
         self.figures["pushed"] += await checks.push_buyers(self._ctx, self._connection_id, connector)
 
     async def _keep_lease(self) -> Row:

@@ -94,19 +94,26 @@ select g.*, k.code from pos_staged g join pos_connection k on k.id = g.connectio
 where g.state = 'quarantined' and ($1::timestamptz is null or (g.staged_at, g.id) < ($1, $2::uuid))
 order by g.staged_at desc, g.id desc limit $3
 """
-# A directory that nobody sends records to is not in use: members need not be known there.
-_BUYERS = """
+_KNOWS_MEMBERS = """
+update pos_state
+set knows_members = $2 and ($3 or exists (select from pos_record r where r.connection = $1 and not r.made_here))
+where connection = $1 returning knows_members
+"""
+_NOT_KNOWN = """
+    not exists (select from pos_link l join pos_record r on r.id = l.record
+                where l.customer = c.id and l.state in ('linked', 'waiting') and r.connection = $1)
+    and not exists (select from link_review v join pos_record r on r.id = v.record
+                    where v.customer = c.id and v.state = 'open' and r.connection = $1)
+"""
+_BUYERS = f"""
 select distinct o.customer
 from orders o join customer c on c.id = o.customer and c.status in ('active', 'stub')
 where o.connection = $1 and ($3::uuid is null or o.customer > $3)
   and o.created_at >= coalesce((select members_until_at from pos_state where connection = $1) - $2::interval, '-infinity')
-  and ($5 or exists (select from pos_record r where r.connection = $1 and not r.made_here))
-  and not exists (select from pos_link l join pos_record r on r.id = l.record
-                  where l.customer = o.customer and l.state in ('linked', 'waiting') and r.connection = $1)
-  and not exists (select from link_review v join pos_record r on r.id = v.record
-                  where v.customer = o.customer and v.state = 'open' and r.connection = $1)
+  and {_NOT_KNOWN}
 order by o.customer limit $4
 """
+_IS_UNKNOWN = f"select 1 from customer c where c.id = $2 and c.status in ('active', 'stub') and {_NOT_KNOWN}"
 _MISSED = """
 select distinct l.record, l.customer
 from pos_link l
@@ -232,16 +239,21 @@ async def list_quarantined(*, before: tuple[datetime, UUID] | None, limit: int) 
     return await DB.fetch(_QUARANTINED, *(before or (None, None)), limit)
 
 
-async def list_unknown_buyers(
-    connection_id: UUID, *, lag: timedelta, after: UUID | None, limit: int, always: bool
-) -> list[UUID]:
-    """Return customers who bought lately and whom the till system does not know.
+async def set_knows_members(connection_id: UUID, *, can_create: bool, is_remote: bool) -> bool:
+    """Note and return whether members who buy are made known to a till system: if it can, and is elsewhere or in use."""
+    row = await DB.fetch_row(_KNOWS_MEMBERS, connection_id, can_create, is_remote)
+    return row is not None and bool(row["knows_members"])
 
-    Args:
-        always: Whether also where the till system has sent no records yet.
-    """
-    rows = await DB.fetch(_BUYERS, connection_id, lag, after, limit, always)
+
+async def list_unknown_buyers(connection_id: UUID, *, lag: timedelta, after: UUID | None, limit: int) -> list[UUID]:
+    """Return customers who bought lately and whom the till system does not know, nor a person has to decide about."""
+    rows = await DB.fetch(_BUYERS, connection_id, lag, after, limit)
     return [row["customer"] for row in rows]
+
+
+async def is_unknown(connection_id: UUID, customer_id: UUID) -> bool:
+    """Return whether a customer is not known to the till system, nor waits for a person to decide."""
+    return await DB.fetch_row(_IS_UNKNOWN, connection_id, customer_id) is not None
 
 
 async def list_links_with_missed_orders(connection_id: UUID, since: datetime) -> list[Row]:

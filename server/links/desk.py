@@ -19,12 +19,11 @@ from server.customers.store import lock_customers
 from server.db.engine import DB, Row
 from server.errors import NotFound, NotPermitted, Refused, RegularsError
 from server.jobs import enqueue
-from server.links import cycle_store, directory_store, rules, service, store
-from server.links.directory import take_records
+from server.links import directory_store, rules, service, store
 from server.links.service import Linked
+from server.links.tills import keep, open_tills
 from server.memberships import service as memberships
 from server.orders.attaching import Expected
-from server.pos.connectors import open_connectors
 from server.pos.protocol import Capability, Connector, PosRefused, PosUnavailable
 from shared.codes import normalise_card_number
 from shared.enums import Permission
@@ -114,25 +113,25 @@ async def search(ctx: Context, text: str) -> RecordHits:
 
 async def _search_tills(ctx: Context, text: str) -> tuple[str, ...]:
     silent = []
-    async with open_connectors(ctx.settings) as connectors:
-        for code, connector in connectors.items():
-            if Capability.SEARCH not in connector.capabilities:
+    async with open_tills(ctx.tools) as tills:
+        for connection_id, connector in tills.items():
+            # What is kept here is searched for all of them together.
+            if not connector.is_remote or Capability.SEARCH not in connector.capabilities:
                 continue
-            if not await _search_till(ctx, code, connector, text):
-                silent.append(code)
+            if not await _search_till(ctx, connection_id, connector, text):
+                silent.append(connector.name)
     return tuple(silent)
 
 
-async def _search_till(ctx: Context, code: str, connector: Connector, text: str) -> bool:
+async def _search_till(ctx: Context, connection_id: UUID, connector: Connector, text: str) -> bool:
     try:
         async with asyncio.timeout(POS_SEARCH_SECONDS):
             records = await connector.search(text)
     except (TimeoutError, PosUnavailable, PosRefused):
         return False
     if records:
-        connection_id = await cycle_store.ensure_connection(code, connector.name.title(), ctx.now)
         async with DB.transaction():
-            await take_records(system_context(ctx.tools), connection_id, records)
+            await keep(system_context(ctx.tools), connection_id, connector, records)
     return True
 
 

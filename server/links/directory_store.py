@@ -116,6 +116,13 @@ order by b.rank, o.last_order_at desc nulls last, name, r.id
 _GET = f"{HIT} from pos_record r {HIT_JOINS} where r.id = $1"
 _GET_MANY = f"{HIT} from pos_record r {HIT_JOINS} where r.id = any($1::uuid[])"
 _CONNECTION = "select id, code from pos_connection where code = $1"
+_CONNECTIONS = "select id, code from pos_connection order by code"
+_RECORDS = "select * from pos_record where id = any($1::uuid[])"
+_BY_EMAIL = """
+select * from pos_record
+where connection = $1 and email_key = $2 and merged_into is null and removed_at is null order by created_at, id limit 50
+"""
+_BY_EXTERNAL_ID = "select * from pos_record where connection = $1 and external_id = $2"
 
 
 async def lock_known(connection_id: UUID, external_ids: Collection[str]) -> dict[str, Row]:
@@ -183,6 +190,26 @@ async def find_hit(record_id: UUID) -> Row | None:
 async def list_hits(record_ids: Sequence[UUID]) -> list[Row]:
     """Return records as staff see them."""
     return await DB.fetch(_GET_MANY, list(record_ids)) if record_ids else []
+
+
+async def list_records(record_ids: Sequence[UUID]) -> list[Row]:
+    """Return records as they are kept."""
+    return await DB.fetch(_RECORDS, list(record_ids)) if record_ids else []
+
+
+async def list_by_email(connection_id: UUID, email_key: str) -> list[Row]:
+    """Return the records of a till system that bear an address."""
+    return await DB.fetch(_BY_EMAIL, connection_id, email_key)
+
+
+async def list_by_external_id(connection_id: UUID, external_id: str) -> list[Row]:
+    """Return the record of a till system that has this id there, if there is one."""
+    return await DB.fetch(_BY_EXTERNAL_ID, connection_id, external_id)
+
+
+async def list_connections() -> list[Row]:
+    """Return id and code of every till system."""
+    return await DB.fetch(_CONNECTIONS)
 
 
 async def find_connection(code: str) -> UUID | None:

@@ -9,8 +9,7 @@ from server.db.engine import DB
 from server.errors import Invalid
 from server.links import cycle_store
 from server.links.cycle import ask_cycle
-from server.pos.connectors import SQUARE_CONNECTION
-from server.settings import Settings
+from server.links.tills import kind_of
 from shared.limits import CYCLE_LATE, CYCLES_SHOWN_MAX
 from shared.links import (
     ConnectionState,
@@ -29,8 +28,8 @@ async def list_cycles(ctx: Context) -> Cycles:
     connections = tuple(
         ConnectionState(
             connection=row["code"],
-            connector=_connector(ctx.settings, row["code"]),
-            capabilities=_capabilities(ctx.settings, row["code"]),
+            connector=kind_of(ctx.settings, row["code"])[0],
+            capabilities=tuple(sorted(kind_of(ctx.settings, row["code"])[1])),
             last_success_at=row["last_success_at"],
             is_late=row["last_success_at"] is not None and ctx.now - row["last_success_at"] > CYCLE_LATE,
             is_running=row["lease_until"] is not None and row["lease_until"] > ctx.now,
@@ -93,15 +92,3 @@ async def list_quarantined(*, cursor: str, limit: int) -> QuarantinePage:
         ),
         next_cursor=encode_cursor(page[-1]["staged_at"], page[-1]["id"]) if more else None,
     )
-
-
-def _connector(settings: Settings, code: str) -> str:
-    return "square" if settings.pos == "square" and code == SQUARE_CONNECTION else "directory"
-
-
-def _capabilities(settings: Settings, code: str) -> tuple[str, ...]:
-    if _connector(settings, code) == "directory":
-        return ("search", "find_by_email", "create", "merge")
-    from server.pos.square import Square
-
-    return tuple(sorted(Square.capabilities))

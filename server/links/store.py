@@ -93,6 +93,18 @@ _DUE = """
 select customer from link_check
 where next_check_at <= $1 order by next_check_at, customer limit $2
 """
+# One of those who wait for a silent till, unless one was looked at lately or is due anyway.
+_PROBE = """
+update link_check set next_check_at = $1 where customer = (
+    select customer from link_check
+    where state = 'checking' and next_check_at > $1
+      and not exists (select from link_check
+                      where state = 'checking' and (checked_at > $1::timestamptz - $2::interval or next_check_at <= $1))
+    order by asked_at limit 1 for update skip locked)
+"""
+_WAKE_SILENT = """
+update link_check set next_check_at = $1 where state = 'checking' and tries > 0 and next_check_at > $1
+"""
 _CHECK = "select * from link_check where customer = $1"
 _LOCK_CHECK = "select * from link_check where customer = $1 for update"
 _SET_CHECK = """
@@ -270,6 +282,16 @@ async def put_off_hopeless(now: datetime, *, often_for: timedelta, often: timede
 async def list_due(now: datetime, limit: int) -> list[UUID]:
     """Return customers who are due, those who wait longest first."""
     return [row["customer"] for row in await DB.fetch(_DUE, now, limit)]
+
+
+async def probe_silent(now: datetime, *, every: timedelta) -> None:
+    """Let one of those who wait for a till that did not answer be due, if none of them was asked about for so long."""
+    await DB.fetch(_PROBE, now, every)
+
+
+async def wake_silent(now: datetime) -> None:
+    """Let everybody be due who waits for a till that did not answer."""
+    await DB.fetch(_WAKE_SILENT, now)
 
 
 async def find_check(customer_id: UUID) -> Row | None:

@@ -7,8 +7,8 @@ from server.context import Tools, system_context
 from server.db.engine import DB
 from server.links import store
 from server.links.desk import WriteEmail
+from server.links.tills import open_tills
 from server.logs import get_logger
-from server.pos.connectors import open_connectors
 from server.pos.protocol import Capability, PosRefused
 
 log = get_logger()
@@ -25,8 +25,8 @@ async def write_email(tools: Tools, payload: bytes) -> None:
     if link is None or link["state"] != "linked":
         return
     person = await store.find_person(link["customer"])
-    async with open_connectors(tools.settings) as connectors:
-        connector = connectors.get(link["connection"])
+    async with open_tills(tools) as tills:
+        connector = tills.get(link["connection_id"])
         if connector is None or Capability.WRITE_EMAIL not in connector.capabilities:
             return
         if person is None or person["email"] is None:

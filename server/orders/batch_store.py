@@ -11,6 +11,7 @@ from server.context import Context
 from server.db.engine import DB, Row
 from server.db.ids import new_ids
 from server.orders.sales import Sale, Target
+from server.orders.store import UNKNOWN_BUYERS
 from shared.pos import PosOrderResult
 
 _KNOWN = """
@@ -66,7 +67,8 @@ where membership = any($1::uuid[]) and left_at is null
 """
 # The set form of what `store._RECORD_PARTS` does for one sale. Sales of one membership are summed before its row is
 # raised, as an update may touch a row once only.
-_RECORD_MANY = """
+_RECORD_MANY = (
+    """
 with sent as (
     select * from json_to_recordset($3::json) as o(
         id uuid, external_id text, number text, store_code text, completed_at timestamptz, currency text, net_minor int8,
@@ -83,7 +85,7 @@ with sent as (
     from sent o join store s on s.code = o.store_code
     order by o.external_id
     on conflict (connection, external_id) do nothing
-    returning id
+    returning id, connection, customer
 ), posted as (
     select o.* from sent o join new_orders using (id)
 ), earning as (
@@ -125,9 +127,16 @@ with sent as (
 ), audited as (
     insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id, request_id)
     select audit_id, $2, $4, $5::uuid, 'order.posted', 'order', id, customer_id, $6 from posted
+), asked as (
+    insert into pgqueuer (priority, entrypoint, payload, dedupe_key, status, execute_after)
+    """
+    + UNKNOWN_BUYERS.format(sales="new_orders")
+    + """
+    on conflict (dedupe_key) where status in ('queued', 'picked') and dedupe_key is not null do nothing
 )
 select id from new_orders
 """
+)
 _REFRESH_MANY = """
 update membership m
 set available = f.available, pending = f.pending, figures_until = f.until

@@ -1,4 +1,4 @@
-"""The connectors that the settings name. Without any, tills send by themselves and files are imported."""
+"""The connectors to systems elsewhere that the settings name. Tills without one send by themselves, or by files."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,6 +1,7 @@
 """What a connector to a till system is: a few calls, and a declaration which of them it can do.
 
-A connector never decides whose a record is, and never sees our database.
+A connector never decides whose a record is. Those to systems elsewhere never see our database; the built-in directory, which
+stands for every till that sends its customers by itself, is the one that does.
 """
 
 from collections.abc import AsyncIterator
@@ -34,6 +35,14 @@ class PosUnavailable(RegularsError):
 
 class PosRefused(RegularsError):
     """The till system refuses what was asked, and would again: a wrong token, a setting, a record that is gone."""
+
+
+class AlreadyThere(RegularsError):
+    """The till system makes no second record: it has one with the same address or number, which may be somebody else's."""
+
+    def __init__(self, record: PosRecord) -> None:
+        super().__init__("the till system has such a record")
+        self.record = record
 
 
 class Fetched(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,9 +87,13 @@ class NewRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Connector(Protocol):
-    """A till system that we call. What it does not declare is never asked of it."""
+    """A till system that we call. What it does not declare is never asked of it.
+
+    What a connector that `is_remote` finds is not in our directory of records yet.
+    """
 
     name: str
+    is_remote: bool
     capabilities: frozenset[Capability]
 
     async def search(self, text: str) -> tuple[PosRecord, ...]:
@@ -136,6 +149,7 @@ class Connector(Protocol):
 
         Raises:
             PosUnavailable, PosRefused.
+            AlreadyThere: Another record bears this address, or the till system allows only one with this number.
         """
         ...
 
@@ -154,3 +168,47 @@ class Connector(Protocol):
             PosUnavailable, PosRefused.
         """
         ...
+
+
+class Limited:
+    """What connectors build on: refuses every call; each connector adds those that it can do, and declares them."""
+
+    async def search(self, text: str) -> tuple[PosRecord, ...]:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.SEARCH)
+
+    async def find_by_email(self, email: str) -> tuple[PosRecord, ...]:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.FIND_BY_EMAIL)
+
+    def customers_since(self, since: datetime | None) -> AsyncIterator[Page]:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.CUSTOMERS_SINCE)
+
+    def orders_since(self, since: datetime | None) -> AsyncIterator[Page]:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.ORDERS_SINCE)
+
+    def read_customer(self, payload: bytes) -> PosRecord:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.CUSTOMERS_SINCE)
+
+    def read_order(self, payload: bytes) -> ReadOrder:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.ORDERS_SINCE)
+
+    async def create(self, record: NewRecord) -> PosRecord:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.CREATE)
+
+    async def write_email(self, external_id: str, email: str) -> None:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.WRITE_EMAIL)
+
+    async def merge(self, kept_id: str, absorbed_id: str) -> None:  # noqa: ARG002
+        """Refuse."""
+        raise _cannot(Capability.MERGE)
+
+
+def _cannot(capability: Capability) -> PosRefused:
+    return PosRefused(f"This till system cannot do that: {capability}.")

@@ -14,7 +14,17 @@ import httpx
 import msgspec
 
 from server.pos import square_reading
-from server.pos.protocol import Capability, Fetched, NewRecord, Page, PosRefused, PosUnavailable, ReadOrder
+from server.pos.protocol import (
+    AlreadyThere,
+    Capability,
+    Fetched,
+    Limited,
+    NewRecord,
+    Page,
+    PosRefused,
+    PosUnavailable,
+    ReadOrder,
+)
 from server.pos.square_reading import SquareCustomer
 from shared.limits import CYCLE_PAGES_MAX, POS_CALL_SECONDS
 from shared.links import PosRecord
@@ -55,7 +65,7 @@ class _Stamp(msgspec.Struct, frozen=True):
     created_at: datetime | None = None
 
 
-class Square:
+class Square(Limited):
     """A Square account; use it as a context manager.
 
     Args:
@@ -66,6 +76,8 @@ class Square:
     """
 
     name = "square"
+    is_remote = True
+    # Profiles can be merged by people only, in Square's dashboard.
     capabilities = frozenset(
         {
             Capability.SEARCH,
@@ -151,6 +163,8 @@ class Square:
             "email_address": record.email,
             "phone_number": record.phone,
         }
+        if record.email and (others := await self.find_by_email(record.email)):
+            raise AlreadyThere(others[0])
         # Square finds a new profile only after a while, so it is the key that makes a second try harmless.
         body: Json = {"idempotency_key": record.reference, "reference_id": record.reference}
         answer = await self._call(
@@ -164,10 +178,6 @@ class Square:
         customer = _decode_customer(await self._call("GET", path, None))
         if (customer.email_address or "").casefold() != email.casefold():
             await self._call("PUT", path, {"email_address": email, "version": customer.version})
-
-    async def merge(self, kept_id: str, absorbed_id: str) -> None:
-        """Refuse: Square lets only people do that, in its dashboard."""
-        raise PosRefused(f"Square merges profiles in its dashboard only: {kept_id} and {absorbed_id}.")
 
     def _record(self, answer: _Answer) -> PosRecord:
         return square_reading.record_of(_decode_customer(answer))

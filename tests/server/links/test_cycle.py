@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from server.context import Tools
 from server.db.engine import DB
 from server.links import cycle, cycle_store
+from server.links.tills import open_tills
 from server.links.writing import write_email
 from server.pos.connectors import open_connectors
 from shared.limits import CYCLE_LEASE
@@ -188,10 +189,10 @@ class _Breaking:
 async def test_one_runner_at_a_time_and_another_after_it_has_died(shop: World, square: SquareStandIn) -> None:
     await linked_member(shop, square)
     square.state.put_order("O1", at=shop.clock.now(), state="COMPLETED", line_items=[line("a", 1000)])
-    async with cycle._connected(shop.tools) as connectors:
-        (connection_id,) = connectors
+    async with open_tills(shop.tools) as tills:
+        (connection_id,) = tills
         ran = await asyncio.gather(
-            *(cycle.run_cycle(shop.tools, connection_id, connectors, cause="clock") for _ in range(4))
+            *(cycle.run_cycle(shop.tools, connection_id, tills, cause="clock") for _ in range(4))
         )
         assert ran.count(True) >= 1
         assert await DB.fetch_value("select count(*) from orders") == 1
@@ -199,9 +200,9 @@ async def test_one_runner_at_a_time_and_another_after_it_has_died(shop: World, s
         now = shop.clock.now()
         await cycle_store.take_lease(connection_id, connection_id, until=now + CYCLE_LEASE, now=now)
         await cycle_store.begin_cycle(connection_id, cause="clock", now=now)
-        assert not await cycle.run_cycle(shop.tools, connection_id, connectors, cause="clock")
+        assert not await cycle.run_cycle(shop.tools, connection_id, tills, cause="clock")
         shop.advance(CYCLE_LEASE)
-        assert await cycle.run_cycle(shop.tools, connection_id, connectors, cause="clock")
+        assert await cycle.run_cycle(shop.tools, connection_id, tills, cause="clock")
     states = [row["state"] for row in await DB.fetch("select state from pos_cycle order by started_at, id")]
     assert states[-2:] == ["failed", "done"]
 
