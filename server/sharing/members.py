@@ -176,8 +176,11 @@ async def leave(
         Throttled: Too many wrong passwords.
     """
     _check_own_policy(form)
+    # Asked before the reply is looked for: who has left by this very call in between has a reply by then.
+    is_in = await _find_role(member, membership_id) is not None
     if await find_reply(call) is None:
-        await _check_in(member, membership_id)
+        if not is_in:
+            raise NotFound
         await _step_up(ctx, member, form.password)
     return await once(ctx, call, 201, partial(_leave, ctx, member, membership_id, form))
 
@@ -249,10 +252,15 @@ async def _step_up(ctx: Context, member: Member, password: str | None) -> None:
 
 async def _check_in(member: Member, membership_id: UUID) -> str:
     """Return the member's role in a membership."""
-    for person in await store.list_people([membership_id]):
-        if person.customer == member.customer_id:
-            return person.role
-    raise NotFound
+    role = await _find_role(member, membership_id)
+    if role is None:
+        raise NotFound
+    return role
+
+
+async def _find_role(member: Member, membership_id: UUID) -> str | None:
+    people = await store.list_people([membership_id])
+    return next((person.role for person in people if person.customer == member.customer_id), None)
 
 
 async def _check_owner(member: Member, membership_id: UUID) -> None:
