@@ -28,9 +28,11 @@ from server.claims.invitations import follow_up
 from server.claims.service import claim_at_sign_up
 from server.context import Tools, system_context
 from server.duplicates.search import compare_marked
+from server.email_changes.overrides import OVERRIDE_JOB, carry_out_due, sweep_overrides
 from server.errors import RegularsError
 from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
+from server.links.checks import PUSH_BUYER_JOB, push_asked
 from server.links.cycle import CYCLE_JOB, check_members, run_asked, run_due
 from server.links.desk import WRITE_EMAIL_JOB
 from server.links.directory import CHECK_JOB
@@ -82,10 +84,12 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         REFUND_JOB: partial(_post_refunds, tools),
         CHECK_JOB: partial(_check_members, tools),
         CYCLE_JOB: partial(run_asked, tools),
+        PUSH_BUYER_JOB: partial(push_asked, tools),
         WRITE_EMAIL_JOB: partial(write_email, tools),
         EXPORT_JOB: partial(make_export, tools),
         ERASE_JOB: partial(erase_due, tools),
         CLAIM_JOB: partial(claim_at_sign_up, tools),
+        OVERRIDE_JOB: partial(carry_out_due, tools),
         PUSH_JOB: _do_nothing,
     }
     sweeps: list[tuple[str, float, Callable[[], Awaitable[object]]]] = [
@@ -95,6 +99,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("pos", SWEEP_SECONDS, partial(run_due, tools)),
         ("exports", SWEEP_SECONDS, partial(sweep_exports, tools)),
         ("erasures", SWEEP_SECONDS, partial(sweep_erasures, tools)),
+        ("overrides", SWEEP_SECONDS, partial(sweep_overrides, tools)),
         ("invitations", SWEEP_SECONDS, partial(follow_up, tools)),
         ("tiers", SWEEP_SECONDS, partial(_settle_tiers, tools)),
         ("bonuses", SWEEP_SECONDS, partial(_grant_bonuses, tools)),

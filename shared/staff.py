@@ -1,6 +1,7 @@
 """Messages between the staff console and the service."""
 
 from datetime import date, datetime
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
@@ -117,7 +118,11 @@ class CardView(View, frozen=True, kw_only=True):
 
 
 class EmailChangeView(View, frozen=True, kw_only=True):
-    """An email change that is pending, or can still be undone."""
+    """An email change that is pending, or can still be undone.
+
+    `is_override` of a pending one: staff asked for it as the proven address is out of reach; it is carried out at
+    `execute_after`, once somebody has approved it.
+    """
 
     id: UUID
     mode: EmailChangeMode
@@ -127,6 +132,8 @@ class EmailChangeView(View, frozen=True, kw_only=True):
     requested_at: datetime
     confirmed_at: datetime | None
     undo_until: datetime | None
+    is_override: bool = False
+    execute_after: datetime | None = None
 
 
 class AudienceContactView(View, frozen=True, kw_only=True):
@@ -303,6 +310,29 @@ class EmailCorrection(Request, frozen=True, kw_only=True):
     preview_hash: Hash | None = None
 
 
+class EmailOverrideRequest(Request, frozen=True, kw_only=True):
+    """A wish for another address of a customer who has proven the present one and cannot reach it any more.
+
+    Somebody else approves it; it is carried out 72 hours later, unless whoever reads the old mailbox stops it.
+    """
+
+    new_email: Email
+    reason: Reason
+    identity_attested: bool
+    preview_hash: Hash | None = None
+
+
+class EmailOverrideDecision(Request, frozen=True, kw_only=True):
+    """The second person's yes; `preview_hash` is that of the wish as it was shown.
+
+    The password is not asked of somebody who signed in just now.
+    """
+
+    preview_hash: Hash
+    password: Password | None = None
+    note: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] = ""
+
+
 class LotView(View, frozen=True, kw_only=True):
     """Points with their dates, as they will be moved."""
 
@@ -333,6 +363,53 @@ class EmailChangePreview(View, frozen=True, kw_only=True):
     preview_hash: str
     looks_like_typo: bool = False
     merge_with: UUID | None = None
+
+
+class EmailOverrideState(StrEnum):
+    """How far a correction of a proven address has come.
+
+    `waiting` for a second person, `delayed` until it is carried out, `done`; `cancelled` by anybody or by what stood against it;
+    `lapsed` without a decision.
+    """
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    LAPSED = "lapsed"
+
+
+class EmailOverrideView(View, frozen=True, kw_only=True):
+    """A correction of a proven address. It is cancelled, or taken back, by its id as any email change.
+
+    Attributes:
+        lapses_at: When it is over, if nobody approves it, or if it cannot be carried out.
+        failed_because: The code of what stood against it when it was due.
+        preview: Of one that waits, what it would do now, with the hash that its approval must present.
+    """
+
+    id: UUID
+    customer_id: UUID
+    customer_name: str
+    state: EmailOverrideState
+    old_email: str
+    new_email: str
+    reason: str
+    requested_by: str
+    requested_at: datetime
+    lapses_at: datetime
+    approved_by: str | None
+    approved_at: datetime | None
+    execute_after: datetime | None
+    failed_because: str | None
+    preview: EmailChangePreview | None = None
+
+
+class EmailOverridePage(View, frozen=True, kw_only=True):
+    """A page of corrections of proven addresses, newest first."""
+
+    items: tuple[EmailOverrideView, ...]
+    next_cursor: str | None
 
 
 class EmailChangeApplied(View, frozen=True, kw_only=True):
@@ -415,7 +492,8 @@ class StaffQueue(View, frozen=True, kw_only=True):
     """How much waits for a person, counted up to `QUEUE_COUNT_MAX`.
 
     Adjustments and merges that this person may decide on, refunds that will not come right by waiting, today's orders of
-    this person's store that count for nobody, and pairs of customers who may be one person.
+    this person's store that count for nobody, pairs of customers who may be one person, and corrections of proven addresses
+    that this person may approve.
     """
 
     adjustments: int
@@ -423,6 +501,7 @@ class StaffQueue(View, frozen=True, kw_only=True):
     orders: int
     duplicates: int = 0
     merges: int = 0
+    overrides: int = 0
 
 
 class EmailHint(View, frozen=True, kw_only=True):

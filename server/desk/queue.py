@@ -14,7 +14,7 @@ from shared.staff import StaffQueue
 
 async def get_queue(ctx: Context, staff: Staff) -> StaffQueue:
     """Return how much waits for somebody in this role; 0 for what the role may not work on."""
-    adjustments = refunds = orders = duplicates = merges = 0
+    adjustments = refunds = orders = duplicates = merges = overrides = 0
     if may(staff.role, Permission.POINTS_APPROVE):
         adjustments = await queue_store.count_adjustments(ctx.now, not_by=staff.staff_id)
     if may(staff.role, Permission.REFUND_READ):
@@ -28,4 +28,13 @@ async def get_queue(ctx: Context, staff: Staff) -> StaffQueue:
         duplicates = await queue_store.count_duplicates()
     if may(staff.role, Permission.MERGE_APPROVE):
         merges = await queue_store.count_merges(ctx.now, not_by=staff.staff_id)
-    return StaffQueue(adjustments=adjustments, refunds=refunds, orders=orders, duplicates=duplicates, merges=merges)
+    if may(staff.role, Permission.EMAIL_CHANGE):
+        overrides = await queue_store.count_overrides(ctx.now, not_by=staff.staff_id)
+    return StaffQueue(
+        adjustments=adjustments,
+        refunds=refunds,
+        orders=orders,
+        duplicates=duplicates,
+        merges=merges,
+        overrides=overrides,
+    )

@@ -16,6 +16,10 @@ _ORDERS = _COUNT.format(
 )
 _DUPLICATES = _COUNT.format(what="from duplicate_candidate where state = 'open'")
 _MERGES = _COUNT.format(what="from merge where state = 'waiting' and lapses_at > $2 and requested_by <> $3")
+_OVERRIDES = _COUNT.format(
+    what="from email_change where is_override and state = 'pending' and approved_by is null and expires_at > $2 "
+    "and requested_by_id <> $3"
+)
 _ZONE = "select zone from store where id = $1"
 
 
@@ -42,6 +46,11 @@ async def count_duplicates() -> int:
 async def count_merges(now: datetime, *, not_by: UUID) -> int:
     """Return how many merges that others asked for wait for a decision."""
     return await _count(_MERGES, now, not_by)
+
+
+async def count_overrides(now: datetime, *, not_by: UUID) -> int:
+    """Return how many corrections of proven addresses that others asked for wait for a yes."""
+    return await _count(_OVERRIDES, now, not_by)
 
 
 async def get_zone(store_id: UUID) -> str:

@@ -241,4 +241,6 @@ def _email_change_view(row: Row) -> EmailChangeView:
         requested_at=row["requested_at"],
         confirmed_at=row["confirmed_at"],
         undo_until=row["undo_until"],
+        is_override=row["is_override"],
+        execute_after=row["execute_after"],
     )

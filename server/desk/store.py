@@ -51,7 +51,8 @@ from card k left join card n on n.id = k.replaced_by
 where k.customer = $1 order by k.status = 'active' desc, k.issued_at desc, k.id desc limit 100
 """
 _EMAIL_CHANGES = """
-select id, mode, state, old_email, new_email, requested_at, confirmed_at, undo_until from email_change
+select id, mode, state, old_email, new_email, requested_at, confirmed_at, undo_until, is_override, execute_after
+from email_change
 where customer = $1 and (state = 'pending' and expires_at > $2 or state = 'confirmed' and undo_until > $2)
 order by requested_at desc, id desc limit 20
 """

@@ -10,7 +10,8 @@ from server.context import Context
 from server.customers.rules import mask_email
 from server.db.engine import Row
 from server.email_changes.store import Change
-from server.messages.service import queue_mail
+from server.messages.service import queue_mail, queue_text
+from server.messages.texts import EMAIL_OVERRIDE
 from server.sessions.links import Purpose, create_link
 from shared.limits import EMAIL_CHANGE_LINK_LIFE, NOT_ME_LINK_LIFE
 
@@ -81,6 +82,19 @@ async def tell_applied(ctx: Context, customer: Row, change: Change, applied: "Ap
             parameters=parameters,
         )
         await send_codes(ctx, customer, change.new_email, applied.voucher_ids)
+
+
+async def warn_of_override(ctx: Context, customer: Row, change: Change, phone: Row | None) -> None:
+    """Tell the address that is said to be out of reach, and a proven phone number, each with a link that stops it."""
+    await _to_old(ctx, customer, change, "email_override_planned")
+    if phone is None or phone["status"] not in _PROVEN:
+        return
+    token = await create_link(
+        ctx, purpose=Purpose.NOT_ME, customer_id=None, email_key="", subject=change.id, life=NOT_ME_LINK_LIFE
+    )
+    await queue_text(
+        ctx, to=phone["key"], template=EMAIL_OVERRIDE, customer_id=change.customer_id, code_id=token.token_id
+    )
 
 
 async def tell_cancelled(ctx: Context, customer: Row, change: Change) -> None:

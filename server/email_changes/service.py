@@ -178,6 +178,10 @@ async def _take_back(ctx: Context, customer: Row, change: Change, *, is_target: 
 async def cancel_pending(ctx: Context, customer: Row, change: Change, *, reason: str | None = None) -> None:
     """Cancel a change that was not confirmed yet, in the caller's transaction; sessions end, as a thief may have one."""
     await store.close_change(ctx, change, state="cancelled")
+    if change.is_override and change.execute_after is None:
+        # Nobody was told of it yet.
+        await _record(ctx, "email_change.cancelled", change, reason=reason)
+        return
     await void_links(ctx, customer_id=change.customer_id, purposes=[Purpose.EMAIL_CHANGE])
     await void_links_about(ctx, subjects=[change.id], purpose=Purpose.NOT_ME)
     await end_sessions(ctx, change.customer_id, reason="email_change_cancelled")

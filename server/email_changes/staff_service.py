@@ -1,7 +1,6 @@
 """Email changes and corrections by staff, for a customer who stands before them; and taking either back."""
 
 from datetime import timedelta
-from typing import Literal
 from uuid import UUID
 
 from server.accounts.invitations import send_invitation
@@ -17,6 +16,7 @@ from server.email_changes.service import ALIVE, cancel_pending, lock_customer
 from server.email_changes.store import Change
 from server.errors import Invalid, NotFound, Refused
 from server.memberships.service import list_membership_views
+from server.memberships.store import shares_with
 from server.rewards.service import find_open_hold
 from shared.email_hints import suggest_domain
 from shared.enums import EmailChangeMode
@@ -24,13 +24,21 @@ from shared.members import Balance
 from shared.problems import Code, FieldProblem
 from shared.staff import EmailChangeApplied, EmailChangePreview, EmailCorrection, LotView, StaffEmailChange
 
-Operation = Literal["change", "correction"]
 _STATUS_BLOCKS = {
     "blocked": Code.CUSTOMER_BLOCKED,
     "merged": Code.CUSTOMER_MERGED,
     "erased": Code.CUSTOMER_ERASED,
 }
 _PROVEN = ("verified", "bouncing")
+_OVERRIDE_EFFECTS = (
+    "Somebody else has to approve this within 24 hours; nothing happens before.",
+    "72 hours after that the address changes. Until then nobody but the old address signs in.",
+    "At once the old address and a proven phone number get a notice with a link that stops it, valid 7 days.",
+    "Spending points is held from the approval until a day after the change; earning goes on.",
+    "The new address gets a link to prove it when it changes.",
+    "Card, points and history stay. Email marketing: the customer's answer goes along.",
+    "It can be taken back for 7 days after the change.",
+)
 
 
 async def preview_change(ctx: Context, staff: Staff, customer_id: UUID, form: StaffEmailChange) -> EmailChangePreview:
@@ -40,7 +48,7 @@ async def preview_change(ctx: Context, staff: Staff, customer_id: UUID, form: St
         Invalid: EMAIL_INVALID.
         Refused: NOT_FOUND, EMAIL_SAME or SELF_DEALING.
     """
-    return await _preview(ctx, staff, customer_id, Command(operation="change", mode=form.mode), form.new_email)
+    return await preview_command(ctx, staff, customer_id, Command(operation="change", mode=form.mode), form.new_email)
 
 
 async def preview_correction(
@@ -53,7 +61,7 @@ async def preview_correction(
         Refused: NOT_FOUND, EMAIL_SAME or SELF_DEALING.
     """
     command = Command(operation="correction", mode=EmailChangeMode.KEEP)
-    return await _preview(ctx, staff, customer_id, command, form.new_email)
+    return await preview_command(ctx, staff, customer_id, command, form.new_email)
 
 
 async def change_email(ctx: Context, staff: Staff, customer_id: UUID, form: StaffEmailChange) -> EmailChangeApplied:
@@ -101,7 +109,7 @@ async def undo(ctx: Context, staff: Staff, change_id: UUID, reason: str) -> Emai
     found = await store.find_change(change_id)
     if found is None:
         raise NotFound
-    _check_not_self(staff, found.customer_id)
+    await check_not_self(staff.customer_id, found.customer_id)
     customer = await lock_customer(found.customer_id)
     change = await store.find_change(change_id)
     assert change is not None
@@ -133,22 +141,28 @@ async def _check_undoable(ctx: Context, change: Change) -> None:
         raise Refused(Code.UNDO_NOT_LAST)
 
 
-async def _preview(
+async def preview_command(
     ctx: Context, staff: Staff, customer_id: UUID, command: Command, new_email: str
 ) -> EmailChangePreview:
+    """Return what a command of staff would do.
+
+    Raises:
+        Invalid: EMAIL_INVALID.
+        Refused: NOT_FOUND, EMAIL_SAME or SELF_DEALING.
+    """
     customer = await store.find_customer(customer_id)
     if customer is None:
         raise NotFound
-    situation = await _get_situation(ctx, staff, customer, command, new_email)
+    situation = await get_situation(ctx, staff, customer, command, new_email)
     balance = await _balance(ctx, customer_id)
     is_reissue = command.mode is EmailChangeMode.REISSUE
     sessions_count = await store.count_sessions(customer_id, ctx.now)
     return EmailChangePreview(
-        mode="correction" if command.operation == "correction" else command.mode.value,
+        mode=command.mode.value if command.operation == "change" else command.operation,
         old_email=situation.old_email,
         new_email=situation.new_email,
         blockers=(
-            *(str(blocker.detail) for blocker in _list_blockers(command, situation)),
+            *(str(blocker.detail) for blocker in list_blockers(command, situation)),
             *(await _list_sales(ctx, situation) if is_reissue else ()),
         ),
         warnings=tuple(await _list_warnings(command, situation)),
@@ -180,8 +194,8 @@ async def _execute(
     preview_hash: str | None,
 ) -> EmailChangeApplied:
     customer = await lock_customer(customer_id)
-    situation = await _get_situation(ctx, staff, customer, command, new_email)
-    for blocker in _list_blockers(command, situation):
+    situation = await get_situation(ctx, staff, customer, command, new_email)
+    for blocker in list_blockers(command, situation):
         raise blocker
     if preview_hash != hash_preview(command, situation):
         raise Refused(Code.PREVIEW_STALE)
@@ -197,11 +211,11 @@ async def _execute(
     )
     applied = await apply_change(ctx, customer, change, is_verified=False, is_correction=is_correction, reason=reason)
     await mails.tell_applied(ctx, customer, change, applied)
-    await _ask_to_prove(ctx, customer, change)
+    await ask_to_prove(ctx, customer, change)
     return await _applied_view(ctx, change, applied)
 
 
-async def _ask_to_prove(ctx: Context, customer: Row, change: Change) -> None:
+async def ask_to_prove(ctx: Context, customer: Row, change: Change) -> None:
     """Mail the new address a link that proves it; somebody without a login chooses a password with it too."""
     if customer["has_login"]:
         await mails.ask_to_verify(ctx, change)
@@ -227,7 +241,7 @@ async def _applied_view(ctx: Context, change: Change, applied: Applied) -> Email
     )
 
 
-async def _get_situation(ctx: Context, staff: Staff, customer: Row, command: Command, new_email: str) -> Situation:
+async def get_situation(ctx: Context, staff: Staff, customer: Row, command: Command, new_email: str) -> Situation:
     """Return all that decides the outcome.
 
     Raises:
@@ -236,10 +250,10 @@ async def _get_situation(ctx: Context, staff: Staff, customer: Row, command: Com
     """
     email = read_email(ctx, new_email, "new_email")
     customer_id: UUID = customer["id"]
-    _check_not_self(staff, customer_id)
+    await check_not_self(staff.customer_id, customer_id)
     if email.key == customer["email_key"]:
         raise Refused(Code.EMAIL_SAME)
-    if command.operation == "correction" and customer["point_id"] is None:
+    if command.operation != "change" and customer["point_id"] is None:
         raise NotFound("This customer has no email address to correct.")
     memberships = await account_store.list_memberships(customer_id)
     moved = [one.id for one in memberships if not one.is_shared and command.mode is EmailChangeMode.REISSUE]
@@ -264,12 +278,18 @@ async def _get_situation(ctx: Context, staff: Staff, customer: Row, command: Com
     )
 
 
-def _check_not_self(staff: Staff, customer_id: UUID) -> None:
-    if staff.customer_id == customer_id:
+async def check_not_self(own_id: UUID | None, customer_id: UUID) -> None:
+    """Keep staff from working on themselves and on those with whom they share points.
+
+    Raises:
+        Refused: SELF_DEALING.
+    """
+    if own_id is not None and await shares_with(own_id, customer_id):
         raise Refused(Code.SELF_DEALING)
 
 
-def _list_blockers(command: Command, situation: Situation) -> list[Refused]:
+def list_blockers(command: Command, situation: Situation) -> list[Refused]:
+    """Return what stands against a change, with its codes."""
     blockers = []
     if code := _STATUS_BLOCKS.get(situation.status):
         blockers.append(Refused(code, f"This customer is {situation.status}."))
@@ -308,6 +328,8 @@ async def _list_warnings(command: Command, situation: Situation) -> list[str]:
         warnings.append("The membership is shared: its points stay, only this person's card and sign-in are replaced.")
     if situation.pending_change_id is not None:
         warnings.append("A change the customer asked for is waiting for its proof; this one replaces it.")
+    if command.operation == "override" and (is_unproven or situation.old_bounces):
+        warnings.append("The present address was never proven, or mail to it comes back: correct it at once instead.")
     if situation.has_login:
         warnings.append("The customer cannot sign in until the new address is proven by the mailed link.")
     return warnings
@@ -319,6 +341,8 @@ def _list_effects(command: Command, situation: Situation, sessions_count: int) -
         effects += ["The mistyped address gets no mail.", "Card, points and history stay."]
         effects.append("It can be taken back for 24 hours.")
         return effects
+    if command.operation == "override":
+        return [*_OVERRIDE_EFFECTS, f"Signed-in devices that are signed out then: {sessions_count}."]
     if situation.old_status in _PROVEN:
         effects.append('The old address gets a notice with a "not me" link, valid 7 days.')
     if command.mode is EmailChangeMode.REISSUE:

@@ -129,8 +129,8 @@ update email_change set state = 'superseded' where customer = $1 and state = 'pe
 """
 _INSERT = """
 insert into email_change (id, customer, old_email, old_email_key, new_email, new_email_key, mode, state,
-                          requested_by_kind, requested_by_id, requested_at, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $10, $11)
+                          requested_by_kind, requested_by_id, requested_at, expires_at, is_override, reason)
+values ($1, $2, $3, $4, $5, $6, $7, 'pending', $8, $9, $10, $11, $12, $13)
 """
 _CONFIRM = """
 update email_change set state = 'confirmed', confirmed_at = $2, undo_until = $3, effects = $4
@@ -153,10 +153,15 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     new_key: str
     mode: EmailChangeMode
     state: str
+    requested_by_id: UUID | None
     requested_at: datetime
+    expires_at: datetime
     confirmed_at: datetime | None
     undo_until: datetime | None
     effects: Effects
+    is_override: bool
+    reason: str
+    execute_after: datetime | None
 
 
 async def find_change(change_id: UUID) -> Change | None:
@@ -199,7 +204,15 @@ async def supersede_pending(customer_id: UUID) -> UUID | None:
 
 
 async def insert_change(
-    ctx: Context, customer: Row, *, new_email: str, new_key: str, mode: EmailChangeMode, life: timedelta
+    ctx: Context,
+    customer: Row,
+    *,
+    new_email: str,
+    new_key: str,
+    mode: EmailChangeMode,
+    life: timedelta,
+    is_override: bool = False,
+    reason: str = "",
 ) -> Change:
     """Add a pending change and return it."""
     change_id = new_id()
@@ -216,6 +229,8 @@ async def insert_change(
         ctx.actor.id,
         ctx.now,
         ctx.now + life,
+        is_override,
+        reason,
     )
     change = await find_change(change_id)
     assert change is not None
@@ -245,8 +260,13 @@ def _change(row: Row) -> Change:
         new_key=row["new_email_key"],
         mode=EmailChangeMode(row["mode"]),
         state=row["state"],
+        requested_by_id=row["requested_by_id"],
         requested_at=row["requested_at"],
+        expires_at=row["expires_at"],
         confirmed_at=row["confirmed_at"],
         undo_until=row["undo_until"],
         effects=msgspec.json.decode(row["effects"], type=Effects),
+        is_override=row["is_override"],
+        reason=row["reason"],
+        execute_after=row["execute_after"],
     )

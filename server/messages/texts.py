@@ -16,22 +16,26 @@ import httpx
 from server.messages.gateways import MailDelayed, MailRefused, write_whole
 from server.settings import Settings
 from server.tokens import Tokens, claim_code
-from shared.limits import INVITATION_LINK_LIFE, SMS_CODE_DIGITS, SMS_CODE_LIFE
+from shared.limits import INVITATION_LINK_LIFE, NOT_ME_LINK_LIFE, SMS_CODE_DIGITS, SMS_CODE_LIFE
 
 PRESENCE: Final = "sms_presence"
 PHONE_PROOF: Final = "sms_phone_proof"
 INVITATION: Final = "sms_invitation"
+EMAIL_OVERRIDE: Final = "sms_email_override"
 TEXTS: Final[Mapping[str, str]] = {
     PRESENCE: "{code} is your code to pay with points at {shop_name}. Tell it to nobody but the person at the till.",
     PHONE_PROOF: "{code} proves to {shop_name} that this number is yours. If you did not ask for it, do nothing.",
     INVITATION: "{shop_name}: choose a password for your rewards account, once: {link}",
+    EMAIL_OVERRIDE: "{shop_name}: staff were asked to change the email address of your account. Not you? Stop it: {link}",
 }
 LIVES: Final[Mapping[str, timedelta]] = {
     PRESENCE: SMS_CODE_LIFE,
     PHONE_PROOF: SMS_CODE_LIFE,
     INVITATION: INVITATION_LINK_LIFE,
+    EMAIL_OVERRIDE: NOT_ME_LINK_LIFE,
 }
 """After this long a text is of no use, and is not sent any more."""
+_NOT_ME: Final = "not-me"  # What the link opens, as the mailed ones do.
 _TIMEOUT_SECONDS: Final = 20.0
 
 
@@ -45,6 +49,9 @@ def write_text(template: str, code_id: UUID, *, tokens: Tokens, settings: Settin
     """Return a text, with the digits or the link that are made from its code's id."""
     if template == INVITATION:
         link = f"{settings.public_url}/links/claim#{claim_code(tokens, code_id)}"
+        return TEXTS[template].format(link=link, shop_name=settings.shop_name)
+    if template == EMAIL_OVERRIDE:
+        link = f"{settings.public_url}/links/{_NOT_ME}#{tokens.derive(_NOT_ME, code_id)}"
         return TEXTS[template].format(link=link, shop_name=settings.shop_name)
     return TEXTS[template].format(code=sms_code(tokens, code_id), shop_name=settings.shop_name)
 

@@ -204,6 +204,13 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "identity_attested": True,
         "preview_hash": _PREVIEW_HASH,
     },
+    staff.EmailOverrideRequest: {
+        "new_email": "bea@example.net",
+        "reason": "Left the company whose address it was, showed a passport",
+        "identity_attested": True,
+        "preview_hash": _PREVIEW_HASH,
+    },
+    staff.EmailOverrideDecision: {"preview_hash": _PREVIEW_HASH, "note": "Saw the passport too"},
     staff.EmailCorrection: {
         "new_email": "bea.okafor@example.net",
         "reason": "Typed .org for .net at the till",

@@ -125,7 +125,7 @@ _EMPTIED = (
     """,
     """
     update email_change
-    set old_email = '', old_email_key = '', new_email = '', new_email_key = '',
+    set old_email = '', old_email_key = '', new_email = '', new_email_key = '', reason = '',
         state = case when state = 'pending' then 'cancelled' else state end, undo_until = least(undo_until, $2)
     where customer = any($1::uuid[])
     """,

@@ -150,7 +150,8 @@ SECTIONS: Final = (
     Section(
         name="email_changes",
         title="Changes of address",
-        sql="""select old_email, new_email, mode, state, requested_by_kind as by, requested_at, confirmed_at, undone_at
+        sql="""select old_email, new_email, mode, state, requested_by_kind as by, reason, requested_at, approved_at,
+                execute_after, confirmed_at, undone_at
             from email_change where customer = any($1) order by requested_at, id""",
     ),
     Section(

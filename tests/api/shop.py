@@ -45,6 +45,7 @@ class Shop:
         self.record_id = UUID(int=0)
         self.link_id, self.asked_link_id = new_id(), new_id()
         self.order_id = UUID(int=0)
+        self.change_id = new_id()
 
     async def fill(self) -> None:
         """Let everybody in; every answer from here on is checked."""
@@ -102,6 +103,16 @@ class Shop:
         cashier, now = self.staff_ids[Role.CASHIER], self.world.clock.now()
         await DB.fetch(sql, self.link_id, self.ben.customer_id, "linked", cashier, now, "taken")
         await DB.fetch(sql, self.asked_link_id, self.ben.customer_id, "waiting", cashier, now, "asked-for")
+        # A cashier asked for another address of Ben, who has proven his.
+        sql = """
+        insert into email_change (id, customer, old_email, old_email_key, new_email, new_email_key, mode, requested_by_kind,
+                                  requested_by_id, requested_at, expires_at, is_override, reason)
+        values ($1, $2, $3, $3, $4, $4, 'keep', 'staff', $5, $6, $7, true, 'left that firm')
+        """
+        till = timedelta(hours=24)
+        await DB.fetch(
+            sql, self.change_id, self.ben.customer_id, "ben@shop.test", "b@other.test", cashier, now, now + till
+        )
 
     @staticmethod
     def terms(**fields: object) -> dict[str, Any]:
@@ -177,6 +188,7 @@ class Shop:
             "record_id": self.record_id,
             "link_id": self.asked_link_id if endpoint.operation == "approve_link" else self.link_id,
             "order_id": self.order_id,
+            "change_id": self.change_id,
             "purpose": "signup",
             "name": "points" if "/reports/" in endpoint.path else "links.css",
         }
