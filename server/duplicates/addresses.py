@@ -8,6 +8,8 @@ from typing import Final
 import msgspec
 from rapidfuzz.distance import OSA
 
+from server.duplicates.names import is_near, is_short_form, plain_spelling
+
 _LOCAL_MIN: Final = 5
 """Characters of a local part below which one letter makes another person's address."""
 _TELLING_DIGITS: Final = 2
@@ -47,7 +49,7 @@ class AddressLikeness(Enum):
 ORDER: Final = {likeness: number for number, likeness in enumerate(AddressLikeness)}
 
 
-class Email(msgspec.Struct, frozen=True, kw_only=True):
+class Email(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """An address taken apart.
 
     Attributes:
@@ -84,11 +86,17 @@ def read_email(key: str, *, verified: bool, name_words: Collection[str]) -> Emai
 
 def _count_rest(local: str, name_words: Collection[str]) -> tuple[int, int]:
     """Return the digits and letters of a local part that are not the name; what is left of "jsmith" is an initial."""
-    rest = local
-    for word in sorted(name_words, key=len, reverse=True):
-        if len(word) > 1:
-            rest = rest.replace(word, " ", 1)
-    return len("".join(_DIGITS.findall(rest))), len("".join(_LETTERS.findall(rest)))
+    rest = plain_spelling(local)
+    names = [plain_spelling(word) for word in sorted(name_words, key=len, reverse=True) if len(word) > 1]
+    for name in names:
+        rest = rest.replace(name, " ", 1)
+    # Bill's mailbox may well be called William.
+    words = [
+        word
+        for word in _LETTERS.findall(rest)
+        if not any(is_near(word, name) or is_short_form(word, name) for name in names)
+    ]
+    return len("".join(_DIGITS.findall(rest))), len("".join(words))
 
 
 def compare_emails(one: Email, other: Email) -> AddressLikeness:

@@ -43,11 +43,14 @@ _PARTICLES: Final = frozenset(
 
 # Short forms beyond the English ones that the library knows.
 _SHORT_FORMS: Final = """
+agnieszka: aga agusia
+andrzej: andrzejek jedrek
 alexander: sasha sascha aleksandr alejandro alessandro olek alek xander
 alexandra: sasha sascha aleksandra alejandra alessandra ola olya
 anna: anja anya ania anke annie hanna hannah ana
 antonio: toni tono nino antonino
 barbara: basia babs barbora
+bridget: biddy bridie brigid bridgid
 catherine: katja katya kasia katarzyna katharina ekaterina kathrin katrin kathe kati karin
 charlotte: lotte lotta carlota
 dmitry: dima mitya dmitri dmitriy
@@ -57,13 +60,19 @@ francisco: paco pancho curro kiko fran
 francesco: franco cecco checco
 giuseppe: beppe peppe pino
 giovanni: gianni vanni nanni
+grzegorz: grzesiek grzes
 guadalupe: lupe lupita
 ignacio: nacho
 ivan: vanya vanja
 jesus: chus chuy
+jerzy: jurek
+joanna: asia joasia joana
 johann: hans johannes hannes
 joseph: josef sepp jupp josip
 jose: pepe josele
+krzysztof: krzysiek krzys krystof
+laurence: lawrence larry laurie laurenz lorenzo
+malgorzata: gosia malgosia gocha
 maria: mariya marija mia marie masha mascha maryam miriam
 margarethe: grete gretel greta margarete
 mercedes: merche
@@ -73,16 +82,20 @@ natalia: natasha natascha natalya nataliya natalie
 nicholas: nikolai nikolaus klaus kolya niko nicolas
 olga: olya olja
 pavel: pasha pawel
+piotr: piotrek pyotr petya
 rosario: charo
 sergei: seryozha sergey sergej serhiy
 stanislaw: staszek stasiek
 svetlana: sveta
 tatiana: tanya tanja tatyana
+tomasz: tomek
 vladimir: volodya vova wladimir
 wilhelm: willi willy
 yelena: lena elena helena
 yulia: julia yuliya julija iulia
+wojciech: wojtek
 yuri: yurii juri jurij
+zofia: zosia sofia
 """.strip()
 
 
@@ -102,7 +115,7 @@ class Likeness(Enum):
     UNKNOWN = "unknown"
 
 
-class PersonName(msgspec.Struct, frozen=True, kw_only=True):
+class PersonName(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A name in plain words.
 
     Attributes:
@@ -208,6 +221,13 @@ def _is_formal(word: str) -> bool:
 
 def is_near(one: str, other: str) -> bool:
     """Return whether two words differ by no more than a slip or a way of spelling."""
+    if _is_near(one, other):
+        return True
+    mine, its = plain_spelling(one), plain_spelling(other)
+    return (mine, its) != (one, other) and (mine == its or _is_near(mine, its))
+
+
+def _is_near(one: str, other: str) -> bool:
     shorter = min(len(one), len(other))
     if shorter < _SLIP_LETTERS:
         return shorter == _SLIP_LETTERS - 1 and _has_letter_within(one, other)
@@ -228,7 +248,13 @@ def _has_letter_within(one: str, other: str) -> bool:
 def is_spelt_alike(one: Sequence[str], other: Sequence[str]) -> bool:
     """Return whether names are the same but for blanks and for how a keyboard without umlauts writes them."""
     mine, its = "".join(one), "".join(other)
-    return mine == its or _UMLAUTS.sub(r"\1", mine) == _UMLAUTS.sub(r"\1", its)
+    return mine == its or plain_spelling(mine) == plain_spelling(its)
+
+
+@lru_cache(maxsize=_KNOWN_NAMES)
+def plain_spelling(word: str) -> str:
+    """Return a word without the letter that stands for two dots where a keyboard has none."""
+    return _UMLAUTS.sub(r"\1", word)
 
 
 def is_sibling_form(one: str, other: str) -> bool:

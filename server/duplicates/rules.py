@@ -4,25 +4,25 @@ Every key joins two facts, or one that few people share, so that a common name a
 million customers would make billions of pairs. What a slip spoils in one key another one saves.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Final
 from uuid import UUID
 
 import msgspec
 
-from server.customers.rules import fold_name
 from server.duplicates.addresses import Email, read_email
 from server.duplicates.names import PersonName, read_name, sound
+from server.duplicates.places import Place, read_place
 
-BLOCK_MAX: Final = 25
+BLOCK_MAX: Final = 20
 """People who share a key; a key of more people says nothing about any two of them."""
 _TOKENS_MAX: Final = 3
 _HALF_DIGITS: Final = 4
-_END_CHARACTERS: Final = 4
+_END_CHARACTERS: Final = 5
 
 
-class Birth(msgspec.Struct, frozen=True):
+class Birth(msgspec.Struct, frozen=True, gc=False):
     """A birthday, perhaps without its year."""
 
     year: int | None
@@ -30,7 +30,7 @@ class Birth(msgspec.Struct, frozen=True):
     day: int
 
 
-class KnownAddress(msgspec.Struct, frozen=True):
+class KnownAddress(msgspec.Struct, frozen=True, gc=False):
     """An address that is or was a customer's."""
 
     kind: str
@@ -38,7 +38,7 @@ class KnownAddress(msgspec.Struct, frozen=True):
     verified: bool
 
 
-class Person(msgspec.Struct, frozen=True, kw_only=True):
+class Person(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A customer as on file.
 
     Attributes:
@@ -58,7 +58,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     records: frozenset[UUID] = frozenset()
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class Profile(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A customer made ready to be compared."""
 
     id: UUID
@@ -68,8 +68,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     emails: tuple[Email, ...]
     phones: tuple[str, ...]
     proven_phones: frozenset[str]
-    post_code: str
-    street: str
+    place: Place
     memberships: frozenset[UUID]
     records: frozenset[UUID]
 
@@ -88,8 +87,7 @@ def read_profile(person: Person) -> Profile:
         emails=tuple(read_email(each.key, verified=each.verified, name_words=words) for each in emails),
         phones=tuple(each.key for each in phones),
         proven_phones=frozenset(each.key for each in phones if each.verified),
-        post_code="".join(fold_name(person.post_code).split()),
-        street=fold_name(person.postal_address),
+        place=read_place(person.post_code, person.postal_address),
         memberships=person.memberships,
         records=person.records,
     )
@@ -109,14 +107,17 @@ def _address_keys(profile: Profile) -> Iterable[str]:
         if not email.office:
             yield f"mailbox {email.mailbox}"
         if email.telling:
+            half = min(_END_CHARACTERS, len(email.mailbox) // 2)
             for family in families:
-                yield f"begin {family} {email.mailbox[:_END_CHARACTERS]} {email.domain}"
-                yield f"end {family} {email.mailbox[-_END_CHARACTERS:]} {email.domain}"
+                yield f"begin {family} {email.mailbox[:half]} {email.domain}"
+                yield f"end {family} {email.mailbox[-half:]} {email.domain}"
     for phone in profile.phones:
         yield f"phone {phone}"
         for family in families:
             yield f"last {family} {phone[-_HALF_DIGITS:]}"
             yield f"middle {family} {phone[-2 * _HALF_DIGITS : -_HALF_DIGITS]}"
+            # Finds digits written the other way round where the halves meet.
+            yield f"digits {family} {''.join(sorted(phone[-2 * _HALF_DIGITS :]))}"
 
 
 def _birth_keys(profile: Profile) -> Iterable[str]:
@@ -125,14 +126,16 @@ def _birth_keys(profile: Profile) -> Iterable[str]:
         return
     given, family = profile.name.given[:_TOKENS_MAX], profile.name.family[:_TOKENS_MAX]
     for word in family or given:
-        yield f"day {birth.month} {birth.day} {sound(word)}"
+        yield f"day {birth.month} {birth.day} {sound(word)} {_initial(given)}"
     if birth.year is None:
         return
     for word in (*given, *family):
         # Finds who married, and who wrote the names the other way round.
         yield f"born {birth.year} {birth.month} {birth.day} {sound(word)}"
-    if profile.post_code:
-        yield f"born {birth.year} {birth.month} {birth.day} {profile.post_code}"
+    if profile.place.post_code:
+        yield f"born {birth.year} {birth.month} {birth.day} {profile.place.post_code}"
+    # Finds two names written wrongly, as long as the first begins as it should.
+    yield f"born {birth.year} {birth.month} {birth.day} {_initial(given)}"
     if given and family:
         # Finds a day or month that was written wrongly.
         yield f"year {birth.year} {sound(given[0])} {sound(family[-1])}"
@@ -141,11 +144,22 @@ def _birth_keys(profile: Profile) -> Iterable[str]:
 def _other_keys(profile: Profile) -> Iterable[str]:
     for record in profile.records:
         yield f"record {record}"
-    given, family = profile.name.given, profile.name.family
-    if profile.post_code and given and family:
-        # In a village the family is enough, in a town it takes the given name as well.
-        yield f"place {profile.post_code} {sound(family[-1])}"
-        yield f"place {profile.post_code} {' '.join(sorted((sound(given[0]), sound(family[-1]))))}"
+    given, family, place = profile.name.given, profile.name.family, profile.place
+    both = " ".join(sorted(sound(word) for word in (*given[:1], *family[-1:])))
+    if place.post_code and given and family:
+        yield f"place {place.post_code} {both}"
+        yield f"place {place.post_code} {_initial(given)} {sound(family[-1])}"
+    for number in place.numbers[:_TOKENS_MAX]:
+        if place.post_code:
+            # Finds one given name in two forms, and whose family name changed or was written wrongly.
+            yield f"home {place.post_code} {number} {' '.join(map(sound, family[-1:]))}"
+            yield f"home {place.post_code} {number} {_initial(given)}"
+        # Finds a post code that was written wrongly.
+        yield f"house {number} {both}"
+
+
+def _initial(words: Sequence[str]) -> str:
+    return words[0][0] if words else ""
 
 
 def _hash(text: str) -> int:

@@ -11,23 +11,23 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
-from rapidfuzz import fuzz
 
 from server.duplicates.addresses import ORDER, AddressLikeness, compare_emails, is_near_phone
 from server.duplicates.names import Likeness, compare_family, compare_given, is_same_sound
+from server.duplicates.places import PlaceLikeness, compare_places
 from server.duplicates.rules import Birth, Profile
 
 QUEUE_FROM: Final = 55
 """Points from which a pair is shown to staff."""
 RARE_NAME_MAX: Final = 3
-USUAL_NAME_MAX: Final = 15
+USUAL_NAME_MAX: Final = 7
 BEARERS_MAX: Final = 51
 """Bearers of a name are counted up to here."""
 _KNOWN_GIVEN_MIN: Final = 3
 """A given name that so many bear is a name of its own and no slip."""
-
-_STREETS_ALIKE: Final = 80
-"""Likeness of two addresses written alike, 0 to 100."""
+_SLIPS_SHARE: Final = 8
+"""Of so many who bear a name, one may be on file with a slip in it."""
+_GENERATION_YEARS: Final = 14
 
 Bearers = Callable[[str], int]
 """How many customers bear a word, or a whole name, up to BEARERS_MAX."""
@@ -69,8 +69,10 @@ class Sign(StrEnum):
     BIRTHDAY_TURNED = "birthday_turned"
     BIRTHDAY_SLIP = "birthday_slip"
     BIRTH_YEAR_OTHER = "birth_year_other"
+    BIRTHDAY_AGE = "birthday_age"
     BIRTHDAY_OTHER = "birthday_other"
     ADDRESS_SAME = "address_same"
+    ADDRESS_NEAR = "address_near"
     POST_CODE_SAME = "post_code_same"
     POST_CODE_OTHER = "post_code_other"
     RECORD_SAME = "record_same"
@@ -81,40 +83,42 @@ class Sign(StrEnum):
 POINTS: Final[dict[Sign, int]] = {
     Sign.GIVEN_SAME: 20,
     Sign.GIVEN_PART: 18,
-    Sign.GIVEN_SHORT: 17,
+    Sign.GIVEN_SHORT: 18,
     Sign.GIVEN_NEAR: 17,
-    Sign.GIVEN_INITIAL: 9,
+    Sign.GIVEN_INITIAL: 13,
     Sign.GIVEN_RELATIVE: -75,
     Sign.GIVEN_OTHER: -130,
     Sign.FAMILY_SAME: 8,
     Sign.FAMILY_PART: 6,
-    Sign.FAMILY_NEAR: 6,
+    Sign.FAMILY_NEAR: 7,
     Sign.FAMILY_OTHER: -3,
     Sign.NAMES_TURNED: -2,
-    Sign.NAME_RARE: 6,
-    Sign.NAME_USUAL: 2,
+    Sign.NAME_RARE: 8,
+    Sign.NAME_USUAL: 3,
     Sign.NAME_COMMON: -6,
     Sign.GENERATION_OTHER: -60,
-    Sign.EMAIL_SAME: 38,
+    Sign.EMAIL_SAME: 42,
     Sign.EMAIL_FOLDED: 34,
-    Sign.EMAIL_SLIP: 31,
+    Sign.EMAIL_SLIP: 33,
     Sign.EMAIL_NEAR_NAME: 10,
     Sign.EMAIL_ELSEWHERE: 28,
     Sign.EMAIL_NAME_ELSEWHERE: 6,
-    Sign.EMAIL_OTHER: -2,
+    Sign.EMAIL_OTHER: -4,
     Sign.EMAILS_PROVEN: -5,
-    Sign.PHONE_SAME: 38,
+    Sign.PHONE_SAME: 42,
     Sign.PHONE_NEAR: 28,
     Sign.PHONE_OTHER: -4,
     Sign.PHONES_PROVEN: -10,
     Sign.BIRTHDAY_SAME: 37,
-    Sign.BIRTHDAY_DAY_SAME: 22,
+    Sign.BIRTHDAY_DAY_SAME: 24,
     Sign.BIRTHDAY_TURNED: 20,
-    Sign.BIRTHDAY_SLIP: 10,
+    Sign.BIRTHDAY_SLIP: 12,
     Sign.BIRTH_YEAR_OTHER: -25,
-    Sign.BIRTHDAY_OTHER: -50,
-    Sign.ADDRESS_SAME: 28,
-    Sign.POST_CODE_SAME: 16,
+    Sign.BIRTHDAY_AGE: -6,
+    Sign.BIRTHDAY_OTHER: -60,
+    Sign.ADDRESS_SAME: 34,
+    Sign.ADDRESS_NEAR: 29,
+    Sign.POST_CODE_SAME: 18,
     Sign.POST_CODE_OTHER: -2,
     Sign.RECORD_SAME: 30,
     Sign.MEMBERSHIP_SAME: -60,
@@ -145,16 +149,30 @@ _EMAIL: Final = {
     AddressLikeness.NAME_ELSEWHERE: Sign.EMAIL_NAME_ELSEWHERE,
     AddressLikeness.OTHER: Sign.EMAIL_OTHER,
 }
+_PLACE: Final = {
+    PlaceLikeness.SAME: Sign.ADDRESS_SAME,
+    PlaceLikeness.NEAR: Sign.ADDRESS_NEAR,
+    PlaceLikeness.POST_CODE: Sign.POST_CODE_SAME,
+    PlaceLikeness.OTHER: Sign.POST_CODE_OTHER,
+}
 _FITTING: Final = (Likeness.SAME, Likeness.NEAR, Likeness.PART, Likeness.SHORT)
 # With a given name that is the other's, how many others bear it says how much that means.
 _ALIKE: Final = frozenset((Sign.GIVEN_SAME, Sign.GIVEN_PART, Sign.GIVEN_SHORT, Sign.GIVEN_NEAR))
 # What people of one name in one household have in common; beside it the frequency of the name says nothing.
 _SHARED: Final = frozenset(
-    (Sign.EMAIL_SAME, Sign.EMAIL_FOLDED, Sign.EMAIL_SLIP, Sign.PHONE_SAME, Sign.ADDRESS_SAME, Sign.RECORD_SAME)
+    (
+        Sign.EMAIL_SAME,
+        Sign.EMAIL_FOLDED,
+        Sign.EMAIL_SLIP,
+        Sign.PHONE_SAME,
+        Sign.ADDRESS_SAME,
+        Sign.ADDRESS_NEAR,
+        Sign.RECORD_SAME,
+    )
 )
 
 
-class Verdict(msgspec.Struct, frozen=True):
+class Verdict(msgspec.Struct, frozen=True, gc=False):
     """All evidence about a pair, the weightiest first."""
 
     points: int
@@ -194,6 +212,10 @@ def _compare_names(one: Profile, other: Profile, bearers: Bearers) -> list[Sign]
         given, family = compare_given(mine.given, its.family), compare_given(mine.family, its.given)
         if given in _FITTING and family in _FITTING:
             signs = [_GIVEN[given], _FAMILY.get(family, Sign.FAMILY_NEAR), Sign.NAMES_TURNED]
+        elif Likeness.UNKNOWN in (given, family) and (given in _FITTING or family in _FITTING):
+            # Of one record there is a single name, which is the other's family name if it is none of its given names.
+            found = given if given in _FITTING else family
+            signs = [_FAMILY.get(found, Sign.FAMILY_NEAR), Sign.NAMES_TURNED]
     if mine.generation != its.generation:
         signs.append(Sign.GENERATION_OTHER)
     return signs
@@ -213,15 +235,19 @@ def _compare_as_written(one: Profile, other: Profile, bearers: Bearers) -> list[
 
 def _are_two_names(one: str, other: str, bearers: Bearers) -> bool:
     """Return whether two names that differ by a letter and in sound are both borne by several, as Marta and Maria are."""
-    return not is_same_sound(one, other) and min(bearers(one), bearers(other)) >= _KNOWN_GIVEN_MIN
+    if is_same_sound(one, other):
+        return False
+    fewer, more = sorted((bearers(one), bearers(other)))
+    # Where a name is common, so are its slips.
+    return fewer >= _KNOWN_GIVEN_MIN and fewer * _SLIPS_SHARE >= more
 
 
 def _compare_rest(one: Profile, other: Profile) -> list[Sign]:
     signs = [*_compare_mail(one, other), *_compare_phones(one, other)]
-    if one.birth and other.birth and (sign := _compare_births(one.birth, other.birth)):
+    if one.birth and other.birth:
+        signs.append(_compare_births(one.birth, other.birth))
+    if sign := _PLACE.get(compare_places(one.place, other.place)):
         signs.append(sign)
-    if one.post_code and other.post_code:
-        signs.append(_compare_places(one, other))
     if one.records & other.records:
         signs.append(Sign.RECORD_SAME)
     if one.memberships & other.memberships:
@@ -252,33 +278,22 @@ def _compare_phones(one: Profile, other: Profile) -> list[Sign]:
     return [Sign.PHONE_OTHER, *proven]
 
 
-def _compare_births(one: Birth, other: Birth) -> Sign | None:
+def _compare_births(one: Birth, other: Birth) -> Sign:
     same_day = (one.month, one.day) == (other.month, other.day)
+    turned = (one.month, one.day) == (other.day, other.month)
     if one.year is None or other.year is None:
-        return Sign.BIRTHDAY_DAY_SAME if same_day else Sign.BIRTHDAY_OTHER
-    if one.year == other.year:
         if same_day:
-            return Sign.BIRTHDAY_SAME
-        if (one.month, one.day) == (other.day, other.month):
-            return Sign.BIRTHDAY_TURNED
-        return Sign.BIRTHDAY_SLIP if one.month == other.month or one.day == other.day else Sign.BIRTHDAY_OTHER
-    if not same_day:
-        return Sign.BIRTHDAY_OTHER
-    return Sign.BIRTHDAY_SLIP if _is_slip(one.year, other.year) else Sign.BIRTH_YEAR_OTHER
-
-
-def _compare_places(one: Profile, other: Profile) -> Sign:
-    if one.post_code != other.post_code:
-        return Sign.POST_CODE_OTHER
-    # The neighbours' address differs by a digit only.
-    same_house = bool(one.street and other.street) and _house(one.street) == _house(other.street)
-    if same_house and fuzz.token_sort_ratio(one.street, other.street) >= _STREETS_ALIKE:
-        return Sign.ADDRESS_SAME
-    return Sign.POST_CODE_SAME
-
-
-def _house(street: str) -> list[str]:
-    return sorted(word for word in street.split() if word[0].isdigit())
+            return Sign.BIRTHDAY_DAY_SAME
+        return Sign.BIRTHDAY_SLIP if turned else Sign.BIRTHDAY_OTHER
+    if one.year == other.year:
+        if same_day or turned:
+            return Sign.BIRTHDAY_SAME if same_day else Sign.BIRTHDAY_TURNED
+        if one.month == other.month or one.day == other.day:
+            return Sign.BIRTHDAY_SLIP
+    elif same_day:
+        return Sign.BIRTHDAY_SLIP if _is_slip(one.year, other.year) else Sign.BIRTH_YEAR_OTHER
+    # Parents and their children are further apart; and who would call two children by one name?
+    return Sign.BIRTHDAY_AGE if abs(one.year - other.year) <= _GENERATION_YEARS else Sign.BIRTHDAY_OTHER
 
 
 def _is_slip(one: int, other: int) -> bool:

@@ -5,7 +5,8 @@ The sums take the processor for a moment only, as they share it with the answers
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import aclosing
 from itertools import combinations, islice
 from typing import Final, TypeVar
 from uuid import UUID
@@ -25,11 +26,8 @@ _REBUILD_FROM: Final = 50_000
 """Marks from which comparing everybody is less work."""
 _CUSTOMERS_AT_ONCE: Final = 1_000
 _PAIRS_AT_ONCE: Final = 4_000
-_PROFILES_OF_A_RANGE: Final = 40_000
-"""Customers whose keys are looked at together when everybody is compared; it bounds the memory that takes."""
 _SLICE: Final = 100
 """Names read or pairs compared before others have their turn."""
-_KEYS_FROM, _KEYS_UNTIL = -(2**63), 2**63
 _NOBODY: Final = UUID(int=0)
 _T = TypeVar("_T")
 
@@ -61,23 +59,11 @@ async def _compare_everybody(ctx: Context) -> None:
     while customers := await store.list_next_customers(after, _CUSTOMERS_AT_ONCE):
         await _write_keys(ctx, customers)
         after = customers[-1]
-    async for blocks in _all_blocks():
-        for pairs in _in_batches(_pairs_of(blocks), _PAIRS_AT_ONCE):
+    async with aclosing(store.all_pairs(BLOCK_MAX, _PAIRS_AT_ONCE)) as batches:
+        async for pairs in batches:
             await _settle(ctx, pairs)
-    after = _NOBODY
-    # What was found before under other rules, or of people whose change was not seen.
-    while rows := await store.list_next_open_pairs(after, _PAIRS_AT_ONCE):
-        await _settle(ctx, [(row["one"], row["other"]) for row in rows])
-        after = rows[-1]["id"]
     await store.delete_marks([mark_id])
     log.info("duplicates_rebuild_done")
-
-
-async def _all_blocks() -> AsyncIterator[list[list[UUID]]]:
-    ranges = -(-await store.count_profiles() // _PROFILES_OF_A_RANGE)
-    step = -(-(_KEYS_UNTIL - _KEYS_FROM) // max(1, ranges))
-    for first in range(_KEYS_FROM, _KEYS_UNTIL, step):
-        yield await store.list_blocks_between(first, min(first + step, _KEYS_UNTIL - 1), BLOCK_MAX)
 
 
 async def _compare_anew(ctx: Context, customers: set[UUID]) -> None:

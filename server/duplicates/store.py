@@ -1,6 +1,6 @@
 """SQL of the search for duplicates: marks, keys, pairs and the queue."""
 
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Final
@@ -52,17 +52,28 @@ from (select distinct unnest(keys) as key from duplicate_profile where customer 
 cross join lateral (select array_agg(p.customer) as people from duplicate_profile p where p.keys @> array[k.key]) b
 where cardinality(b.people) between 2 and $2
 """
-# Keys are hashes, so equal ranges of them hold about equally many.
-_BLOCKS_BETWEEN = """
-with held as materialized (
-    select k.key, k.customer from (select unnest(keys) as key, customer from duplicate_profile) k
-    where k.key >= $1 and k.key < $2
+# Each pair once, however many keys it shares, and in an order in which one of the two is read for all its pairs at once.
+# Open pairs are among them, as they may have been found under other rules. The server keeps the result in a file when the
+# transaction ends, so that neither this process has to hold it nor does a snapshot stay open while pairs are weighed.
+_SORT_MEMORY = "set local work_mem = '64MB'"
+_OPEN_ALL_PAIRS = """
+declare duplicate_pairs no scroll cursor with hold for
+with held as (
+    select unnest(keys) as key, customer from duplicate_profile
 ), shared as (
-    select key from held group by key having count(*) between 2 and $3
+    select array_agg(customer order by customer) as people from held group by key having count(*) between 2 and {people_max}
 )
-select array_agg(held.customer) as people from held join shared using (key) group by key
+select distinct one, other from (
+    select a.customer as one, b.customer as other
+    from shared, unnest(people) with ordinality a(customer, place), unnest(people) with ordinality b(customer, place)
+    where a.place < b.place
+    union all
+    select one, other from duplicate_candidate where state = 'open'
+) found
+order by one, other
 """
-_COUNT_PROFILES = "select count(*) from duplicate_profile"
+_NEXT_OF_ALL_PAIRS = "fetch {at_once} from duplicate_pairs"
+_CLOSE_ALL_PAIRS = "close duplicate_pairs"
 # The order is that of the index, which is so used whatever the planner knows of the words.
 _BEARERS = """
 select w.word, (
@@ -74,9 +85,6 @@ from unnest($1::text[]) as w(word)
 """
 _OPEN_PAIRS_OF = """
 select one, other from duplicate_candidate where state = 'open' and (one = any($1::uuid[]) or other = any($1::uuid[]))
-"""
-_NEXT_OPEN_PAIRS = """
-select id, one, other from duplicate_candidate where state = 'open' and id > $1 order by id limit $2
 """
 _PUT_PAIRS = """
 insert into duplicate_candidate (id, one, other, score, signs, state, found_at, note)
@@ -252,19 +260,23 @@ async def drop_profiles(customer_ids: Collection[UUID]) -> None:
     await DB.fetch(_DROP_PROFILES, list(customer_ids))
 
 
-async def count_profiles() -> int:
-    """Return how many customers have keys."""
-    return _number(await DB.fetch_value(_COUNT_PROFILES))
-
-
 async def list_blocks_of(customer_ids: Collection[UUID], people_max: int) -> list[list[UUID]]:
     """Return for each key of some customers everybody who shares it, keys of too many left out."""
     return [row["people"] for row in await DB.fetch(_BLOCKS_OF, list(customer_ids), people_max)]
 
 
-async def list_blocks_between(first: int, end: int, people_max: int) -> list[list[UUID]]:
-    """Return for each key from the first on, up to but not including the end, everybody who shares it."""
-    return [row["people"] for row in await DB.fetch(_BLOCKS_BETWEEN, first, end, people_max)]
+async def all_pairs(people_max: int, at_once: int) -> AsyncGenerator[list[Pair], None]:
+    """Yield all pairs who share a key, those of too many left out, and all open pairs, so many at a time."""
+    async with DB.connection() as connection:
+        async with connection.transaction():
+            await connection.execute(_SORT_MEMORY)
+            await connection.execute(_OPEN_ALL_PAIRS.format(people_max=people_max))
+        try:
+            while rows := await connection.fetch(_NEXT_OF_ALL_PAIRS.format(at_once=at_once)):
+                yield [(row["one"], row["other"]) for row in rows]
+        finally:
+            if not connection.is_closed():
+                await connection.execute(_CLOSE_ALL_PAIRS)
 
 
 async def count_bearers(words: Collection[str], limit: int) -> dict[str, int]:
@@ -275,11 +287,6 @@ async def count_bearers(words: Collection[str], limit: int) -> dict[str, int]:
 async def list_open_pairs_of(customer_ids: Collection[UUID]) -> list[Pair]:
     """Return the open pairs of customers."""
     return [(row["one"], row["other"]) for row in await DB.fetch(_OPEN_PAIRS_OF, list(customer_ids))]
-
-
-async def list_next_open_pairs(after: UUID, limit: int) -> list[Row]:
-    """Return open pairs in the order of their ids: id, one, other."""
-    return await DB.fetch(_NEXT_OPEN_PAIRS, after, limit)
 
 
 async def put_pairs(ctx: Context, pairs: Sequence[tuple[Pair, int, Iterable[str]]]) -> None:
