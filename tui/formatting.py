@@ -12,6 +12,7 @@ import msgspec
 from shared.base import Birthday
 from shared.enums import ConsentAnswer
 from shared.members import Balance, ConsentView, EntryView, LineView, MembershipView, OrderView
+from shared.money import money
 from shared.staff import (
     AudienceContactView,
     AuditEntryView,
@@ -26,8 +27,6 @@ Tone = Literal["plain", "muted", "strong", "good", "warn", "bad"]
 NOTHING = "–"
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MINOR_DIGITS = {"JPY": 0, "KRW": 0, "VND": 0, "CLP": 0, "ISK": 0, "UGX": 0, "XAF": 0, "XOF": 0, "XPF": 0}
-_MINOR_DIGITS |= {"BHD": 3, "IQD": 3, "JOD": 3, "KWD": 3, "LYD": 3, "OMR": 3, "TND": 3}
 
 
 class Cell(msgspec.Struct, frozen=True):
@@ -64,21 +63,6 @@ def points(count: int) -> str:
 def signed(count: int) -> str:
     """Return a movement of points with its sign: +50, -20."""
     return f"{count:+,}"
-
-
-def minor_digits(currency: str) -> int:
-    """Return how many decimals a currency has."""
-    return _MINOR_DIGITS.get(currency, 2)
-
-
-def money(minor: int, currency: str) -> str:
-    """Return an amount in minor units with its currency: 17.40 GBP."""
-    digits = minor_digits(currency)
-    sign, whole = ("-", -minor) if minor < 0 else ("", minor)
-    if digits == 0:
-        return f"{sign}{whole:,} {currency}"
-    unit = 10**digits
-    return f"{sign}{whole // unit:,}.{whole % unit:0{digits}} {currency}"
 
 
 def day(on: date, *, today: date) -> str:

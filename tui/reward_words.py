@@ -2,8 +2,9 @@
 
 from datetime import datetime, tzinfo
 
+from shared.money import money
 from shared.rewards import RedemptionTermsView, RewardKind, RewardView
-from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, money, points
+from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, points
 
 
 def worth(reward: RewardView) -> str:

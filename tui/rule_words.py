@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import msgspec
 
+from shared.money import money
 from shared.programmes import CategoryRule, EarningRules, Expiry, Promotion, SkuRule, Tier
-from tui.formatting import NOTHING, counted, money, points
+from tui.formatting import NOTHING, counted, points
 
 ItemT = TypeVar("ItemT")
 

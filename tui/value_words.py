@@ -5,13 +5,14 @@ from datetime import date, datetime, timedelta, tzinfo
 from shared.adjustments import AdjustmentState, AdjustmentView, AdjustReason
 from shared.limits import QUEUE_COUNT_MAX
 from shared.members import EntryView, LineView
+from shared.money import money
 from shared.orders import BalanceChange, StaffOrder, StaffOrderDetail
 from shared.programmes import TierView
 from shared.refunds import RefundView
 from shared.reports import ExpiryMonth, ExpirySchedule
 from shared.rewards import RewardKind, RewardOffer, VoucherView
 from shared.staff import StaffQueue
-from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, moment, money, points, signed, skipped
+from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, moment, points, signed, skipped
 
 REASONS: dict[AdjustReason, str] = {
     AdjustReason.MISSED_PURCHASE: "missed sale",

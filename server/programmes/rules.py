@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from shared.enums import SkippedReason
+from shared.money import money
 from shared.pos import PosLine
 from shared.programmes import WEEKDAYS, CategoryRule, EarningRules, Expiry, Promotion, SkuRule
 
@@ -518,8 +519,7 @@ def _points_words(points: int) -> str:
 def _base_words(rules: EarningRules, currency: str) -> str:
     if not rules.points:
         return "no points for money"
-    money = f"{rules.per_minor // 100}.{rules.per_minor % 100:02}"
-    return f"{_points_words(rules.points)} per {money} {currency}"
+    return f"{_points_words(rules.points)} per {money(rules.per_minor, currency)}"
 
 
 def _special_words(base: str, rule: CategoryRule | SkuRule) -> str:

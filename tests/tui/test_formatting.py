@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from shared.base import Birthday
 from shared.members import Balance
+from shared.money import money
 from tests.tui.fake import NOW, make_customer, parked_contact
 from tui.formatting import (
     audience_row,
@@ -18,7 +19,6 @@ from tui.formatting import (
     can_undo,
     header_facts,
     moment,
-    money,
     notices,
     parse_birthday,
     points,

@@ -9,12 +9,13 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from shared import limits
+from shared.money import minor_digits, money
 from shared.orders import OrderRecorded, OrderRecording, RecordingPreview
 from shared.staff import ProgrammeList
 from tui.actions import Action
 from tui.calls import call
 from tui.client import Client
-from tui.formatting import minor_digits, moment, money, points, skipped
+from tui.formatting import moment, points, skipped
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines

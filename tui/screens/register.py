@@ -13,13 +13,14 @@ from textual.widgets import Input, Static
 from shared import limits
 from shared.base import Birthday, ConsentChoices
 from shared.codes import is_card_number
+from shared.money import money
 from shared.orders import StaffOrder, StaffOrderPage
 from shared.problems import Code
 from shared.staff import CustomerRegistered, DuplicateCheck, Lookalike, RegisterCustomer
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError, Refused
-from tui.formatting import birthday, money, parse_birthday, points, span
+from tui.formatting import birthday, parse_birthday, points, span
 from tui.forms import FormPage, form_row
 from tui.pages import Handlers, bindings_for
 from tui.safe import safe

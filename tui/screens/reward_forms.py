@@ -8,6 +8,7 @@ from textual.containers import Vertical
 from textual.widgets import Static
 
 from shared import limits
+from shared.money import minor_digits, money
 from shared.rewards import (
     NewReward,
     RedemptionSettings,
@@ -18,7 +19,7 @@ from shared.rewards import (
     RewardView,
 )
 from tui.calls import call
-from tui.formatting import NOTHING, minor_digits, money, points
+from tui.formatting import NOTHING, points
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.reward_words import terms_words

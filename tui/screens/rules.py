@@ -10,10 +10,11 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Input, Static
 
+from shared.money import minor_digits
 from shared.programmes import BonusRules, EarningRules, TierRules
 from shared.staff import ProgrammeView
 from tui.actions import Action
-from tui.formatting import counted, minor_digits
+from tui.formatting import counted
 from tui.forms import form_row
 from tui.pages import Handlers, bindings_for
 from tui.rule_words import (

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.widgets import Input, Static
 
 from shared import limits
+from shared.money import money
 from shared.problems import Code
 from shared.programmes import (
     EarningRules,
@@ -24,12 +25,12 @@ from shared.staff import ProgrammeView
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError, Refused
-from tui.formatting import Cell, Row, Tone, counted, moment, money, points, signed
+from tui.formatting import Cell, Row, Tone, counted, moment, points, signed
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.rule_words import headline, read_day, read_instant
 from tui.safe import join, lines
-from tui.screens.danger import Danger, DangerDialog
+from tui.screens.danger import Danger, make_sure
 from tui.screens.lock_session import zone_named
 from tui.trial_sums import Sums, spans_of
 from tui.widgets.chart import Bar, Chart
@@ -334,7 +335,7 @@ class TrialPage(FormPage):
             self.refresh_data()
             self.console.say("Read what it would have given, then Ctrl+S again.", "info")
         elif danger := self._danger():
-            self.app.push_screen(DangerDialog(danger), self._danger_answered)
+            make_sure(self, danger, self._publish)
         else:
             self._publish()
 
@@ -355,12 +356,6 @@ class TrialPage(FormPage):
         if not told:
             return None
         return Danger(title="Publish these rules", words=" ".join(told), code="", code_words="", commit_words="Publish")
-
-    def _danger_answered(self, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
-        if is_sure:
-            self._publish()
-        else:
-            self.console.say("Nothing was changed.", "info")
 
     def _publish(self) -> None:
         last, asked, programme_id = self._last, self._asked, self._programme.id

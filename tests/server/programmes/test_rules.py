@@ -250,3 +250,13 @@ def test_rules_of_an_article_and_its_category_are_joined_as_the_shop_says(
     assert ("earns no points" in plan.lines[0].rule) == (points == 0)
     # What comes back within the sale takes its points along.
     assert plan_earning([line, back, line], rules, currency="GBP").points == points
+
+
+@pytest.mark.parametrize(
+    ("currency", "per_minor", "words"),
+    [("GBP", 150, "1 point per 1.50 GBP"), ("JPY", 100, "1 point per 100 JPY"), ("KWD", 1000, "1 point per 1.000 KWD")],
+)
+def test_a_rule_says_its_amount_in_the_digits_of_the_currency(currency: str, per_minor: int, words: str) -> None:
+    sold = [EarningLine(category="", net_minor=5000, tax_minor=0)]
+    plan = plan_earning(sold, EarningRules(points=1, per_minor=per_minor), currency=currency)
+    assert plan.lines[0].rule == words
