@@ -5,6 +5,7 @@ from uuid import UUID
 
 from server.audience.marks import erase_contacts
 from server.context import Context
+from server.customers.store import lock_customers
 from server.customers.suppression import suppress
 from server.db.engine import Row
 from server.errors import Busy, Refused
@@ -18,12 +19,15 @@ from server.privacy import erasing_store, erasure_store
 from server.rewards.service import check_no_open_hold, release_open_holds
 from server.sharing.groups import lock_group
 from server.sharing.leaving import leave_membership
+from server.sharing.mails import tell
 from shared.enums import EntryKind
 from shared.privacy import ErasureEffect
 from shared.problems import Code
 from shared.sharing import LeavePolicy, Leaving
 
 _REASON = "erased"
+_STAYS = "Nothing else changes for you."
+_NEW_OWNER = "You are its owner now: the app lets you say who may spend the points, and invite others."
 
 
 async def lock_family(customer_id: UUID) -> list[UUID]:
@@ -45,8 +49,12 @@ async def check_free(ctx: Context, family: Sequence[UUID]) -> None:
     """Refuse while something is under way that has to end first; the family is locked.
 
     Raises:
-        Refused: OPEN_HOLD, EMAIL_CHANGE_PENDING or MERGE_PENDING.
+        Refused: CUSTOMER_MERGED, CUSTOMER_ERASED, OPEN_HOLD, EMAIL_CHANGE_PENDING or MERGE_PENDING.
     """
+    # Whoever asked may have become a part of somebody else since they signed in.
+    statuses = {row["status"] for row in await lock_customers(family)}
+    if not statuses - {"merged", "erased"}:
+        raise Refused(Code.CUSTOMER_MERGED if "merged" in statuses else Code.CUSTOMER_ERASED)
     places = await erasing_store.list_places(family)
     await check_no_open_hold(ctx, [place["membership"] for place in places])
     if await has_pending_change(family, ctx.now):
@@ -119,6 +127,11 @@ async def _leave_to_others(ctx: Context, place: Row, customer_id: UUID) -> None:
         reason=_REASON,
     )
     await leave_membership(ctx, group, place["membership"], form)
+    # The others are told what is theirs now, but not who it was: nothing is to name the person from here on.
+    for person in group.people_of(place["membership"]):
+        if person.customer != form.customer_id:
+            about = _NEW_OWNER if person.customer == form.new_owner_id else _STAYS
+            await tell(ctx, "sharing_forgotten", [person], about=about)
 
 
 async def _give_up(ctx: Context, erasure_id: UUID, membership_id: UUID, customer_id: UUID) -> tuple[int, int]:
