@@ -5,7 +5,7 @@ through a cursor, so that a long history takes no more memory than a short one. 
 their role, and of a shared membership only the person's own movements are here.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -25,6 +25,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True):
     sql: str
 
 
+Rows = Callable[[Section], AsyncIterator[bytes]]
+"""Yields the rows of a section as JSON objects."""
+
 _ACTOR = """case {table}.actor_kind when 'staff' then 'staff (' || coalesce((select s.role from staff_member s where s.id = {table}.actor_id), '') || ')'
        when 'key' then 'till' when 'member' then 'you' else 'the program' end as by"""
 
@@ -32,7 +35,8 @@ SECTIONS: Final = (
     Section(
         name="profile",
         title="You",
-        sql="""select id, kind, status, given_name, family_name, birth_year, birth_month, birth_day, locale, notes, merged_into,
+        sql="""select id, kind, status, given_name, family_name, birth_year, birth_month, birth_day, postal_address, post_code, locale,
+            notes, merged_into,
             enrolled_source, redemption_held_until, redemption_held_reason, created_at, updated_at
             from customer where id = any($1) order by created_at, id""",
     ),
@@ -70,7 +74,7 @@ SECTIONS: Final = (
         title="Purchases",
         sql="""select o.id, o.number, s.name as store, o.completed_at, o.currency, o.net_minor, o.tax_minor, o.state, o.points,
             o.points_returned, o.skipped_reason, o.membership, o.pos_customer_id, coalesce((
-                select jsonb_agg(jsonb_build_object('sku', l.sku, 'description', l.description, 'category', l.category,
+                select json_agg(json_build_object('sku', l.sku, 'description', l.description, 'category', l.category,
                     'quantity', l.quantity, 'net_minor', l.net_minor, 'tax_minor', l.tax_minor, 'points', l.points,
                     'rule', l.rule) order by l.position, l.id)
                 from order_line l where l."order" = o.id), '[]') as lines
@@ -80,7 +84,7 @@ SECTIONS: Final = (
         name="refunds",
         title="Returns",
         sql="""select r.id, r.completed_at, r.currency, r.state, r.points_taken, r.points_restored, r."order", coalesce((
-                select jsonb_agg(jsonb_build_object('line_id', l.line_id, 'quantity', l.quantity, 'net_minor', l.net_minor,
+                select json_agg(json_build_object('line_id', l.line_id, 'quantity', l.quantity, 'net_minor', l.net_minor,
                     'points', l.points) order by l.line_id)
                 from refund_line l where l.refund = r.id), '[]') as lines
             from refund r join orders o on o.id = r."order" where o.customer = any($1) order by r.completed_at, r.id""",
@@ -208,7 +212,8 @@ insert into personal_export (id, customer, state, requested_by_kind, requested_b
 values ($1, $2, 'waiting', $3, $4, $5)
 """
 _LOCK_WAITING = """
-select e.id, e.customer, e.requested_by_kind, c.given_name, c.status, p.value as email, p.key as email_key
+select e.id, e.customer, e.requested_by_kind, c.given_name, c.status, p.value as email, p.key as email_key,
+       coalesce((select g.zone from programme g where g.is_default), 'UTC') as zone
 from personal_export e join customer c on c.id = e.customer
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary and p.status = 'verified'
 where e.id = $1 and e.state = 'waiting' for update of e
@@ -237,7 +242,7 @@ _STUCK = "select id from personal_export where state = 'waiting' and requested_a
 
 async def stream(section: Section, customer_ids: Sequence[UUID]) -> AsyncIterator[bytes]:
     """Yield the rows of a section as JSON objects; inside a transaction, whose snapshot they are of."""
-    sql = f"select to_jsonb(t)::text as row from ({section.sql}) t"
+    sql = f"select row_to_json(t)::text as row from ({section.sql}) t"
     async with DB.connection() as connection:
         async for row in connection.cursor(sql, list(customer_ids), prefetch=100):
             yield row["row"].encode()

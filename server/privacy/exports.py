@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -152,6 +153,7 @@ async def make_export(tools: Tools, payload: bytes) -> None:
             shop_name=ctx.settings.shop_name,
             customer_id=row["customer"],
             made_at=ctx.now,
+            zone=ZoneInfo(row["zone"]),
         )
         await store.finish(ctx, export_id, expires_at=ctx.now + EXPORT_LIFE, bytes_count=size)
         await _record(ctx, "export.made", export_id, row["customer"])

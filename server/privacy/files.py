@@ -2,24 +2,18 @@
 
 import io
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, tzinfo
 from typing import IO, Final
 from uuid import UUID
 
 import msgspec
-from markupsafe import Markup, escape
 
-from server.privacy.export_store import SECTIONS, Section
+from server.privacy.export_store import SECTIONS, Rows
+from server.privacy.readable import write_page
 
 PIECE_BYTES: Final = 256 * 1024
-_STYLE: Final = (
-    "body{font:16px/1.5 sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
-    "section{margin:2rem 0}dl{border-top:1px solid #ccc;padding:.5rem 0;display:grid;"
-    "grid-template-columns:14rem 1fr;gap:0 1rem;margin:0}dt{color:#555}dd{margin:0;overflow-wrap:anywhere}"
-)
 
-Rows = Callable[[Section], AsyncIterator[bytes]]
 Keep = Callable[[bytes], Awaitable[None]]
 
 
@@ -54,12 +48,15 @@ class _Outlet(io.RawIOBase):
         return rest
 
 
-async def write_export(rows: Rows, keep: Keep, *, shop_name: str, customer_id: UUID, made_at: datetime) -> None:
+async def write_export(
+    rows: Rows, keep: Keep, *, shop_name: str, customer_id: UUID, made_at: datetime, zone: tzinfo
+) -> None:
     """Write the file, handing it over in pieces of `PIECE_BYTES`, the last one shorter.
 
     Args:
         rows: Yields the rows of a section as JSON objects; asked twice for each.
         keep: Takes a piece.
+        zone: Whose times the page for people shows.
     """
     outlet = _Outlet()
     with zipfile.ZipFile(outlet, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -67,7 +64,7 @@ async def write_export(rows: Rows, keep: Keep, *, shop_name: str, customer_id: U
             async for text in _json(rows, shop_name=shop_name, customer_id=customer_id, made_at=made_at):
                 await _put(file, outlet, text, keep)
         with archive.open(_entry("data.html", made_at), "w") as file:
-            async for text in _html(rows, shop_name=shop_name, made_at=made_at):
+            async for text in write_page(rows, shop_name=shop_name, made_at=made_at, zone=zone):
                 await _put(file, outlet, text, keep)
     while (piece := outlet.take(PIECE_BYTES)) is not None:
         await keep(piece)
@@ -99,43 +96,3 @@ async def _json(rows: Rows, *, shop_name: str, customer_id: UUID, made_at: datet
             separator = b",\n"
         yield b"]"
     yield b"}\n"
-
-
-async def _html(rows: Rows, *, shop_name: str, made_at: datetime) -> AsyncIterator[bytes]:
-    title = escape(f"Your data at {shop_name}")
-    yield (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
-        f"<h1>{title}</h1><p>Everything that was held about you on {made_at:%Y-%m-%d} at {made_at:%H:%M} UTC. "
-        "Money is in the smallest unit of its currency.</p>"
-    ).encode()
-    for section in SECTIONS:
-        yield f"<section><h2>{escape(section.title)}</h2>".encode()
-        is_empty = True
-        async for row in rows(section):
-            is_empty = False
-            yield _record(msgspec.json.decode(row)).encode()
-        yield b"<p>Nothing.</p></section>" if is_empty else b"</section>"
-    yield b"</html>\n"
-
-
-def _record(row: dict[str, object]) -> str:
-    terms = (f"<dt>{escape(name.replace('_', ' '))}</dt><dd>{_value(value)}</dd>" for name, value in row.items())
-    return f"<dl>{''.join(terms)}</dl>"
-
-
-def _value(value: object) -> Markup:
-    match value:
-        case None | "":
-            return Markup("–")
-        case bool():
-            return Markup("yes") if value else Markup("no")
-        case list():
-            return _list(value)
-        case dict():
-            return Markup(_record(value)) if value else Markup("–")  # noqa: S704 - its parts are escaped
-        case _:
-            return escape(str(value))
-
-
-def _list(values: Sequence[object]) -> Markup:
-    return Markup("").join(Markup("{}<br>").format(_value(value)) for value in values) if values else Markup("–")
