@@ -83,6 +83,8 @@ def _value(name: str, value: object, currency: str, row: Mapping[str, object], z
             return Markup("yes") if value else Markup("no")
         case int() if name.endswith("_minor") and currency:
             return escape(money(value, currency))
+        case float():
+            return escape(f"{value:g}")
         case list():
             return _list(value, row, zone)
         case dict():
