@@ -53,10 +53,11 @@ async def _is_flood(found: int) -> bool:
 
 async def _compare_everybody(ctx: Context) -> None:
     """Compare all customers; the mark that demands it goes when it is done."""
-    mark_id = await store.mark_everybody(ctx)
+    mark_id = await store.mark_everybody()
     log.info("duplicates_rebuild_started")
     after = _NOBODY
     while customers := await store.list_next_customers(after, _CUSTOMERS_AT_ONCE):
+        await store.note_merges(customers, UNDONE_NOTE)
         await _write_keys(ctx, customers)
         after = customers[-1]
     async with aclosing(store.all_pairs(BLOCK_MAX, _PAIRS_AT_ONCE)) as batches:

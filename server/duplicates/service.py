@@ -82,7 +82,7 @@ async def reopen(ctx: Context, pair_id: UUID) -> DuplicateView:
         if pair["state"] == "dismissed":
             await store.reopen(pair_id)
             # What is known of the two may have changed since.
-            await store.mark(ctx, [pair["one"], pair["other"]])
+            await store.mark([pair["one"], pair["other"]])
             await _record(ctx, "duplicate.reopened", pair)
         return await _get_view(ctx, pair_id)
 

@@ -24,7 +24,7 @@ _DELETE_MARKS = "delete from duplicate_mark where id = any($1::uuid[])"
 # What is not committed yet stays, and is compared afterwards.
 _MARK_EVERYBODY = """
 with gone as (delete from duplicate_mark)
-insert into duplicate_mark (id, customer, marked_at) values ($1, null, $2)
+insert into duplicate_mark (id, customer, marked_at) values ($1, null, clock_timestamp())
 """
 
 # A mistyped address that was put right was never the customer's.
@@ -178,7 +178,11 @@ _REOPEN = """
 update duplicate_candidate set state = 'open', decided_by = null, decided_at = null, note = ''
 where id = $1 and state = 'dismissed' returning id
 """
-_MARK = "insert into duplicate_mark (id, customer, marked_at) select m.id, m.customer, $3 from unnest($1::uuid[], $2::uuid[]) as m(id, customer)"
+# Dated by the database, as triggers make most of the marks.
+_MARK = """
+insert into duplicate_mark (id, customer, marked_at)
+select m.id, m.customer, clock_timestamp() from unnest($1::uuid[], $2::uuid[]) as m(id, customer)
+"""
 
 
 @asynccontextmanager
@@ -208,16 +212,16 @@ async def delete_marks(mark_ids: Sequence[UUID]) -> None:
     await DB.fetch(_DELETE_MARKS, list(mark_ids))
 
 
-async def mark_everybody(ctx: Context) -> UUID:
+async def mark_everybody() -> UUID:
     """Let one mark of everybody stand for all that there are, and return its id."""
     mark_id = new_id()
-    await DB.fetch(_MARK_EVERYBODY, mark_id, ctx.now)
+    await DB.fetch(_MARK_EVERYBODY, mark_id)
     return mark_id
 
 
-async def mark(ctx: Context, customer_ids: Sequence[UUID]) -> None:
+async def mark(customer_ids: Sequence[UUID]) -> None:
     """Mark customers."""
-    await DB.fetch(_MARK, [new_id() for _ in customer_ids], list(customer_ids), ctx.now)
+    await DB.fetch(_MARK, [new_id() for _ in customer_ids], list(customer_ids))
 
 
 async def list_people(customer_ids: Collection[UUID]) -> list[Person]:

@@ -353,7 +353,7 @@ select 'balance_row ' || b.id as row,
        coalesce(e.points || ' earned ' || e.occurred_at || ' until ' || coalesce(l.expires_at::text, 'ever'), 'no entry') as found,
        b.points || ' earned ' || b.earned_at || ' until ' || coalesce(b.expires_at::text, 'ever') as expected
 from balance_row b
-left join ledger_entry e on e.id = b.entry and e.kind = 'OPENING' and e.source_key = 'import:' || b.batch || ':' || b.row_key
+left join ledger_entry e on e.id = b.entry and e.kind = 'OPENING' and e.source_key = 'import:' || b.id
 left join lot l on l.entry = e.id
 where b.state = 'posted' and (b.points, b.earned_at, b.expires_at, b.membership)
                              is distinct from (e.points, e.occurred_at, l.expires_at, e.membership)
@@ -513,6 +513,45 @@ from claim_code k join orders o on o.id = k."order"
 where k.used_at is not null and not (o.assignment_reason = 'claim' and o.assignment_version > 1)
   and not exists (select 1 from assignment a where a."order" = o.id and a.reason = 'claim' and a.customer = k.used_by)
 """
+# What the search has not looked at yet may still be wrong, as long as there is a mark that it will; marks are dated by the
+# database. What staff said of a pair is the last word until they take it back, or merge the two after all.
+_DUPLICATES = """
+with said as (
+    select distinct on (subject_id) subject_id as pair, action from audit_entry where subject_kind = 'duplicate'
+    order by subject_id, id desc
+), wrong as (
+    select d.one, d.other, 'duplicate_candidate ' || d.id as row, d.state || ', with a customer who is ' || c.status as found,
+           'no pair, or a merged one' as expected
+    from duplicate_candidate d cross join lateral (values (d.one), (d.other)) v(customer) join customer c on c.id = v.customer
+    where d.state = 'open' and c.status in ('merged', 'erased')
+    union all
+    select d.one, d.other, 'duplicate_candidate ' || d.id, 'merged', 'as long as there is a merge of the two'
+    from duplicate_candidate d
+    left join merge m on m.state = 'done' and least(m.survivor, m.absorbed) = d.one and greatest(m.survivor, m.absorbed) = d.other
+    where d.state = 'merged' and m.id is null
+    union all
+    select p.customer, p.customer, 'duplicate_profile ' || p.customer, 'keys of a customer who is ' || c.status, 'none'
+    from duplicate_profile p join customer c on c.id = p.customer where c.status in ('merged', 'erased')
+)
+select row, found, expected from wrong w
+where not exists (select from duplicate_mark m where m.customer is null or m.customer = w.one or m.customer = w.other)
+union all
+select 'duplicate_candidate ' || id, one || ' and ' || other, 'two customers, the smaller id first'
+from duplicate_candidate where one >= other
+union all
+select 'duplicate_candidate ' || s.pair, coalesce(d.state, 'gone'), 'dismissed, as staff said'
+from said s left join duplicate_candidate d on d.id = s.pair
+where s.action = 'duplicate.dismissed' and coalesce(d.state not in ('dismissed', 'merged'), true)
+union all
+select 'duplicate_candidate ' || d.id, 'dismissed', 'what staff dismissed, or a merge that was taken back'
+from duplicate_candidate d
+left join said s on s.pair = d.id and s.action = 'duplicate.dismissed'
+left join merge m on m.state = 'undone' and least(m.survivor, m.absorbed) = d.one and greatest(m.survivor, m.absorbed) = d.other
+where d.state = 'dismissed' and s.pair is null and m.id is null
+union all
+select 'duplicate_mark ' || id, 'of ' || marked_at, 'looked at within a day'
+from duplicate_mark where marked_at < now() - interval '1 day'
+"""
 CHECKS: tuple[Check, ...] = (
     Check(name="every credit has its lot, and no debit has one", sql=_LOT_OF_EVERY_CREDIT),
     Check(name="what is left of a lot is its points less its allocations", sql=_LOT_REMAINDER),
@@ -542,6 +581,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="nothing names anybody who was erased", sql=_ERASED),
     Check(name="whoever was merged points at the survivor, and so do their orders", sql=_MERGES),
     Check(name="a claim code that was used has brought what it stood for", sql=_CLAIMS),
+    Check(name="possible duplicates are pairs of two customers, as staff and the search left them", sql=_DUPLICATES),
     Check(name="a customer has one live audience contact at most", sql=_CONTACTS),
     Check(name="every adjustment has its entry, and every such entry its adjustment", sql=_ADJUSTMENTS),
     Check(name="an adjustment that was taken back has left nothing", sql=_UNDONE),
