@@ -87,7 +87,8 @@ def _body(letter: Letter, shop_name: str) -> str:
         "cards and purchases come into an account of your own, where you can see and spend them.\n\n"
         f"Scan the square with your telephone, or open {letter.page} and enter the code. You choose a password there "
         f"that only you know. If you have an account already, enter the code in the app.{check}\n\n"
-        f"The code works once, until {letter.valid_until:%d.%m.%Y}. If this letter is not for you, please throw it away."
+        f"The code works once, until {letter.valid_until.day} {letter.valid_until:%B %Y}. If this letter is not for you, "
+        "please throw it away."
     )
 
 
