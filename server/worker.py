@@ -36,6 +36,9 @@ from server.links.checks import PUSH_BUYER_JOB, push_asked
 from server.links.cycle import CYCLE_JOB, check_members, run_asked, run_due
 from server.links.desk import WRITE_EMAIL_JOB
 from server.links.directory import CHECK_JOB
+from server.links.resting import go_on
+from server.links.service import REST_JOB
+from server.links.todos import MERGE_RECORDS_JOB, merge_asked
 from server.links.writing import write_email
 from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
@@ -85,6 +88,8 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         CHECK_JOB: partial(_check_members, tools),
         CYCLE_JOB: partial(run_asked, tools),
         PUSH_BUYER_JOB: partial(push_asked, tools),
+        MERGE_RECORDS_JOB: partial(merge_asked, tools),
+        REST_JOB: partial(go_on, tools),
         WRITE_EMAIL_JOB: partial(write_email, tools),
         EXPORT_JOB: partial(make_export, tools),
         ERASE_JOB: partial(erase_due, tools),

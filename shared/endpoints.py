@@ -13,6 +13,7 @@ from shared import (
     duplicates,
     limits,
     links,
+    mail,
     members,
     merges,
     orders,
@@ -125,6 +126,9 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="push_pos_customer", method="POST", path="/v1/pos/customers", caller=_K, request=links.PosRecord, response=links.PosRecordResult, scope=Scope.CUSTOMERS, idempotent=True),
     Endpoint(operation="push_pos_customers", method="POST", path="/v1/pos/customers/batch", caller=_K, request=links.PosRecordBatch, response=links.PosRecordBatchResult, scope=Scope.CUSTOMERS, idempotent=True, body_bytes_max=limits.BATCH_BYTES_MAX),
     # Webhooks.
+    Endpoint(operation="mail_hook", method="POST", path="/hooks/mail", caller=_A, status=204, request=mail.MailEvents),
+    Endpoint(operation="check_mailchimp_hook", method="GET", path="/hooks/mailchimp/{secret}", caller=_A, media_type="text/plain"),
+    Endpoint(operation="mailchimp_hook", method="POST", path="/hooks/mailchimp/{secret}", caller=_A, media_type="text/plain", body_bytes_max=limits.HOOK_BYTES_MAX),
     Endpoint(operation="square_hook", method="POST", path="/hooks/square", caller=_A, status=204, body_bytes_max=limits.HOOK_BYTES_MAX),
     # POS records and links.
     Endpoint(operation="search_pos_records", method="GET", path="/v1/staff/pos-records", caller=_S, response=links.RecordHits, permission=_P.CUSTOMER_SEARCH, query=("q",)),
@@ -137,6 +141,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="end_link", method="POST", path="/v1/staff/links/{link_id}/end", caller=_S, request=links.LinkEnding, response=links.LinkMade, permission=_P.LINK_ATTEST, idempotent=True),
     Endpoint(operation="list_link_reviews", method="GET", path="/v1/staff/link-reviews", caller=_S, response=links.LinkReviewPage, permission=_P.CUSTOMER_READ, query=_PAGE),
     Endpoint(operation="settle_link_review", method="POST", path="/v1/staff/link-reviews/{review_id}/settle", caller=_S, status=204, request=links.ReviewSettling, permission=_P.LINK_REVIEW),
+    Endpoint(operation="list_pos_todos", method="GET", path="/v1/staff/pos-todos", caller=_S, response=links.PosTodoPage, permission=_P.CUSTOMER_READ, query=(*_PAGE, "state")),
+    Endpoint(operation="finish_pos_todo", method="POST", path="/v1/staff/pos-todos/{todo_id}/done", caller=_S, request=links.PosTodoDone, response=links.PosTodoView, permission=_P.LINK_REVIEW),
+    Endpoint(operation="reopen_pos_todo", method="POST", path="/v1/staff/pos-todos/{todo_id}/reopen", caller=_S, response=links.PosTodoView, permission=_P.LINK_REVIEW),
+    Endpoint(operation="dispute_link", method="POST", path="/v1/links/dispute", caller=_A, request=links.LinkDispute, response=links.LinkDisputed),
     Endpoint(operation="diagnose_links", method="GET", path="/v1/staff/customers/{customer_id}/link-doctor", caller=_S, response=links.LinkDiagnosis, permission=_P.CUSTOMER_READ),
     Endpoint(operation="diagnose_my_links", method="GET", path="/v1/me/link-doctor", caller=_M, response=links.MyLinkDiagnosis),
     Endpoint(operation="list_cycles", method="GET", path="/v1/staff/cycles", caller=_S, response=links.Cycles, permission=_P.CYCLE_READ),

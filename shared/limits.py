@@ -45,9 +45,10 @@ POS_ALIASES_MAX = 50  # Records merged into one; tills show a handful.
 POS_FORMER_EMAILS_MAX = 10
 LINK_ADDRESS_AGE_MIN = timedelta(hours=24)  # An address must be on a record this long before it links by itself.
 LINK_ADDRESS_FRESH = timedelta(days=30)  # A link by an address younger than this is told to older addresses.
+LINK_DISPUTE_HOLD = timedelta(days=7)  # For which points cannot be spent after somebody said that a link is not theirs.
 LINK_HOLD = timedelta(hours=72)  # For which such a link keeps points from being spent.
 LINK_POINTS_ALONE_MAX = 5_000  # What one person may link; more is for two.
-LINK_ORDERS_MAX = 5_000  # Of one record, posted by one link: twenty years of a purchase on every working day.
+LINK_ORDERS_MAX = 5_000  # Of one record, posted at once; a job goes on with the others.
 LINK_CHECKED_OFTEN = timedelta(days=30)  # After which a member without a record is looked up monthly.
 LINK_CHECK_MONTHLY = timedelta(days=30)
 LINK_RETRY_FIRST = timedelta(minutes=1)
@@ -82,6 +83,9 @@ NOT_ME_LINK_LIFE = timedelta(days=7)
 
 # Mail -----------------------------------------------------------------------------------------------------------------
 SMTP_TIMEOUT_SECONDS = 20.0
+MAIL_EVENTS_MAX = 100  # In one report.
+MAIL_EVENT_ID_MAX = 200
+MAIL_HOOK_WINDOW = timedelta(minutes=5)  # How old a report's signature may be; ids are remembered longer.
 MAIL_KEPT_TRYING = timedelta(days=3)  # As long as a mail server of good manners tries.
 
 # Email changes --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from shared import limits
-from shared.base import CardNumber, Hash, OptionalName, Reason, Request, View
+from shared.base import CardNumber, Hash, OptionalName, Reason, Request, Token, View
 from shared.pos import Reference
 from shared.problems import Problem
 
@@ -152,7 +152,9 @@ class LinkView(View, frozen=True, kw_only=True):
 
 
 class LinkReviewView(View, frozen=True, kw_only=True):
-    """A match that a person must decide: `ambiguous`, `taken` by another customer, or `merged_in_pos`."""
+    """A match that a person must decide: `ambiguous`, `taken` by another customer, `merged_in_pos`, or `disputed` by
+    somebody who had a notice of it.
+    """
 
     id: UUID
     customer_id: UUID
@@ -176,6 +178,59 @@ class ReviewSettling(Request, frozen=True, kw_only=True):
     note: Reason
 
 
+class PosTodoState(StrEnum):
+    """Whether something is still to be done in a till."""
+
+    OPEN = "open"
+    DONE = "done"
+
+
+class PosTodoView(View, frozen=True, kw_only=True):
+    """Something to be done in a till: `merge` makes one record of two there, as both are one customer's by now.
+
+    `error` is why the till system did not do it itself. `done_by` is empty where it did, or told of one record.
+    """
+
+    id: UUID
+    kind: str
+    state: PosTodoState
+    connection: str
+    customer_id: UUID
+    customer_name: str
+    kept: RecordHit
+    absorbed: RecordHit
+    created_at: datetime
+    error: str = ""
+    done_at: datetime | None = None
+    done_by: str = ""
+    note: str = ""
+
+
+class PosTodoPage(View, frozen=True, kw_only=True):
+    """What is to be done in tills, oldest first; or what was done, newest first."""
+
+    items: tuple[PosTodoView, ...]
+    next_cursor: str | None = None
+
+
+class PosTodoDone(Request, frozen=True, kw_only=True):
+    """That something was done in the till."""
+
+    note: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] = ""
+
+
+class LinkDispute(Request, frozen=True, kw_only=True):
+    """The link of a notice, sent by whoever says that the purchases are not theirs."""
+
+    token: Token
+
+
+class LinkDisputed(View, frozen=True, kw_only=True):
+    """That the link is over, and until when no points of the account can be spent."""
+
+    redemption_held_until: datetime
+
+
 class CustomerLinks(View, frozen=True, kw_only=True):
     """Everything about a customer's POS records."""
 
@@ -184,6 +239,7 @@ class CustomerLinks(View, frozen=True, kw_only=True):
     next_check_at: datetime | None
     links: tuple[LinkView, ...]
     reviews: tuple[LinkReviewView, ...]
+    todos: tuple[PosTodoView, ...] = ()
 
 
 class LinkRequest(Request, frozen=True, kw_only=True):

@@ -77,6 +77,14 @@ _PAGES: dict[str, Page] = {
         operation="dispute_merge",
         done="Thank you. No points can be spent now, and the shop looks at it.",
     ),
+    Purpose.LINK_NOT_ME: Page(
+        title="Are these purchases not yours?",
+        lead="A customer record of the shop's tills was connected with a rewards account. If that is not right, press the button: "
+        "the connection ends, no points of that account can be spent for 7 days, and the shop looks at it.",
+        button="This was not me",
+        operation="dispute_link",
+        done="Thank you. The connection is over, and the shop looks at it.",
+    ),
     Purpose.EXPORT: Page(
         title="A copy of your data",
         lead="Press the button to save everything that the shop holds about you, as one file. Keep it where nobody else can "

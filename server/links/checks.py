@@ -324,5 +324,6 @@ async def attach_missed(ctx: Context, connection_id: UUID) -> int:
             await lock_customers([link["customer"]])
             record, person = await store.lock_record(link["record"]), await store.find_person(link["customer"])
             if record is not None and person is not None and record["holder"] == person["id"]:
-                count += (await service.attach(ctx, record, person)).found
+                attached = await service.attach(ctx, record, person)
+                count += attached.found - attached.left
     return count

@@ -14,14 +14,14 @@ from server.auth import Staff
 from server.context import Context, system_context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers import store as customers
-from server.customers.rules import mask_email
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
 from server.errors import NotFound, NotPermitted, Refused, RegularsError
 from server.jobs import enqueue
-from server.links import directory_store, rules, service, store
+from server.links import directory_store, rules, service, store, todo_store, todos
 from server.links.service import Linked
 from server.links.tills import keep, open_tills
+from server.links.views import effect_view, hit_of, link_view, review_views
 from server.memberships import service as memberships
 from server.orders.attaching import Expected
 from server.pos.protocol import Capability, Connector, PosRefused, PosUnavailable
@@ -32,14 +32,12 @@ from shared.links import (
     Attestation,
     CustomerLinks,
     LinkApproval,
-    LinkEffect,
     LinkEnding,
     LinkEndingPreview,
     LinkMade,
     LinkPreview,
     LinkRequest,
     LinkReviewPage,
-    LinkReviewView,
     LinkState,
     LinkView,
     RecordHit,
@@ -47,7 +45,6 @@ from shared.links import (
     RecordTaken,
     RecordTaking,
     ReviewSettling,
-    SkippedOrders,
 )
 from shared.permissions import may
 from shared.problems import Code
@@ -155,7 +152,8 @@ async def get_links(customer_id: UUID) -> CustomerLinks:
         checked_at=check["checked_at"] if check else None,
         next_check_at=check["next_check_at"] if check else None,
         links=links,
-        reviews=await _reviews(await store.list_reviews(customer_id, limit=SEARCH_ROWS_MAX)),
+        reviews=await review_views(await store.list_reviews(customer_id, limit=SEARCH_ROWS_MAX)),
+        todos=await todos.views(await todo_store.list_of_customer(customer_id, SEARCH_ROWS_MAX)),
     )
 
 
@@ -168,7 +166,7 @@ async def list_reviews(*, cursor: str, limit: int) -> LinkReviewPage:
     rows = await store.list_reviews(None, after=decode_cursor(cursor), limit=limit + 1)
     page, more = rows[:limit], len(rows) > limit
     return LinkReviewPage(
-        items=await _reviews(page),
+        items=await review_views(page),
         next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
     )
 
@@ -225,7 +223,7 @@ async def make_link(ctx: Context, staff: Staff, customer_id: UUID, form: LinkReq
         NotFound: There is no such customer or record.
         Refused: PREVIEW_STALE, or what the preview listed as a blocker.
     """
-    act = await _check(staff, customer_id, form)
+    act = await _check(ctx, staff, customer_id, form)
     if form.preview_hash != act.hash:
         raise Refused(Code.PREVIEW_STALE)
     if act.needs_second_person:
@@ -233,7 +231,9 @@ async def make_link(ctx: Context, staff: Staff, customer_id: UUID, form: LinkReq
     linked = await _carry_out(ctx, act, form)
     if form.write_email and act.person["email"]:
         await enqueue(WRITE_EMAIL_JOB, WriteEmail(link_id=linked.link_id))
-    return LinkMade(link=await _get_view(linked.link_id), effect=_effect(linked))
+    return LinkMade(
+        link=await _get_view(linked.link_id), effect=effect_view(linked.attached, held_until=linked.held_until)
+    )
 
 
 async def _carry_out(ctx: Context, act: _Act, form: LinkRequest) -> Linked:
@@ -282,7 +282,7 @@ async def approve_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkAppr
         customer_id=link["customer"],
         reason=form.note or None,
     )
-    return LinkMade(link=await _get_view(link_id), effect=_effect(linked))
+    return LinkMade(link=await _get_view(link_id), effect=effect_view(linked.attached, held_until=linked.held_until))
 
 
 async def take_record(ctx: Context, staff: Staff, record_id: UUID, form: RecordTaking) -> RecordTaken:
@@ -329,13 +329,13 @@ async def take_record(ctx: Context, staff: Staff, record_id: UUID, form: RecordT
         customer_id=customer_id,
         card_number=card_number,
         link=await _get_view(linked.link_id),
-        effect=_effect(linked),
+        effect=effect_view(linked.attached, held_until=linked.held_until),
     )
 
 
 async def _try(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest, hit: RecordHit) -> LinkPreview:
     try:
-        act = await _check(staff, customer_id, form)
+        act = await _check(ctx, staff, customer_id, form)
         linked = await _carry_out(ctx, act, form)
     except Refused as refusal:
         if refusal.code in (Code.NOT_FOUND, Code.LINK_SELF):
@@ -347,7 +347,7 @@ async def _try(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest,
         )  # fmt: skip
     return LinkPreview(
         record=hit,
-        effect=_effect(linked),
+        effect=effect_view(linked.attached, held_until=linked.held_until),
         method=act.method,
         blockers=(),
         warnings=tuple(_warnings(act, linked, form)),
@@ -356,7 +356,7 @@ async def _try(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest,
     )
 
 
-async def _check(staff: Staff, customer_id: UUID, form: LinkRequest) -> _Act:
+async def _check(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest) -> _Act:
     """Return what is wanted, with record and customer locked."""
     _check_not_self(staff, customer_id)
     await lock_customers([customer_id])
@@ -374,7 +374,7 @@ async def _check(staff: Staff, customer_id: UUID, form: LinkRequest) -> _Act:
     if record["holder"] is not None:
         raise store.LinkTaken(record["holder"])
     method = _method(staff, record, person, form)
-    return _Act(record=record, person=person, method=method, expected=await service.expect(record, person))
+    return _Act(record=record, person=person, method=method, expected=await service.expect(ctx, record, person))
 
 
 def _method(staff: Staff, record: Row, person: Row, form: LinkRequest) -> str:
@@ -435,6 +435,10 @@ def _warnings(act: _Act, linked: Linked, form: LinkRequest) -> list[str]:
         warnings.append(f"More than {LINK_POINTS_ALONE_MAX} points come with it: a second person has to agree.")
     if linked.held_until is not None:
         warnings.append("Points cannot be spent for 72 hours, and older addresses of the record are told.")
+    if left := linked.attached.left:
+        warnings.append(f"{left} orders stay as they are, as somebody else's points or voucher paid for them.")
+    if linked.attached.more_after is not None:
+        warnings.append("There are more orders than are posted at once; the others follow in a few minutes.")
     if form.write_email and not person["email"]:
         warnings.append("The customer has no proven address that could be written to the till.")
     return warnings
@@ -481,71 +485,28 @@ async def _end(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> L
     await lock_customers([link["customer"]])
     await store.lock_record(link["record"])
     locked = await store.lock_link(link_id)
-    if locked is None or locked["state"] == "ended" or locked["customer"] != link["customer"]:
+    if locked is None or locked["customer"] != link["customer"]:
         raise Refused(Code.LINK_OVER)
-    orders, points = await service.end_link(
-        ctx, link, take_back_orders=form.take_back_orders and link["state"] == "linked", reason=form.reason
-    )
-    seen = (link_id, locked["state"], form.take_back_orders, orders, points)
-    warnings = ["Its orders stay with the customer."] if not form.take_back_orders else []
+    # Of a link that somebody said is not theirs, what came through it can still be taken back.
+    is_disputed = locked["ended_reason"] == service.DISPUTED and form.take_back_orders
+    if locked["state"] == "ended" and not is_disputed:
+        raise Refused(Code.LINK_OVER)
+    is_taking = form.take_back_orders and link["state"] in ("linked", "ended")
+    detached = await service.end_link(ctx, link, take_back_orders=is_taking, reason=form.reason)
+    if is_disputed:
+        await store.settle_reviews_of(
+            ctx, record_id=link["record"], customer_id=link["customer"], note="taken back", reason=service.DISPUTED
+        )
+    seen = (link_id, locked["state"], form.take_back_orders, detached.orders, detached.points, detached.more_after)
+    warnings = [] if form.take_back_orders else ["Its orders stay with the customer."]
+    if form.take_back_orders:
+        warnings.append("Orders for which the customer paid with points or a voucher stay with them.")
+    if detached.more_after is not None:
+        warnings.append(f"There are more than {detached.orders} orders; the others follow in a few minutes.")
     return LinkEndingPreview(
         link=link_view(link),
-        orders=orders,
-        points_taken=points,
+        orders=detached.orders,
+        points_taken=detached.points,
         warnings=tuple(warnings),
         preview_hash=hashlib.sha256(msgspec.json.encode(seen)).hexdigest(),
-    )
-
-
-# Views ----------------------------------------------------------------------------------------------------------------
-
-
-def hit_of(row: Row) -> RecordHit:
-    """Return a record as lists show it."""
-    return RecordHit(
-        id=row["id"],
-        connection=row["connection"],
-        external_id=row["external_id"],
-        name=row["name"],
-        email_masked=mask_email(row["email"]) if row["email"] else None,
-        phone_ending=row["phone_key"][-4:] if row["phone_key"] else None,
-        card_ending=row["card_number"][-4:] if row["card_number"] else None,
-        last_order_at=row["last_order_at"],
-        orders=row["orders"],
-        customer_id=row["customer_id"],
-        customer_name=row["customer_name"] or None,
-        linked_at=row["linked_at"],
-    )
-
-
-def link_view(row: Row) -> LinkView:
-    """Return a link as staff see it."""
-    values = {name: row[name] for name in LinkView.__struct_fields__ if name not in ("record_id", "aliases")}
-    return LinkView(**values, record_id=row["record"], aliases=tuple(row["aliases"]))
-
-
-def _effect(linked: Linked) -> LinkEffect:
-    attached = linked.attached
-    return LinkEffect(
-        orders_found=attached.found,
-        orders_counted=attached.counted,
-        points=attached.points,
-        skipped=tuple(SkippedOrders(reason=reason, orders=count) for reason, count in attached.skipped.items()),
-        held_until=linked.held_until,
-    )
-
-
-async def _reviews(rows: list[Row]) -> tuple[LinkReviewView, ...]:
-    hits = {row["id"]: row for row in await directory_store.list_hits([row["record"] for row in rows])}
-    return tuple(
-        LinkReviewView(
-            id=row["id"],
-            customer_id=row["customer"],
-            customer_name=row["name"],
-            reason=row["reason"],
-            record=hit_of(hits[row["record"]]),
-            other_customer_id=row["other_customer"],
-            created_at=row["created_at"],
-        )
-        for row in rows
     )

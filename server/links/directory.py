@@ -12,7 +12,7 @@ from server.customers.suppression import Name, find_suppressed, pos_name
 from server.db.engine import Row
 from server.errors import Refused
 from server.jobs import enqueue
-from server.links import directory_store, store
+from server.links import directory_store, store, todo_store
 from server.links.rules import RecordFacts, read_record
 from shared.limits import ORDER_AHEAD_MAX
 from shared.links import PosRecord, PosRecordResult, RecordOutcome
@@ -158,6 +158,12 @@ async def merge_records(ctx: Context, connection_id: UUID, *, kept_id: UUID, for
     is asked to look.
     """
     await directory_store.insert_aliases(ctx, connection_id, former_ids, record_id=kept_id)
+    await _make_aliases(ctx, connection_id, kept_id, former_ids)
+    for done in await todo_store.finish_merged(ctx, kept_id):
+        await audit(ctx, "pos_todo.done", subject_kind="pos_todo", subject_id=done["id"], customer_id=done["customer"])
+
+
+async def _make_aliases(ctx: Context, connection_id: UUID, kept_id: UUID, former_ids: Sequence[str]) -> None:
     for former in await directory_store.lock_former(connection_id, former_ids, record_id=kept_id):
         await directory_store.make_alias(ctx, former["id"], of=kept_id)
         if former["link"] is None:

@@ -146,6 +146,7 @@ async def _order_findings(customer_id: UUID) -> list[Finding]:
 _REVIEW_WORDS: Final = {
     "ambiguous": "Several POS records bear the address: a person has to say which is the customer's.",
     "taken": "A POS record with the address is another customer's: perhaps they are one person.",
+    "disputed": "Somebody said that the POS record is not the customer's: look, then take its orders back or link it again.",
     "merged_in_pos": "The till merged the customer's record into another customer's.",
 }
 

@@ -7,7 +7,7 @@ from litestar import Response
 from server.decoding import read_body
 from server.errors import Invalid, Refused
 from server.http import Call, operation
-from server.links import desk, directory, doctor, hooks, reports
+from server.links import desk, directory, disputes, doctor, hooks, reports, todos
 from server.problems import problem_of
 from shared.limits import HOOK_BYTES_MAX
 from shared.links import (
@@ -17,6 +17,8 @@ from shared.links import (
     Cycles,
     LinkApproval,
     LinkDiagnosis,
+    LinkDispute,
+    LinkDisputed,
     LinkEnding,
     LinkEndingPreview,
     LinkMade,
@@ -29,6 +31,9 @@ from shared.links import (
     PosRecordBatchOutcome,
     PosRecordBatchResult,
     PosRecordResult,
+    PosTodoDone,
+    PosTodoPage,
+    PosTodoView,
     QuarantinePage,
     RecordHits,
     RecordTaken,
@@ -125,6 +130,30 @@ async def list_link_reviews(call: Call) -> LinkReviewPage:
 async def settle_link_review(call: Call) -> None:
     """Close a match that needs nobody any more."""
     await desk.settle_review(call.ctx, _id(call, "review_id"), call.message(ReviewSettling))
+
+
+@operation("list_pos_todos")
+async def list_pos_todos(call: Call) -> PosTodoPage:
+    """List what is to be done in tills, oldest first; with `state=done` what was done, newest first."""
+    return await todos.list_todos(state=call.query("state"), cursor=call.query("cursor"), limit=call.page_size())
+
+
+@operation("finish_pos_todo")
+async def finish_pos_todo(call: Call) -> PosTodoView:
+    """Note that something was done in the till."""
+    return await todos.mark_done(call.ctx, _id(call, "todo_id"), call.message(PosTodoDone))
+
+
+@operation("reopen_pos_todo")
+async def reopen_pos_todo(call: Call) -> PosTodoView:
+    """Note that something was not done in the till after all."""
+    return await todos.mark_open(call.ctx, _id(call, "todo_id"))
+
+
+@operation("dispute_link")
+async def dispute_link(call: Call) -> LinkDisputed:
+    """End a link with the mailed "not me" link; no points of the account are spent until staff have looked."""
+    return await disputes.dispute(call.ctx, call.message(LinkDispute).token)
 
 
 @operation("diagnose_links")

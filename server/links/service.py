@@ -14,19 +14,41 @@ from server.audience.marks import mark_membership
 from server.audit.store import record as audit
 from server.context import Context
 from server.customers import store as customers
+from server.customers.rules import parse_email
 from server.db.engine import Row
 from server.jobs import enqueue
-from server.links import directory_store, store
+from server.links import directory_store, store, todo_store, todos
 from server.links.directory import CHECK_JOB
 from server.links.rules import is_fresh
 from server.memberships import service as memberships
 from server.memberships import store as membership_store
-from server.messages.service import queue_mail
-from server.orders.attaching import Attached, Expected, attach_orders, detach_orders, expect_orders
+from server.messages.service import MailToken, queue_mail
+from server.orders.attaching import (
+    Attached,
+    Detached,
+    Expected,
+    Place,
+    attach_orders,
+    detach_orders,
+    expect_orders,
+)
+from server.sessions.links import Purpose, create_link
 from shared.codes import is_card_number
-from shared.limits import LINK_HOLD
+from shared.limits import LINK_HOLD, NOT_ME_LINK_LIFE
 
 _HOLD_REASON: Final = "pos_link"
+REST_JOB: Final = "links.rest"
+UNLINKED: Final = "unlinked"
+DISPUTED: Final = "disputed"
+"""Why a link is over whose record does not link to the customer by itself again."""
+
+
+class Rest(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's payload: a link, whether its orders are taken back or posted, and after which of them the work goes on."""
+
+    link_id: UUID
+    after: Place
+    takes_back: bool = False
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,9 +100,11 @@ async def link_record(
     self_made = await _absorb_self_made(ctx, record, person["id"])
     await _adopt_card(ctx, record, person)
     attached = await attach(ctx, record, person, also=self_made)
-    await store.set_figures(link_id, found=attached.found, counted=attached.counted, points=attached.points)
-    held_until = await _guard(ctx, record, person, method=method)
-    await _tell_member(ctx, person, attached)
+    await store.add_figures(link_id, found=attached.found, counted=attached.counted, points=attached.points)
+    if attached.more_after is not None:
+        await enqueue(REST_JOB, Rest(link_id=link_id, after=attached.more_after))
+    held_until = await _guard(ctx, record, person, method=method, link_id=link_id)
+    await _tell_member(ctx, person, attached, link_id=link_id)
     await store.settle_reviews_of(ctx, record_id=record["id"], customer_id=person["id"])
     await audit(
         ctx,
@@ -99,11 +123,14 @@ async def link_record(
     return Linked(link_id=link_id, attached=attached, held_until=held_until)
 
 
-async def attach(ctx: Context, record: Row, person: Row, *, also: Sequence[str] = ()) -> Attached:
-    """Let the orders of a record that count for nobody count for its customer.
+async def attach(
+    ctx: Context, record: Row, person: Row, *, also: Sequence[str] = (), after: Place | None = None
+) -> Attached:
+    """Let the orders of a record that count for nobody count for its customer, as many as one step takes.
 
     Args:
         also: Ids of records that have just become aliases of it.
+        after: Where the step before ended.
     """
     return await attach_orders(
         ctx,
@@ -111,12 +138,14 @@ async def attach(ctx: Context, record: Row, person: Row, *, also: Sequence[str] 
         pos_customer_ids=[record["external_id"], *record["aliases"], *also],
         customer_id=person["id"],
         membership_id=person["membership"],
+        after=after,
     )
 
 
-async def expect(record: Row, person: Row) -> Expected:
+async def expect(ctx: Context, record: Row, person: Row) -> Expected:
     """Return which orders linking a record would bring, and about how many points; both are locked."""
     return await expect_orders(
+        ctx,
         connection_id=record["connection"],
         pos_customer_ids=[record["external_id"], *record["aliases"]],
         customer_id=person["id"],
@@ -140,21 +169,18 @@ async def link_pushed(ctx: Context, record: Row, person: Row) -> UUID:
     return link_id
 
 
-async def end_link(ctx: Context, link: Row, *, take_back_orders: bool, reason: str) -> tuple[int, int]:
-    """End a link and return the orders taken back with it and their points; customer and record are locked.
+async def end_link(
+    ctx: Context, link: Row, *, take_back_orders: bool, reason: str, ended_reason: str = UNLINKED
+) -> Detached:
+    """End a link and return what was taken back with it, as far as one step goes; customer and record are locked.
 
     Raises:
         Refused: POINTS_SPENT, the programme refuses to take points that were spent.
     """
-    orders = points = 0
-    if take_back_orders:
-        orders, points = await detach_orders(
-            ctx,
-            connection_id=link["connection_id"],
-            pos_customer_ids=[link["external_id"], *link["aliases"]],
-            customer_id=link["customer"],
-        )
-    await store.end_link(ctx, link["id"], reason="unlinked")
+    detached = await detach(ctx, link, after=None) if take_back_orders else Detached()
+    if detached.more_after is not None:
+        await enqueue(REST_JOB, Rest(link_id=link["id"], after=detached.more_after, takes_back=True))
+    await store.end_link(ctx, link["id"], reason=ended_reason)
     await audit(
         ctx,
         "link.ended",
@@ -162,12 +188,26 @@ async def end_link(ctx: Context, link: Row, *, take_back_orders: bool, reason: s
         subject_id=link["id"],
         customer_id=link["customer"],
         reason=reason,
-        details={"record": link["record"], "orders_taken_back": orders, "points_taken": points},
-    )
+        details={
+            "record": link["record"], "ended_reason": ended_reason, "orders_taken_back": detached.orders,
+            "points_taken": detached.points,
+        },
+    )  # fmt: skip
     person = await store.find_person(link["customer"])
-    if person is not None and person["membership"] is not None and orders:
+    if person is not None and person["membership"] is not None and detached.orders:
         await mark_membership(ctx, person["membership"])
-    return orders, points
+    return detached
+
+
+async def detach(ctx: Context, link: Row, *, after: Place | None) -> Detached:
+    """Take back orders that count for a customer by a link alone, as many as one step takes."""
+    return await detach_orders(
+        ctx,
+        connection_id=link["connection_id"],
+        pos_customer_ids=[link["external_id"], *link["aliases"]],
+        customer_id=link["customer"],
+        after=after,
+    )
 
 
 async def move_links(ctx: Context, *, from_customer: UUID, to_customer: UUID) -> tuple[UUID, ...]:
@@ -177,6 +217,8 @@ async def move_links(ctx: Context, *, from_customer: UUID, to_customer: UUID) ->
     merge moves them. `move_back` takes the links to return when the merge is undone.
     """
     moved = await store.move_links_to_customer(from_customer, to_customer)
+    await todo_store.follow(from_customer, to_customer)
+    await todos.note_doubles(ctx, to_customer, moved)
     await store.retire_check(ctx, from_customer)
     await store.ask_check(ctx, to_customer)
     return tuple(moved)
@@ -184,6 +226,7 @@ async def move_links(ctx: Context, *, from_customer: UUID, to_customer: UUID) ->
 
 async def move_back(ctx: Context, *, link_ids: tuple[UUID, ...], to_customer: UUID) -> None:
     """Return links that `move_links` moved, those that have ended meanwhile left alone; for undoing a merge."""
+    await todo_store.give_back(ctx, to_customer, list(link_ids))
     await store.return_links(list(link_ids), to_customer)
     await store.ask_check(ctx, to_customer)
 
@@ -215,7 +258,7 @@ async def _adopt_card(ctx: Context, record: Row, person: Row) -> None:
         )
 
 
-async def _guard(ctx: Context, record: Row, person: Row, *, method: str) -> datetime | None:
+async def _guard(ctx: Context, record: Row, person: Row, *, method: str, link_id: UUID) -> datetime | None:
     """Hold points, and tell whom else the record names, where a link rests on an address that is new or on nobody's."""
     since = record["email_since_at"]
     is_matched = record["email_key"] in person["emails"]
@@ -228,6 +271,7 @@ async def _guard(ctx: Context, record: Row, person: Row, *, method: str) -> date
             to=address,
             template="pos_record_linked",
             customer_id=None,
+            token=await _not_me(ctx, link_id, address),
             parameters={"at": f"{ctx.now:%d %B %Y, %H:%M} UTC"},
         )
     held_until = ctx.now + LINK_HOLD
@@ -235,14 +279,28 @@ async def _guard(ctx: Context, record: Row, person: Row, *, method: str) -> date
     return held_until
 
 
-async def _tell_member(ctx: Context, person: Row, attached: Attached) -> None:
+async def _tell_member(ctx: Context, person: Row, attached: Attached, *, link_id: UUID) -> None:
     if person["email"] is None:
         return
     counted = "No purchase from before counts." if not attached.counted else f"Points: {attached.points}."
+    orders = str(attached.found) if attached.more_after is None else f"more than {attached.found}, and still counting"
     await queue_mail(
         ctx,
         to=person["email"],
         template="purchases_linked",
         customer_id=person["id"],
-        parameters={"given_name": person["given_name"], "orders": str(attached.found), "counted": counted},
+        token=await _not_me(ctx, link_id, person["email"]),
+        parameters={"given_name": person["given_name"], "orders": orders, "counted": counted},
+    )
+
+
+async def _not_me(ctx: Context, link_id: UUID, address: str) -> MailToken:
+    """Return the link with which whoever reads a mail says that the record is not theirs to be linked so."""
+    return await create_link(
+        ctx,
+        purpose=Purpose.LINK_NOT_ME,
+        customer_id=None,
+        email_key=parse_email(address, "email").key,
+        subject=link_id,
+        life=NOT_ME_LINK_LIFE,
     )

@@ -29,7 +29,10 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, case when $4 = 'linked' then $1
 _ACCEPT = """
 update pos_link set state = 'linked', linked_at = $2, approved_by = $3 where id = $1 and state = 'waiting' returning id
 """
-_FIGURES = "update pos_link set orders_found = $2, orders_counted = $3, points = $4 where id = $1"
+_FIGURES = """
+update pos_link set orders_found = orders_found + $2, orders_counted = orders_counted + $3, points = points + $4
+where id = $1
+"""
 _HAS_LINK = """
 select 1 from pos_link l join pos_record r on r.id = l.record
 where l.customer = $1 and l.state = 'linked' and ($2::uuid is null or r.connection = $2) limit 1
@@ -58,7 +61,7 @@ left join staff_member s on l.actor_kind = 'staff' and s.id = l.actor_id
 """
 _ONE_LINK = f"{LINK} where l.id = $1"
 _LINKS = f"{LINK} where l.customer = $1 order by l.created_at, l.id limit 200"
-_LOCK_LINK = "select id, record, customer, state, actor_id from pos_link where id = $1 for update"
+_LOCK_LINK = "select id, record, customer, state, actor_id, ended_reason from pos_link where id = $1 for update"
 _RETURN = """
 update pos_link set customer = $2 where id = any($1::uuid[]) and state in ('linked', 'waiting')
 """
@@ -129,7 +132,8 @@ _CANDIDATES = """
 select r.id, r.connection, r.email_since_at, r.card_number, r.phone_key, r.made_here, l.customer as holder
 from pos_record r left join pos_link l on l.record = r.id and l.state = 'linked'
 where r.email_key = any($1::text[]) and r.merged_into is null and r.removed_at is null
-  and not exists (select from pos_link e where e.record = r.id and e.customer = $2 and e.ended_reason = 'unlinked')
+  and not exists (select from pos_link e where e.record = r.id and e.customer = $2
+                  and e.ended_reason in ('unlinked', 'disputed'))
 order by r.connection, r.created_at, r.id limit 500
 """
 
@@ -147,8 +151,9 @@ update link_review set state = 'settled', settled_at = $2, settled_by = $3, note
 returning customer
 """
 _SETTLE_RECORD = """
-update link_review set state = 'settled', settled_at = $3, note = 'linked'
+update link_review set state = 'settled', settled_at = $3, note = $5
 where state = 'open' and record = $1 and customer = $2
+  and ($4::text is null or reason = $4)
 """
 _REVIEWS = """
 select v.*, trim(c.given_name || ' ' || c.family_name) as name
@@ -209,8 +214,8 @@ async def accept_link(ctx: Context, link_id: UUID) -> bool:
         raise LinkTaken from error
 
 
-async def set_figures(link_id: UUID, *, found: int, counted: int, points: int) -> None:
-    """Keep what a link brought."""
+async def add_figures(link_id: UUID, *, found: int, counted: int, points: int) -> None:
+    """Count what a link brought."""
     await DB.fetch(_FIGURES, link_id, found, counted, points)
 
 
@@ -319,7 +324,7 @@ async def find_person(customer_id: UUID) -> Row | None:
 async def list_candidates(email_keys: Collection[str], customer_id: UUID) -> list[Row]:
     """Return the records of all till systems that bear one of these addresses.
 
-    One that staff took from the customer stays away until staff give it back.
+    One that staff took from the customer, or that was said to be somebody else's, stays away until staff give it back.
     """
     return await DB.fetch(_CANDIDATES, list(email_keys), customer_id) if email_keys else []
 
@@ -342,9 +347,11 @@ async def settle_review(ctx: Context, review_id: UUID, *, note: str) -> UUID | N
     return row["customer"] if row else None
 
 
-async def settle_reviews_of(ctx: Context, *, record_id: UUID, customer_id: UUID) -> None:
-    """Close what was to be decided about a record and a customer, as they are linked now."""
-    await DB.fetch(_SETTLE_RECORD, record_id, customer_id, ctx.now)
+async def settle_reviews_of(
+    ctx: Context, *, record_id: UUID, customer_id: UUID, note: str = "linked", reason: str | None = None
+) -> None:
+    """Close what was to be decided about a record and a customer; for one reason only, if that is named."""
+    await DB.fetch(_SETTLE_RECORD, record_id, customer_id, ctx.now, reason, note)
 
 
 async def list_reviews(

@@ -7,6 +7,7 @@ from shared import (
     claims,
     duplicates,
     links,
+    mail,
     members,
     merges,
     orders,
@@ -78,6 +79,8 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     merges.MergeRefusal: {"reason": "two people of one name"},
     merges.MergeUndo: {"reason": "two people of one name", "preview_hash": _PREVIEW_HASH},
     merges.MergeDispute: {"token": _TOKEN},
+    links.PosTodoDone: {"note": "Merged on the office computer"},
+    links.LinkDispute: {"token": _TOKEN},
     privacy.ExportRequest: {"password": _PASSWORD},
     privacy.StaffExportRequest: {"identity_attested": True, "reason": "Asked at the counter, showed a passport"},
     privacy.ExportDownload: {"token": _TOKEN},
@@ -203,6 +206,16 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "reason": "Lost the old mailbox, showed a passport",
         "identity_attested": True,
         "preview_hash": _PREVIEW_HASH,
+    },
+    mail.MailEvents: {
+        "events": [
+            {
+                "id": "evt-0198f3",
+                "kind": "hard_bounce",
+                "email": "bea@example.net",
+                "at": "2026-03-02T09:00:00+00:00",
+            },
+        ],
     },
     staff.EmailOverrideRequest: {
         "new_email": "bea@example.net",

@@ -219,9 +219,7 @@ async def _free_payments(
         Refused: REWARD_USED, others paid with points or a voucher, and staff have not chosen.
         NotPermitted: Leaving them spent is for a manager.
     """
-    theirs = [
-        one for one in paid if one.customer_id != target.customer_id and one.membership_id != target.membership_id
-    ]
+    theirs = payments.by_others(paid, customer_id=target.customer_id, membership_id=target.membership_id)
     is_cart = order["state"] == OrderState.OPEN and all(one.is_open for one in theirs)
     if not theirs:
         return payments.Returned()

@@ -5,6 +5,8 @@ Everything here runs in the caller's transaction.
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -13,7 +15,7 @@ from server.context import Context
 from server.db.engine import Row
 from server.db.ids import new_id
 from server.ledger import store as ledger_store
-from server.orders import attaching_store, change_store, changes, sales, store
+from server.orders import attaching_store, change_store, changes, payments, sales, store
 from server.orders.fitting import fit_to_member, is_plain
 from server.orders.sales import Sale, Target
 from server.programmes.service import Programme, get_default_programme
@@ -21,14 +23,37 @@ from shared.enums import OrderState, SkippedReason
 from shared.limits import LINK_ORDERS_MAX
 from shared.pos import PosLine, PosOrder, PosOrderResult
 
+Place = tuple[datetime, UUID]
+"""How far a list of orders was gone through: when the last one was completed, and its id."""
+
+PAID_BY_OTHERS: Final = "paid_by_others"
+"""Why an order stays where it is: somebody else's points or voucher paid for it, so a person has to look."""
+
 
 class Attached(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it: orders found, how many of them earned points, how many, and why the others did not."""
+    """What came of it: orders found, how many of them earned points, how many, and why the others did not.
+
+    `more_after` is where to go on, if there were more orders than one step takes.
+    """
 
     found: int = 0
     counted: int = 0
     points: int = 0
     skipped: Mapping[str, int] = {}
+    more_after: Place | None = None
+
+    @property
+    def left(self) -> int:
+        """How many orders stay where they are."""
+        return self.skipped.get(PAID_BY_OTHERS, 0)
+
+
+class Detached(msgspec.Struct, frozen=True, kw_only=True):
+    """Orders that count for nobody again, their points, and where to go on if there were more than one step takes."""
+
+    orders: int = 0
+    points: int = 0
+    more_after: Place | None = None
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,13 +64,17 @@ class Expected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def expect_orders(
-    *, connection_id: UUID, pos_customer_ids: Collection[str], customer_id: UUID, membership_id: UUID | None
+    ctx: Context,
+    *,
+    connection_id: UUID,
+    pos_customer_ids: Collection[str],
+    customer_id: UUID,
+    membership_id: UUID | None,
 ) -> Expected:
     """Return what `attach_orders` would find, and about how many points; the orders are locked."""
     membership = await store.lock_target(membership_id, customer_id) if membership_id else None
-    rows = await attaching_store.lock_waiting(
-        connection_id, pos_customer_ids, explicit=sorted(changes.EXPLICIT), limit=LINK_ORDERS_MAX
-    )
+    found = await _lock_waiting(connection_id, pos_customer_ids, after=None)
+    rows = await _without_paid(ctx, connection_id, found, customer_id=customer_id, membership_id=membership_id)
     lines = await attaching_store.list_lines([row["id"] for row in rows])
     programme = await get_default_programme(fresh=True)
     points = 0
@@ -62,18 +91,18 @@ async def attach_orders(
     pos_customer_ids: Collection[str],
     customer_id: UUID,
     membership_id: UUID | None,
+    after: Place | None = None,
 ) -> Attached:
     """Post the orders that name one of a till's customer ids and count for nobody yet, each by the rules of its time.
 
-    What a person decided about an order stays. Those before the membership began are kept for the history and earn
-    nothing. Plain ones are written in one statement.
+    What a person decided about an order stays, and so does one for which somebody else's points or voucher paid. Those
+    before the membership began are kept for the history and earn nothing. Plain ones are written in one statement.
     """
     membership = await store.lock_target(membership_id, customer_id) if membership_id else None
-    rows = await attaching_store.lock_waiting(
-        connection_id, pos_customer_ids, explicit=sorted(changes.EXPLICIT), limit=LINK_ORDERS_MAX
-    )
-    if not rows:
+    waiting = await _lock_waiting(connection_id, pos_customer_ids, after=after)
+    if not waiting:
         return Attached()
+    rows = await _without_paid(ctx, connection_id, waiting, customer_id=customer_id, membership_id=membership_id)
     lines = await attaching_store.list_lines([row["id"] for row in rows])
     programme = await get_default_programme(fresh=True)
     plain: list[tuple[Sale, Target]] = []
@@ -92,22 +121,54 @@ async def attach_orders(
     if membership is not None:
         await ledger_store.refresh_figures(membership["id"], ctx.now)
     skipped = Counter(str(result.skipped_reason) for result in results if result.skipped_reason)
+    if len(rows) < len(waiting):
+        skipped[PAID_BY_OTHERS] = len(waiting) - len(rows)
     return Attached(
-        found=len(rows),
+        found=len(waiting),
         counted=sum(result.skipped_reason is None for result in results),
         points=sum(result.points for result in results),
         skipped=dict(sorted(skipped.items())),
+        more_after=_more_after(waiting),
     )
 
 
+async def _lock_waiting(connection_id: UUID, pos_customer_ids: Collection[str], *, after: Place | None) -> list[Row]:
+    return await attaching_store.lock_waiting(
+        connection_id, pos_customer_ids, explicit=sorted(changes.EXPLICIT), limit=LINK_ORDERS_MAX, after=after
+    )
+
+
+def _more_after(rows: Sequence[Row]) -> Place | None:
+    return (rows[-1]["completed_at"], rows[-1]["id"]) if len(rows) == LINK_ORDERS_MAX else None
+
+
+async def _without_paid(
+    ctx: Context, connection_id: UUID, rows: Sequence[Row], *, customer_id: UUID | None, membership_id: UUID | None
+) -> list[Row]:
+    """Leave out the orders for which others paid than whom they are to count for."""
+    names = [row["external_id"] for row in rows]
+    paid = await payments.list_paid_by_others(
+        ctx, connection_id, names, customer_id=customer_id, membership_id=membership_id
+    )
+    return [row for row in rows if row["external_id"] not in paid]
+
+
 async def detach_orders(
-    ctx: Context, *, connection_id: UUID, pos_customer_ids: Collection[str], customer_id: UUID
-) -> tuple[int, int]:
-    """Take back the orders that count for a customer by the till's customer ids alone; return how many and their points.
+    ctx: Context,
+    *,
+    connection_id: UUID,
+    pos_customer_ids: Collection[str],
+    customer_id: UUID,
+    after: Place | None = None,
+) -> Detached:
+    """Take back the orders that count for a customer by the till's customer ids alone, except those paid with points.
 
     They count for nobody then, until the record is linked again.
     """
-    rows = await attaching_store.list_through(connection_id, pos_customer_ids, customer_id, LINK_ORDERS_MAX)
+    found_rows = await attaching_store.list_through(
+        connection_id, pos_customer_ids, customer_id, limit=LINK_ORDERS_MAX, after=after
+    )
+    rows = await _without_paid(ctx, connection_id, found_rows, customer_id=None, membership_id=None)
     lines = await attaching_store.list_lines([row["id"] for row in rows])
     programme = await get_default_programme(fresh=True)
     taken = 0
@@ -119,7 +180,7 @@ async def detach_orders(
         target = Target(reason="none", skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
         settled = await changes.settle(ctx, order, sale, target, reason_code="unlinked")
         taken += settled.taken
-    return len(rows), taken
+    return Detached(orders=len(rows), points=taken, more_after=_more_after(found_rows))
 
 
 def stored_sale(programme: Programme, order: Row, lines: Sequence[Row]) -> Sale:

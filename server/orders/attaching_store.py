@@ -16,13 +16,15 @@ select o.*, s.code as store_code, null::uuid as heir,
 from orders o join store s on s.id = o.store
 where o.connection = $1 and o.pos_customer_id = any($2::text[]) and o.customer is null
   and o.assignment_reason <> all($3::text[])
+  and ($5::timestamptz is null or (o.completed_at, o.id) > ($5, $6::uuid))
 order by o.completed_at, o.id limit $4
 for update of o
 """
 _THROUGH = """
-select o.id, o.points - o.points_returned as points
+select o.id, o.external_id, o.completed_at, o.points - o.points_returned as points
 from orders o
 where o.connection = $1 and o.pos_customer_id = any($2::text[]) and o.customer = $3 and o.assignment_reason = 'pos'
+  and ($5::timestamptz is null or (o.completed_at, o.id) > ($5, $6::uuid))
 order by o.completed_at, o.id limit $4
 """
 _LINES = 'select * from order_line where "order" = any($1::uuid[]) order by "order", position'
@@ -89,17 +91,29 @@ class AttachedLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def lock_waiting(
-    connection_id: UUID, pos_customer_ids: Collection[str], *, explicit: Collection[str], limit: int
+    connection_id: UUID,
+    pos_customer_ids: Collection[str],
+    *,
+    explicit: Collection[str],
+    limit: int,
+    after: tuple[datetime, UUID] | None,
 ) -> list[Row]:
     """Lock the orders of a till's customer ids that count for nobody, oldest first."""
-    return await DB.fetch(_WAITING, connection_id, list(pos_customer_ids), list(explicit), limit)
+    return await DB.fetch(
+        _WAITING, connection_id, list(pos_customer_ids), list(explicit), limit, *(after or (None, None))
+    )
 
 
 async def list_through(
-    connection_id: UUID, pos_customer_ids: Collection[str], customer_id: UUID, limit: int
+    connection_id: UUID,
+    pos_customer_ids: Collection[str],
+    customer_id: UUID,
+    *,
+    limit: int,
+    after: tuple[datetime, UUID] | None,
 ) -> list[Row]:
-    """Return the orders that count for a customer by the till's customer ids alone."""
-    return await DB.fetch(_THROUGH, connection_id, list(pos_customer_ids), customer_id, limit)
+    """Return the orders that count for a customer by the till's customer ids alone, oldest first."""
+    return await DB.fetch(_THROUGH, connection_id, list(pos_customer_ids), customer_id, limit, *(after or (None, None)))
 
 
 async def list_lines(order_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:

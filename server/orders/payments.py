@@ -47,21 +47,44 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True):
 
 async def list_payments(ctx: Context, order: Row) -> tuple[Payment, ...]:
     """Return what pays for an order, in the order of the holds' ids."""
-    rows = await hold_store.list_of_sale(order["connection"], order["external_id"], ctx.now)
-    payments = (
-        Payment(
-            hold_id=row["id"],
-            customer_id=row["customer"],
-            membership_id=row["heir"],
-            is_open=row["state"] == HoldState.OPEN,
-            voucher_id=row["voucher"],
-            sku=row["sku"] if row["kind"] == RewardKind.PRODUCT else "",
-            points=row["points_left"],
-            amount_minor=row["amount_minor"],
-        )
-        for row in rows
+    rows = await hold_store.list_of_sales(order["connection"], [order["external_id"]], ctx.now)
+    return tuple(payment for payment in map(_payment, rows) if payment.is_live)
+
+
+def by_others(payments: Sequence[Payment], *, customer_id: UUID | None, membership_id: UUID | None) -> list[Payment]:
+    """Return what others paid than whom an order is to count for: that keeps it from changing hands by itself."""
+    return [one for one in payments if one.customer_id != customer_id and one.membership_id != membership_id]
+
+
+async def list_paid_by_others(
+    ctx: Context,
+    connection_id: UUID,
+    external_ids: Sequence[str],
+    *,
+    customer_id: UUID | None,
+    membership_id: UUID | None,
+) -> set[str]:
+    """Return the external ids of the orders among these for which others paid with points or a voucher."""
+    rows = await hold_store.list_of_sales(connection_id, external_ids, ctx.now)
+    paid = [(row["order_reference"], _payment(row)) for row in rows]
+    return {
+        name
+        for name, payment in paid
+        if payment.is_live and by_others([payment], customer_id=customer_id, membership_id=membership_id)
+    }
+
+
+def _payment(row: Row) -> Payment:
+    return Payment(
+        hold_id=row["id"],
+        customer_id=row["customer"],
+        membership_id=row["heir"],
+        is_open=row["state"] == HoldState.OPEN,
+        voucher_id=row["voucher"],
+        sku=row["sku"] if row["kind"] == RewardKind.PRODUCT else "",
+        points=row["points_left"],
+        amount_minor=row["amount_minor"],
     )
-    return tuple(payment for payment in payments if payment.is_live)
 
 
 async def list_locked(ctx: Context, order: Row, seen: Sequence[Payment]) -> tuple[Payment, ...]:

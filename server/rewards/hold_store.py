@@ -3,6 +3,7 @@
 Locks are taken in this order: the sale (an advisory lock), memberships, rewards, vouchers, holds.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -120,15 +121,15 @@ from hold h join store s on s.id = h.store
 where h.membership = any($1::uuid[]) and h.state = 'open' and ($2::uuid is null or h.customer = $2) order by h.id
 """
 # What paid, or is about to pay, for a sale, with the membership that theirs is now and what of the points is still spent.
-_OF_SALE = """
-select h.id, h.customer, h.voucher, h.state, h.amount_minor, regulars_heir(h.membership) as heir, v.kind, v.sku,
-       (h.points - coalesce(back.points, 0))::bigint as points_left
+_OF_SALES = """
+select h.id, h.order_reference, h.customer, h.voucher, h.state, h.amount_minor, regulars_heir(h.membership) as heir,
+       v.kind, v.sku, (h.points - coalesce(back.points, 0))::bigint as points_left
 from hold h
 left join voucher v on v.id = h.voucher
 left join lateral (
     select sum(points) as points from ledger_entry where related_entry = h.entry and kind = 'RESTORE'
 ) back on true
-where h.connection = $1 and h.order_reference = $2
+where h.connection = $1 and h.order_reference = any($2::text[])
   and (h.state = 'captured' or (h.state = 'open' and h.expires_at > $3))
 order by h.id
 """
@@ -320,9 +321,9 @@ async def list_open_holds(membership_ids: list[UUID], customer_id: UUID | None) 
     return await DB.fetch(_OPEN_OF, membership_ids, customer_id)
 
 
-async def list_of_sale(connection_id: UUID, order_reference: str, now: datetime) -> list[Row]:
-    """Return the captured and the open holds of a sale."""
-    return await DB.fetch(_OF_SALE, connection_id, order_reference, now)
+async def list_of_sales(connection_id: UUID, order_references: Sequence[str], now: datetime) -> list[Row]:
+    """Return the captured and the open holds of some sales."""
+    return await DB.fetch(_OF_SALES, connection_id, list(order_references), now)
 
 
 async def prolong(connection_id: UUID, order_reference: str, *, alive_at: datetime, until: datetime) -> None:

@@ -25,6 +25,7 @@ class Purpose(StrEnum):
     EMAIL_CHANGE = "email-change"
     NOT_ME = "not-me"
     MERGE_NOT_ME = "merge-not-me"
+    LINK_NOT_ME = "link-not-me"
     STAFF_INVITATION = "staff-invitation"
     EXPORT = "export"
     ERASURE_CANCEL = "erasure-cancel"

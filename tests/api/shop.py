@@ -43,7 +43,7 @@ class Shop:
         self.voucher_id = UUID(int=0)
         self.hold_id = UUID(int=0)
         self.record_id = UUID(int=0)
-        self.link_id, self.asked_link_id = new_id(), new_id()
+        self.link_id, self.asked_link_id, self.todo_id = new_id(), new_id(), new_id()
         self.order_id = UUID(int=0)
         self.change_id = new_id()
 
@@ -103,6 +103,12 @@ class Shop:
         cashier, now = self.staff_ids[Role.CASHIER], self.world.clock.now()
         await DB.fetch(sql, self.link_id, self.ben.customer_id, "linked", cashier, now, "taken")
         await DB.fetch(sql, self.asked_link_id, self.ben.customer_id, "waiting", cashier, now, "asked-for")
+        sql = """
+        insert into pos_todo (id, kind, customer, kept_record, absorbed_record, state, created_at, error, note)
+        select $1, 'merge', $2, k.id, a.id, 'open', $3, '', '' from pos_record k, pos_record a
+        where k.external_id = 'taken' and a.external_id = 'asked-for'
+        """
+        await DB.fetch(sql, self.todo_id, self.ben.customer_id, now)
         # A cashier asked for another address of Ben, who has proven his.
         sql = """
         insert into email_change (id, customer, old_email, old_email_key, new_email, new_email_key, mode, requested_by_kind,
@@ -186,6 +192,7 @@ class Shop:
             "voucher_id": self.voucher_id,
             "hold_id": self.hold_id,
             "record_id": self.record_id,
+            "todo_id": self.todo_id,
             "link_id": self.asked_link_id if endpoint.operation == "approve_link" else self.link_id,
             "order_id": self.order_id,
             "change_id": self.change_id,
