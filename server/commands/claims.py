@@ -52,6 +52,10 @@ def batch(*, chosen: str, reissue: bool, letters: bool, out: Path, demo: bool) -
                 number += 1
                 with _create(out / f"claim-letters-{number:03}.pdf") as file:
                     file.write(pdf)
+            if ctx.settings.letter_font is None:
+                say(
+                    "Names in other than Western letters are spelt out; REGULARS_LETTER_FONT names a font that has them."
+                )
         return made
 
     try:
