@@ -36,6 +36,7 @@ from server.links import routes as links_routes
 from server.logs import get_logger
 from server.memberships import routes as memberships_routes
 from server.merges import routes as merges_routes
+from server.messages import routes as messages_routes
 from server.openapi import routes as openapi_routes
 from server.orders import routes as orders_routes
 from server.passwords import Passwords
@@ -75,6 +76,7 @@ _ROUTES: tuple[ModuleType, ...] = (
     duplicates_routes,
     staff_routes,
     audience_routes,
+    messages_routes,
     audit_routes,
     desk_routes,
     email_changes_routes,

@@ -34,14 +34,16 @@ _FIELD_LENGTH_MAX = 80
 _decoders: dict[type[msgspec.Struct], msgspec.json.Decoder[msgspec.Struct]] = {}
 
 
-async def read_body(request: Request[None, None, State], bytes_max: int = BODY_BYTES_MAX) -> bytes:
-    """Return the raw JSON body.
+async def read_body(
+    request: Request[None, None, State], bytes_max: int = BODY_BYTES_MAX, *, media_type: str = "application/json"
+) -> bytes:
+    """Return the raw body.
 
     Raises:
-        Refused: It is not declared as JSON, or is longer than `bytes_max`.
+        Refused: It is not declared as `media_type`, or is longer than `bytes_max`.
     """
-    media_type = request.headers.get("content-type", "")
-    if media_type.partition(";")[0].strip().lower() != "application/json":
+    declared_type = request.headers.get("content-type", "")
+    if declared_type.partition(";")[0].strip().lower() != media_type:
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE)
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise Refused(Code.UNSUPPORTED_MEDIA_TYPE, "Send the body as it is, not compressed.")

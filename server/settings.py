@@ -38,7 +38,9 @@ EXAMPLE_SENDER: Final = "rewards@shop.example"
 _SECRETS: Final = frozenset(
     (
         "database_url",
+        "mail_hook_key",
         "mailchimp_api_key",
+        "mailchimp_hook_secret",
         "secret_key",
         "smtp_password",
         "square_access_token",
@@ -47,6 +49,7 @@ _SECRETS: Final = frozenset(
     )
 )
 _SECRET_DISTINCT_MIN: Final = 10
+_HOOK_KEY_RULE: Final = "must be 32 letters and digits or more that nobody guesses; make one with: openssl rand -hex 32"
 _PLACEHOLDER: Final = re.compile(
     r"change.?me|change.?this|replace.?me|replace.?this|example|placeholder|insecure|dummy|your.?(secret|key|password)"
     r"|(super|top|very)?.?secret.?(key)?$|password|qwerty|letmein|x{6}|^test|0123456789|123456789|abcdefgh",
@@ -117,6 +120,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     smtp_username: Annotated[str | None, Meta(description="SMTP user, if the server asks for one.")] = None
     smtp_password: Annotated[str | None, Meta(description="SMTP password.")] = None
     smtp_starttls: Annotated[bool, Meta(description="Require STARTTLS; off only towards loopback.")] = True
+    mail_hook_key: Annotated[
+        str | None, Meta(description="Key that signs reports of bounces to /hooks/mail; unset: none are taken.")
+    ] = None
 
     sms: Annotated[
         Literal["file", "twilio"], Meta(description="Where text messages go: files beside the mails, or Twilio.")
@@ -136,6 +142,10 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     mailchimp_list_id: Annotated[str | None, Meta(description="Audience (list) id.")] = None
     mailchimp_base_url: Annotated[
         str | None, Meta(description="A stand-in for Mailchimp; only loopback is accepted.")
+    ] = None
+    mailchimp_hook_secret: Annotated[
+        str | None,
+        Meta(description="Last part of the webhook's address, /hooks/mailchimp/...; unset: no webhooks are taken."),
     ] = None
     mailchimp_sync_without_consent: Annotated[
         bool, Meta(description="Also keep contacts who consented to nothing, as transactional ones.")
@@ -565,6 +575,8 @@ def _refused_hashing(settings: Settings) -> Iterator[tuple[str, str]]:
 def _refused_mail(settings: Settings) -> Iterator[tuple[str, str]]:
     if not settings.mail_from.isprintable() or not re.search(r"[^@\s<]+@[^@\s>]+", settings.mail_from):
         yield "mail_from", "must be an address, such as rewards@your-shop.com or Your Shop <rewards@your-shop.com>"
+    if settings.mail_hook_key is not None and not _is_hook_secret(settings.mail_hook_key):
+        yield "mail_hook_key", _HOOK_KEY_RULE
     if settings.mail != "smtp":
         return
     if not settings.smtp_host:
@@ -592,6 +604,8 @@ def _refused_audience(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "mailchimp_base_url", "must be a stand-in on loopback, such as http://127.0.0.1:8800; leave it unset"
     if settings.mailchimp_server is not None and not re.fullmatch("[a-z]{2,3}[0-9]+", settings.mailchimp_server):
         yield "mailchimp_server", "must be a data centre such as us21"
+    if settings.mailchimp_hook_secret is not None and not _is_hook_secret(settings.mailchimp_hook_secret):
+        yield "mailchimp_hook_secret", _HOOK_KEY_RULE
     if settings.audience != "mailchimp":
         return
     if not settings.mailchimp_api_key:
@@ -617,6 +631,11 @@ def _refused_pos(settings: Settings) -> Iterator[tuple[str, str]]:
         yield "square_access_token", "is needed with pos square"
     if not settings.square_locations:
         yield "square_locations", "is needed with pos square, such as L1ABC=high-street"
+
+
+def _is_hook_secret(text: str) -> bool:
+    # 128 bits, as 22 letters and digits or more that mean nothing.
+    return bool(re.fullmatch(r"[A-Za-z0-9_-]{32,128}", text)) and not _is_placeholder(text)
 
 
 def _is_safe_target(url: str) -> bool:

@@ -38,10 +38,11 @@ from server.audience.rules import (
     subscriber_hash,
 )
 from server.clock import Clock
-from server.context import Tools
+from server.context import Tools, system_context
 from server.db.engine import DB
 from server.jobs import enqueue
 from server.logs import get_logger
+from server.messages.bounces import flag_bounces
 
 log = get_logger()
 
@@ -79,6 +80,7 @@ class Pusher:
     def __init__(
         self, tools: Tools, gateway: Mailchimp, *, lease: timedelta = LEASE, jitter: Callable[[], float] = random.random
     ) -> None:
+        self.tools = tools
         self._settings = tools.settings
         self._clock: Clock = tools.clock
         self._gateway = gateway
@@ -353,8 +355,16 @@ class _Batch:
             case Verdict.COMPLIANCE:
                 status = await self._read_status(task)
                 await self._park(task, f"{_COMPLIANCE}; it is {status or 'unknown'} there.", remote_status=status)
+                if status == "cleaned" and task.contact.pushed_at is not None:
+                    await self._flag_bounce(task.contact.email, task.contact.pushed_at)
             case Verdict.FORGOTTEN:
                 await self._park(task, _FORGOTTEN, is_forgotten=True)
+
+    async def _flag_bounce(self, email: str, since: datetime) -> None:
+        """Flag an address that Mailchimp has cleaned, unless it was proven after it was last live there."""
+        ctx = system_context(self._pusher.tools)
+        async with DB.transaction():
+            await flag_bounces(ctx, {email: since}, reason="mailchimp")
 
     async def _read_status(self, task: Task) -> str | None:
         try:

@@ -1,6 +1,6 @@
 """SQL of customers, their names and contact points."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
@@ -64,9 +64,25 @@ update contact_point set status = 'verified', verified_at = $2, is_primary = tru
 where id = $1 and status in ('unverified', 'verified', 'bouncing')
 returning key
 """
+# Reports come late and in any order: whoever proved the address after the mail had come back is reached there.
 _BOUNCE = """
-update contact_point set bounced_at = $2 where kind = 'email' and key = $1 and status <> 'retired' and bounced_at is null
-returning id, customer
+with found as (
+    select p.id, n.at, p.bounced_at is null as is_new
+    from contact_point p join unnest($1::text[], $2::timestamptz[]) as n(key, at) on n.key = p.key
+    where p.kind = 'email' and p.status <> 'retired' and coalesce(p.bounced_at < n.at, true)
+      and coalesce(p.verified_at <= n.at, true)
+    order by p.id for update of p
+)
+update contact_point p set bounced_at = found.at from found where p.id = found.id
+returning p.id, p.customer, found.is_new
+"""
+_ARRIVE = """
+with found as (
+    select p.id from contact_point p join unnest($1::text[], $2::timestamptz[]) as n(key, at) on n.key = p.key
+    where p.kind = 'email' and p.bounced_at < n.at
+    order by p.id for update of p
+)
+update contact_point p set bounced_at = null from found where p.id = found.id returning p.id, p.customer
 """
 _PRIMARY = """
 select id, value, key, status from contact_point where customer = $1 and kind = $2 and is_primary
@@ -200,9 +216,19 @@ async def verify_contact_point(
     return row is not None
 
 
-async def mark_bouncing(email_key: str, now: datetime) -> list[Row]:
-    """Note that mail to an address comes back for good; return `id` and `customer` of the addresses that did not before."""
-    return await DB.fetch(_BOUNCE, email_key, now)
+async def mark_bouncing(bounced: Mapping[str, datetime]) -> list[Row]:
+    """Note that mail comes back for good; return `id` and `customer` of the addresses that were not known for it.
+
+    Args:
+        bounced: By the address's key, when it came back.
+    """
+    rows = await DB.fetch(_BOUNCE, list(bounced), list(bounced.values()))
+    return [row for row in rows if row["is_new"]]
+
+
+async def mark_arriving(delivered: Mapping[str, datetime]) -> list[Row]:
+    """Note that mail arrives again, when by the address's key; return `id` and `customer` of those that were flagged."""
+    return await DB.fetch(_ARRIVE, list(delivered), list(delivered.values()))
 
 
 async def get_primary(customer_id: UUID, kind: ContactKind) -> Row | None:

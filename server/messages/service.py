@@ -7,14 +7,12 @@ from uuid import UUID
 import msgspec
 
 from server import jobs
-from server.audit.store import record
 from server.context import Context, Tools, system_context
-from server.customers.rules import parse_email
-from server.customers.store import mark_bouncing
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.logs import get_logger
 from server.messages import store
+from server.messages.bounces import flag_bounces
 from server.messages.gateways import MailDelayed, MailRefused, create_gateway
 from server.messages.rules import QueuedMail, compose, delivery_address
 from server.messages.texts import LIVES, TEXTS, create_text_gateway, write_text
@@ -168,8 +166,4 @@ async def _give_up(tools: Tools, message: QueuedMail, error: MailRefused) -> Non
         await store.finish(message.id, state="failed", reason=error.reason, now=ctx.now)
         if not error.is_bounce:
             return
-        for point in await mark_bouncing(parse_email(message.to_address, "to").key, ctx.now):
-            await record(
-                ctx, "email.bounced", subject_kind="contact_point", subject_id=point["id"],
-                customer_id=point["customer"], details={"reason": error.reason},
-            )  # fmt: skip
+        await flag_bounces(ctx, {message.to_address: ctx.now}, reason=error.reason)

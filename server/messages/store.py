@@ -26,6 +26,10 @@ update message
 set state = $2, last_error = $3, attempts = attempts + 1, parameters = '{}', sent_at = case when $2 = 'sent' then $4::timestamptz end
 where id = $1 and state = 'queued'
 """
+_REMEMBER = """
+insert into hook_event (event_id, received_at) select distinct id, $2::timestamptz from unnest($1::text[]) as n(id)
+on conflict do nothing returning event_id
+"""
 _NOTE_TRY = "update message set attempts = attempts + 1, last_error = $2 where id = $1"
 
 
@@ -80,6 +84,11 @@ async def finish(message_id: UUID, *, state: str, reason: str | None, now: datet
 async def note_try(message_id: UUID, *, reason: str) -> None:
     """Count a try that failed for now."""
     await DB.fetch(_NOTE_TRY, message_id, reason)
+
+
+async def remember_events(event_ids: Sequence[str], now: datetime) -> set[str]:
+    """Keep the ids of events that came from outside and return those that are new."""
+    return {row["event_id"] for row in await DB.fetch(_REMEMBER, list(event_ids), now)}
 
 
 class _Parameters(msgspec.Struct):

@@ -76,6 +76,7 @@ _QUERY: dict[str, tuple[str, Json]] = {
 _PATH: dict[str, str] = {
     "purpose": "What the mailed link is for.",
     "name": "Name of the file or of the report.",
+    "secret": "What the setting `REGULARS_MAILCHIMP_HOOK_SECRET` says.",
 }
 _PARAMETER = re.compile(r"\{(\w+)\}")
 

@@ -287,8 +287,10 @@ def test_every_setting_is_described_with_its_variable() -> None:
         "database_url",
         "secret_key",
         "smtp_password",
+        "mail_hook_key",
         "twilio_auth_token",
         "mailchimp_api_key",
+        "mailchimp_hook_secret",
         "square_access_token",
         "square_hook_key",
     ]

@@ -139,6 +139,7 @@ async def test_a_bounced_address_is_set_aside_with_its_reason(shop: Shop) -> Non
     row = await shop.row("ana@shop.test")
     assert row["remote_status"] == "cleaned"
     assert "cleaned" in row["parked_reason"]
+    assert await DB.fetch_value("select count(*) from contact_point where bounced_at is not null") == 1, "staff see it"
 
 
 async def test_an_opt_out_of_somebody_mailchimp_does_not_know_is_done(shop: Shop) -> None:

@@ -1,15 +1,23 @@
 """An address that mail does not reach is flagged wherever staff meet the customer, put right at once, and free of it when proven."""
 
+import hashlib
+import hmac
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
+import msgspec
 import pytest
 
 from server.db.engine import DB
 from shared.email_hints import suggest_email
 from tests.app import World, expect, open_world, problem
 from tests.standins.smtp import SmtpSink
+
+HOOK_KEY = "5f0c7a1e94d24b8f9a3d6c2b7e81f045"
+HOOK_SECRET = "a97d3c5e1f8b4a6290d7c3e5b1f2a486"
 
 
 @pytest.fixture
@@ -22,6 +30,13 @@ def sink() -> Iterator[SmtpSink]:
 async def mailing(database_url: str, data_dir: Path, sink: SmtpSink) -> AsyncIterator[World]:
     smtp: dict[str, Any] = {"mail": "smtp", "smtp_host": sink.host, "smtp_port": sink.port, "smtp_starttls": False}
     async with open_world(database_url, data_dir, **smtp) as world:
+        yield world
+
+
+@pytest.fixture
+async def hooked(database_url: str, data_dir: Path) -> AsyncIterator[World]:
+    hooks: dict[str, Any] = {"mail_hook_key": HOOK_KEY, "mailchimp_hook_secret": HOOK_SECRET, "mailchimp_list_id": "list1"}
+    async with open_world(database_url, data_dir, **hooks) as world:
         yield world
 
 
@@ -89,6 +104,110 @@ async def test_a_bouncing_address_is_corrected_at_once_even_if_it_was_proven_and
     expect(await mailing.client.post("/v1/password-resets/confirm", json=answer), 204)
     shown = expect(await mailing.client.get(detail, headers=cashier), 200)
     assert (shown["email_status"], shown["email_bouncing"]) == ("verified", False)
+
+
+async def _report(
+    world: World, *events: dict[str, object], key: str = HOOK_KEY, at: datetime | None = None
+) -> httpx.Response:
+    """Send a provider's report, signed as documented."""
+    body = msgspec.json.encode({"events": events})
+    seconds = int((at or world.clock.now()).timestamp())
+    digest = hmac.new(key.encode(), f"{seconds}.".encode() + body, hashlib.sha256).hexdigest()
+    headers = {"Regulars-Signature": f"t={seconds},v1={digest}", "Content-Type": "application/json"}
+    return await world.client.post("/hooks/mail", content=body, headers=headers)
+
+
+def _event(event_id: str, kind: str, at: datetime, email: str = "ana@shop.test") -> dict[str, object]:
+    return {"id": event_id, "kind": kind, "email": email, "at": at.isoformat()}
+
+
+async def _flags(world: World, customer_id: object) -> bool:
+    """Return whether staff see the address flagged, the same wherever they meet the customer."""
+    headers = await world.staff_headers("cashier")
+    shown = expect(await world.client.get(f"/v1/staff/customers/{customer_id}", headers=headers), 200)
+    (hit,) = expect(await world.client.get("/v1/staff/customers", params={"q": shown["email"]}, headers=headers), 200)[
+        "items"
+    ]
+    card = {"card": shown["cards"][0]["code"]}
+    looked = expect(await world.client.get("/v1/pos/lookup", params=card, headers=await world.pos_key()), 200)
+    (flag,) = {shown["email_bouncing"], hit["email_bouncing"], looked["email_bouncing"]}
+    return bool(flag)
+
+
+async def test_a_provider_reports_late_bounces_in_any_order_and_only_what_is_newest_counts(hooked: World) -> None:
+    ana = await hooked.sign_up()
+    proven_at = hooked.clock.now()
+    hooked.advance(timedelta(days=2))
+    now = hooked.clock.now()
+    silent = (
+        _event("before-the-proof", "hard_bounce", proven_at - timedelta(hours=1)),
+        _event("full", "soft_bounce", now),
+        _event("stranger", "hard_bounce", now, "nobody@else.test"),
+        _event("no-address", "hard_bounce", now, "not an address"),
+    )
+    for event in silent:
+        answer = await _report(hooked, event)
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert await _flags(hooked, ana.customer_id) is False
+    bounce = _event("gone", "hard_bounce", now - timedelta(hours=1), "ANA@shop.test")
+    for _ in range(2):
+        answer = await _report(hooked, bounce)
+        assert (answer.status_code, answer.content) == (204, b""), "as for a stranger"
+    assert await _flags(hooked, ana.customer_id) is True
+    assert await DB.fetch_value("select count(*) from audit_entry where action = 'email.bounced'") == 1
+
+    # A delivery from before the bounce says nothing; a later one does, and the bounce sent again stays known.
+    expect(await _report(hooked, _event("was-fine", "delivered", now - timedelta(hours=2))), 204)
+    assert await _flags(hooked, ana.customer_id) is True
+    expect(await _report(hooked, _event("arrived", "delivered", now)), 204)
+    expect(await _report(hooked, bounce), 204)
+    assert await _flags(hooked, ana.customer_id) is False
+    assert await DB.fetch_value("select count(*) from audit_entry where action = 'email.delivered'") == 1
+
+
+async def test_only_reports_signed_with_the_key_just_now_are_taken(hooked: World) -> None:
+    event = _event("gone", "hard_bounce", hooked.clock.now())
+    forged = [
+        await _report(hooked, event, key="x" * 40),
+        await _report(hooked, event, at=hooked.clock.now() - timedelta(minutes=6)),
+        await _report(hooked, event, at=hooked.clock.now() + timedelta(minutes=6)),
+        await hooked.client.post("/hooks/mail", json={"events": [event]}),
+        await hooked.client.post("/hooks/mail", json={"events": [event]}, headers={"Regulars-Signature": "t=,v1="}),
+    ]
+    assert {problem(answer)[:2] for answer in forged} == {(403, "HOOK_REFUSED")}
+    good = await _report(hooked, event)
+    assert good.status_code == 204
+    assert await DB.fetch_value("select count(*) from hook_event") == 1
+
+
+async def test_a_shop_without_the_key_takes_no_reports(world: World) -> None:
+    answer = await _report(world, _event("gone", "hard_bounce", world.clock.now()))
+    assert problem(answer)[:2] == (404, "NOT_FOUND")
+
+
+async def test_an_address_that_mailchimp_cleaned_is_flagged_but_a_complaint_is_no_bounce(hooked: World) -> None:
+    ana, ben = await hooked.sign_up(), await hooked.sign_up("ben@shop.test")
+    hooked.advance(timedelta(hours=1))
+    path = f"/hooks/mailchimp/{HOOK_SECRET}"
+    form = {"type": "cleaned", "fired_at": f"{hooked.clock.now():%Y-%m-%d %H:%M:%S}", "data[list_id]": "list1"}
+    assert (await hooked.client.get(path)).status_code == 200, "Mailchimp looks before it registers"
+    assert problem(await hooked.client.get("/hooks/mailchimp/guessed"))[:2] == (404, "NOT_FOUND")
+    for wrong in (
+        {"data[email]": ben.email, "data[reason]": "abuse"},
+        {"data[email]": ben.email, "data[reason]": "hard", "data[list_id]": "another"},
+        {"data[email]": ben.email, "data[reason]": "hard", "type": "upemail"},
+        {"data[email]": "nobody@else.test", "data[reason]": "hard"},
+    ):
+        answer = await hooked.client.post(path, data=form | wrong)
+        assert (answer.status_code, answer.content) == (200, b"ok")
+    cleaned = form | {"data[email]": ana.email, "data[reason]": "hard"}
+    assert problem(await hooked.client.post("/hooks/mailchimp/guessed", data=cleaned))[0] == 404
+    for _ in range(2):
+        assert (await hooked.client.post(path, data=cleaned)).status_code == 200
+    form_type = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert (await hooked.client.post(path, content=b"\xff\xfe=&&=", headers=form_type)).status_code == 200
+    assert (await _flags(hooked, ana.customer_id), await _flags(hooked, ben.customer_id)) == (True, False)
+    assert await DB.fetch_value("select count(*) from audit_entry where action = 'email.bounced'") == 1
 
 
 async def test_a_taken_address_offers_the_merge(world: World) -> None:
