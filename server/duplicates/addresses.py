@@ -16,6 +16,8 @@ _TELLING_DIGITS: Final = 2
 _DOMAIN_SLIPS: Final = 2
 _PHONE_DIGITS_MIN: Final = 9
 _DIGITS = re.compile(r"[0-9]+")
+_YEAR = re.compile(r"(?<![0-9])(?:19|20)[0-9]{2}(?![0-9])")
+"""Of those who add their year of birth to their name there are many."""
 _LETTERS = re.compile(r"[a-z]+")
 _ALIASES: Final = {"googlemail.com": "gmail.com"}
 # Where people have mailboxes: two of these are two places, however alike they look.
@@ -78,7 +80,7 @@ def read_email(key: str, *, verified: bool, name_words: Collection[str]) -> Emai
         mailbox=mailbox,
         domain=_ALIASES.get(domain, domain),
         telling=digits >= _TELLING_DIGITS or letters >= _LOCAL_MIN,
-        unusual=digits > _TELLING_DIGITS or letters >= _LOCAL_MIN,
+        unusual=(digits > _TELLING_DIGITS and not _YEAR.search(plain)) or letters >= _LOCAL_MIN,
         verified=verified,
         office=mailbox in _OFFICES,
     )

@@ -20,7 +20,7 @@ from server.duplicates.rules import Birth, Profile
 QUEUE_FROM: Final = 55
 """Points from which a pair is shown to staff."""
 RARE_NAME_MAX: Final = 3
-USUAL_NAME_MAX: Final = 7
+USUAL_NAME_MAX: Final = 15
 BEARERS_MAX: Final = 51
 """Bearers of a name are counted up to here."""
 _KNOWN_GIVEN_MIN: Final = 3
@@ -106,7 +106,7 @@ POINTS: Final[dict[Sign, int]] = {
     Sign.EMAIL_OTHER: -4,
     Sign.EMAILS_PROVEN: -5,
     Sign.PHONE_SAME: 42,
-    Sign.PHONE_NEAR: 28,
+    Sign.PHONE_NEAR: 35,
     Sign.PHONE_OTHER: -4,
     Sign.PHONES_PROVEN: -10,
     Sign.BIRTHDAY_SAME: 37,
