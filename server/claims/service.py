@@ -24,6 +24,7 @@ from server.memberships.service import list_membership_views
 from server.merges.merging import lock_everything
 from server.merges.service import Merged, merge_customers
 from server.merges.store import list_homes
+from server.messages.service import queue_mail
 from server.orders.giving import OrderTaken, give_order
 from server.sessions import throttles
 from server.tokens import hash_claim_code
@@ -89,10 +90,14 @@ async def claim_at_sign_up(tools: Tools, payload: bytes) -> None:
     try:
         async with DB.transaction():
             answers = await store.list_answers(wish.customer_id)
-            await _try(ctx, wish.customer_id, bytes.fromhex(wish.code_hash), answers)
+            if await _try(ctx, wish.customer_id, bytes.fromhex(wish.code_hash), answers) is None:
+                await _tell_missed(ctx, wish.customer_id)
     except Refused as refusal:
-        # The code is good, and can be entered in the app once what stands against it is over.
+        # The code is good, and can be entered in the app once what stands against it is over; or it was used just now.
         log.info("claim_at_sign_up_refused", customer_id=str(wish.customer_id), code=refusal.code)
+        if refusal.code is not Code.CLAIM_SELF:
+            async with DB.transaction():
+                await _tell_missed(ctx, wish.customer_id)
 
 
 async def _try(ctx: Context, customer_id: UUID, code_hash: bytes, answers: tuple[str, ...]) -> Claimed | None:
@@ -224,6 +229,13 @@ async def _audit(ctx: Context, code: CodeState, customer_id: UUID, details: dict
         customer_id=customer_id,
         details={"kind": code.kind, **details},
     )
+
+
+async def _tell_missed(ctx: Context, customer_id: UUID) -> None:
+    """Mail whoever signed up with a code that it brought nothing, but not why: a stranger may have tried it."""
+    email = await store.find_email(customer_id)
+    if email is not None:
+        await queue_mail(ctx, to=email, template="claim_missed", customer_id=customer_id)
 
 
 async def _note_miss(ctx: Context, customer_id: UUID, missed: Missed) -> None:

@@ -4,8 +4,12 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID
 
+import msgspec
+
 from server.db.engine import DB
 from server.ledger.verification import verify
+from server.tokens import hash_claim_code
+from shared.codes import normalise_claim_code
 from shared.enums import Role
 from tests.app import World, expect, problem
 from tests.server.claims.desk import ClaimDesk
@@ -173,10 +177,18 @@ async def test_the_code_of_a_sign_up_form_is_used_when_the_address_is_proven(wor
     assert len(stored) == 1
     await world.run_jobs()
     assert await desk.balance(ana.customer_id) == 12
-    # A code that does not work costs nobody the account, and staff see why.
+    # A code that does not work costs nobody the account; staff see why, the newcomer only that it did not.
     ben = await world.sign_up("ben@shop.test", given_name="Ben", claim_code=code)
     await world.run_jobs()
     assert await desk.causes(ben.customer_id) == ["used"]
+    subject = "The code of your sign-up brought nothing yet"
+    assert [mail.subject for mail in await world.mails_to(ben.email)].count(subject) == 1
+    # The job may run again after it has done its work.
+    code_hash = hash_claim_code(world.ctx.tokens, normalise_claim_code(code)).hex()
+    wish = {"customer_id": str(ana.customer_id), "code_hash": code_hash, "network": ""}
+    await claim_at_sign_up(world.ctx.tools, msgspec.json.encode(wish))
+    await world.run_jobs()
+    assert subject not in [mail.subject for mail in await world.mails_to(ana.email)]
 
 
 async def test_staff_issue_codes_only_for_whom_it_is_meant(world: World) -> None:
