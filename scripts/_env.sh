@@ -21,3 +21,9 @@ prepare_environment() {
 }
 
 prepare_environment
+
+# Containers often forbid to keep compiled modules; then each of our programs would compile two thousand for seconds.
+if [ -n "${PYTHONDONTWRITEBYTECODE:-}" ]; then
+    unset PYTHONDONTWRITEBYTECODE
+    export PYTHONPYCACHEPREFIX="$PWD/.venv/pycache"
+fi

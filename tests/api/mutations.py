@@ -3,15 +3,23 @@
 import copy
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from server.openapi import openapi_document
 from server.openapi.examples import EXAMPLES
+from shared.endpoints import ENDPOINTS
 
 Schema = Mapping[str, Any]
+Path = tuple[str | int, ...]
+_Value = TypeVar("_Value")
+
+MESSAGES = {row.operation: row.request for row in ENDPOINTS if row.request is not None}
+SHARE = 6
+"""Values of a field that other operations have had, too."""
 
 _SCHEMAS: dict[str, Schema] = openapi_document()["components"]["schemas"]  # type: ignore[index]
 
@@ -41,12 +49,24 @@ class Mutation(NamedTuple):
     fields: tuple[str, ...]
 
 
-def field_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
-    """Yield bodies in which one field is wrong."""
+def some_of(values: Iterable[_Value], count: int, *, turn: int) -> list[_Value]:
+    """Return `count` of these values, other ones at each turn, so that all of them get theirs."""
+    some = list(values)
+    count = min(count, len(some))
+    return [some[(turn * count + i) % len(some)] for i in range(count)]
+
+
+def field_mutations(operation: str) -> Iterator[Mutation]:
+    """Yield bodies in which one field is wrong.
+
+    All frames and messages are alike, so a field that other operations have too, by the same name and schema, has all
+    wrong values at the first of them and some at each of the others.
+    """
+    kind = MESSAGES[operation]
     example = copy.deepcopy(EXAMPLES[kind])
     for path, schema, is_required in _fields(_SCHEMAS[kind.__name__], ()):
         field = _dotted(path)
-        for value in _wrong_values(schema):
+        for value in _its_share(operation, path, list(_wrong_values(schema))):
             # A lone surrogate is no text at all, so the body that holds one is no JSON that could be looked into.
             named = ("",) if isinstance(value, str) and SURROGATE in value else (field, f"{field}[0]")
             yield Mutation(f"{field}={json.dumps(value)[:40]}", _body(_with(example, path, value)), named)
@@ -62,13 +82,31 @@ def field_mutations(kind: type[msgspec.Struct]) -> Iterator[Mutation]:
         yield Mutation(f"unknown {field}", _body(_with(example, (*path, "sneaky"), 1)), (field,))
 
 
-def strange_bodies(kind: type[msgspec.Struct]) -> Iterator[bytes]:
-    """Yield bodies that fit the message, with values that nobody sends in good faith."""
+def strange_bodies(operation: str) -> Iterator[bytes]:
+    """Yield bodies that fit the message, with values that nobody sends in good faith; shared out likewise."""
+    kind = MESSAGES[operation]
     example = copy.deepcopy(EXAMPLES[kind])
     for path, schema, _ in _fields(_SCHEMAS[kind.__name__], ()):
         option = next(_resolve(part) for part in schema.get("anyOf", [schema]) if part.get("type") != "null")
-        for value in _strange_values(option):
+        for value in _its_share(operation, path, list(_strange_values(option))):
             yield _body(_with(example, path, value))
+
+
+def _its_share(operation: str, path: Path, values: list[object]) -> list[object]:
+    turn = _TURNS[operation, path]
+    return some_of(values, SHARE, turn=turn) if turn else values
+
+
+def _count_turns() -> dict[tuple[str, Path], int]:
+    """Return how many other operations in front of one have a field of the same name and schema."""
+    turns: dict[tuple[str, Path], int] = {}
+    seen: Counter[str] = Counter()
+    for operation, kind in MESSAGES.items():
+        for path, schema, _ in _fields(_SCHEMAS[kind.__name__], ()):
+            field = f"{path[-1]} {json.dumps(schema, sort_keys=True)}"
+            turns[operation, path] = seen[field]
+            seen[field] += 1
+    return turns
 
 
 def _strange_values(option: Schema) -> Iterator[object]:
@@ -167,7 +205,7 @@ def _wrong_texts(option: Schema) -> Iterator[object]:
         yield "\U0001f600" * (option["maxLength"] + 1)
 
 
-def _fields(schema: Schema, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], Schema, bool]]:
+def _fields(schema: Schema, path: Path) -> Iterator[tuple[Path, Schema, bool]]:
     for name, value in schema.get("properties", {}).items():
         here = (*path, name)
         resolved = _resolve(value)
@@ -183,11 +221,11 @@ def _resolve(schema: Schema) -> Schema:
     return _SCHEMAS[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
-def _dotted(path: tuple[str | int, ...]) -> str:
+def _dotted(path: Path) -> str:
     return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path).removeprefix(".")
 
 
-def _with(example: object, path: tuple[str | int, ...], value: object) -> object:
+def _with(example: object, path: Path, value: object) -> object:
     first, *rest = path
     changed: Any = copy.deepcopy(example)
     if isinstance(first, int):
@@ -200,7 +238,7 @@ def _with(example: object, path: tuple[str | int, ...], value: object) -> object
     return changed
 
 
-def _holds(example: object, path: tuple[str | int, ...]) -> bool:
+def _holds(example: object, path: Path) -> bool:
     for part in path:
         try:
             example = example[part]  # type: ignore[index]
@@ -209,7 +247,7 @@ def _holds(example: object, path: tuple[str | int, ...]) -> bool:
     return True
 
 
-def _without(example: object, path: tuple[str | int, ...]) -> object:
+def _without(example: object, path: Path) -> object:
     changed: Any = copy.deepcopy(example)
     holder = changed
     for part in path[:-1]:
@@ -218,7 +256,7 @@ def _without(example: object, path: tuple[str | int, ...]) -> object:
     return changed
 
 
-def _twice(example: object, path: tuple[str | int, ...]) -> bytes:
+def _twice(example: object, path: Path) -> bytes:
     holder: Any = example
     for part in path[:-1]:
         holder = holder[part]
@@ -227,7 +265,7 @@ def _twice(example: object, path: tuple[str | int, ...]) -> bytes:
     return once.replace(b'"@"', f"{value}, {name}: {value}".encode())
 
 
-def _objects(value: object, path: tuple[str | int, ...]) -> Iterator[tuple[str | int, ...]]:
+def _objects(value: object, path: Path) -> Iterator[Path]:
     if isinstance(value, dict):
         yield path
         for name, item in value.items():
@@ -241,3 +279,6 @@ def _body(value: object) -> bytes:
     # Half of the hostile characters travel escaped, half as they are; JSON knows neither form of a control character.
     escaped = json.dumps(value)
     return (escaped if r"\ud800" in escaped else json.dumps(value, ensure_ascii=False)).encode()
+
+
+_TURNS = _count_turns()
