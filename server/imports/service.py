@@ -115,8 +115,15 @@ async def _stage(ctx: Context, batch_id: UUID, lines: Iterable[str]) -> list[Bad
         good = [line for line in chunk if isinstance(line, BalanceLine)]
         refused += [line for line in chunk if isinstance(line, BadLine)]
         async with DB.transaction():
+            forgotten = await store.list_forgotten(ctx, batch_id, good)
             different = await store.list_different(batch_id, good)
-            await store.stage(batch_id, [line for line in good if line.row_key not in different])
+            left_out = forgotten | different
+            await store.stage(batch_id, [line for line in good if line.row_key not in left_out])
+        refused += [
+            BadLine(line=line.line, row_key=line.row_key, reason="It was imported before, for somebody who was erased.")
+            for line in good
+            if line.row_key in forgotten
+        ]
         refused += [
             BadLine(line=line.line, row_key=line.row_key, reason="It was imported before, with other content.")
             for line in good
@@ -133,11 +140,11 @@ async def _post_some(ctx: Context, batch_id: UUID) -> int:
         reasons = [_why_not(row["identified_by"], found.get(place)) for place, row in enumerate(rows)]
         await store.refuse([(row["id"], reason) for row, reason in zip(rows, reasons, strict=True) if reason])
         good = [(row, found[place]) for place, row in enumerate(rows) if not reasons[place]]
-        await _post(ctx, batch_id, good)
+        await _post(ctx, good)
     return len(rows)
 
 
-async def _post(ctx: Context, batch_id: UUID, good: Sequence[tuple[Row, Row]]) -> None:
+async def _post(ctx: Context, good: Sequence[tuple[Row, Row]]) -> None:
     targets = sorted({whom["membership"] for _, whom in good})
     if not targets:
         return
@@ -148,14 +155,14 @@ async def _post(ctx: Context, batch_id: UUID, good: Sequence[tuple[Row, Row]]) -
         for key, row in locked.items()
         if row["deficit"] or (row["figures_until"] and row["figures_until"] <= ctx.now)
     }
-    await store.post(ctx, [pair for pair in good if pair[1]["membership"] not in special], batch_id=batch_id)
+    await store.post(ctx, [pair for pair in good if pair[1]["membership"] not in special])
     for row, whom in good:
         if whom["membership"] in special:
-            await _post_one(ctx, batch_id, row, whom)
+            await _post_one(ctx, row, whom)
     await mark_customers(ctx, await store.list_people(targets))
 
 
-async def _post_one(ctx: Context, batch_id: UUID, row: Row, whom: Row) -> None:
+async def _post_one(ctx: Context, row: Row, whom: Row) -> None:
     (membership,) = await memberships.lock_memberships([whom["membership"]])
     entry_id = await post_credit(
         ctx,
@@ -163,7 +170,7 @@ async def _post_one(ctx: Context, batch_id: UUID, row: Row, whom: Row) -> None:
         deficit=membership["deficit"],
         kind=EntryKind.OPENING,
         points=row["points"],
-        source_key=store.source_key(batch_id, row),
+        source_key=store.source_key(row),
         occurred_at=row["earned_at"],
         available_at=row["earned_at"],
         expires_at=row["expires_at"],

@@ -9,6 +9,7 @@ from server.db.ids import new_id
 from server.imports.rules import BalanceLine
 
 _PAGE = 5_000
+_HASH_DIGITS = 32
 _OPEN_BATCH = """
 insert into import_batch (id, kind, name, file_hash, started_at) values ($1, 'balances', $2, $3, $4)
 on conflict (kind, name) do update set file_hash = excluded.file_hash, finished_at = null
@@ -108,6 +109,16 @@ _REPORT = """
 select line, row_key, identifier, points, state, reason from balance_row
 where batch = $1 and (line, row_key) > ($2, $3) order by line, row_key limit $4
 """
+_FORGOTTEN = "select row_key from balance_row where batch = $1 and row_key = any($2::text[])"
+_LET_GO = "delete from balance_row where entry is null and identifier = any($1::text[])"
+_POSTED_FOR = """
+select id, row_key from balance_row
+where customer = any($1::uuid[]) and entry is not null and identifier <> '' order by id for update
+"""
+_EMPTY = """
+update balance_row b set row_key = n.row_key, identifier = ''
+from unnest($1::uuid[], $2::text[]) as n(id, row_key) where b.id = n.id
+"""
 _PEOPLE = """
 select distinct customer from membership_person where membership = any($1::uuid[]) and left_at is null order by customer
 """
@@ -155,7 +166,7 @@ async def refuse(refusals: Sequence[tuple[UUID, str]]) -> None:
     await DB.fetch(_REFUSE, [row_id for row_id, _ in refusals], [reason for _, reason in refusals])
 
 
-async def post(ctx: Context, rows: Sequence[tuple[Row, Row]], *, batch_id: UUID) -> None:
+async def post(ctx: Context, rows: Sequence[tuple[Row, Row]]) -> None:
     """Post staged rows, each with whom it is for, to locked memberships without a deficit."""
     await DB.fetch(
         _POST,
@@ -166,7 +177,7 @@ async def post(ctx: Context, rows: Sequence[tuple[Row, Row]], *, batch_id: UUID)
         [row["points"] for row, _ in rows],
         [row["earned_at"] for row, _ in rows],
         [row["expires_at"] for row, _ in rows],
-        [source_key(batch_id, row) for row, _ in rows],
+        [source_key(row) for row, _ in rows],
         ctx.now,
         ctx.actor.kind,
         ctx.actor.id,
@@ -200,9 +211,32 @@ async def iterate_report(batch_id: UUID) -> AsyncIterator[Row]:
         line, key = rows[-1]["line"], rows[-1]["row_key"]
 
 
-def source_key(batch_id: UUID, row: Row) -> str:
-    """Return the key under which a row's entry is posted once, whatever happens to the staging table."""
-    return f"import:{batch_id}:{row['row_key']}"
+async def list_forgotten(ctx: Context, batch_id: UUID, lines: Sequence[BalanceLine]) -> set[str]:
+    """Return the keys of those lines that were posted for somebody who was erased since."""
+    names = {_name_erased(ctx, line.row_key): line.row_key for line in lines}
+    rows = await DB.fetch(_FORGOTTEN, batch_id, list(names))
+    return {names[row["row_key"]] for row in rows}
+
+
+async def forget_rows(ctx: Context, customer_ids: Sequence[UUID], identifiers: Sequence[str]) -> None:
+    """Empty what names these customers in the rows that were posted for them, and let go of rows that never were.
+
+    A row's key is chosen by whoever writes the file and may be an address, so a keyed hash takes its place: the row is known
+    when the file comes again.
+    """
+    await DB.fetch(_LET_GO, list(identifiers))
+    posted = await DB.fetch(_POSTED_FOR, list(customer_ids))
+    keys = [_name_erased(ctx, row["row_key"]) for row in posted]
+    await DB.fetch(_EMPTY, [row["id"] for row in posted], keys)
+
+
+def source_key(row: Row) -> str:
+    """Return the key under which a row's entry is posted once. It stays for ever, so it holds nothing of the file."""
+    return f"import:{row['id']}"
+
+
+def _name_erased(ctx: Context, row_key: str) -> str:
+    return f"erased:{ctx.tokens.keyed_hash('import-row', row_key).hex()[:_HASH_DIGITS]}"
 
 
 def _person(lines: Sequence[BalanceLine]) -> tuple[list[str], list[str]]:

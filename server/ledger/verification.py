@@ -226,6 +226,9 @@ select 'customer ' || c.id as row, 'a name, address, number, card, sign-in or ma
 from customer c
 where c.status = 'erased' and (
     c.given_name <> '' or c.family_name <> '' or c.notes <> '' or c.birth_month is not null
+    or c.postal_address <> '' or c.post_code <> ''
+    or exists (select from orders o where o.customer = c.id and o.pos_customer_id is not null)
+    or exists (select from balance_row b where b.customer = c.id and b.identifier <> '')
     or exists (select from customer_name_key k where k.customer = c.id)
     or exists (select from contact_point t where t.customer = c.id)
     or exists (select from card k where k.customer = c.id)
@@ -542,6 +545,8 @@ union all
 select 'duplicate_candidate ' || s.pair, coalesce(d.state, 'gone'), 'dismissed, as staff said'
 from said s left join duplicate_candidate d on d.id = s.pair
 where s.action = 'duplicate.dismissed' and coalesce(d.state not in ('dismissed', 'merged'), true)
+  and not exists (select from audit_entry e join customer c on c.id = e.customer_id and c.status = 'erased'
+                  where e.subject_kind = 'duplicate' and e.subject_id = s.pair)
 union all
 select 'duplicate_candidate ' || d.id, 'dismissed', 'what staff dismissed, or a merge that was taken back'
 from duplicate_candidate d

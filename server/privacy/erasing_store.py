@@ -11,8 +11,9 @@ from uuid import UUID
 import msgspec
 
 from server.context import Context
-from server.customers.suppression import Name, pos_name
 from server.db.engine import DB, Row
+from server.privacy.names import Names
+from server.privacy.trace_store import forget_elsewhere
 
 _FAMILY = """
 with recursive family as (
@@ -69,6 +70,7 @@ _GONE = (
     "delete from presence_use where customer = any($1::uuid[])",
     "delete from sms_code where customer = any($1::uuid[])",
     "delete from link_check where customer = any($1::uuid[])",
+    "delete from pos_todo where customer = any($1::uuid[])",
     "delete from link_review where customer = any($1::uuid[]) or other_customer = any($1::uuid[])",
     "delete from referral_code where customer = any($1::uuid[])",
     "delete from duplicate_profile where customer = any($1::uuid[])",
@@ -148,9 +150,6 @@ _EMPTIED = (
     where customer = any($1::uuid[])
     """,
     """
-    update balance_row set identifier = '' where customer = any($1::uuid[])
-    """,
-    """
     update staff_member set customer = null, version = version + 1
     where customer = any($1::uuid[])
     """,
@@ -202,32 +201,6 @@ select (select count(*) from card where customer = any($1::uuid[]) and status = 
        (select count(*) from voucher where customer = any($1::uuid[]) and status in ('issued', 'held'))::int as vouchers,
        (select count(*) from contact_point where customer = any($1::uuid[]) and status <> 'retired')::int as addresses
 """
-
-
-class Names(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a person goes by: addresses, numbers, cards, and records at tills."""
-
-    addresses: tuple[Row, ...]
-    cards: tuple[str, ...]
-    records: tuple[Row, ...]
-
-    @property
-    def keys(self) -> list[str]:
-        """Addresses and numbers by their keys."""
-        return [row["key"] for row in self.addresses]
-
-    @property
-    def values(self) -> list[str]:
-        """The same as they were written."""
-        return [row["value"] for row in self.addresses]
-
-    def suppressed(self) -> list[Name]:
-        """Return what no import may bring back. A mistyped address may be somebody else's, and stays free."""
-        own = [row for row in self.addresses if row["retired_reason"] != "correction"]
-        names: list[Name] = [("card", code) for code in self.cards]
-        names += [("email" if row["kind"] == "email" else "phone", row["key"]) for row in own]
-        names += [("pos", pos_name(row["connection"], row["external_id"])) for row in self.records]
-        return names
 
 
 async def list_family(customer_id: UUID) -> list[UUID]:
@@ -296,9 +269,10 @@ async def empty_rows(ctx: Context, customer_ids: Sequence[UUID], names: Names) -
     await DB.fetch(_FORGET_FORMS, names.keys)
     await DB.fetch(_FORGET_LINKS, names.keys)
     await DB.fetch(_FORGET_MESSAGES, ids, texts)
-    await DB.fetch(_FORGET_INVITATIONS, ids, texts, ctx.now)
     for sql in _EMPTIED:
         await DB.fetch(sql, *((ids, ctx.now) if "$2" in sql else (ids,)))
+    await forget_elsewhere(ctx, ids, names)
+    await DB.fetch(_FORGET_INVITATIONS, ids, texts, ctx.now)
     for sql in _SCRUBBED:
         await DB.fetch(sql, ids)
     principals = [f"member:{customer_id}" for customer_id in ids]
@@ -315,6 +289,6 @@ async def _forget_records(ctx: Context, records: Collection[Row]) -> None:
 
 def _needles(ids: Sequence[UUID], names: Names) -> list[bytes]:
     texts = {str(one) for one in ids} | set(names.keys) | set(names.values) | set(names.cards)
-    texts |= {row["external_id"] for row in names.records}
-    # As JSON writes them, quotes left out.
-    return [msgspec.json.encode(text)[1:-1] for text in sorted(texts) if text]
+    # As JSON writes them, quotes left out; a till's id may be short, and is told from other numbers by its quotes.
+    inner = [msgspec.json.encode(text)[1:-1] for text in sorted(texts) if text]
+    return inner + [msgspec.json.encode(text) for text in sorted(names.external_ids)]
