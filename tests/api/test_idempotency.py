@@ -79,7 +79,8 @@ async def override(shop: Shop) -> Case:
 async def override_approval(shop: Shop) -> Case:
     """The same, which a cashier asked for."""
     case = await override(shop)
-    asked = expect(await shop.send("request_email_override", path=case.path, json=case.body), 201)
+    cashier = shop.staff[Role.CASHIER]
+    asked = expect(await shop.send("request_email_override", path=case.path, json=case.body, add=cashier), 201)
     path = f"/v1/staff/email-overrides/{asked['id']}"
     shown = expect(await shop.client.get(path, headers=shop.staff[Role.MANAGER]), 200)
     body = {"preview_hash": shown["preview"]["preview_hash"]}
@@ -359,7 +360,7 @@ async def merging(shop: Shop) -> Case:
     """A till's record that becomes part of Ben."""
     path = "/v1/staff/merges"
     ids = {"survivor_id": str(shop.ben.customer_id), "absorbed_id": str(shop.till_customer_id)}
-    return await _previewed(shop, path, ids | {"reason": "registered twice"})
+    return await _previewed(shop, path, ids | {"reason": "registered twice", "choices": {"cancel_email_changes": True}})
 
 
 async def _merged(shop: Shop, case: Case) -> str:
