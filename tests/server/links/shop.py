@@ -12,7 +12,7 @@ from server.context import Tools
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.ledger.verification import verify
-from server.links import cycle
+from server.links import checks, cycle, resting, service, todos
 from tests.app import SignedUp, World, expect
 from tests.tills import push, sale
 
@@ -29,6 +29,9 @@ async def run_checks(world: World) -> int:
 
     world.jobs["links.check"] = check
     world.jobs["pos.cycle"] = cycle.run_asked
+    world.jobs[checks.PUSH_BUYER_JOB] = checks.push_asked
+    world.jobs[todos.MERGE_RECORDS_JOB] = todos.merge_asked
+    world.jobs[service.REST_JOB] = resting.go_on
     return await world.run_jobs()
 
 

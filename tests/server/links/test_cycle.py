@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from server.context import Tools
 from server.db.engine import DB
-from server.links import cycle, cycle_store
+from server.links import checks, cycle, cycle_store
 from server.links.tills import open_tills
 from server.links.writing import write_email
 from server.pos.connectors import open_connectors
+from server.pos.protocol import PosUnavailable
 from shared.limits import CYCLE_LEASE
 from tests.app import SignedUp, World, expect, open_world
 from tests.server.links.shop import balance_of, link, links_of, run_checks, state_of, wrong_rows
@@ -72,22 +73,36 @@ async def linked_member(world: World, square: SquareStandIn) -> SignedUp:
     return ana
 
 
-async def test_a_till_is_asked_on_the_proof_of_an_address_and_again_when_it_was_down(
-    shop: World, square: SquareStandIn
-) -> None:
-    square.state.put_customer("C1", at=shop.clock.now() - timedelta(days=60), email_address="ana@shop.test")
-    square.state.failures.extend([500] * 3)
-    ana = await shop.sign_up()
+async def test_members_are_linked_as_soon_as_a_till_that_was_down_is_back(shop: World, square: SquareStandIn) -> None:
+    for name in ("ana", "bea", "cyd"):
+        old = shop.clock.now() - timedelta(days=60)
+        square.state.put_customer(name, at=old, email_address=f"{name}@shop.test")
+    square.state.is_down = True
+    people = [await shop.sign_up(f"{name}@shop.test") for name in ("ana", "bea", "cyd")]
     await run_checks(shop)
-    assert await state_of(ana.customer_id) == "checking"
-    mine = expect(await shop.client.get("/v1/me/link-doctor", headers=ana.headers), 200)
+    assert {await state_of(one.customer_id) for one in people} == {"checking"}
+    mine = expect(await shop.client.get("/v1/me/link-doctor", headers=people[0].headers), 200)
     assert [one["cause"] for one in mine["findings"]] == ["checking"]
-    square.state.failures.clear()
-    await run_checks(shop)
-    assert await state_of(ana.customer_id) == "checking"
-    shop.advance(timedelta(minutes=1))
+    # One who waits is asked about each time and no more, while they all wait longer and longer, up to six hours.
+    for _ in range(12):
+        shop.advance(timedelta(hours=1))
+        calls = square.state.calls
+        await cycle.check_members(shop.tools)
+        assert square.state.calls == calls + 1
+    times = [row["next_check_at"] for row in await DB.fetch("select next_check_at from link_check")]
+    assert max(times) > shop.clock.now() + timedelta(hours=1)
+    square.state.is_down = False
+    shop.advance(timedelta(minutes=5))
     await cycle.check_members(shop.tools)
-    assert await links_of(ana.customer_id) == [("C1", "linked", "email")]
+    assert [await state_of(one.customer_id) for one in people] == ["linked"] * 3
+    # The exchange tells as well that the till is back.
+    square.state.put_customer("dee", at=shop.clock.now() - timedelta(days=60), email_address="dee@shop.test")
+    square.state.is_down = True
+    dee = await shop.sign_up("dee@shop.test")
+    await run_checks(shop)
+    square.state.is_down = False
+    await run(shop, "hook")
+    assert await state_of(dee.customer_id) == "linked"
 
 
 async def test_sales_changes_voids_and_returns_are_posted_and_told_in_the_report(
@@ -251,22 +266,56 @@ async def test_an_hour_later_it_runs_by_itself_and_a_day_without_success_is_told
     assert cycles["connections"][0]["is_late"] is True
 
 
-async def test_a_member_who_buys_is_made_known_to_the_till_once(shop: World, square: SquareStandIn) -> None:
+async def test_a_member_who_buys_is_made_known_to_the_till_at_once_and_once(shop: World, square: SquareStandIn) -> None:
     square.state.hides_new = True
-    ana = await shop.sign_up()
-    bea = await shop.sign_up("bea@shop.test")
+    ana, bea = await shop.sign_up(), await shop.sign_up("bea@shop.test")
     await run(shop)
     assert square.state.customers == {}
     key = await shop.pos_key(connection="square")
-    expect(await push(shop, key, sale(shop, card=ana.card_number)), 201)
-    square.state.failures.extend([500])
-    await run(shop)
     for _ in range(2):
-        await run(shop)
+        expect(await push(shop, key, sale(shop, card=ana.card_number)), 201)
+    # The wish is committed with the sale, once for both; while the till is down it is tried again by the queue.
+    wishes = "select payload from pgqueuer where entrypoint = 'links.push_buyer'"
+    (wish,) = await DB.fetch(wishes)
+    square.state.is_down = True
+    with pytest.raises(PosUnavailable):
+        await checks.push_asked(shop.tools, wish["payload"])
+    square.state.is_down = False
+    await run_checks(shop)
+    await checks.push_asked(shop.tools, wish["payload"])
+    await run(shop)
     (made,) = square.state.customers.values()
     assert (made["reference_id"], made["email_address"]) == (str(ana.customer_id), "ana@shop.test")
     assert await links_of(ana.customer_id) == [(made["id"], "linked", "pushed")]
     assert await links_of(bea.customer_id) == []
+    # Whom the till knows is not told of again; one of a batch is, as any other.
+    many = {"orders": [sale(shop, card=one.card_number) for one in (ana, bea, bea)]}
+    expect(
+        await shop.client.post(
+            "/v1/pos/orders/batch", json=many, headers=key | {"Idempotency-Key": "batch-of-three-sales"}
+        ),
+        200,
+    )
+    assert len(await DB.fetch(wishes)) == 1
+    await run_checks(shop)
+    assert [method for _, _, method in await links_of(bea.customer_id)] == ["pushed"]
+
+
+async def test_a_record_that_is_there_already_is_not_made_again_but_matched_like_any_other(
+    shop: World, square: SquareStandIn
+) -> None:
+    ana = await shop.sign_up()
+    await run(shop)
+    # Somebody has made a profile in the till since: its address is new, so it has to be on it for a day.
+    square.state.put_customer("C1", at=shop.clock.now(), given_name="Ana", email_address="ana@shop.test")
+    key = await shop.pos_key(connection="square")
+    expect(await push(shop, key, sale(shop, card=ana.card_number)), 201)
+    await run_checks(shop)
+    assert list(square.state.customers) == ["C1"]
+    assert (await links_of(ana.customer_id), await state_of(ana.customer_id)) == ([], "waiting")
+    shop.advance(timedelta(hours=25))
+    await cycle.run_due(shop.tools)
+    assert await links_of(ana.customer_id) == [("C1", "linked", "email")]
 
 
 async def test_till_names_that_the_database_cannot_hold_stop_nothing(shop: World, square: SquareStandIn) -> None:

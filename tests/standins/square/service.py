@@ -31,6 +31,8 @@ class SquareState:
         self.hides_new = False
         self.is_stuck = False
         self.is_endless = False
+        self.is_down = False
+        self.calls = 0
         self.page_size = 1000
         self.log: list[tuple[str, str, Document]] = []
         self._made: dict[str, str] = {}
@@ -63,10 +65,13 @@ class SquareState:
             return self._answer(method, path, headers, body)
 
     def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        self.calls += 1
         if headers.get("authorization") != f"Bearer {TOKEN}":
             return _error(401, "AUTHENTICATION_ERROR", "UNAUTHORIZED")
         if not contract.VERSION.fullmatch(headers.get("square-version", "")):
             return _error(400, "INVALID_REQUEST_ERROR", "INVALID_SQUARE_VERSION_FORMAT")
+        if self.is_down:
+            return _error(500, "API_ERROR", "INTERNAL_SERVER_ERROR")
         if self.failures:
             status = self.failures.popleft()
             category = "RATE_LIMIT_ERROR" if status == 429 else "API_ERROR"
