@@ -12,6 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import httpx
+import msgspec
 import pytest
 
 from server.customers.store import insert_customer
@@ -19,13 +20,13 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from server.errors import DatabaseBusy
 from server.privacy import service as privacy
+from server.privacy.exports import MakeExport, make_export
 from tests.app import SignedUp, World, expect
 from tests.invariants.brittle_shop import BrittleConnection, Fuse
 from tests.ledgers import assert_verified, credit
 from tests.server.email_changes.builders import add_voucher, request
 from tests.server.links.shop import Till, record, record_id
 from tests.server.merges.desk import MergeDesk
-from tests.server.privacy.desk import ask
 from tests.server.sharing.desk import two_members
 from tests.tills import push, sale
 
@@ -64,7 +65,17 @@ class Town:
 
     async def acts(self) -> AsyncIterator[Act]:
         """Yield one act after the other; each has to be carried out before the next is asked for."""
-        for story in (self._share, self._merge, self._claim, self._link, self._change_address, self._correct):
+        stories = (
+            self._share,
+            self._merge,
+            self._claim,
+            self._hand_out,
+            self._copy,
+            self._link,
+            self._change_address,
+            self._correct,
+        )
+        for story in stories:
             async for act in story():
                 yield act
         async for act in self._forget():
@@ -110,6 +121,26 @@ class Town:
         path = f"/v1/staff/orders/{sold['order_id']}/assignment"
         yield await self._command("give an order away", path, {"customer_id": str(self.ana.customer_id)})
 
+    async def _hand_out(self) -> AsyncIterator[Act]:
+        stub = await self._stub("Nana")
+        yield self._post("make a claim code", f"/v1/staff/customers/{stub['id']}/claim-codes", None)
+        sold = expect(await push(self.world, self.desk.key, sale(self.world)), 201)
+        yield self._post("make a receipt's code", f"/v1/staff/orders/{sold['order_id']}/claim-codes", None)
+        yield self._post("make a batch of codes", "/v1/staff/claim-batches", {"reissue": True})
+
+    async def _copy(self) -> AsyncIterator[Act]:
+        mia = await self._member("mia")
+        yield self._post("ask for a copy", "/v1/me/exports", {}, headers=mia.headers)
+        payload = msgspec.json.encode(MakeExport(export_id=UUID(self.answer["id"])))
+
+        async def make() -> None:
+            try:
+                await make_export(self.world.tools, payload)
+            except (DatabaseBusy, asyncpg.PostgresConnectionError, asyncpg.InterfaceError) as error:
+                raise Broken from error
+
+        yield Act("make a copy", make)
+
     async def _link(self) -> AsyncIterator[Act]:
         ida, till = await self._member("ida"), await Till.of(self.world)
         for name in ("p-1", "p-2"):
@@ -152,7 +183,16 @@ class Town:
         assert self.answer["customer_id"] == customer_id
 
     async def _forget(self) -> AsyncIterator[Act]:
-        asked = await ask(self.world, self.ben)
+        path = f"/v1/staff/customers/{self.ana.customer_id}/erasure"
+        yield await self._command("ask for somebody to be forgotten", path, {"identity_attested": True})
+        path, second = f"/v1/staff/erasures/{self.answer['id']}", await self.world.staff_headers("manager")
+        shown = expect(await self.world.client.get(path, headers=second), 200)
+        body = {"preview_hash": shown["preview_hash"]}
+        yield self._post("approve of it", f"{path}/approve", body, headers=second)
+        yield self._post("call it off", f"{path}/cancel", {"reason": "stays after all"})
+        expect(await self.desk.combine(self.ana.membership_id, self.ben.membership_id), 201)
+        yield self._post("ask to be forgotten", "/v1/me/erasure", {}, headers=self.ben.headers)
+        asked = self.answer
         self.world.advance(timedelta(days=8))
 
         async def execute() -> None:
