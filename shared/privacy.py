@@ -157,6 +157,7 @@ class ErasureView(View, frozen=True, kw_only=True):
 
     Attributes:
         answer_by: One month after it was made: by then it has to be done. `is_late` says that it is not.
+        customer_name: As it is held now; empty once it was removed.
         blocked_by: Why it could not be carried out when it was due; it is tried again every minute.
         pos_records: What is still to be removed by hand at a till system.
     """
@@ -179,6 +180,7 @@ class ErasureView(View, frozen=True, kw_only=True):
     pos_records: tuple[str, ...]
     effect: ErasureEffect | None = None
     preview_hash: str = ""
+    customer_name: str = ""
 
 
 class MyErasure(View, frozen=True, kw_only=True):

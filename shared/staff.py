@@ -493,7 +493,8 @@ class StaffQueue(View, frozen=True, kw_only=True):
 
     Adjustments and merges that this person may decide on, refunds that will not come right by waiting, today's orders of
     this person's store that count for nobody, pairs of customers who may be one person, and corrections of proven addresses
-    that this person may approve.
+    that this person may approve. Of POS records: matches to decide on, links that others asked for, and what is to be done
+    in a till. Of wishes to be forgotten: those that this person may approve, and those that are late.
     """
 
     adjustments: int
@@ -502,6 +503,11 @@ class StaffQueue(View, frozen=True, kw_only=True):
     duplicates: int = 0
     merges: int = 0
     overrides: int = 0
+    link_reviews: int = 0
+    links: int = 0
+    pos_todos: int = 0
+    erasures: int = 0
+    late_erasures: int = 0
 
 
 class EmailHint(View, frozen=True, kw_only=True):

@@ -216,6 +216,7 @@ class Console(App[int], inherit_bindings=False):
             "app.tills": lambda: self.go("tills"),
             "app.privacy": lambda: self.go("privacy"),
             "app.claim": self._look_up_claim,
+            "app.claim_letters": lambda: self.go("claim-batches"),
             "app.programmes": lambda: self.go("programmes"),
             "app.rewards": lambda: self.go("rewards"),
             "app.reports": lambda: self.go("reports"),

@@ -2,8 +2,16 @@
 
 from datetime import datetime, tzinfo
 
-from shared.claims import ClaimCause, ClaimCodeView, ClaimFound, ClaimRefusal, ClaimState
-from tui.formatting import NOTHING, Cell, Row, moment
+from shared.claims import (
+    ClaimBatchPreview,
+    ClaimBatchView,
+    ClaimCause,
+    ClaimCodeView,
+    ClaimFound,
+    ClaimRefusal,
+    ClaimState,
+)
+from tui.formatting import NOTHING, Cell, Row, counted, moment, points
 
 _STATES: dict[ClaimState, Cell] = {
     ClaimState.LIVE: Cell("good", "good"),
@@ -79,4 +87,59 @@ def found_words(found: ClaimFound, *, now: datetime, zone: tzinfo) -> list[Cell]
     if found.code is not None:
         told.append(Cell(f"  {_KINDS[found.code.kind]}, {moment(found.code.issued_at, now=now, zone=zone)}"))
         told += [Cell(f"  {note}") for note in claim_notes(found.code, now=now, zone=zone)]
+    return told
+
+
+# Letters for many -----------------------------------------------------------------------------------------------------
+
+
+def batch_row(batch: ClaimBatchView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a batch of codes with how far it has come."""
+    is_over = batch.revoked_at is not None
+    until = NOTHING if batch.expires_at is None else moment(batch.expires_at, now=now, zone=zone)
+    return Row(
+        key=str(batch.id),
+        cells=(
+            Cell(moment(batch.created_at, now=now, zone=zone)),
+            Cell(points(batch.codes), "strong"),
+            Cell(points(batch.used), "good" if batch.used else "muted"),
+            _file_state(batch, batch.csv_written_at, now=now),
+            _file_state(batch, batch.pdf_written_at, now=now),
+            Cell("ended", "bad") if is_over else Cell(until),
+            Cell(batch.requested_by or "the service"),
+        ),
+    )
+
+
+def _file_state(batch: ClaimBatchView, written_at: datetime | None, *, now: datetime) -> Cell:
+    if written_at is not None:
+        return Cell("written", "good")
+    is_over = batch.revoked_at is not None or now > batch.files_until
+    return Cell("too late", "muted") if is_over else Cell("not yet", "warn")
+
+
+def batch_notes(batch: ClaimBatchView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what an opened batch says besides its row."""
+    share = f" ({batch.used * 100 // batch.codes} %)" if batch.codes else ""
+    told = [f"{points(batch.used)} of {counted(batch.codes, 'code', 'codes')} used{share}."]
+    files = (("List", batch.csv_written_at), ("Letters", batch.pdf_written_at))
+    told += [f"{what} written {moment(at, now=now, zone=zone)}." for what, at in files if at is not None]
+    if batch.revoked_at is not None:
+        return [*told, f"Ended {moment(batch.revoked_at, now=now, zone=zone)}: no letter of it works any more."]
+    if now <= batch.files_until and not (batch.csv_written_at and batch.pdf_written_at):
+        told.append(f"w writes a file, once each, until {moment(batch.files_until, now=now, zone=zone)}.")
+    if batch.expires_at is not None:
+        told.append(f"The codes are good until {moment(batch.expires_at, now=now, zone=zone)}.")
+    return told
+
+
+def batch_effect_words(preview: ClaimBatchPreview, *, reissue: bool) -> list[str]:
+    """Return who would get a letter."""
+    told = [f"{counted(preview.customers, 'person gets', 'people get')} a code for a letter."]
+    if preview.with_live_code:
+        live = counted(preview.with_live_code, "person has a code that works", "people have a code that works")
+        told.append(f"{live}: {'it ends, and they get a new one' if reissue else 'they are passed over'}.")
+    if preview.without_address:
+        lacks = counted(preview.without_address, "of them has", "of them have")
+        told.append(f"{lacks} no postal address: hand those letters over at the till.")
     return told

@@ -18,6 +18,10 @@ from shared.adjustments import (
     AdjustmentView,
 )
 from shared.claims import (
+    ClaimBatchPage,
+    ClaimBatchPreview,
+    ClaimBatchRequest,
+    ClaimBatchView,
     ClaimCodeIssued,
     ClaimCodeView,
     ClaimFound,
@@ -117,6 +121,7 @@ from shared.sharing import (
     JoinPreview,
     Leaving,
     Left,
+    RedeemPolicyChange,
     SharedMembership,
     SharingUndo,
     SharingUndone,
@@ -304,6 +309,10 @@ class Client:
     async def get_sharing(self, membership_id: UUID) -> SharedMembership:
         return await self._ask("get_sharing", SharedMembership, path={"membership_id": membership_id})
 
+    async def put_redeem_policy(self, membership_id: UUID, change: RedeemPolicyChange) -> SharedMembership:
+        path = {"membership_id": membership_id}
+        return await self._ask("put_redeem_policy", SharedMembership, path=path, body=change)
+
     async def preview_join(self, membership_id: UUID, joining: Joining) -> JoinPreview:
         return await self._ask("preview_join", JoinPreview, path={"membership_id": membership_id}, body=joining)
 
@@ -482,6 +491,26 @@ class Client:
     async def revoke_claim_code(self, code_id: UUID, revocation: ClaimRevocation) -> ClaimCodeView:
         return await self._ask("revoke_claim_code", ClaimCodeView, path={"code_id": code_id}, body=revocation)
 
+    async def preview_claim_batch(self, wish: ClaimBatchRequest) -> ClaimBatchPreview:
+        return await self._ask("preview_claim_batch", ClaimBatchPreview, body=wish)
+
+    async def create_claim_batch(self, wish: ClaimBatchRequest, *, key: str) -> ClaimBatchView:
+        return await self._ask("create_claim_batch", ClaimBatchView, body=wish, key=key, within=_LONG_SECONDS)
+
+    async def list_claim_batches(self, *, cursor: str | None = None) -> ClaimBatchPage:
+        return await self._ask("list_claim_batches", ClaimBatchPage, query={"cursor": cursor})
+
+    async def revoke_claim_batch(self, batch_id: UUID, revocation: ClaimRevocation) -> ClaimBatchView:
+        return await self._ask("revoke_claim_batch", ClaimBatchView, path={"batch_id": batch_id}, body=revocation)
+
+    async def get_claim_csv(self, batch_id: UUID) -> bytes:
+        """Fetch the list of a batch, which is handed out once."""
+        return await self._fetch("write_claim_csv", path={"batch_id": batch_id})
+
+    async def get_claim_letters(self, batch_id: UUID) -> bytes:
+        """Fetch the letters of a batch as PDF, which are handed out once."""
+        return await self._fetch("write_claim_letters", path={"batch_id": batch_id})
+
     # Privacy --------------------------------------------------------------------------------------------------------
 
     async def request_export(self, customer_id: UUID, wish: StaffExportRequest, *, key: str) -> ExportView:
@@ -492,9 +521,7 @@ class Client:
         return await self._ask("list_customer_exports", ExportList, path={"customer_id": customer_id})
 
     async def get_export_file(self, export_id: UUID) -> bytes:
-        endpoint = BY_OPERATION["get_customer_export_file"]
-        path = {"export_id": export_id}
-        return (await self._send(endpoint, path=path, token=self._token, within=_LONG_SECONDS)).content
+        return await self._fetch("get_customer_export_file", path={"export_id": export_id})
 
     async def preview_erasure(self, customer_id: UUID) -> ErasurePreview:
         return await self._ask("preview_customer_erasure", ErasurePreview, path={"customer_id": customer_id})
@@ -611,9 +638,7 @@ class Client:
 
     async def get_report_csv(self, name: str, *, since: str = "", until: str = "") -> bytes:
         query = {"since": since or None, "until": until or None}
-        endpoint = BY_OPERATION["get_report_csv"]
-        response = await self._send(endpoint, path={"name": name}, query=query, token=self._token, within=_LONG_SECONDS)
-        return response.content
+        return await self._fetch("get_report_csv", path={"name": name}, query=query)
 
     # Plumbing ---------------------------------------------------------------------------------------------------
 
@@ -637,6 +662,18 @@ class Client:
         except msgspec.DecodeError as error:
             maybe_done = endpoint.method != "GET"
             raise AnswerNotUnderstood(status=response.status_code, maybe_done=maybe_done) from error
+
+    async def _fetch(
+        self,
+        operation: str,
+        *,
+        path: Mapping[str, UUID | str],
+        query: Mapping[str, ParamValue] | None = None,
+    ) -> bytes:
+        """Return a file as it comes."""
+        endpoint = BY_OPERATION[operation]
+        response = await self._send(endpoint, path=path, query=query, token=self._token, within=_LONG_SECONDS)
+        return response.content
 
     async def _send(
         self,
@@ -665,7 +702,7 @@ class Client:
             return self._http.build_request(endpoint.method, url, params=params, headers=headers, content=content)
 
         response = (
-            await self._send_surely(endpoint, request)
+            await self._send_surely(endpoint, request, within=within)
             if key
             else await self._send_once(endpoint, request(), within=within)
         )
@@ -676,12 +713,14 @@ class Client:
     def _url(self, path: str) -> httpx.URL:
         return self._http.base_url.join(path)
 
-    async def _send_surely(self, endpoint: Endpoint, request: Callable[[], httpx.Request]) -> httpx.Response:
+    async def _send_surely(
+        self, endpoint: Endpoint, request: Callable[[], httpx.Request], *, within: float | None = None
+    ) -> httpx.Response:
         """Send a keyed command until it is answered, at most three times."""
         maybe_done = False
         for tries_left in reversed(range(_KEYED_TRIES)):
             try:
-                return await self._send_once(endpoint, request())
+                return await self._send_once(endpoint, request(), within=within)
             except (NoAnswer, Unreachable) as error:
                 maybe_done = maybe_done or error.maybe_done
                 # A service that is silent for the whole wait is not asked again: the person decides.

@@ -6,6 +6,7 @@ from tui.client import Client
 from tui.pages import Page
 from tui.screens.audience import AudiencePage
 from tui.screens.audit import AuditPage
+from tui.screens.claim_batches import ClaimBatchesPage
 from tui.screens.duplicates import DuplicatesPage
 from tui.screens.find import FindPage
 from tui.screens.orders import OrdersPage
@@ -23,6 +24,7 @@ MODES: dict[str, Callable[[], Page]] = {
     "duplicates": DuplicatesPage,
     "audience": AudiencePage,
     "tills": TillsPage,
+    "claim-batches": ClaimBatchesPage,
     "privacy": PrivacyPage,
     "audit": AuditPage,
     "programmes": ProgrammesPage,

@@ -448,8 +448,11 @@ def consent_rows(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list
 
 
 def contact_rows(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Row]:
-    """Return every address a customer has or had, then the notes."""
+    """Return every address a customer has or had, the postal one and the notes last."""
     rows = [_contact_row(point, now=now, zone=zone) for point in detail.contact_points]
+    postal = ", ".join(part for part in (detail.postal_address, detail.post_code) if part)
+    if postal:
+        rows.append(Row(key="postal", cells=(Cell("postal address"), Cell(postal), Cell(""), Cell(""))))
     if detail.notes:
         rows.append(Row(key="notes", cells=(Cell("note"), Cell(detail.notes), Cell(""), Cell(""))))
     return rows

@@ -53,11 +53,12 @@ def export_row(export: ExportView, *, now: datetime, zone: tzinfo) -> Row:
 
 def erasure_row(erasure: ErasureView, *, now: datetime, zone: tzinfo) -> Row:
     """Return a wish to be forgotten with its clock."""
+    who = erasure.customer_name or "name removed"
     return Row(
         key=str(erasure.id),
         cells=(
             Cell(moment(erasure.requested_at, now=now, zone=zone)),
-            Cell(f"Be forgotten (asked by {erasure.requested_by})"),
+            Cell(f"Be forgotten: {who} (asked by {erasure.requested_by})"),
             Cell("LATE", "bad") if erasure.is_late else _ERASURES[erasure.state],
             Cell(_clock(erasure, now=now, zone=zone), "bad" if erasure.is_late else "plain"),
         ),

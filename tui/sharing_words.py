@@ -33,6 +33,13 @@ POLICIES: dict[RedeemPolicy, str] = {
 _KINDS = {"join": "Somebody joined", "combine": "Two became one", "leave": "Somebody left"}
 
 
+def policy_words(policy: RedeemPolicy, daily_points: int | None) -> str:
+    """Return who may spend."""
+    if policy is RedeemPolicy.DAILY_CAP and daily_points is not None:
+        return f"everybody, up to {points(daily_points)} a day each"
+    return POLICIES[policy]
+
+
 def and_names(names: Sequence[str]) -> str:
     """Return names as one says them: Ana, Ben and Cid."""
     return f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
@@ -50,8 +57,7 @@ def sharing_rows(shared: SharedMembership, *, now: datetime, zone: tzinfo) -> li
     """Return who shares a membership and what was done about it lately; nothing where nobody does or did."""
     rows = [_person_row(person, now=now, zone=zone) for person in shared.people] if len(shared.people) > 1 else []
     if rows:
-        limit = f", {points(shared.daily_points)}" if shared.daily_points is not None else ""
-        words = POLICIES[shared.redeem_policy] + limit
+        words = policy_words(shared.redeem_policy, shared.daily_points)
         rows.append(_row("policy", "May spend", words, "", f"up to {shared.sharers_max + 1} people"))
     return rows + [_operation_row(operation, shared, now=now, zone=zone) for operation in shared.operations]
 

@@ -309,19 +309,21 @@ def refund_notes(refund: RefundView, *, now: datetime, zone: tzinfo) -> list[str
 
 
 def queue_words(queue: StaffQueue) -> str:
-    """Return what waits for a person, and the keys that lead there; empty when nothing does."""
-    parts = []
-    if queue.adjustments:
-        parts.append(f"{_many(queue.adjustments, 'adjustment waits', 'adjustments wait')} for approval (^R)")
-    if queue.refunds:
-        parts.append(f"{_many(queue.refunds, 'refund needs', 'refunds need')} a look (^R)")
-    if queue.orders:
-        parts.append(f"{_many(queue.orders, 'sale', 'sales')} of today without customer (F4)")
-    if queue.duplicates:
-        parts.append(f"{_many(queue.duplicates, 'possible duplicate', 'possible duplicates')} (^D)")
-    if queue.merges:
-        parts.append(f"{_many(queue.merges, 'merge waits', 'merges wait')} for approval (^D)")
-    return " · ".join(parts)
+    """Return what waits for a person, the gravest first, and the keys that lead there; empty when nothing does."""
+    waiting = (
+        (queue.late_erasures, "wish to be forgotten is LATE", "wishes to be forgotten are LATE", "^P privacy"),
+        (queue.adjustments, "adjustment waits for approval", "adjustments wait for approval", "^R"),
+        (queue.merges, "merge waits for approval", "merges wait for approval", "^D"),
+        (queue.overrides, "email correction waits for approval", "email corrections wait for approval", "^P email"),
+        (queue.links, "POS link waits for approval", "POS links wait for approval", "^P tills"),
+        (queue.erasures, "wish to be forgotten needs a yes", "wishes to be forgotten need a yes", "^P privacy"),
+        (queue.refunds, "refund needs a look", "refunds need a look", "^R"),
+        (queue.orders, "sale of today without customer", "sales of today without customer", "F4"),
+        (queue.link_reviews, "POS match to decide", "POS matches to decide", "^P tills"),
+        (queue.pos_todos, "thing to do in a till", "things to do in a till", "^P tills"),
+        (queue.duplicates, "possible duplicate", "possible duplicates", "^D"),
+    )
+    return " · ".join(f"{_many(count, one, many)} ({key})" for count, one, many, key in waiting if count)
 
 
 def _many(count: int, one: str, many: str) -> str:

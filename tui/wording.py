@@ -7,18 +7,24 @@ from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Refused, Sig
 
 NOT_CONNECTED = "Not connected. Looking up and saving do not work."
 
-_SENTENCES: dict[Code, str] = {
+SENTENCES: dict[Code, str] = {
     Code.SIGN_IN_FAILED: "The name or the password is wrong.",
     Code.NOT_SIGNED_IN: "Your session is over. Sign in again; what you typed is kept.",
     Code.NOT_PERMITTED: "Your role may not do this.",
     Code.RATE_LIMITED: "Too many tries.",
     Code.BUSY: "The service is busy. Nothing was saved; try again in a moment.",
     Code.INTERNAL: "Something went wrong at the service. Nothing was saved.",
+    Code.INVALID_REQUEST: "The service did not take what was typed. Read the form once more.",
+    Code.UNSUPPORTED_MEDIA_TYPE: "This console and the service are of different versions. Have the console updated.",
+    Code.BODY_TOO_LARGE: "That is more text than the service takes. Shorten it.",
+    Code.IDEMPOTENCY_KEY_MISSING: "This console and the service are of different versions. Have the console updated.",
     Code.NOT_FOUND: "This is no longer there.",
+    Code.VIEWS_LIMIT: "You have opened very many customers within an hour. A manager can open this one.",
+    Code.REAUTH_REQUIRED: "Type your own password once more for this.",
     Code.IDEMPOTENCY_CONFLICT: (
         "An earlier try of this form may have been saved with other details. Look the customer up before trying again."
     ),
-    Code.PREVIEW_STALE: "Something changed since the preview. It was asked for again: read it, then Ctrl+S.",
+    Code.PREVIEW_STALE: "Something changed since you looked. It is asked for again: read it, then decide again.",
     Code.VERSION_CONFLICT: "Somebody else changed this in the meantime.",
     Code.EMAIL_INVALID: "This is not an email address we can write to.",
     Code.EMAIL_SAME: "This is the address the customer already has.",
@@ -44,8 +50,24 @@ _SENTENCES: dict[Code, str] = {
     Code.POINTS_SPENT: "The points of this sale have been spent, and the programme does not let them be taken back.",
     Code.ASSIGNMENT_SAME: "This sale counts for this customer already.",
     Code.VOUCHER_USED: "This voucher was used or is over; it cannot be cancelled any more.",
+    Code.REWARD_USED: "Somebody's points or voucher paid for this sale. Say what becomes of them.",
+    Code.ASSIGNMENT_WINDOW: "This sale is too old to be moved by you; a manager may.",
+    Code.ORDER_CONFLICT: "A sale with this receipt was written down before, with other details.",
+    Code.STORE_UNKNOWN: "There is no such store.",
+    Code.TIME_OUT_OF_RANGE: "This time cannot be right: it is ahead, or too long ago.",
+    Code.CURRENCY_MISMATCH: "This was paid in another currency than the programme counts.",
+    Code.OVER_REFUND: "More would go back than was sold.",
+    Code.ADJUST_ABSOLUTE_REFUSED: "Type how many points to give or take, like +50 or -20.",
+    Code.ALREADY_MEMBER: "The customer is a member of this programme already.",
+    Code.PHONE_NOT_PROVEN: "This customer has no proven phone number. Ask for the code in their app.",
+    Code.REWARD_CODE_TAKEN: "Another reward has this code.",
+    Code.PROGRAMME_CODE_TAKEN: "Another programme has this code.",
+    Code.PROGRAMME_DEFAULT: "New customers join this programme, so it stays open.",
+    Code.CLAIM_CLOSED: "This cannot be done with the code any more: it was used, ended, or written before.",
     Code.CLAIM_SUBJECT_HAS_LOGIN: "This customer can sign in already, so there is nothing to claim.",
     Code.ERASURE_RUNNING: "This customer is about to be forgotten already.",
+    Code.MERGE_PENDING: "A merge of this customer waits for approval: it is decided on first (^D).",
+    Code.PRIVACY_REQUEST_OPEN: "One of the two is about to be forgotten: that is finished or cancelled first (P).",
     Code.LINK_TAKEN: "This POS record is linked to a customer already.",
     Code.LINK_SELF: "Nobody links a POS record to themselves; ask a colleague.",
     Code.LINK_NEEDS_PROOF: "Nothing ties the record to this customer: say how you know, or scan their card.",
@@ -106,7 +128,7 @@ def sentence(error: ConsoleError) -> str:
     """Return what went wrong and, where there is one, the next step."""
     match error:
         case SignedOut():
-            return _SENTENCES[Code.NOT_SIGNED_IN]
+            return SENTENCES[Code.NOT_SIGNED_IN]
         case Refused():
             return _refusal(error.problem, error.retry_after_seconds)
         case Unreachable() | NoAnswer() | AnswerNotUnderstood() if error.maybe_done:
@@ -122,7 +144,7 @@ def sentence(error: ConsoleError) -> str:
 
 
 def _refusal(problem: Problem, retry_after_seconds: int | None) -> str:
-    words = _SENTENCES.get(problem.code) or problem.detail or problem.title
+    words = SENTENCES.get(problem.code) or problem.detail or problem.title
     # The service's own detail names the fact (whose card, which day) where our sentence only names the kind.
     if problem.detail and problem.detail not in words and problem.code is not Code.SIGN_IN_FAILED:
         words = problem.detail
@@ -136,7 +158,7 @@ def _refusal(problem: Problem, retry_after_seconds: int | None) -> str:
 def blocker_words(blocker: str) -> str:
     """Return what stands against a command in words; the service sends its bare code where it has no more to say."""
     if blocker in Code.__members__.values():
-        return _SENTENCES.get(Code(blocker), blocker.replace("_", " ").lower().capitalize() + ".")
+        return SENTENCES.get(Code(blocker), blocker.replace("_", " ").lower().capitalize() + ".")
     return blocker
 
 

@@ -30,6 +30,8 @@ async def get_queue(ctx: Context, staff: Staff) -> StaffQueue:
         merges = await queue_store.count_merges(ctx.now, not_by=staff.staff_id)
     if may(staff.role, Permission.EMAIL_CHANGE):
         overrides = await queue_store.count_overrides(ctx.now, not_by=staff.staff_id)
+    link_reviews, links, pos_todos = await _count_links(staff)
+    erasures, late_erasures = await _count_erasures(ctx, staff)
     return StaffQueue(
         adjustments=adjustments,
         refunds=refunds,
@@ -37,4 +39,30 @@ async def get_queue(ctx: Context, staff: Staff) -> StaffQueue:
         duplicates=duplicates,
         merges=merges,
         overrides=overrides,
+        link_reviews=link_reviews,
+        links=links,
+        pos_todos=pos_todos,
+        erasures=erasures,
+        late_erasures=late_erasures,
     )
+
+
+async def _count_links(staff: Staff) -> tuple[int, int, int]:
+    """Return the matches to decide on, the links to approve and what is to be done in tills."""
+    reviews = links = todos = 0
+    if may(staff.role, Permission.LINK_REVIEW):
+        reviews = await queue_store.count_link_reviews()
+        todos = await queue_store.count_pos_todos()
+    if may(staff.role, Permission.LINK_ATTEST):
+        links = await queue_store.count_links(not_by=staff.staff_id)
+    return reviews, links, todos
+
+
+async def _count_erasures(ctx: Context, staff: Staff) -> tuple[int, int]:
+    """Return the wishes to be forgotten that wait for a yes, and those that are late."""
+    waiting = late = 0
+    if may(staff.role, Permission.ERASURE_APPROVE):
+        waiting = await queue_store.count_erasures(not_by=staff.staff_id)
+    if may(staff.role, Permission.ERASURE_READ):
+        late = await queue_store.count_late_erasures(ctx.now)
+    return waiting, late

@@ -20,6 +20,11 @@ _OVERRIDES = _COUNT.format(
     what="from email_change where is_override and state = 'pending' and approved_by is null and expires_at > $2 "
     "and requested_by_id <> $3"
 )
+_LINK_REVIEWS = _COUNT.format(what="from link_review where state = 'open'")
+_LINKS = _COUNT.format(what="from pos_link where state = 'waiting' and actor_id is distinct from $2")
+_POS_TODOS = _COUNT.format(what="from pos_todo where state = 'open'")
+_ERASURES = _COUNT.format(what="from erasure where state = 'waiting' and requested_by_id is distinct from $2")
+_LATE_ERASURES = _COUNT.format(what="from erasure where state in ('waiting', 'cooling') and answer_by < $2")
 _ZONE = "select zone from store where id = $1"
 
 
@@ -51,6 +56,31 @@ async def count_merges(now: datetime, *, not_by: UUID) -> int:
 async def count_overrides(now: datetime, *, not_by: UUID) -> int:
     """Return how many corrections of proven addresses that others asked for wait for a yes."""
     return await _count(_OVERRIDES, now, not_by)
+
+
+async def count_link_reviews() -> int:
+    """Return how many matches of customers with POS records a person must decide on."""
+    return await _count(_LINK_REVIEWS)
+
+
+async def count_links(*, not_by: UUID) -> int:
+    """Return how many links that others asked for wait for a yes."""
+    return await _count(_LINKS, not_by)
+
+
+async def count_pos_todos() -> int:
+    """Return how much is to be done by hand in tills."""
+    return await _count(_POS_TODOS)
+
+
+async def count_erasures(*, not_by: UUID) -> int:
+    """Return how many wishes to be forgotten that others took down wait for a yes."""
+    return await _count(_ERASURES, not_by)
+
+
+async def count_late_erasures(now: datetime) -> int:
+    """Return how many wishes to be forgotten are not carried out although their month is over."""
+    return await _count(_LATE_ERASURES, now)
 
 
 async def get_zone(store_id: UUID) -> str:

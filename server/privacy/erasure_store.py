@@ -57,8 +57,10 @@ update merge set state = 'refused', decided_at = $2
 where state = 'waiting' and (survivor = any($1::uuid[]) or absorbed = any($1::uuid[]))
 """
 _VIEWS = """
-select e.*, s.name as requester_name, a.name as approver_name
+select e.*, s.name as requester_name, a.name as approver_name,
+       case when c.status = 'erased' then '' else trim(c.given_name || ' ' || c.family_name) end as customer_name
 from (select * from erasure e where {condition} order by e.requested_at desc, e.id desc limit $3) e
+join customer c on c.id = e.customer
 left join staff_member s on e.requested_by_kind = 'staff' and s.id = e.requested_by_id
 left join staff_member a on a.id = e.approved_by
 order by e.requested_at desc, e.id desc

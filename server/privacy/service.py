@@ -535,4 +535,5 @@ def _view(ctx: Context, row: Row) -> ErasureView:
         done_at=row["done_at"],
         pos_records=tuple(row["pos_records"]),
         effect=None if is_open else msgspec.json.decode(row["effects"], type=ErasureEffect),
+        customer_name=row["customer_name"],
     )

@@ -413,7 +413,8 @@ class FakeService:
         customer = self.find(customer_id)
         if asked.version != customer.version:
             raise Refusal(Code.VERSION_CONFLICT)
-        changes = {name: getattr(asked, name) for name in ("given_name", "family_name", "birthday", "notes")}
+        names = ("given_name", "family_name", "birthday", "postal_address", "post_code", "notes")
+        changes = {name: getattr(asked, name) for name in names}
         given = {name: value for name, value in changes.items() if value is not msgspec.UNSET}
         self.put(replace(customer, version=customer.version + 1, **given))
         return self.find(customer_id)

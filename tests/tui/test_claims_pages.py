@@ -1,11 +1,16 @@
 """Claim codes at the desk, against the real service: made, shown once, looked up, ended."""
 
+from pathlib import Path
+
+import pytest
+
 from shared.enums import Role
 from tests.app import World, expect
 from tests.ledgers import credit, figures
 from tests.server.claims.desk import ClaimDesk
-from tests.tui.test_till_flows import a_till, sell
+from tests.tui.test_till_flows import a_till, choose, previewed, sell
 from tui.screens.claims import IssuedPage
+from tui.widgets.field import Field
 
 
 async def test_a_code_is_shown_once_found_again_used_and_ended(world: World) -> None:
@@ -74,3 +79,55 @@ async def test_a_sale_to_nobody_gets_a_code_and_who_signs_in_needs_none(world: W
         await desk.press("n")
         await desk.shows("this customer can sign in already")
     assert (await figures(ana.membership_id))[0] == 5
+
+
+async def test_letters_are_counted_made_and_written_once_and_ended_after_a_question(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    counter = await ClaimDesk.open(world)
+    for number, address in enumerate(("1 Quay Street, Galway", "")):
+        body = {"given_name": f"Old {number}", "phone": f"+44 20 7946 001{number}", "postal_address": address}
+        expect(await counter.post("/v1/staff/customers", body), 201)
+    async with a_till(world, Role.MANAGER, size=(80, 24)) as desk:
+        desk.console.perform("app.claim_letters")
+        await desk.shows("No claim letters yet.")
+        await desk.press("n")
+        await previewed(desk)
+        # Whom a text has reached has a code that works, and is passed over.
+        await desk.shows("0 people get a code", "2 people have a code that works: they are passed over.")
+        await desk.press("ctrl+s")
+        await desk.shows("! Save what is in this form: Nobody needs a letter")
+        await choose(desk, "reissue", "y")
+        await previewed(desk)
+        await desk.shows("2 people get a code for a letter.", "1 of them has no postal address")
+        await desk.press("ctrl+s")
+        await desk.shows("DANGER: Make all codes anew", "2 codes that people hold stop working")
+        await desk.press(*"yes", "ctrl+s")
+        await desk.shows("2 codes are made.", "not yet")
+        await desk.press("w")
+        await desk.until(lambda: desk.page == "claim-file")
+        name = desk.console.screen.query_one("#path", Field).value
+        (tmp_path / name).write_text("mine")
+        await desk.press("ctrl+s")
+        await desk.shows("There is a file of this name.")
+        (tmp_path / name).unlink()
+        await desk.press("ctrl+s")
+        await desk.shows("Written to", "written")
+        assert (tmp_path / name).read_bytes()[:4] == b"%PDF"
+        assert (tmp_path / name).stat().st_mode & 0o077 == 0
+        await desk.press("w")
+        await desk.until(lambda: desk.page == "claim-file")
+        listed = tmp_path / desk.console.screen.query_one("#path", Field).value
+        await desk.press("ctrl+s")
+        await desk.shows("Written to")
+        assert b"Quay Street" in listed.read_bytes()
+        await desk.press("w")
+        await desk.shows("both files were written")
+        await desk.press("x")
+        await desk.until(lambda: desk.page == "reason")
+        await desk.fill("reason", "the post lost them")
+        await desk.press("ctrl+s")
+        await desk.shows("2 letters stop working.")
+        await desk.press(*"yes", "ctrl+s")
+        await desk.shows("The codes of this batch are over.", "ended")

@@ -141,9 +141,12 @@ async def test_editing_saves_only_what_was_changed() -> None:
         await till.press("e")
         await till.until(lambda: till.page == "edit")
         await till.fill("family_name", "Skorpio")
+        await till.fill("postal_address", "1 Quay Street, Galway")
         await till.press("ctrl+s")
         await till.shows("Saved.", "Ben Skorpio")
         assert service.customers[0].notes == "likes poetry"
+        await till.press("6")
+        await till.shows("postal address", "1 Quay Street, Galway")
 
 
 async def test_a_faster_colleagues_change_is_shown_beside_ours_and_nothing_is_lost() -> None:

@@ -67,7 +67,14 @@ async def test_a_record_of_somebody_else_names_them_and_many_points_need_a_secon
         await desk.fill("record", "ana@")
         await desk.shows("P-1", "Ana Flores")
         await desk.press("tab", "enter")
-        await desk.shows("✗ This POS record is linked to a customer", "It is Ana Flores's. F2 opens", "F2 Open owner")
+        await desk.shows(
+            "✗ This POS record is linked to a customer", "It is Ana Flores's. F9 merges the two", "F2 Open owner"
+        )
+        await desk.press("f9")
+        await desk.until(lambda: desk.page == "merge")
+        await desk.shows("Ana Flores", "Ben Ode")
+        await desk.press("escape")
+        await desk.until(lambda: desk.page == "link")
         await desk.fill("record", "P-2")
         await choose(desk, "known_by", "k")
         await desk.shows("Somebody else must approve this", "^S Ask for approval")
@@ -79,6 +86,7 @@ async def test_a_record_of_somebody_else_names_them_and_many_points_need_a_secon
         await desk.shows("You asked for this yourself: somebody else must decide.")
     assert await figures(ben.membership_id) == (0, 0, 0, 0)
     async with a_till(world, Role.MANAGER, login="vera") as desk:
+        await desk.shows("1 POS link waits for approval")
         await desk.open("ben@shop.test")
         await desk.press("L", "2")
         await desk.shows("waits", "by staff, who were sure")
@@ -115,6 +123,7 @@ async def test_the_tills_page_shows_runs_what_was_set_aside_and_decides_matches(
     await cycle.run_due(world.tools)
     world.advance(timedelta(minutes=1))
     async with a_till(world, Role.MANAGER, size=(100, 30)) as desk:
+        await desk.shows("2 POS matches to decide")
         await desk.press("f6", "t")
         await desk.until(lambda: desk.page == "tills")
         await desk.shows("till (sends by itself): fetched", "done", "by itself")

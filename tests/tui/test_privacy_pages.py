@@ -1,12 +1,13 @@
 """A copy of everything, and being forgotten, at the desk and against the real service."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from server.privacy.exports import EXPORT_JOB, make_export
 from shared.enums import Role
-from tests.app import World
+from tests.app import World, expect
 from tests.ledgers import credit, figures
 from tests.tui.test_till_flows import a_till, choose, previewed
 
@@ -69,20 +70,33 @@ async def test_being_forgotten_is_shown_typed_approved_by_another_and_can_be_can
         await desk.press("x")
         await desk.shows("this was asked for already")
         await desk.press("a")
-        await desk.shows("DANGER: Approve being forgotten", "1 card stops scanning.")
+        await desk.shows("Approve being forgotten", "1 card stops scanning.")
+        await desk.press("ctrl+s")
+        await desk.shows("DANGER: Approve being forgotten")
         await desk.press(*"yes", "ctrl+s")
         await desk.shows("You asked for this yourself: somebody else must decide.")
+    world.advance(timedelta(days=40))
+    headers = await world.staff_headers(Role.MANAGER)
+    queue = expect(await world.client.get("/v1/staff/queue", headers=headers), 200)
+    assert (queue["erasures"], queue["late_erasures"]) == (1, 1)
     async with a_till(world, Role.ADMIN, login="ada", size=(160, 50)) as desk:
         desk.console.perform("app.privacy")
         await desk.until(lambda: desk.page == "privacy")
-        await desk.shows("Be forgotten (asked by Mara)", "It has to be done by")
+        await desk.shows("Be forgotten: Ana Flores (asked by Mara)", "It has to be done by")
         await desk.press("a")
-        await desk.shows("DANGER: Approve being forgotten")
+        await desk.shows("Ana Flores", "120 points are lost.")
+        # What has changed by then is shown, and decided on once more.
+        await credit(world, ana.membership_id, 5)
+        await desk.press("ctrl+s")
+        await desk.shows("DANGER: Approve being forgotten", "Ana Flores will be forgotten for good.")
         await desk.press(*"yes", "ctrl+s")
-        await desk.shows("They will be forgotten on", "will happen")
+        await desk.shows("This changed since you looked", "! was 120 points are lost.", "! now 125 points are lost.")
+        await desk.press("ctrl+s")
+        await desk.press(*"yes", "ctrl+s")
+        await desk.shows("They will be forgotten on", "LATE")
         await desk.press("c")
         await desk.until(lambda: desk.page == "reason")
         await desk.fill("reason", "they changed their mind")
         await desk.press("ctrl+s")
         await desk.shows("Cancelled. Nothing was erased.", "cancelled")
-    assert (await figures(ana.membership_id))[0] == 120
+    assert (await figures(ana.membership_id))[0] == 125

@@ -1,5 +1,6 @@
 """The question before something that cannot simply be taken back. It cannot be answered by accident or by a scanner."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -17,6 +18,7 @@ from tui.safe import join, safe
 
 if TYPE_CHECKING:
     from tui.app import Console
+    from tui.pages import Page
 
 DIGITS = 4
 
@@ -115,3 +117,15 @@ class DangerDialog(ModalScreen[bool]):
         """Swallow a scan: whoever scans here has not read the question."""
         del code
         self._say("The scan was not used. Answer this first.")
+
+
+def make_sure(page: "Page", danger: Danger, then: Callable[[], None]) -> None:
+    """Ask before something dangerous; only the typed yes goes on to `then`."""
+
+    def answered(is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
+        if is_sure:
+            then()
+        else:
+            page.console.say("Nothing was changed.", "info")
+
+    page.app.push_screen(DangerDialog(danger), answered)

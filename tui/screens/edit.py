@@ -1,4 +1,4 @@
-"""Change a customer's name, birthday or notes."""
+"""Change a customer's name, birthday, postal address or notes."""
 
 from msgspec import UNSET
 from textual.app import ComposeResult
@@ -16,7 +16,7 @@ from tui.safe import plain
 from tui.widgets.field import Field
 from tui.wording import field_errors
 
-_FIELDS = ("given_name", "family_name", "birthday", "notes")
+_FIELDS = ("given_name", "family_name", "birthday", "postal_address", "post_code", "notes")
 
 
 def _texts(detail: CustomerDetail) -> dict[str, str]:
@@ -25,6 +25,8 @@ def _texts(detail: CustomerDetail) -> dict[str, str]:
         "given_name": plain(detail.given_name),
         "family_name": plain(detail.family_name),
         "birthday": "" if detail.birthday is None else birthday(detail.birthday),
+        "postal_address": plain(detail.postal_address),
+        "post_code": plain(detail.post_code),
         "notes": plain(detail.notes),
     }
 
@@ -46,10 +48,13 @@ class EditPage(FormPage):
             yield from form_row("Given name", Field(id="given_name", length_max=limits.NAME_LENGTH_MAX))
             yield from form_row("Family name", Field(id="family_name", length_max=limits.NAME_LENGTH_MAX))
             yield from form_row("Birthday", Field(id="birthday", length_max=20), beside="like 2.5.1961 or 2 May")
+            address = Field(id="postal_address", length_max=limits.POSTAL_ADDRESS_LENGTH_MAX)
+            yield from form_row("Address", address, beside="street, town; for letters")
+            yield from form_row("Post code", Field(id="post_code", length_max=limits.POST_CODE_LENGTH_MAX))
             yield from form_row("Note", Field(id="notes", length_max=limits.REASON_LENGTH_MAX))
 
     def on_mount(self) -> None:
-        self.query_one("#edit-box").border_title = "Change name, birthday or notes"
+        self.query_one("#edit-box").border_title = "Change name, birthday, postal address or notes"
         self._fill(self._detail)
         super().on_mount()
 
@@ -77,6 +82,8 @@ class EditPage(FormPage):
             given_name=self.text("given_name") if "given_name" in changed else UNSET,
             family_name=self.text("family_name") if "family_name" in changed else UNSET,
             birthday=day if "birthday" in changed else UNSET,
+            postal_address=self.text("postal_address") if "postal_address" in changed else UNSET,
+            post_code=self.text("post_code") if "post_code" in changed else UNSET,
             notes=self.text("notes") if "notes" in changed else UNSET,
         )
         customer_id = self._detail.id

@@ -13,6 +13,7 @@ from textual.timer import Timer
 from shared import limits
 from shared.codes import is_card_number
 from shared.links import Attestation, LinkMade, LinkPreview, LinkRequest, RecordHit, RecordHits
+from shared.merges import MergeState, MergeView
 from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.calls import call
@@ -22,6 +23,7 @@ from tui.forms import form_row
 from tui.link_words import effect_words, record_row, record_words
 from tui.pages import Handlers, bindings_for
 from tui.safe import join, lines, safe
+from tui.screens.choosing import Chosen
 from tui.screens.preview_form import PreviewForm
 from tui.widgets.choice import NO_YES, Choice, Option
 from tui.widgets.field import Field
@@ -204,7 +206,7 @@ class LinkPage(PreviewForm[LinkRequest, LinkPreview, LinkMade]):
         told.append(safe(f"  {record_words(preview.record)}", "bold"))
         other = self._other(preview)
         if other is not None:
-            told.append(safe(f"  It is {other.customer_name}'s. F2 opens them; one person twice is merged there (m)."))
+            told.append(safe(f"  It is {other.customer_name}'s. F9 merges the two, F2 opens them."))
         if preview.effect is not None:
             sentences = effect_words(preview.effect, now=self.console.now(), zone=session.zone)
             told += [safe(f"· {words}") for words in sentences]
@@ -237,9 +239,32 @@ class LinkPage(PreviewForm[LinkRequest, LinkPreview, LinkMade]):
 
     def handlers(self) -> Handlers:
         own = super().handlers()
+        own["link.merge"] = self._merge
         if self._other(self.preview) is not None:
             own["app.find"] = self._open_other
         return own
+
+    def unavailable(self, action_id: str) -> str | None:
+        if action_id == "link.merge" and self._other(self.preview) is None:
+            return "choose a record that is another customer's"
+        return super().unavailable(action_id)
+
+    def _merge(self) -> None:
+        """Open the merge of this customer and the one whose record it is: perhaps they are one person."""
+        from tui.screens.merge import MergePage
+
+        other = self._other(self.preview)
+        assert other is not None
+        own = Chosen(id=str(self._detail.id), name=self._who)
+        owner = Chosen(id=str(other.customer_id), name=other.customer_name or "the owner")
+        self.app.push_screen(MergePage(own, owner, done=self._merged))
+
+    def _merged(self, merge: MergeView) -> None:
+        self.is_saved = True
+        if merge.state is MergeState.DONE:
+            self.console.open_customer(str(merge.survivor_id), name=merge.survivor_name)
+        else:
+            self.dismiss()
 
     def _open_other(self) -> None:
         other = self._other(self.preview)

@@ -18,7 +18,7 @@ from tui.merge_words import choosable, choose, is_right, keeps_the_other, merge_
 from tui.pages import Handlers, bindings_for
 from tui.safe import lines
 from tui.screens.choosing import Chosen, CustomerChooser, customer_row
-from tui.screens.danger import Danger, DangerDialog
+from tui.screens.danger import Danger, make_sure
 from tui.screens.preview_form import PreviewForm
 from tui.screens.why import OTHER, missing_why, read_why, why_rows
 from tui.widgets.choice import Option
@@ -112,7 +112,10 @@ class MergePage(PreviewForm[MergeRequest, MergePreview, MergeView]):
             self._settled.add(other.id)
             turns, self._why_kept = keeps_the_other(preview)
             if turns:
+                was_edited = self.has_unsaved_work()
                 self._turn()
+                if not was_edited:
+                    self._at_first = self.values()  # A proposal is nobody's work.
                 return
         if wish == self.wish():
             self._shown = preview
@@ -180,13 +183,7 @@ class MergePage(PreviewForm[MergeRequest, MergePreview, MergeView]):
             code_words="the ending card",
             commit_words="Ask for approval" if preview.needs_second_person else "Merge",
         )
-        self.app.push_screen(DangerDialog(danger), self._danger_answered)
-
-    def _danger_answered(self, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
-        if is_sure:
-            self.send_now()
-        else:
-            self.console.say("Nothing was changed.", "info")
+        make_sure(self, danger, self.send_now)
 
     def applied(self, answer: MergeView) -> None:
         session = self.console.session
@@ -233,6 +230,10 @@ class MergePage(PreviewForm[MergeRequest, MergePreview, MergeView]):
 
     def told(self, preview: MergePreview) -> Content:
         return lines(*merge_notes(preview, why_kept=self._why_kept))
+
+    def told_lines(self, preview: MergePreview) -> list[str]:
+        rows = merge_rows(preview, self._choices)
+        return [*super().told_lines(preview), *("  ".join(cell.text for cell in row.cells) for row in rows)]
 
     # The page -----------------------------------------------------------------------------------------------------------
 

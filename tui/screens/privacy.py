@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime, tzinfo
-from functools import partial
 from pathlib import Path
 
 from shared.enums import Permission
@@ -19,8 +18,9 @@ from shared.privacy import (
 )
 from shared.staff import CustomerDetail
 from tui.calls import call
-from tui.client import Client, new_key
+from tui.client import Client
 from tui.errors import ConsoleError
+from tui.files import FileTrouble, write_file
 from tui.formatting import Row, full_name
 from tui.pages import Handlers, bindings_for
 from tui.privacy_words import (
@@ -31,9 +31,9 @@ from tui.privacy_words import (
     export_notes,
     export_row,
 )
-from tui.screens.danger import Danger, DangerDialog
+from tui.screens.danger import Danger
 from tui.screens.list_page import Listing, ListPage, ListTab
-from tui.screens.reason import Answer, Question, ReasonPage
+from tui.screens.reason import Answer, DecisionPage, Question, ReasonPage
 from tui.widgets.line_list import Column
 
 _COLUMNS = (Column("Asked for", 15), Column("What", -1), Column("State", 11), Column("When", 17))
@@ -109,8 +109,6 @@ class PrivacyPage(ListPage[PrivacyItem]):
         export_id, path = export.id, Path.cwd() / f"personal-data-{export.id}.zip"
 
         async def write(client: Client) -> Path:
-            from tui.screens.report_forms import write_file
-
             content = await client.get_export_file(export_id)
             await asyncio.to_thread(write_file, path, content, may_replace=False)
             return path
@@ -136,29 +134,21 @@ class PrivacyPage(ListPage[PrivacyItem]):
         )
 
     def _ask_sure(self, erasure: ErasureView) -> None:
-        told = effect_words(erasure.effect) if erasure.effect is not None else []
-        danger = Danger(
-            title="Approve being forgotten",
-            words=" ".join(["This cannot be taken back once it has happened.", *told]),
-            code="",
-            code_words="",
-            commit_words="Approve",
-        )
-        self.app.push_screen(DangerDialog(danger), partial(self._sure, erasure))
-
-    def _sure(self, erasure: ErasureView, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
-        if not is_sure:
-            self.console.say("Nothing was changed.", "info")
+        asked = _approval(erasure)
+        if isinstance(asked, str):
+            self.console.say(asked, "warn")
+            self.refresh_data()
             return
-        decision, key = ErasureDecision(preview_hash=erasure.preview_hash), new_key()
-        call(
-            self,
-            "approve",
-            lambda client: client.approve_erasure(erasure.id, decision, key=key),
+        page = DecisionPage(
+            erasure,
+            question=_approval,
+            ask=lambda client: client.get_erasure(erasure.id),
+            send=lambda client, shown, typed, key: client.approve_erasure(
+                shown.id, ErasureDecision(preview_hash=shown.preview_hash, note=typed.reason), key=key
+            ),
             done=self._approved,
-            is_write=True,
-            waiting="Approving…",
         )
+        self.app.push_screen(page)
 
     def _approved(self, erasure: ErasureView) -> None:
         session = self.console.session
@@ -172,7 +162,11 @@ class PrivacyPage(ListPage[PrivacyItem]):
         question = Question(
             title="Cancel being forgotten",
             crumb="Privacy › Cancel",
-            facts=(("Asked for by", erasure.requested_by), ("Reason", erasure.reason or "none")),
+            facts=(
+                ("Customer", erasure.customer_name or "without a name"),
+                ("Asked for by", erasure.requested_by),
+                ("Reason", erasure.reason or "none"),
+            ),
             sentences=("Nothing is erased. The customer can ask again at any time.",),
             commit_words="Cancel it",
             waiting_words="Cancelling…",
@@ -207,7 +201,7 @@ class PrivacyPage(ListPage[PrivacyItem]):
     def _open_customer(self) -> None:
         erasure = self._erasure()
         assert erasure is not None
-        self.console.open_customer(str(erasure.customer_id))
+        self.console.open_customer(str(erasure.customer_id), name=erasure.customer_name)
 
     # The page ---------------------------------------------------------------------------------------------------------
 
@@ -257,9 +251,36 @@ class PrivacyPage(ListPage[PrivacyItem]):
         return None
 
     def show_failure(self, error: ConsoleError) -> None:
-        from tui.screens.report_forms import FileTrouble
-
         if isinstance(error, FileTrouble):
             self.console.say(error.words, "bad")
             return
         super().show_failure(error)
+
+
+def _approval(erasure: ErasureView) -> Question | str:
+    """Return the question before somebody's being forgotten is approved, or why it cannot be approved any more."""
+    if erasure.state is not ErasureState.WAITING:
+        return "Somebody else has decided on this meanwhile."
+    if erasure.effect is None:
+        return f"This cannot be approved as things stand: {erasure.blocked_by or 'something stands against it'}"
+    facts = (
+        ("Customer", erasure.customer_name or "without a name"),
+        ("Asked for by", erasure.requested_by),
+        ("Reason", erasure.reason or "none"),
+    )
+    return Question(
+        title="Approve being forgotten",
+        crumb="Privacy › Approve",
+        facts=facts,
+        sentences=("This cannot be taken back once it has happened.", *effect_words(erasure.effect)),
+        commit_words="Approve…",
+        waiting_words="Approving…",
+        needs_reason=False,
+        danger=Danger(
+            title="Approve being forgotten",
+            words=f"{erasure.customer_name or 'The customer'} will be forgotten for good.",
+            code="",
+            code_words="",
+            commit_words="Approve",
+        ),
+    )

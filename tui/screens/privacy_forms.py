@@ -20,7 +20,7 @@ from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.privacy_words import NEEDS, effect_words, erasure_said
 from tui.safe import join, lines, safe
-from tui.screens.danger import Danger, DangerDialog
+from tui.screens.danger import Danger, make_sure
 from tui.screens.preview_form import PreviewForm
 from tui.widgets.choice import NO_YES, Choice
 from tui.widgets.field import Field
@@ -156,13 +156,7 @@ class ErasePage(PreviewForm[StaffErasureRequest, ErasurePreview, ErasureView]):
             code_words="the card",
             commit_words="Ask for it",
         )
-        self.app.push_screen(DangerDialog(danger), self._danger_answered)
-
-    def _danger_answered(self, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
-        if is_sure:
-            self.send_now()
-        else:
-            self.console.say("Nothing was changed.", "info")
+        make_sure(self, danger, self.send_now)
 
     def applied(self, answer: ErasureView) -> None:
         session = self.console.session

@@ -16,7 +16,7 @@ from tui.formatting import counted, moment, points
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines
-from tui.screens.danger import Danger, DangerDialog
+from tui.screens.danger import Danger, make_sure
 from tui.screens.lock_session import zone_named
 from tui.widgets.field import Field
 from tui.wording import field_errors
@@ -101,12 +101,9 @@ class ClosingPage(FormPage):
                 code_words="",
                 commit_words="Close it",
             )
-            self.app.push_screen(DangerDialog(danger), self._danger_answered)
+            make_sure(self, danger, self._close)
 
-    def _danger_answered(self, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
-        if not is_sure:
-            self.console.say("Nothing was changed.", "info")
-            return
+    def _close(self) -> None:
         assert self._standing is not None
         programme_id = self._programme.id
         assert programme_id is not None

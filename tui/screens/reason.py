@@ -19,6 +19,7 @@ from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines
+from tui.screens.danger import Danger, make_sure
 from tui.widgets.field import Field
 from tui.wording import field_errors
 
@@ -29,7 +30,7 @@ _PROVE_YOURSELF = {Code.REAUTH_REQUIRED, Code.SIGN_IN_FAILED}
 
 
 class Question(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked: facts as (label, words), then sentences about what will happen."""
+    """What is asked: facts as (label, words), then sentences about what will happen; `danger` is asked once more."""
 
     title: str
     crumb: str
@@ -38,6 +39,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
     commit_words: str
     waiting_words: str
     needs_reason: bool = True
+    danger: Danger | None = None
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,7 +104,13 @@ class ReasonPage(FormPage, Generic[AnswerT]):
         if self._question.needs_reason and len(reason) < _REASON_LENGTH_MIN:
             self.show_errors({"reason": "Say why, in a few words."})
             return
-        typed = Answer(reason=reason, password=self.query_one("#password", Field).value or None)
+        if self._question.danger is not None:
+            make_sure(self, self._question.danger, self._send)
+        else:
+            self._send()
+
+    def _send(self) -> None:
+        typed = Answer(reason=self.text("reason"), password=self.query_one("#password", Field).value or None)
         self.sent()
         call(
             self,

@@ -97,6 +97,8 @@ class RegisterPage(FormPage):
             yield Static(classes="gap")
             yield from form_row("Card", Field(id="card", length_max=32), beside="scan; else a digital one")
             yield from form_row("Birthday", Field(id="birthday", length_max=20), beside="optional, like 2.5.1961")
+            address = Field(id="postal_address", length_max=limits.POSTAL_ADDRESS_LENGTH_MAX)
+            yield from form_row("Address", address, beside="optional, for letters")
             yield from form_row(
                 "Post code", Field(id="post_code", length_max=limits.POST_CODE_LENGTH_MAX), beside="optional"
             )
@@ -343,6 +345,7 @@ class RegisterPage(FormPage):
             declined=ConsentChoices(email=self.answer("consent-email") == "no", sms=self.answer("consent-sms") == "no"),
             notes=self.text("notes"),
             post_code=self.text("post_code"),
+            postal_address=self.text("postal_address"),
             order_id=self._chosen_sale(),
             is_another_person=self.answer("another") == "yes",
         )

@@ -1,8 +1,6 @@
 """The days of a report, and the file it is written to."""
 
 import asyncio
-import os
-import tempfile
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from tui.actions import Action
 from tui.calls import call
 from tui.client import Client
 from tui.errors import ConsoleError
+from tui.files import FileExists, FileTrouble, write_file
 from tui.formatting import counted
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
@@ -106,54 +105,6 @@ class PeriodPage(FormPage):
 
     def crumbs(self) -> str:
         return "Reports › Period"
-
-
-class FileTrouble(ConsoleError):
-    """The file could not be written; `words` say why."""
-
-    def __init__(self, words: str) -> None:
-        super().__init__(words)
-        self.words = words
-
-
-class FileExists(FileTrouble):
-    """There is such a file already, and nobody said that it may be replaced."""
-
-
-def write_file(path: Path, content: bytes, *, may_replace: bool) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        FileExists: There is one, and it may not be replaced.
-        FileTrouble: It cannot be written there.
-    """
-    try:
-        if may_replace:
-            _replace_file(path, content)
-            return
-        with path.open("xb") as file:  # Fails where there is one, in one step.
-            try:
-                file.write(content)
-            except OSError:
-                path.unlink(missing_ok=True)
-                raise
-    except FileExistsError as error:
-        raise FileExists("There is a file of this name.") from error
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "this is no name for a file"
-        raise FileTrouble(f"It cannot be written there: {reason}.") from error
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    # Written beside its place first, so that a full disk leaves the old file as it was.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".regulars-report-")
-    beside = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 class ExportPage(FormPage):

@@ -19,7 +19,7 @@ from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
 from tui.screens.choosing import Chosen, CustomerChooser, customer_row
-from tui.screens.danger import Danger, DangerDialog
+from tui.screens.danger import Danger, make_sure
 from tui.screens.preview_form import PreviewForm
 from tui.screens.why import OTHER, missing_why, read_why, why_rows
 from tui.sharing_words import combine_words, join_words, named
@@ -186,13 +186,7 @@ class SharePage(PreviewForm[Sharing, SharingPreview, Joined | Combined]):
             code_words="the ending card",
             commit_words="Combine",
         )
-        self.app.push_screen(DangerDialog(danger), self._danger_answered)
-
-    def _danger_answered(self, is_sure: bool | None) -> None:  # noqa: FBT001  # The dialog's result comes like this.
-        if is_sure:
-            self.send_now()
-        else:
-            self.console.say("Nothing was changed.", "info")
+        make_sure(self, danger, self.send_now)
 
     # In words -----------------------------------------------------------------------------------------------------------
 

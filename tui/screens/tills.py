@@ -35,6 +35,7 @@ from tui.link_words import (
 )
 from tui.pages import Handlers, bindings_for
 from tui.safe import lines, safe
+from tui.screens.choosing import Chosen
 from tui.screens.list_page import Listed, Listing, ListPage, ListTab
 from tui.screens.reason import Question, ReasonPage
 from tui.widgets.facts import TONE_STYLES
@@ -200,6 +201,16 @@ class TillsPage(ListPage[TillItem]):
 
         self.app.push_screen(LinkPage(detail, record_id=review.record.id))
 
+    def _merge(self) -> None:
+        from tui.screens.merge import MergePage
+
+        review = self._review()
+        assert review is not None
+        assert review.other_customer_id is not None
+        own = Chosen(id=str(review.customer_id), name=review.customer_name)
+        other = Chosen(id=str(review.other_customer_id), name=review.record.customer_name or "the other one")
+        self.app.push_screen(MergePage(own, other))
+
     def _settle(self) -> None:
         review = self._review()
         assert review is not None
@@ -231,10 +242,14 @@ class TillsPage(ListPage[TillItem]):
             "tills.sync": self._sync,
             "tills.customer": self._customer,
             "tills.link": self._link,
+            "tills.merge": self._merge,
             "tills.settle": self._settle,
         }
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id in _REVIEWING and self._review() is None:
             return "choose a match in tab 3 first"
+        review = self._review()
+        if action_id == "tills.merge" and (review is None or review.other_customer_id is None):
+            return "choose a match with another customer in tab 3 first"
         return None

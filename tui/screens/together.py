@@ -1,5 +1,6 @@
 """What a customer's page does about other customers: points that are shared, and two who are one person."""
 
+from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,7 +22,7 @@ from tui.sharing_words import OPERATION_KEY, is_undoable
 if TYPE_CHECKING:
     from tui.screens.customer import CustomerPage
 
-ACTIONS = ("customer.share", "customer.join", "customer.leave", "customer.merge")
+ACTIONS = ("customer.share", "customer.join", "customer.leave", "customer.spending", "customer.merge")
 
 
 Undoable = SharingOperationView | MergeView
@@ -167,6 +168,7 @@ class Together:
             "customer.share": partial(self._share, comes_in=False),
             "customer.join": partial(self._share, comes_in=True),
             "customer.leave": self._leave,
+            "customer.spending": self._spending,
             "customer.merge": self._merge,
         }
 
@@ -179,26 +181,35 @@ class Together:
         self._page.app.push_screen(page, self._page.came_back)
 
     def _leave(self) -> None:
-        """Ask who shares as it stands now: a colleague may have changed it meanwhile."""
+        from tui.screens.leave import LeavePage
+
         view = self._view()
         assert view is not None
+        self._with_sharing(view, lambda shared: LeavePage(self._page.customer_id, view, shared, done=self._done))
+
+    def _spending(self) -> None:
+        from tui.screens.spending import SpendingPage
+
+        view = self._view()
+        assert view is not None
+        self._with_sharing(view, lambda shared: SpendingPage(shared, name=self._page.as_chosen().name))
+
+    def _with_sharing(self, view: MembershipView, form: Callable[[SharedMembership], Page]) -> None:
+        """Open a form with who shares as it stands now: a colleague may have changed it meanwhile."""
         call(
             self._page,
             "sharing",
             lambda client: client.get_sharing(view.id),
-            done=partial(self._open_leave, view),
+            done=partial(self._open_sharing, form),
             waiting="Asking who shares…",
         )
 
-    def _open_leave(self, view: MembershipView, shared: SharedMembership) -> None:
-        from tui.screens.leave import LeavePage
-
+    def _open_sharing(self, form: Callable[[SharedMembership], Page], shared: SharedMembership) -> None:
         if all(person.customer_id != self._page.customer_id for person in shared.people) or len(shared.people) < 2:
             self._page.console.say("Nobody shares these points any more.", "warn")
             self._page.refresh_data()
             return
-        page = LeavePage(self._page.customer_id, view, shared, done=self._done)
-        self._page.app.push_screen(page, self._page.came_back)
+        self._page.app.push_screen(form(shared), self._page.came_back)
 
     def _done(self, operation: SharingOperationView) -> None:
         self._last = operation
@@ -219,8 +230,8 @@ class Together:
         """Return why one of the forms cannot be opened just now."""
         view = main_membership(detail)
         is_member = view is not None and view.status == "active"
-        if action_id in {"customer.share", "customer.leave"} and not is_member:
+        if action_id in {"customer.share", "customer.leave", "customer.spending"} and not is_member:
             return "this customer has no active membership"
-        if action_id == "customer.leave" and not detail.shared_with:
+        if action_id in {"customer.leave", "customer.spending"} and not detail.shared_with:
             return "nobody shares these points"
         return None

@@ -56,9 +56,10 @@ class TopBar(Widget):
 class StatusLine(Widget):
     """What the last action came to, and what we wait for. It stays until the next action."""
 
-    words: reactive[str] = reactive("")
+    # Laid out anew, as a long sentence takes a second line.
+    words: reactive[str] = reactive("", layout=True)
     tone: reactive[StatusTone] = reactive("info")
-    waiting: reactive[str] = reactive("")
+    waiting: reactive[str] = reactive("", layout=True)
 
     def render(self) -> Content:
         if self.waiting:
