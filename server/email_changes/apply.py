@@ -16,10 +16,19 @@ from server.customers import store as customers
 from server.db.engine import Row
 from server.email_changes import mails, store
 from server.email_changes.effects import Effects
-from server.email_changes.reissue import Reissue, reissue_account, restore_account
+from server.email_changes.reissue import (
+    Reissue,
+    reissue_account,
+    renew_unheld_vouchers,
+    restore_account,
+    take_vouchers_back,
+)
 from server.email_changes.rules import plan_email_consent
 from server.email_changes.store import Change
 from server.errors import Refused
+from server.jobs import enqueue
+from server.links.desk import WRITE_EMAIL_JOB, WriteEmail
+from server.messages.service import withdraw_mails
 from server.sessions.links import Purpose, void_links, void_links_about
 from server.sessions.service import end_sessions
 from shared.enums import EmailChangeMode
@@ -27,7 +36,8 @@ from shared.limits import CORRECTION_UNDO, EMAIL_CHANGE_UNDO, REDEMPTION_HOLD
 from shared.problems import Code
 
 # Links that were issued to the address before, or against it; "not me" links stay, as they are the way back.
-_VOIDED = (Purpose.SIGN_UP, Purpose.PASSWORD_RESET, Purpose.INVITATION, Purpose.EMAIL_CHANGE)
+_VOIDED = (Purpose.SIGN_UP, Purpose.PASSWORD_RESET, Purpose.INVITATION, Purpose.EMAIL_CHANGE, Purpose.EXPORT)
+_PROVEN = ("verified", "bouncing")
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +56,7 @@ async def apply_change(
     *,
     is_verified: bool,
     is_correction: bool = False,
+    renews_vouchers: bool = False,
     reason: str | None = None,
 ) -> Applied:
     """Make the new address the customer's, in the way that the change's mode says.
@@ -53,10 +64,12 @@ async def apply_change(
     Args:
         customer: Row of `store.find_customer`, read under the lock.
         is_verified: The new address was just proven; else it counts for nothing until it is.
+        renews_vouchers: Unspent vouchers get new codes, as somebody else may read the mails that told the old ones.
         reason: Why staff did it.
 
     Raises:
         AddressTaken: Another customer has proven it; the transaction is lost.
+        Refused: OPEN_HOLD, where cards or codes are replaced; a sale is being paid with them just now.
     """
     if customer["point_id"] is not None:
         old_reason = "correction" if is_correction else "email_change"
@@ -74,7 +87,12 @@ async def apply_change(
     reissue = Reissue()
     if change.mode is EmailChangeMode.REISSUE:
         reissue = await reissue_account(ctx, change.customer_id, change.id)
+    elif renews_vouchers:
+        reissue = Reissue(voucher_ids=await renew_unheld_vouchers(ctx, change.customer_id))
     held_until = await _secure(ctx, change, hold_reason=None if is_correction else "email_change")
+    if is_correction:
+        # It may be a stranger's mailbox: what has not left yet does not go there.
+        await withdraw_mails(change.customer_id, to=change.old_email)
     await carry_consent(ctx, change, is_correction=is_correction)
     await move_contact(
         ctx,
@@ -92,11 +110,13 @@ async def apply_change(
         memberships=reissue.memberships,
         shared_ids=reissue.shared_ids,
         cards=reissue.cards,
+        vouchers_renewed=renews_vouchers,
     )
     undo_until = ctx.now + _undo_life(is_correction=is_correction)
     await store.confirm_change(ctx, change.id, effects=effects, undo_until=undo_until)
     action = "email_change.corrected" if is_correction else "email_change.confirmed"
     await _record(ctx, action, change, effects, reason)
+    await ask_pos_write(change.customer_id)
     return Applied(effects=effects, undo_until=undo_until, held_until=held_until, voucher_ids=reissue.voucher_ids)
 
 
@@ -117,6 +137,9 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     reissue = Reissue()
     if change.mode is EmailChangeMode.REISSUE:
         reissue = await restore_account(ctx, change)
+    elif customer["email_status"] in _PROVEN:
+        # Whoever was signed in by that address has seen the codes.
+        reissue = Reissue(voucher_ids=await take_vouchers_back(ctx, change.customer_id))
     held_until = await _secure(ctx, change, hold_reason=None if effects.is_correction else "email_change_undone")
     await _carry_opt_out_back(ctx, change)
     await _move_contact_back(ctx, change)
@@ -132,7 +155,14 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
         voucher_ids=reissue.voucher_ids,
     )
     await mails.tell_undone(ctx, customer, change, applied)
+    await ask_pos_write(change.customer_id)
     return applied
+
+
+async def ask_pos_write(customer_id: UUID) -> None:
+    """Let a job put the customer's proven address onto the linked records of tills that take it."""
+    for link_id in await store.list_links(customer_id):
+        await enqueue(WRITE_EMAIL_JOB, WriteEmail(link_id=link_id))
 
 
 async def _move_contact_back(ctx: Context, change: Change) -> None:

@@ -25,7 +25,8 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that an email change made, retired or replaced.
 
     `old_status` is the status that the old contact point goes back to. `applied_by_staff` means that the new address
-    was not proven when it was set. In the memberships of `shared_ids` only cards and vouchers were replaced.
+    was not proven when it was set. In the memberships of `shared_ids` only cards and vouchers were replaced. With
+    `vouchers_renewed` unspent vouchers got new codes although the account was kept.
     """
 
     old_point_id: UUID | None = None
@@ -36,3 +37,4 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     memberships: tuple[MovedMembership, ...] = ()
     shared_ids: tuple[UUID, ...] = ()
     cards: tuple[ReplacedCard, ...] = ()
+    vouchers_renewed: bool = False

@@ -224,6 +224,8 @@ async def carry_out(ctx: Context, change_id: UUID) -> bool:
         async with DB.transaction():
             return await _carry_out(ctx, await _find(change_id))
     except Refused as refusal:
+        if refusal.code is Code.OPEN_HOLD:
+            return False  # Over in minutes; the sweep comes back.
         log.warning("email_override_failed", change_id=str(change_id), reason=refusal.code)
         await _give_up(ctx, change_id, refusal.code)
         return False
@@ -240,7 +242,7 @@ async def _carry_out(ctx: Context, found: Change) -> bool:
     owner_id = await customers.find_customer_by_verified_email(change.new_key)
     if owner_id not in (None, change.customer_id):
         raise Refused(Code.EMAIL_TAKEN)
-    applied = await apply_change(ctx, customer, change, is_verified=False, reason=change.reason)
+    applied = await apply_change(ctx, customer, change, is_verified=False, renews_vouchers=True, reason=change.reason)
     await mails.tell_applied(ctx, customer, change, applied)
     await ask_to_prove(ctx, customer, change)
     return True

@@ -64,6 +64,44 @@ async def reissue_account(ctx: Context, customer_id: UUID, operation_id: UUID) -
     )
 
 
+async def renew_vouchers(ctx: Context, customer_id: UUID, *, reason: str = "email_change") -> tuple[UUID, ...]:
+    """Give a customer's unspent vouchers new codes, where others may have read the old ones; return the new ids.
+
+    One that is held at a till just now keeps its code, so callers end holds before, or refuse.
+    """
+    renewed: list[UUID] = []
+    for membership in await store.list_memberships(customer_id):
+        vouchers = await reissue_vouchers(
+            ctx,
+            customer_id=customer_id,
+            from_membership=membership.id,
+            to_membership=membership.id,
+            reason=reason,
+        )
+        renewed += [voucher.new_id for voucher in vouchers]
+    return tuple(renewed)
+
+
+async def renew_unheld_vouchers(ctx: Context, customer_id: UUID) -> tuple[UUID, ...]:
+    """The same, unless a sale is being paid by the customer.
+
+    Raises:
+        Refused: OPEN_HOLD.
+    """
+    homes = [membership.id for membership in await store.list_memberships(customer_id)]
+    await lock_memberships(homes)
+    await check_no_open_hold(ctx, homes, customer_id=customer_id)
+    return await renew_vouchers(ctx, customer_id)
+
+
+async def take_vouchers_back(ctx: Context, customer_id: UUID) -> tuple[UUID, ...]:
+    """The same where whoever pays just now may be the thief whom this stops: their holds end."""
+    homes = [membership.id for membership in await store.list_memberships(customer_id)]
+    await lock_memberships(homes)
+    await release_open_holds(ctx, homes, customer_id=customer_id)
+    return await renew_vouchers(ctx, customer_id, reason="email_change_undone")
+
+
 async def restore_account(ctx: Context, change: Change) -> Reissue:
     """Take a reissue back: old cards scan again, old memberships have all points, those earned since too.
 

@@ -10,11 +10,11 @@ from server.customers import store as customers
 from server.customers.service import read_email
 from server.db.engine import DB, Row
 from server.email_changes import account_store, mails, store
-from server.email_changes.apply import apply_change, carry_consent, undo_change
+from server.email_changes.apply import apply_change, ask_pos_write, carry_consent, undo_change
+from server.email_changes.reissue import renew_vouchers
 from server.email_changes.store import Change
 from server.errors import Refused, Throttled
 from server.links.service import ask_check
-from server.rewards.service import reissue_vouchers
 from server.sessions.links import Link, Purpose, find_link, use_link, void_links, void_links_about
 from server.sessions.service import end_sessions, prove_password
 from shared.enums import EmailChangeMode
@@ -108,8 +108,10 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
     await carry_consent(ctx, change, is_correction=change.effects.is_correction)
     await ask_check(ctx, change.customer_id)
     await mark_customers(ctx, [change.customer_id])
-    if change.mode is EmailChangeMode.REISSUE:
-        await mails.send_codes(ctx, customer, change.new_email, await _renew_vouchers(ctx, change.customer_id))
+    if change.mode is EmailChangeMode.REISSUE or change.effects.vouchers_renewed:
+        # Those made before the address was proven were told to nobody.
+        await mails.send_codes(ctx, customer, change.new_email, await renew_vouchers(ctx, change.customer_id))
+    await ask_pos_write(change.customer_id)
     await _record(ctx, "email_change.verified", change)
     return EmailChangeDone(
         mode=change.mode,
@@ -118,21 +120,6 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
         redemption_held_until=customer["redemption_held_until"],
         undo_until=change.undo_until,
     )
-
-
-async def _renew_vouchers(ctx: Context, customer_id: UUID) -> tuple[UUID, ...]:
-    """Give vouchers codes that can be mailed now; those made before the address was proven were told to nobody."""
-    renewed: list[UUID] = []
-    for membership in await account_store.list_memberships(customer_id):
-        vouchers = await reissue_vouchers(
-            ctx,
-            customer_id=customer_id,
-            from_membership=membership.id,
-            to_membership=membership.id,
-            reason="email_change",
-        )
-        renewed += [voucher.new_id for voucher in vouchers]
-    return tuple(renewed)
 
 
 async def cancel_change(ctx: Context, token: str) -> EmailChangeDone:

@@ -36,7 +36,7 @@ _OVERRIDE_EFFECTS = (
     "At once the old address and a proven phone number get a notice with a link that stops it, valid 7 days.",
     "Spending points is held from the approval until a day after the change; earning goes on.",
     "The new address gets a link to prove it when it changes.",
-    "Card, points and history stay. Email marketing: the customer's answer goes along.",
+    "Card, points and history stay; unspent vouchers get new codes. Email marketing: the customer's answer goes along.",
     "It can be taken back for 7 days after the change.",
 )
 
@@ -156,6 +156,7 @@ async def preview_command(
     situation = await get_situation(ctx, staff, customer, command, new_email)
     balance = await _balance(ctx, customer_id)
     is_reissue = command.mode is EmailChangeMode.REISSUE
+    renews_vouchers = is_reissue or _renews_vouchers(command, situation)
     sessions_count = await store.count_sessions(customer_id, ctx.now)
     return EmailChangePreview(
         mode=command.mode.value if command.operation == "change" else command.operation,
@@ -163,7 +164,7 @@ async def preview_command(
         new_email=situation.new_email,
         blockers=(
             *(str(blocker.detail) for blocker in list_blockers(command, situation)),
-            *(await _list_sales(ctx, situation) if is_reissue else ()),
+            *(await _list_sales(ctx, situation) if renews_vouchers else ()),
         ),
         warnings=tuple(await _list_warnings(command, situation)),
         effects=tuple(_list_effects(command, situation, sessions_count)),
@@ -176,7 +177,7 @@ async def preview_command(
         ),
         cards_retired=tuple(card.code for card in situation.cards) if is_reissue else (),
         sessions_ended=sessions_count,
-        vouchers_reissued=len(situation.voucher_ids) if is_reissue else 0,
+        vouchers_reissued=len(situation.voucher_ids) if renews_vouchers else 0,
         preview_hash=hash_preview(command, situation),
         looks_like_typo=is_typo_of(situation.old_key or "", situation.new_key),
         merge_with=situation.new_owner_id,
@@ -209,10 +210,25 @@ async def _execute(
         mode=command.mode,
         life=timedelta(0),  # Carried out at once; nothing waits.
     )
-    applied = await apply_change(ctx, customer, change, is_verified=False, is_correction=is_correction, reason=reason)
+    applied = await apply_change(
+        ctx,
+        customer,
+        change,
+        is_verified=False,
+        is_correction=is_correction,
+        renews_vouchers=_renews_vouchers(command, situation),
+        reason=reason,
+    )
     await mails.tell_applied(ctx, customer, change, applied)
     await ask_to_prove(ctx, customer, change)
     return await _applied_view(ctx, change, applied)
+
+
+def _renews_vouchers(command: Command, situation: Situation) -> bool:
+    """Return whether codes may lie in a mailbox that others read; they are mailed to proven addresses only."""
+    if command.operation == "override":
+        return True
+    return command.operation == "correction" and situation.old_status in _PROVEN
 
 
 async def ask_to_prove(ctx: Context, customer: Row, change: Change) -> None:

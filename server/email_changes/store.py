@@ -30,6 +30,8 @@ _SESSIONS = (
     "select count(*)::int from member_session where customer = $1 and ended_at is null and refresh_expires_at > $2"
 )
 
+_LINKS = "select id from pos_link where customer = $1 and state = 'linked' order by id limit 100"
+
 # Contact points ------------------------------------------------------------------------------------------------------
 
 _RETIRE_SAME = """
@@ -61,6 +63,11 @@ async def count_sessions(customer_id: UUID, now: datetime) -> int:
     count = await DB.fetch_value(_SESSIONS, customer_id, now)
     assert isinstance(count, int)
     return count
+
+
+async def list_links(customer_id: UUID) -> list[UUID]:
+    """Return the links to a customer's POS records."""
+    return [row["id"] for row in await DB.fetch(_LINKS, customer_id)]
 
 
 async def retire_same(ctx: Context, customer_id: UUID, email_key: str) -> None:

@@ -77,6 +77,11 @@ async def queue_mail(
     await jobs.enqueue(JOB, SendMail(message_id=message_id), priority=priority)
 
 
+async def withdraw_mails(customer_id: UUID, *, to: str) -> None:
+    """Keep a customer's mails to an address that have not left yet from leaving, in the caller's transaction."""
+    await store.withdraw(customer_id, to, reason=_SUPERSEDED)
+
+
 async def queue_text(
     ctx: Context, *, to: str, template: str, customer_id: UUID, code_id: UUID, priority: int = 1
 ) -> None:

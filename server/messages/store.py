@@ -30,6 +30,10 @@ _REMEMBER = """
 insert into hook_event (event_id, received_at) select distinct id, $2::timestamptz from unnest($1::text[]) as n(id)
 on conflict do nothing returning event_id
 """
+_WITHDRAW = """
+update message set state = 'failed', last_error = $3, parameters = '{}'
+where state = 'queued' and customer = $1 and to_address = $2
+"""
 _NOTE_TRY = "update message set attempts = attempts + 1, last_error = $2 where id = $1"
 
 
@@ -79,6 +83,11 @@ async def find_queued(message_id: UUID, now: datetime) -> QueuedMail | None:
 async def finish(message_id: UUID, *, state: str, reason: str | None, now: datetime) -> None:
     """Mark a mail as sent or failed and forget what it was filled with."""
     await DB.fetch(_FINISH, message_id, state, reason, now)
+
+
+async def withdraw(customer_id: UUID, to_address: str, *, reason: str) -> None:
+    """Mark what waits for an address as failed and forget what it was filled with."""
+    await DB.fetch(_WITHDRAW, customer_id, to_address, reason)
 
 
 async def note_try(message_id: UUID, *, reason: str) -> None:

@@ -35,7 +35,11 @@ async def mailing(database_url: str, data_dir: Path, sink: SmtpSink) -> AsyncIte
 
 @pytest.fixture
 async def hooked(database_url: str, data_dir: Path) -> AsyncIterator[World]:
-    hooks: dict[str, Any] = {"mail_hook_key": HOOK_KEY, "mailchimp_hook_secret": HOOK_SECRET, "mailchimp_list_id": "list1"}
+    hooks: dict[str, Any] = {
+        "mail_hook_key": HOOK_KEY,
+        "mailchimp_hook_secret": HOOK_SECRET,
+        "mailchimp_list_id": "list1",
+    }
     async with open_world(database_url, data_dir, **hooks) as world:
         yield world
 
