@@ -1396,12 +1396,14 @@ class PersonalExportPart(Table, tablename="personal_export_part"):
 class Erasure(Table, tablename="erasure"):
     """A wish to be forgotten and what became of it. `answer_by` is a month after it was made.
 
+    `cause` is `dormant` where nobody wished it: the shop lets go of a person who has not come for years, unless they come.
     `needs` says why a second person has to approve; `effects` holds figures only; `pos_records` names what has to be removed
     by hand at a till system; `journalled_at` is when it was written down outside of the database.
     """
 
     id = _id()
     customer = _ref(Customer)
+    cause = Text(default="wish")
     state = _text()
     requested_by_kind = _text()
     requested_by_id = UUID(default=None, null=True)
@@ -1420,6 +1422,7 @@ class Erasure(Table, tablename="erasure"):
     pos_records = Array(base_column=Text(), default=list)
     effects = JSONB(default="{}")
 
+    erasure_cause_known = Check("cause in ('wish', 'dormant')")
     erasure_state_known = Check("state in ('waiting', 'cooling', 'executed', 'done', 'cancelled')")
     erasure_by_two = Check("requested_by_kind <> 'staff' or approved_by <> requested_by_id")
     erasure_needs_two = Check("state in ('waiting', 'cancelled') or cardinality(needs) = 0 or approved_by is not null")
