@@ -215,6 +215,12 @@ def is_short_form(one: str, other: str) -> bool:
 
 
 @lru_cache(maxsize=_KNOWN_NAMES)
+def is_listed(word: str) -> bool:
+    """Return whether the lists of names and their short forms have a word."""
+    return word in _FORMS or _is_formal(word) or bool(_nicknames().canonicals_of(word))
+
+
+@lru_cache(maxsize=_KNOWN_NAMES)
 def _is_formal(word: str) -> bool:
     return bool(_nicknames().nicknames_of(word))
 

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from server.duplicates.addresses import ORDER, AddressLikeness, compare_emails, is_near_phone
-from server.duplicates.names import Likeness, compare_family, compare_given, is_same_sound
+from server.duplicates.names import Likeness, compare_family, compare_given, is_listed, is_same_sound, is_sibling_form
 from server.duplicates.places import PlaceLikeness, compare_places
 from server.duplicates.rules import Birth, Profile
 
@@ -27,7 +27,8 @@ _KNOWN_GIVEN_MIN: Final = 3
 """A given name that so many bear is a name of its own and no slip."""
 _SLIPS_SHARE: Final = 8
 """Of so many who bear a name, one may be on file with a slip in it."""
-_GENERATION_YEARS: Final = 14
+_PARENT_YEARS: Final = range(15, 56)
+"""Years by which somebody may be older than a child of the same name."""
 
 Bearers = Callable[[str], int]
 """How many customers bear a word, or a whole name, up to BEARERS_MAX."""
@@ -118,7 +119,7 @@ POINTS: Final[dict[Sign, int]] = {
     Sign.BIRTHDAY_OTHER: -60,
     Sign.ADDRESS_SAME: 34,
     Sign.ADDRESS_NEAR: 29,
-    Sign.POST_CODE_SAME: 18,
+    Sign.POST_CODE_SAME: 19,
     Sign.POST_CODE_OTHER: -2,
     Sign.RECORD_SAME: 30,
     Sign.MEMBERSHIP_SAME: -60,
@@ -226,6 +227,8 @@ def _compare_as_written(one: Profile, other: Profile, bearers: Bearers) -> list[
     given = compare_given(one.name.given, other.name.given)
     if given is Likeness.NEAR and _are_two_names(one.name.given[0], other.name.given[0], bearers):
         given = Likeness.RELATIVE
+    elif given is Likeness.RELATIVE and _is_ending_slip(one.name.given[0], other.name.given[0], bearers):
+        given = Likeness.NEAR
     if sign := _GIVEN.get(given):
         signs.append(sign)
     if sign := _FAMILY.get(compare_family(one.name.family, other.name.family)):
@@ -240,6 +243,15 @@ def _are_two_names(one: str, other: str, bearers: Bearers) -> bool:
     fewer, more = sorted((bearers(one), bearers(other)))
     # Where a name is common, so are its slips.
     return fewer >= _KNOWN_GIVEN_MIN and fewer * _SLIPS_SHARE >= more
+
+
+def _is_ending_slip(one: str, other: str, bearers: Bearers) -> bool:
+    """Return whether one is a name and the other, alike but for its ending, is none: Rosie and Rosi, but not Paul and Paula."""
+    return one != other and is_sibling_form(one, other) and _is_name(one, bearers) != _is_name(other, bearers)
+
+
+def _is_name(word: str, bearers: Bearers) -> bool:
+    return is_listed(word) or bearers(word) >= _KNOWN_GIVEN_MIN
 
 
 def _compare_rest(one: Profile, other: Profile) -> list[Sign]:
@@ -292,8 +304,8 @@ def _compare_births(one: Birth, other: Birth) -> Sign:
             return Sign.BIRTHDAY_SLIP
     elif same_day:
         return Sign.BIRTHDAY_SLIP if _is_slip(one.year, other.year) else Sign.BIRTH_YEAR_OTHER
-    # Parents and their children are further apart; and who would call two children by one name?
-    return Sign.BIRTHDAY_AGE if abs(one.year - other.year) <= _GENERATION_YEARS else Sign.BIRTHDAY_OTHER
+    # Who bears one name in one house is a parent and a child, as nobody calls two children by it.
+    return Sign.BIRTHDAY_OTHER if abs(one.year - other.year) in _PARENT_YEARS else Sign.BIRTHDAY_AGE
 
 
 def _is_slip(one: int, other: int) -> bool:

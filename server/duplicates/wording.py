@@ -40,7 +40,7 @@ WORDS: Final[dict[Sign, str]] = {
     Sign.BIRTHDAY_TURNED: "The same date of birth with day and month the other way round.",
     Sign.BIRTHDAY_SLIP: "The dates of birth differ by one slip.",
     Sign.BIRTH_YEAR_OTHER: "The same birthday in another year.",
-    Sign.BIRTHDAY_AGE: "Different birthdays, but of people of one age.",
+    Sign.BIRTHDAY_AGE: "Different birthdays, but not those of a parent and a child.",
     Sign.BIRTHDAY_OTHER: "Different birthdays.",
     Sign.ADDRESS_SAME: "The same postal address.",
     Sign.ADDRESS_NEAR: "Nearly the same postal address.",

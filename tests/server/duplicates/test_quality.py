@@ -1,6 +1,6 @@
 """How good the search is on made-up people whose truth is known.
 
-The weights were tuned on the town; the city was looked at while tuning; on the harbour nothing was tuned.
+On the harbour and the valley nothing was tuned. Those on which the weights were chosen are measured by the benchmark.
 """
 
 from collections.abc import Callable
@@ -11,11 +11,10 @@ import pytest
 from server.db.engine import DB
 from server.db.ids import new_id
 from tests.app import World
-from tests.server.duplicates.city import make_city
 from tests.server.duplicates.harbour import make_harbour
 from tests.server.duplicates.people import compare
 from tests.server.duplicates.records import Known, Quality, measure, put_on_file
-from tests.server.duplicates.town import make_town
+from tests.server.duplicates.valley import make_valley
 
 _RECORDS = 2_000
 
@@ -33,11 +32,11 @@ async def _search(world: World, records: list[tuple[int, Known]]) -> Quality:
     return measure(found, [number for number, _ in records])
 
 
-@pytest.mark.parametrize(("make", "f1_min"), [(make_harbour, 0.93), (make_city, 0.9), (make_town, 0.9)])
+@pytest.mark.parametrize(("make", "f1_min"), [(make_harbour, 0.93), (make_valley, 0.88)])
 async def test_hardly_a_pair_is_wrong_and_few_are_missed(
     world: World, make: Callable[[int, int], list[tuple[int, Known]]], f1_min: float
 ) -> None:
-    # Of the city's duplicates every fifteenth shares no more than a name with its other record, which nobody could see.
+    # Of the valley's duplicates every tenth shares no more than a name with its other record, which nobody could see.
     quality = await _search(world, make(2_026, _RECORDS))
     assert quality.precision >= 0.98, quality
     assert quality.f1 >= f1_min, quality

@@ -190,7 +190,7 @@ def _as_clerk(dice: random.Random, one: _Now) -> Known:
         born = (1990, 1, 1)
     return Known(
         given=given, family=family.upper() if dice.random() < 0.1 else family,
-        emails=(_slip(dice, dice.choices((one.mail, one.family_mail), (85, 15))[0], 0.06),) if dice.random() < 0.75 else (),
+        emails=(_slip_mail(dice, dice.choices((one.mail, one.family_mail), (85, 15))[0]),) if dice.random() < 0.75 else (),
         phones=(_wrong(dice, dice.choices((one.mobile, one.landline), (85, 15))[0], 0.03),) if dice.random() < 0.9 else (),
         born=born, **_place(dice, one, 0.55),
     )  # fmt: skip
@@ -232,6 +232,13 @@ def _slip(dice: random.Random, text: str, likely: float) -> str:
         return text
     at = dice.randrange(1, len(text) - 1)
     return dice.choice((text[:at] + text[at + 1 :], text[:at] + text[at] + text[at:], text[:at] + text[at + 1] + text[at] + text[at + 2 :]))  # fmt: skip
+
+
+def _slip_mail(dice: random.Random, mail: str) -> str:
+    # What is no address at all is refused, so the slips are in its words.
+    local, _, domain = mail.partition("@")
+    name, _, rest = domain.partition(".")
+    return f"{'.'.join(_slip(dice, word, 0.045) for word in local.split('.'))}@{_slip(dice, name, 0.015)}.{rest}"
 
 
 def _hear(dice: random.Random, text: str, likely: float) -> str:
