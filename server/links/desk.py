@@ -502,11 +502,11 @@ async def _end(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> L
     if form.take_back_orders:
         warnings.append("Orders for which the customer paid with points or a voucher stay with them.")
     if detached.more_after is not None:
-        warnings.append(f"There are more than {detached.orders} orders; the others follow in a few minutes.")
+        warnings.append(f"{detached.orders_more} of the orders follow in a few minutes.")
     return LinkEndingPreview(
         link=link_view(link),
-        orders=detached.orders,
-        points_taken=detached.points,
+        orders=detached.orders + detached.orders_more,
+        points_taken=detached.points + detached.points_more,
         warnings=tuple(warnings),
         preview_hash=hashlib.sha256(msgspec.json.encode(seen)).hexdigest(),
     )

@@ -20,7 +20,7 @@ from server.orders.fitting import fit_to_member, is_plain
 from server.orders.sales import Sale, Target
 from server.programmes.service import Programme, get_default_programme
 from shared.enums import OrderState, SkippedReason
-from shared.limits import LINK_ORDERS_MAX
+from shared.limits import LINK_ORDERS_MAX, LINK_TAKE_BACK_MAX
 from shared.pos import PosLine, PosOrder, PosOrderResult
 
 Place = tuple[datetime, UUID]
@@ -49,11 +49,16 @@ class Attached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Detached(msgspec.Struct, frozen=True, kw_only=True):
-    """Orders that count for nobody again, their points, and where to go on if there were more than one step takes."""
+    """Orders that count for nobody again, and their points.
+
+    Where there were more than one step takes: after which to go on, how many are left, and about how many points.
+    """
 
     orders: int = 0
     points: int = 0
     more_after: Place | None = None
+    orders_more: int = 0
+    points_more: int = 0
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,7 +133,7 @@ async def attach_orders(
         counted=sum(result.skipped_reason is None for result in results),
         points=sum(result.points for result in results),
         skipped=dict(sorted(skipped.items())),
-        more_after=_more_after(waiting),
+        more_after=_more_after(waiting, LINK_ORDERS_MAX),
     )
 
 
@@ -138,8 +143,8 @@ async def _lock_waiting(connection_id: UUID, pos_customer_ids: Collection[str], 
     )
 
 
-def _more_after(rows: Sequence[Row]) -> Place | None:
-    return (rows[-1]["completed_at"], rows[-1]["id"]) if len(rows) == LINK_ORDERS_MAX else None
+def _more_after(rows: Sequence[Row], limit: int) -> Place | None:
+    return (rows[-1]["completed_at"], rows[-1]["id"]) if len(rows) == limit else None
 
 
 async def _without_paid(
@@ -166,7 +171,7 @@ async def detach_orders(
     They count for nobody then, until the record is linked again.
     """
     found_rows = await attaching_store.list_through(
-        connection_id, pos_customer_ids, customer_id, limit=LINK_ORDERS_MAX, after=after
+        connection_id, pos_customer_ids, customer_id, limit=LINK_TAKE_BACK_MAX, after=after
     )
     rows = await _without_paid(ctx, connection_id, found_rows, customer_id=None, membership_id=None)
     lines = await attaching_store.list_lines([row["id"] for row in rows])
@@ -180,7 +185,11 @@ async def detach_orders(
         target = Target(reason="none", skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
         settled = await changes.settle(ctx, order, sale, target, reason_code="unlinked")
         taken += settled.taken
-    return Detached(orders=len(rows), points=taken, more_after=_more_after(found_rows))
+    more_after = _more_after(found_rows, LINK_TAKE_BACK_MAX)
+    if more_after is None:
+        return Detached(orders=len(rows), points=taken)
+    orders, points = await attaching_store.count_through(connection_id, pos_customer_ids, customer_id, after=more_after)
+    return Detached(orders=len(rows), points=taken, more_after=more_after, orders_more=orders, points_more=points)
 
 
 def stored_sale(programme: Programme, order: Row, lines: Sequence[Row]) -> Sale:

@@ -27,6 +27,9 @@ where o.connection = $1 and o.pos_customer_id = any($2::text[]) and o.customer =
   and ($5::timestamptz is null or (o.completed_at, o.id) > ($5, $6::uuid))
 order by o.completed_at, o.id limit $4
 """
+_COUNT_THROUGH = f"""
+select count(*) as orders, coalesce(sum(points), 0)::bigint as points from ({_THROUGH}) t
+"""
 _LINES = 'select * from order_line where "order" = any($1::uuid[]) order by "order", position'
 _ATTACH = """
 with sent as (
@@ -114,6 +117,15 @@ async def list_through(
 ) -> list[Row]:
     """Return the orders that count for a customer by the till's customer ids alone, oldest first."""
     return await DB.fetch(_THROUGH, connection_id, list(pos_customer_ids), customer_id, limit, *(after or (None, None)))
+
+
+async def count_through(
+    connection_id: UUID, pos_customer_ids: Collection[str], customer_id: UUID, *, after: tuple[datetime, UUID]
+) -> tuple[int, int]:
+    """Return how many orders count for a customer by the till's customer ids alone, and their points."""
+    row = await DB.fetch_row(_COUNT_THROUGH, connection_id, list(pos_customer_ids), customer_id, None, *after)
+    assert row is not None
+    return row["orders"], row["points"]
 
 
 async def list_lines(order_ids: Sequence[UUID]) -> dict[UUID, list[Row]]:

@@ -1,15 +1,17 @@
 """Staff find POS records and link them: what they may do alone, what needs proof, and what needs a second person."""
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from server.db.engine import DB
 from server.links import service
-from shared.limits import LINK_POINTS_ALONE_MAX
-from tests.app import World, expect, problem
+from shared.limits import LINK_ORDERS_MAX, LINK_POINTS_ALONE_MAX, LINK_TAKE_BACK_MAX
+from tests.app import SignedUp, World, expect, problem
+from tests.ledgers import credit
 from tests.server.links.shop import (
     Till,
     balance_of,
@@ -25,7 +27,8 @@ from tests.server.links.shop import (
     state_of,
     wrong_rows,
 )
-from tests.tills import sale
+from tests.server.rewards.builders import Counter
+from tests.tills import push, sale
 
 
 async def test_a_record_is_found_by_any_part_that_staff_know(world: World) -> None:
@@ -323,3 +326,123 @@ async def test_a_batch_takes_each_record_by_itself_and_the_last_word_counts(worl
     # Another till system's id of the same text is another record.
     other = await Till.of(world, "second")
     assert (await other.send(record("p-4")))["outcome"] == "new"
+
+
+async def test_what_somebodys_points_paid_for_changes_hands_by_no_link(world: World) -> None:
+    till = await Till.of(world)
+    manager = await world.staff_headers("manager")
+    ana, ben = await world.sign_up(), await world.sign_up("ben@shop.test")
+    await till.send(record("p-1", email=None))
+    await till.sell("p-1")
+
+    expect(await Counter(world, ana, till.headers, manager).put_terms(card_daily_points=100_000), 200)
+
+    async def pay(member: SignedUp) -> None:
+        counter = Counter(world, member, till.headers, manager)
+        await credit(world, member.membership_id, 1_000)
+        body = sale(world, customer={"pos_customer_id": "p-1"})
+        hold = expect(await counter.hold(300, sale=body["external_id"], total=1_234), 201)
+        expect(await push(world, till.headers, body), 201)
+        expect(await counter.capture(hold, sale=body["external_id"]), 200)
+
+    await pay(ben)
+    await pay(ana)
+    path = f"/v1/staff/customers/{ana.customer_id}/links"
+    wish = {"record_id": str(await record_id("p-1")), "attestation": "saw_id"}
+    shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
+    assert "1 orders stay as they are, as somebody else's points or voucher paid for them." in shown["warnings"]
+    made = expect(await staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]}), 201)
+    assert made["effect"] == shown["effect"]
+    assert (made["effect"]["orders_counted"], made["effect"]["points"]) == (2, 24)
+    assert made["effect"]["skipped"] == [{"reason": "paid_by_others", "orders": 1}]
+    assert (await balance_of(ana), await balance_of(ben)) == (724, 700)
+    # What Ana paid with her own points is hers, whatever becomes of the link.
+    path = f"/v1/staff/links/{made['link']['id']}/end"
+    wish = {"reason": "another Ana", "take_back_orders": True}
+    shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
+    assert (shown["orders"], shown["points_taken"]) == (1, 12)
+    expect(await staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]}), 200)
+    assert await balance_of(ana) == 712
+    assert await wrong_rows(world) == []
+
+
+async def test_whoever_is_told_of_a_link_can_end_it_and_what_came_with_it_is_held(world: World) -> None:
+    till = await Till.of(world)
+    manager = await world.staff_headers("manager")
+    await settled_record(world, till, "p-1")
+    await till.sell("p-1")
+    ana = await world.sign_up()
+    await run_checks(world)
+    token = (await world.mail_to("ana@shop.test", purpose="link-not-me")).token
+    assert "This was not me" in (await world.client.get("/links/link-not-me")).text
+    assert await links_of(ana.customer_id) == [("p-1", "linked", "email")]
+    answer = expect(await world.client.post("/v1/links/dispute", json={"token": token}), 200)
+    assert answer == {
+        "redemption_held_until": (world.clock.now() + timedelta(days=7)).isoformat().replace("+00:00", "Z")
+    }
+    again = await world.client.post("/v1/links/dispute", json={"token": token})
+    assert problem(again)[1] == "TOKEN_EXPIRED"
+    held = "select redemption_held_until from customer where id = $1"
+    assert await DB.fetch_value(held, ana.customer_id) == world.clock.now() + timedelta(days=7)
+    await service.ask_check(world.ctx, ana.customer_id)
+    await run_checks(world)
+    # It is over, stays over, and a person looks; until then the purchase stays where it is, and the next one is nobody's.
+    assert await links_of(ana.customer_id) == [("p-1", "ended", "email")]
+    assert (await reviews_of(ana.customer_id), await balance_of(ana)) == (["disputed"], 12)
+    assert (await till.sell("p-1"))["points"] == 0
+    links = expect(await world.client.get(f"/v1/staff/customers/{ana.customer_id}/links", headers=manager), 200)
+    path = f"/v1/staff/links/{links['links'][0]['id']}/end"
+    keep = {"reason": "not hers", "take_back_orders": False}
+    assert problem(await staff_post(world, manager, f"{path}/preview", keep))[1] == "LINK_OVER"
+    wish = {"reason": "not hers", "take_back_orders": True}
+    shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
+    expect(await staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]}), 200)
+    assert (await reviews_of(ana.customer_id), await balance_of(ana)) == ([], 0)
+    assert await wrong_rows(world) == []
+
+
+async def test_a_link_with_very_many_orders_goes_on_in_steps_until_all_are_there_and_all_are_gone(world: World) -> None:
+    till = await Till.of(world)
+    await settled_record(world, till, "p-1")
+    first = await till.sell("p-1")
+    many = LINK_ORDERS_MAX + 3
+    sql = """
+    with made as (
+        insert into orders
+        select (jsonb_populate_record(o, jsonb_build_object(
+            'id', gen_random_uuid(), 'external_id', 'o-' || n, 'completed_at', o.completed_at + n * interval '1 ms'))).*
+        from orders o, generate_series(2, $2::int) n where o.id = $1
+        returning id
+    )
+    insert into order_line
+    select (jsonb_populate_record(l, jsonb_build_object('id', gen_random_uuid(), 'order', made.id))).*
+    from made, order_line l where l."order" = $1
+    """
+    await DB.fetch(sql, UUID(first["order_id"]), many)
+    ana = await world.sign_up()
+    await run_checks(world)
+    link_row = "select id, orders_found, orders_counted, points from pos_link"
+    row = await DB.fetch_row(link_row)
+    assert row is not None
+    assert tuple(row)[1:] == (many, many, many * 12)
+    assert await balance_of(ana) == many * 12
+    # Taken back in smaller steps, of which the preview tells the whole; enough orders for two are left.
+    await DB.fetch(
+        "update orders set assignment_reason = 'staff' where completed_at > $1", await _nth(LINK_TAKE_BACK_MAX + 2)
+    )
+    manager = await world.staff_headers("manager")
+    path = f"/v1/staff/links/{row['id']}/end"
+    wish = {"reason": "another Ana", "take_back_orders": True}
+    shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
+    assert (shown["orders"], shown["points_taken"]) == (LINK_TAKE_BACK_MAX + 2, (LINK_TAKE_BACK_MAX + 2) * 12)
+    expect(await staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]}), 200)
+    assert await balance_of(ana) == (many - LINK_TAKE_BACK_MAX) * 12
+    await world.run_jobs()
+    assert await balance_of(ana) == (many - LINK_TAKE_BACK_MAX - 2) * 12
+    assert await wrong_rows(world) == []
+
+
+async def _nth(number: int) -> datetime:
+    found = await DB.fetch_value("select completed_at from orders order by completed_at offset $1 limit 1", number - 1)
+    assert isinstance(found, datetime)
+    return found
