@@ -139,13 +139,16 @@ async def show_code(ctx: Context, reply: StoredReply) -> StoredReply:
     or void meanwhile is not shown any more.
     """
     issued = msgspec.json.decode(reply.body, type=ClaimCodeIssued)
-    row = await store.find_view(issued.id)
-    assert row is not None, "codes are never deleted"
-    if view_of(ctx, row).state is ClaimState.LIVE:
+    issued_at, is_live = ctx.now, True
+    if reply.replayed:
+        row = await store.find_view(issued.id)
+        assert row is not None, "codes are never deleted"
+        issued_at, is_live = row["issued_at"], view_of(ctx, row).state is ClaimState.LIVE
+    if is_live:
         code = claim_code(ctx.tokens, issued.id)
         link = link_of(ctx, code)
         what = "Your points" if issued.customer_id else "The points of this purchase"
-        text = _text(ctx, code, link, what=what, days=(row["expires_at"] - row["issued_at"]).days)
+        text = _text(ctx, code, link, what=what, days=(issued.expires_at - issued_at).days)
         issued = msgspec.structs.replace(issued, code=code, link=link, text=text)
     else:
         issued = msgspec.structs.replace(issued, text="This code was used or is void by now. Make a new one.")
