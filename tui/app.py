@@ -187,7 +187,7 @@ class Console(App[int], inherit_bindings=False):
             self._asked = ""
         reason = self.why_not(action, page)
         if reason is not None:
-            self.say(f"{action.sentence}: {reason}.", "warn")
+            self.say(f"{_named(action, page)}: {reason}.", "warn")
             return
         handler = page.handlers().get(action_id) or self._own_handlers().get(action_id)
         assert handler is not None, f"{action_id} has no handler on {page.PAGE}"
@@ -214,6 +214,7 @@ class Console(App[int], inherit_bindings=False):
             "app.audience": lambda: self.go("audience"),
             "app.audit": lambda: self.go("audit"),
             "app.tills": lambda: self.go("tills"),
+            "app.overrides": lambda: self.go("overrides"),
             "app.privacy": lambda: self.go("privacy"),
             "app.claim": self._look_up_claim,
             "app.claim_letters": lambda: self.go("claim-batches"),
@@ -550,6 +551,12 @@ class Console(App[int], inherit_bindings=False):
             return
         self.lock(f"Something went wrong (report {code}); unsaved work is lost. Please sign in again.")
         start(self, self._clear_desk, group="clear")
+
+
+def _named(action: Action, page: Page) -> str:
+    """Return an action in words; what a form commits by the word that its own key bar has for it."""
+    words = dict(page.bar_actions()).get(action) if action.id == "form.commit" else None
+    return words.rstrip("…") if words else action.sentence
 
 
 def session_start(session: "Session") -> str:

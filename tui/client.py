@@ -44,9 +44,13 @@ from shared.links import (
     LinkPreview,
     LinkRequest,
     LinkReviewPage,
+    PosTodoDone,
+    PosTodoPage,
+    PosTodoView,
     QuarantinePage,
     RecordHits,
     ReviewSettling,
+    WaitingLinkPage,
 )
 from shared.members import Accepted, EntryPage, OrderPage
 from shared.merges import (
@@ -138,6 +142,10 @@ from shared.staff import (
     EmailChangeApplied,
     EmailChangePreview,
     EmailCorrection,
+    EmailOverrideDecision,
+    EmailOverridePage,
+    EmailOverrideRequest,
+    EmailOverrideView,
     ProgrammeList,
     ProgrammeView,
     RegisterCustomer,
@@ -266,6 +274,29 @@ class Client:
         return await self._ask(
             "correct_email", EmailChangeApplied, path={"customer_id": customer_id}, body=correction, key=key
         )
+
+    async def preview_email_override(self, customer_id: UUID, wish: EmailOverrideRequest) -> EmailChangePreview:
+        path = {"customer_id": customer_id}
+        return await self._ask("preview_email_override", EmailChangePreview, path=path, body=wish)
+
+    async def request_email_override(
+        self, customer_id: UUID, wish: EmailOverrideRequest, *, key: str
+    ) -> EmailOverrideView:
+        path = {"customer_id": customer_id}
+        return await self._ask("request_email_override", EmailOverrideView, path=path, body=wish, key=key)
+
+    async def list_email_overrides(self, *, state: str = "", cursor: str | None = None) -> EmailOverridePage:
+        query = {"state": state or None, "cursor": cursor}
+        return await self._ask("list_email_overrides", EmailOverridePage, query=query)
+
+    async def get_email_override(self, change_id: UUID) -> EmailOverrideView:
+        return await self._ask("get_email_override", EmailOverrideView, path={"change_id": change_id})
+
+    async def approve_email_override(
+        self, change_id: UUID, decision: EmailOverrideDecision, *, key: str
+    ) -> EmailOverrideView:
+        path = {"change_id": change_id}
+        return await self._ask("approve_email_override", EmailOverrideView, path=path, body=decision, key=key)
 
     # Points --------------------------------------------------------------------------------------------------------
 
@@ -457,6 +488,9 @@ class Client:
     async def end_link(self, link_id: UUID, ending: LinkEnding, *, key: str) -> LinkMade:
         return await self._ask("end_link", LinkMade, path={"link_id": link_id}, body=ending, key=key)
 
+    async def list_waiting_links(self, *, cursor: str | None = None) -> WaitingLinkPage:
+        return await self._ask("list_waiting_links", WaitingLinkPage, query={"cursor": cursor})
+
     async def list_link_reviews(self, *, cursor: str | None = None) -> LinkReviewPage:
         return await self._ask("list_link_reviews", LinkReviewPage, query={"cursor": cursor})
 
@@ -464,6 +498,15 @@ class Client:
         endpoint = BY_OPERATION["settle_link_review"]
         await self._send(endpoint, path={"review_id": review_id}, body=settling, token=self._token)
         return Accepted(detail="Left as it is.")
+
+    async def list_pos_todos(self, *, state: str, cursor: str | None = None) -> PosTodoPage:
+        return await self._ask("list_pos_todos", PosTodoPage, query={"state": state, "cursor": cursor})
+
+    async def finish_pos_todo(self, todo_id: UUID, done: PosTodoDone) -> PosTodoView:
+        return await self._ask("finish_pos_todo", PosTodoView, path={"todo_id": todo_id}, body=done)
+
+    async def reopen_pos_todo(self, todo_id: UUID) -> PosTodoView:
+        return await self._ask("reopen_pos_todo", PosTodoView, path={"todo_id": todo_id})
 
     async def list_cycles(self) -> Cycles:
         return await self._ask("list_cycles", Cycles)

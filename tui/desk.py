@@ -8,6 +8,7 @@ from tui.screens.audience import AudiencePage
 from tui.screens.audit import AuditPage
 from tui.screens.claim_batches import ClaimBatchesPage
 from tui.screens.duplicates import DuplicatesPage
+from tui.screens.email_overrides import OverridesPage
 from tui.screens.find import FindPage
 from tui.screens.orders import OrdersPage
 from tui.screens.privacy import PrivacyPage
@@ -26,6 +27,7 @@ MODES: dict[str, Callable[[], Page]] = {
     "tills": TillsPage,
     "claim-batches": ClaimBatchesPage,
     "privacy": PrivacyPage,
+    "overrides": OverridesPage,
     "audit": AuditPage,
     "programmes": ProgrammesPage,
     "rewards": RewardsPage,

@@ -124,7 +124,11 @@ _CONSENTS: dict[ConsentAnswer, Cell] = {
     ConsentAnswer.PENDING: Cell("waiting for a yes", "warn"),
     ConsentAnswer.NOT_ASKED: Cell("not asked", "muted"),
 }
-_HOLD_REASONS = {"email_change": "email changed", "email_change_undone": "email change taken back"}
+_HOLD_REASONS = {
+    "email_change": "email changed",
+    "email_change_undone": "email change taken back",
+    "email_override": "email is about to change",
+}
 _CONSENTS_SHORT = {ConsentAnswer.PENDING: "waiting"}
 _INVITED_BY = {"email": "by email", "sms": "by text", "code": "by code"}
 _INVITATION_STATES = {
@@ -330,11 +334,21 @@ def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell
     for change in detail.email_changes:
         if change.state == "pending":
             asked = moment(change.requested_at, now=now, zone=zone)
+            if change.is_override:
+                found.append(Cell(_override_words(change, now=now, zone=zone), "warn"))
+                continue
             found.append(Cell(f"Email change to {change.new_email} waits for proof since {asked}.", "warn"))
         elif can_undo(change, now=now) and change.undo_until is not None:
             until = moment(change.undo_until, now=now, zone=zone)
             found.append(Cell(f"u takes the change back until {until}: email was {change.old_email}.", "muted"))
     return found
+
+
+def _override_words(change: EmailChangeView, *, now: datetime, zone: tzinfo) -> str:
+    if change.execute_after is None:
+        return f"Correcting the email to {change.new_email} needs a second person (^P email corrections)."
+    at = moment(change.execute_after, now=now, zone=zone)
+    return f"The email becomes {change.new_email} on {at}, unless the old address stops it."
 
 
 def can_undo(change: EmailChangeView, *, now: datetime) -> bool:

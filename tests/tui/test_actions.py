@@ -6,6 +6,7 @@ import pytest
 
 from shared.endpoints import BY_OPERATION
 from tui.actions import ACTIONS, BY_ID, actions_on
+from tui.screens.help import PURPOSES
 
 PAGES = (
     "lock",
@@ -55,6 +56,7 @@ PAGES = (
     "claim-file",
     "spending",
     "privacy",
+    "overrides",
     "copy",
     "erase",
     "duplicates",
@@ -64,7 +66,13 @@ PAGES = (
 FOREIGN_KEYS = {"ctrl+n", "ctrl+t", "ctrl+w", "f10", "f11", "f12"}
 # What an action does at the service, by its action.
 OPERATIONS = {
-    "customer.email": {"change_email", "correct_email"},
+    "customer.email": {"change_email", "correct_email", "request_email_override"},
+    "app.overrides": {"list_email_overrides"},
+    "overrides.tab1": {"list_email_overrides"},
+    "overrides.tab2": {"list_email_overrides"},
+    "overrides.approve": {"approve_email_override"},
+    "overrides.cancel": {"undo_email_change"},
+    "overrides.customer": {"get_customer"},
     "customer.undo": {
         "undo_adjustment",
         "undo_email_change",
@@ -124,6 +132,13 @@ OPERATIONS = {
     "tills.tab1": {"list_cycles"},
     "tills.tab2": {"list_quarantined"},
     "tills.tab3": {"list_link_reviews"},
+    "tills.tab4": {"list_waiting_links"},
+    "tills.tab5": {"list_pos_todos"},
+    "tills.tab6": {"list_pos_todos"},
+    "tills.approve": {"approve_link"},
+    "tills.refuse": {"preview_link_end", "end_link"},
+    "tills.done": {"finish_pos_todo"},
+    "tills.reopen": {"reopen_pos_todo"},
     "app.orders": {"find_orders", "get_order"},
     "orders.choose": {"preview_assignment", "assign_order"},
     "orders.detach": {"preview_assignment", "assign_order"},
@@ -194,6 +209,12 @@ def test_an_action_needs_what_its_routes_need(action_id: str, operations: set[st
 
 def test_every_action_that_needs_a_permission_is_checked_above() -> None:
     assert {action.id for action in ACTIONS if action.needs} == set(OPERATIONS)
+
+
+def test_every_page_says_what_it_is_for() -> None:
+    shown = {page for action in ACTIONS for page in action.pages}
+    assert shown <= set(PAGES)
+    assert shown - set(PURPOSES) == {"help"}
 
 
 def test_every_action_is_a_sentence() -> None:

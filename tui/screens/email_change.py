@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Literal
+from uuid import UUID
 
 from msgspec.structs import replace
 from textual import on
@@ -14,9 +15,18 @@ from textual.widgets import Input, Static
 from shared import limits
 from shared.enums import EmailChangeMode, Permission
 from shared.problems import Code
-from shared.staff import CustomerDetail, EmailChangeApplied, EmailChangePreview, EmailCorrection, StaffEmailChange
+from shared.staff import (
+    CustomerDetail,
+    EmailChangeApplied,
+    EmailChangePreview,
+    EmailCorrection,
+    EmailOverrideRequest,
+    EmailOverrideView,
+    StaffEmailChange,
+)
 from tui.actions import Action
 from tui.calls import call
+from tui.client import Client
 from tui.errors import ConsoleError, Refused
 from tui.formatting import contact_state, full_name, moment, points
 from tui.forms import FormPage, form_row
@@ -29,8 +39,8 @@ from tui.widgets.field import Field
 from tui.widgets.picker import Picker, Way
 from tui.wording import WHO_MAY, existing_customer_id, field_errors
 
-Mode = Literal["keep", "reissue", "correction"]
-EmailRequest = StaffEmailChange | EmailCorrection
+Mode = Literal["keep", "reissue", "correction", "override"]
+EmailRequest = StaffEmailChange | EmailCorrection | EmailOverrideRequest
 
 PREVIEW_SECONDS = 0.3
 _TYPO = "Typing error"
@@ -38,15 +48,13 @@ _FIELD_OF = {"new_email": "email", "identity_attested": "attested"}
 
 
 def ways_for(detail: CustomerDetail, permissions: tuple[Permission, ...]) -> list[Way]:
-    """Return the ways to another address; a typo comes first while the old address was never proven."""
+    """Return the ways to another address; a typo comes first while the old address was never proven, and is none after."""
     # Nobody reads what comes back, so nobody there can be asked.
     is_proven = detail.email_status == "verified" and not detail.email_bouncing
     no_change = "" if Permission.EMAIL_CHANGE in permissions else WHO_MAY[Permission.EMAIL_CHANGE]
     no_correction = "" if Permission.EMAIL_CORRECT in permissions else WHO_MAY[Permission.EMAIL_CORRECT]
     if detail.email is None:
         no_correction = no_correction or "there is no address to correct"
-    elif is_proven:
-        no_correction = no_correction or "the old address was proven, so it is no typo"
     keep = Way(
         value="keep",
         title="Same person, another address",
@@ -59,13 +67,21 @@ def ways_for(detail: CustomerDetail, permissions: tuple[Permission, ...]) -> lis
         meaning="Old rewards account closed; new one and new card with the same points.",
         refused_because=no_change,
     )
+    override = Way(
+        value="override",
+        title="They cannot reach the old address any more",
+        meaning="A second person approves; changed after 3 days unless somebody stops it.",
+        refused_because=no_correction,
+    )
     correction = Way(
         value="correction",
         title="Typo: the address was written down wrong",
         meaning="The address is put right. Nothing else changes.",
         refused_because=no_correction,
     )
-    return [keep, reissue, correction] if is_proven or detail.email is None else [correction, keep, reissue]
+    if is_proven:
+        return [keep, reissue, override]
+    return [keep, reissue, correction] if detail.email is None else [correction, keep, reissue]
 
 
 class EmailPage(FormPage):
@@ -120,7 +136,7 @@ class EmailPage(FormPage):
     @property
     def mode(self) -> Mode | None:
         value = self.query_one("#way", Picker).value
-        return value if value in ("keep", "reissue", "correction") else None  # type: ignore[return-value]  # Just compared.
+        return value if value in ("keep", "reissue", "correction", "override") else None  # type: ignore[return-value]  # Just compared.
 
     def values(self) -> dict[str, str]:
         return super().values() | {"way": self.query_one("#way", Picker).value}
@@ -132,6 +148,8 @@ class EmailPage(FormPage):
             return None
         if mode == "correction":
             return EmailCorrection(new_email=email, reason=reason)
+        if mode == "override":
+            return EmailOverrideRequest(new_email=email, reason=reason, identity_attested=True)
         return StaffEmailChange(new_email=email, mode=EmailChangeMode(mode), reason=reason, identity_attested=True)
 
     def _missing(self) -> dict[str, str]:
@@ -182,11 +200,7 @@ class EmailPage(FormPage):
         call(
             self,
             "preview",
-            lambda client: (
-                client.preview_correction(customer_id, request)
-                if isinstance(request, EmailCorrection)
-                else client.preview_email_change(customer_id, request)
-            ),
+            lambda client: _preview(client, customer_id, request),
             done=partial(self._previewed, request),
             waiting="Asking what will happen…",
         )
@@ -264,6 +278,18 @@ class EmailPage(FormPage):
         assert preview is not None
         confirmed = replace(request, preview_hash=preview.preview_hash)
         self.sent()
+        if isinstance(confirmed, EmailOverrideRequest):
+            wish = confirmed
+            call(
+                self,
+                "change email",
+                lambda client: client.request_email_override(customer_id, wish, key=self.key),
+                done=self._asked,
+                failed=self.save_failed,
+                is_write=True,
+                waiting="Asking for it…",
+            )
+            return
         call(
             self,
             "change email",
@@ -277,6 +303,12 @@ class EmailPage(FormPage):
             is_write=True,
             waiting="Changing the address…",
         )
+
+    def _asked(self, asked: EmailOverrideView) -> None:
+        self.is_saved, self.is_sending = True, False
+        words = "Nothing has changed yet. A manager other than you approves it within 24 hours (^P email corrections)."
+        self.console.say(f"{asked.new_email} was asked for. {words}", "good")
+        self.dismiss()
 
     def _applied(self, applied: EmailChangeApplied) -> None:
         self.is_saved, self.is_sending = True, False
@@ -341,3 +373,11 @@ class EmailPage(FormPage):
     def take_scan(self, code: str) -> None:
         del code
         self.console.say("The scan was not used. Finish this change or leave it with Esc first.", "warn")
+
+
+async def _preview(client: Client, customer_id: UUID, request: EmailRequest) -> EmailChangePreview:
+    if isinstance(request, EmailCorrection):
+        return await client.preview_correction(customer_id, request)
+    if isinstance(request, EmailOverrideRequest):
+        return await client.preview_email_override(customer_id, request)
+    return await client.preview_email_change(customer_id, request)
