@@ -139,6 +139,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="approve_link", method="POST", path="/v1/staff/links/{link_id}/approve", caller=_S, request=links.LinkApproval, response=links.LinkMade, permission=_P.LINK_ATTEST, idempotent=True),
     Endpoint(operation="preview_link_end", method="POST", path="/v1/staff/links/{link_id}/end/preview", caller=_S, request=links.LinkEnding, response=links.LinkEndingPreview, permission=_P.LINK_ATTEST),
     Endpoint(operation="end_link", method="POST", path="/v1/staff/links/{link_id}/end", caller=_S, request=links.LinkEnding, response=links.LinkMade, permission=_P.LINK_ATTEST, idempotent=True),
+    Endpoint(operation="list_waiting_links", method="GET", path="/v1/staff/links", caller=_S, response=links.WaitingLinkPage, permission=_P.LINK_ATTEST, query=_PAGE),
     Endpoint(operation="list_link_reviews", method="GET", path="/v1/staff/link-reviews", caller=_S, response=links.LinkReviewPage, permission=_P.CUSTOMER_READ, query=_PAGE),
     Endpoint(operation="settle_link_review", method="POST", path="/v1/staff/link-reviews/{review_id}/settle", caller=_S, status=204, request=links.ReviewSettling, permission=_P.LINK_REVIEW),
     Endpoint(operation="list_pos_todos", method="GET", path="/v1/staff/pos-todos", caller=_S, response=links.PosTodoPage, permission=_P.CUSTOMER_READ, query=(*_PAGE, "state")),

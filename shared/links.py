@@ -151,6 +151,21 @@ class LinkView(View, frozen=True, kw_only=True):
     ended_reason: str | None = None
 
 
+class WaitingLink(View, frozen=True, kw_only=True):
+    """A link that somebody asked for and a second person has to approve."""
+
+    link: LinkView
+    customer_id: UUID
+    customer_name: str
+
+
+class WaitingLinkPage(View, frozen=True, kw_only=True):
+    """Links to approve, oldest first."""
+
+    items: tuple[WaitingLink, ...]
+    next_cursor: str | None = None
+
+
 class LinkReviewView(View, frozen=True, kw_only=True):
     """A match that a person must decide: `ambiguous`, `taken` by another customer, `merged_in_pos`, or `disputed` by
     somebody who had a notice of it.

@@ -11,8 +11,11 @@ from shared.links import (
     LinkReviewView,
     LinkState,
     LinkView,
+    PosTodoState,
+    PosTodoView,
     QuarantinedItem,
     RecordHit,
+    WaitingLink,
 )
 from tui.formatting import NOTHING, Cell, Row, counted, moment, points, skipped
 
@@ -50,6 +53,7 @@ _REVIEWS: dict[str, str] = {
     "ambiguous": "several records bear the address",
     "taken": "is another customer's",
     "merged_in_pos": "was merged in the till into another's",
+    "disputed": "somebody says the record is not theirs",
 }
 _CYCLE_STATES: dict[str, Cell] = {
     "running": Cell("running", "warn"),
@@ -142,13 +146,14 @@ def link_notes(link: LinkView, *, now: datetime, zone: tzinfo) -> list[str]:
     sure = f"; {_EVIDENCE[link.evidence]}" if link.evidence in _EVIDENCE else ""
     at = moment(link.linked_at or link.created_at, now=now, zone=zone)
     told.append(f"{'Linked' if link.linked_at else 'Asked for'} by {link.linked_by or 'the service'}, {at}{sure}.")
-    found = counted(link.orders_found, "sale", "sales")
-    told.append(f"{found} found with it, {points(link.orders_counted)} counted: {points(link.points)} points.")
+    if link.state != "waiting":  # What it will bring is counted when it is approved.
+        found = counted(link.orders_found, "sale", "sales")
+        told.append(f"{found} found with it, {points(link.orders_counted)} counted: {points(link.points)} points.")
     if link.ended_at is not None:
         reason = link.ended_reason or ""
         told.append(f"Over since {moment(link.ended_at, now=now, zone=zone)}: {_ENDED.get(reason, reason)}.")
     elif link.state == "waiting":
-        told.append("More points than one person may link: a approves it, x refuses it.")
+        told.append("It brings more points than one person may link: somebody else decides.")
     return told
 
 
@@ -192,8 +197,60 @@ def review_notes(review: LinkReviewView, *, now: datetime, zone: tzinfo) -> list
     if record.customer_name is not None:
         since = f" since {moment(record.linked_at, now=now, zone=zone)}" if record.linked_at else ""
         told.append(f"It is {record.customer_name}'s{since}.")
-    told.append("l links it to the customer; x leaves it as it is, with a reason.")
+    merges = "m merges the two; " if review.other_customer_id is not None else ""
+    told.append(f"l links it to the customer; {merges}x leaves it as it is, with a reason.")
     return told
+
+
+def waiting_row(waiting: WaitingLink, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a link that waits for a second person."""
+    link = waiting.link
+    return Row(
+        key=str(link.id),
+        cells=(
+            Cell(moment(link.created_at, now=now, zone=zone)),
+            Cell(waiting.customer_name),
+            Cell(f"{link.external_id} ({link.connection})"),
+            Cell(link.linked_by),
+        ),
+    )
+
+
+def waiting_notes(waiting: WaitingLink, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what a link that waits says besides its row."""
+    return [*link_notes(waiting.link, now=now, zone=zone), "a approves it, r refuses it, o opens the customer."]
+
+
+def todo_row(todo: PosTodoView, *, now: datetime, zone: tzinfo) -> Row:
+    """Return what is to be done in a till."""
+    at = todo.done_at or todo.created_at
+    state = Cell("refused by the till", "bad") if todo.error else Cell("to do", "warn")
+    if todo.state is PosTodoState.DONE:
+        state = Cell(f"done by {todo.done_by or 'the till'}", "good")
+    return Row(
+        key=str(todo.id),
+        cells=(
+            Cell(moment(at, now=now, zone=zone)),
+            Cell(todo.customer_name),
+            Cell(f"{todo.absorbed.external_id} into {todo.kept.external_id}"),
+            state,
+        ),
+    )
+
+
+def todo_notes(todo: PosTodoView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what to do in the till, and what became of it."""
+    told = [
+        f"In the till {todo.connection}, merge record {record_words(todo.absorbed)}",
+        f"into {record_words(todo.kept)}: both are {todo.customer_name}.",
+    ]
+    if todo.error:
+        told.append(f"The till was asked to do it and refused: {todo.error}")
+    if todo.done_at is not None:
+        by = f" by {todo.done_by}" if todo.done_by else ", by the till itself"
+        note = f" {todo.note}" if todo.note else ""
+        return [*told, f"Done {moment(todo.done_at, now=now, zone=zone)}{by}.{note}", "u says that it is not done yet."]
+    return [*told, "d says that it is done."]
 
 
 # The exchange with tills ----------------------------------------------------------------------------------------------

@@ -5,9 +5,10 @@ from datetime import datetime, tzinfo
 import msgspec
 from textual.content import Content
 
+from shared.base import Birthday
 from shared.duplicates import DuplicatePerson, DuplicateView
 from shared.merges import MergeChoices, MergeField, MergeNeed, MergePreview, MergeSide, MergeState, MergeView
-from tui.formatting import NOTHING, Cell, Row, Tone, counted, moment, points
+from tui.formatting import NOTHING, Cell, Row, Tone, birthday, counted, moment, points
 from tui.safe import join
 from tui.sharing_words import obstacles
 
@@ -78,7 +79,7 @@ def choosable(preview: MergePreview, choices: MergeChoices) -> set[str]:
         keys.add("sharing")
     if preview.effect is not None and preview.effect.older_orders:
         keys.add("older")
-    if preview.effect is None or choices.cancel_email_changes:
+    if choices.cancel_email_changes or any("change of address" in blocker for blocker in preview.blockers):
         keys.add("changes")
     return keys
 
@@ -126,15 +127,23 @@ def _row(key: str, cells: tuple[str, str, str, str], tones: tuple[Tone, Tone, To
 
 
 def _field_row(field: MergeField, choices: MergeChoices, preview: MergePreview) -> Row:
-    ours, theirs = field.survivor or NOTHING, field.absorbed or NOTHING
+    ours, theirs, stays = (_value(field.name, text) for text in (field.survivor, field.absorbed, field.after))
     if not (field.may_choose and field.differs):
         filled = " (filled)" if field.after and field.survivor is None else ""
         after: Tone = "good" if filled else "plain"
-        words = f"{field.after or NOTHING}{filled}"
+        words = f"{stays}{filled}"
         return _row(field.name, (FIELDS[field.name], ours, theirs, words), ("plain", "plain", "plain", after))
     right = is_right(choices, preview, field.name)
     shown = (f"! {FIELDS[field.name]}", ours if right else f"[{ours}]", f"[{theirs}]" if right else theirs)
     return _row(field.name, (*shown, theirs if right else ours), ("warn", "plain", "plain", "strong"))
+
+
+def _value(name: str, text: str | None) -> str:
+    """Return a field's value; a birthday, which comes in digits, as people say it."""
+    if name != "birthday" or not text:
+        return text or NOTHING
+    *year, month, day = text.split("-")
+    return birthday(Birthday(year=int(year[0]) if year and year[0] else None, month=int(month), day=int(day)))
 
 
 def _decisions(preview: MergePreview, choices: MergeChoices, can_choose: set[str]) -> list[Row]:
@@ -151,8 +160,8 @@ def _decisions(preview: MergePreview, choices: MergeChoices, can_choose: set[str
         figure = counted(effect.older_orders, "sale", "sales")
         rows.append(_row("older", ("! Older sales", figure, f"+{points(effect.older_points)} points", does), tones))
     if "changes" in can_choose:
-        does = "given up" if choices.cancel_email_changes else "stays"
-        rows.append(_row("changes", ("  Email change", "if one waits", "for its proof", does), tones))
+        does = "given up" if choices.cancel_email_changes else "goes on: give up?"
+        rows.append(_row("changes", ("! Email change", "under way", "", does), tones))
     return rows
 
 
@@ -202,7 +211,9 @@ def merge_notes(preview: MergePreview, *, why_kept: str) -> list[Content]:
     """Return who is kept, what stands against it, who else decides, and what to mind."""
     survivor, absorbed = preview.survivor, preview.absorbed
     why = f" ({why_kept})" if why_kept else ""
-    told = [join((survivor.name, "bold"), f" is kept{why}; ", (absorbed.name, "bold"), " becomes a part of it.")]
+    told = [
+        join((survivor.name, "bold"), f" is kept{why}; ", (absorbed.name, "bold"), " is folded into this customer.")
+    ]
     told += obstacles(preview.blockers, ())
     if preview.needs_second_person:
         needs = ", ".join(NEEDS.get(need, need.value) for need in preview.needs_second_person)

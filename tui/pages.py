@@ -92,7 +92,9 @@ class Page(Screen[None]):
 
     def bar_actions(self) -> list[tuple[Action, str]]:
         """Return the key bar's actions with their words, most useful first."""
-        actions = [action for action in actions_on(self.PAGE) if action.label and action.keys]
+        # The way to where one is already is left out.
+        here = f"app.{self.PAGE}"
+        actions = [action for action in actions_on(self.PAGE) if action.label and action.keys and action.id != here]
         # What cannot be done now goes last: it is the first to fall off a narrow bar.
         actions.sort(key=lambda action: self.console.why_not(action, self) is not None)
         return [(action, action.label) for action in actions]

@@ -51,14 +51,14 @@ def export_row(export: ExportView, *, now: datetime, zone: tzinfo) -> Row:
     )
 
 
-def erasure_row(erasure: ErasureView, *, now: datetime, zone: tzinfo) -> Row:
-    """Return a wish to be forgotten with its clock."""
-    who = erasure.customer_name or "name removed"
+def erasure_row(erasure: ErasureView, *, now: datetime, zone: tzinfo, is_named: bool = True) -> Row:
+    """Return a wish to be forgotten with its clock, and with the name where it is not clear whose it is."""
+    who = f": {erasure.customer_name or 'name removed'}" if is_named else ""
     return Row(
         key=str(erasure.id),
         cells=(
             Cell(moment(erasure.requested_at, now=now, zone=zone)),
-            Cell(f"Be forgotten: {who} (asked by {erasure.requested_by})"),
+            Cell(f"Be forgotten{who} (asked by {erasure.requested_by})"),
             Cell("LATE", "bad") if erasure.is_late else _ERASURES[erasure.state],
             Cell(_clock(erasure, now=now, zone=zone), "bad" if erasure.is_late else "plain"),
         ),
@@ -76,7 +76,7 @@ def _clock(erasure: ErasureView, *, now: datetime, zone: tzinfo) -> str:
 
 def export_notes(export: ExportView, *, now: datetime, zone: tzinfo) -> list[str]:
     if export.state is ExportState.WAITING:
-        return ["It is made in the background; F5 looks again. The customer is mailed a link to it."]
+        return ["It is made in the background; F5 looks again. Whoever has a proven address is mailed a link."]
     if export.state is ExportState.READY and export.expires_at is not None:
         until = moment(export.expires_at, now=now, zone=zone)
         return [f"w writes it to a file, until {until}. Hand it to nobody but the customer."]

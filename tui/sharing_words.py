@@ -28,7 +28,7 @@ OPERATION_KEY = "operation:"
 POLICIES: dict[RedeemPolicy, str] = {
     RedeemPolicy.ANYONE: "everybody",
     RedeemPolicy.OWNER: "the owner only",
-    RedeemPolicy.DAILY_CAP: "everybody, up to a limit a day",
+    RedeemPolicy.DAILY_CAP: "each up to a limit a day",
 }
 _KINDS = {"join": "Somebody joined", "combine": "Two became one", "leave": "Somebody left"}
 
@@ -36,7 +36,7 @@ _KINDS = {"join": "Somebody joined", "combine": "Two became one", "leave": "Some
 def policy_words(policy: RedeemPolicy, daily_points: int | None) -> str:
     """Return who may spend."""
     if policy is RedeemPolicy.DAILY_CAP and daily_points is not None:
-        return f"everybody, up to {points(daily_points)} a day each"
+        return f"each up to {points(daily_points)} a day"
     return POLICIES[policy]
 
 

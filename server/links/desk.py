@@ -45,6 +45,8 @@ from shared.links import (
     RecordTaken,
     RecordTaking,
     ReviewSettling,
+    WaitingLink,
+    WaitingLinkPage,
 )
 from shared.permissions import may
 from shared.problems import Code
@@ -154,6 +156,23 @@ async def get_links(customer_id: UUID) -> CustomerLinks:
         links=links,
         reviews=await review_views(await store.list_reviews(customer_id, limit=SEARCH_ROWS_MAX)),
         todos=await todos.views(await todo_store.list_of_customer(customer_id, SEARCH_ROWS_MAX)),
+    )
+
+
+async def list_waiting(*, cursor: str, limit: int) -> WaitingLinkPage:
+    """Return a page of the links that wait for a second person, oldest first.
+
+    Raises:
+        Invalid: The cursor is not one of ours.
+    """
+    rows = await store.list_waiting_links(after=decode_cursor(cursor), limit=limit + 1)
+    page, more = rows[:limit], len(rows) > limit
+    return WaitingLinkPage(
+        items=tuple(
+            WaitingLink(link=link_view(row), customer_id=row["customer"], customer_name=row["customer_name"])
+            for row in page
+        ),
+        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
     )
 
 

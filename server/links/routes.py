@@ -39,6 +39,7 @@ from shared.links import (
     RecordTaken,
     RecordTaking,
     ReviewSettling,
+    WaitingLinkPage,
 )
 from shared.problems import Problem
 
@@ -118,6 +119,12 @@ async def preview_link_end(call: Call) -> LinkEndingPreview:
 async def end_link(call: Call) -> LinkMade:
     """End a link; its orders stay with the customer unless they are taken back."""
     return await desk.end_link(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkEnding))
+
+
+@operation("list_waiting_links")
+async def list_waiting_links(call: Call) -> WaitingLinkPage:
+    """List the links that wait for a second person, oldest first."""
+    return await desk.list_waiting(cursor=call.query("cursor"), limit=call.page_size())
 
 
 @operation("list_link_reviews")

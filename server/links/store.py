@@ -61,6 +61,13 @@ left join staff_member s on l.actor_kind = 'staff' and s.id = l.actor_id
 """
 _ONE_LINK = f"{LINK} where l.id = $1"
 _LINKS = f"{LINK} where l.customer = $1 order by l.created_at, l.id limit 200"
+_WAITING = f"""
+select l.*, trim(c.given_name || ' ' || c.family_name) as customer_name
+from ({LINK} where l.state = 'waiting' and ($1::timestamptz is null or (l.created_at, l.id) > ($1, $2::uuid))
+      order by l.created_at, l.id limit $3) l
+join customer c on c.id = l.customer
+order by l.created_at, l.id
+"""
 _LOCK_LINK = "select id, record, customer, state, actor_id, ended_reason from pos_link where id = $1 for update"
 _RETURN = """
 update pos_link set customer = $2 where id = any($1::uuid[]) and state in ('linked', 'waiting')
@@ -262,6 +269,11 @@ async def get_link(link_id: UUID) -> Row | None:
 async def list_links(customer_id: UUID) -> list[Row]:
     """Return a customer's links, oldest first, those that are over included."""
     return await DB.fetch(_LINKS, customer_id)
+
+
+async def list_waiting_links(*, after: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
+    """Return the links that wait for a second person with the names of their customers, oldest first."""
+    return await DB.fetch(_WAITING, *(after or (None, None)), limit)
 
 
 async def lock_link(link_id: UUID) -> Row | None:

@@ -113,8 +113,8 @@ async def _check_shared(pair: Pair, choices: MergeChoices, ours: dict[UUID, UUID
         if choices.shared_membership is None:
             raise Refused(
                 Code.MERGE_SHARED,
-                "The absorbed customer shares a membership with others: choose whether the survivor comes into it, or the "
-                "absorbed customer leaves it first.",
+                "The customer who is folded in shares a membership with others: choose whether the one who is kept comes "
+                "into it, or the other leaves it first.",
             )
         is_owner = any(one.customer == pair.absorbed.id and one.role == "owner" for one in people)
         if choices.shared_membership == "leave" and is_owner:

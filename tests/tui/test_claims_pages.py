@@ -97,7 +97,7 @@ async def test_letters_are_counted_made_and_written_once_and_ended_after_a_quest
         # Whom a text has reached has a code that works, and is passed over.
         await desk.shows("0 people get a code", "2 people have a code that works: they are passed over.")
         await desk.press("ctrl+s")
-        await desk.shows("! Save what is in this form: Nobody needs a letter")
+        await desk.shows("! Make the codes: Nobody needs a letter")
         await choose(desk, "reissue", "y")
         await previewed(desk)
         await desk.shows("2 people get a code for a letter.", "1 of them has no postal address")

@@ -87,9 +87,12 @@ async def test_a_record_of_somebody_else_names_them_and_many_points_need_a_secon
     assert await figures(ben.membership_id) == (0, 0, 0, 0)
     async with a_till(world, Role.MANAGER, login="vera") as desk:
         await desk.shows("1 POS link waits for approval")
-        await desk.open("ben@shop.test")
-        await desk.press("L", "2")
-        await desk.shows("waits", "by staff, who were sure")
+        desk.console.perform("app.tills")
+        await desk.until(lambda: desk.page == "tills")
+        await desk.press("4")
+        await desk.shows("Ben Ode", "P-2 (till)", "Mara")
+        await desk.press("enter")
+        await desk.shows("by staff, who were sure", "a approves it")
         await desk.press("a", "ctrl+s")
         await desk.shows(f"P-2 is linked: {LINK_POINTS_ALONE_MAX + 1:,} points.")
 

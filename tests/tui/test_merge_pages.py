@@ -44,7 +44,7 @@ async def test_two_customers_are_merged_side_by_side_and_are_two_again(world: Wo
         # From the younger one: the older one is kept, and it says why.
         await till.open(second["card_number"])
         await merge_with(till, first["card_number"])
-        await till.shows("Hank is kept (known longer); H[/]ank becomes a part of it.", "KEEP", "FOLD IN", "407")
+        await till.shows("Hank is kept (known longer); H[/]ank is folded into this customer.", "KEEP", "FOLD IN", "407")
         await till.shows("! Name", "[Hank]", "fields the same:")
         till.console.screen.query_one("#fields").focus()
         await till.press("right")
@@ -83,10 +83,10 @@ async def test_two_are_marked_in_the_search_and_the_first_one_is_kept(world: Wor
         await till.press("m")
         await till.until(lambda: till.page == "merge")
         await previewed(till)
-        await till.shows("H[/]ank is kept; Hank becomes a part of it.", "(filled)")
+        await till.shows("H[/]ank is kept; Hank is folded into this customer.", "(filled)")
         await till.press("x")
         await previewed(till)
-        await till.shows("Hank is kept; H[/]ank becomes a part of it.")
+        await till.shows("Hank is kept; H[/]ank is folded into this customer.")
         await till.press("ctrl+s")
         await confirm(till, second["card_number"])
         await till.until(lambda: till.page == "customer")
@@ -102,7 +102,7 @@ async def test_shared_points_stand_against_a_merge_until_it_is_said_what_becomes
         await merge_with(till, second["card_number"])
         await till.shows("shares a membership", "! Shares with", "1 other", "choose with ← →")
         await till.press("ctrl+s")
-        await till.shows("Save what is in this form: The absorbed customer shares")
+        await till.shows("Merge: The customer who is folded in shares")
         assert till.page == "merge", "nothing is asked that cannot be done"
         fields = till.console.screen.query_one("#fields", LineList)
         fields.focus()
@@ -163,7 +163,7 @@ async def test_possible_duplicates_are_listed_with_reasons_and_dismissed_or_merg
         await till.press("enter")
         await till.until(lambda: till.page == "merge")
         await previewed(till)
-        await till.shows("Robert Okonkwo-Hale is kept; Bob Okonkwo Hale becomes a part of it.")
+        await till.shows("Robert Okonkwo-Hale is kept; Bob Okonkwo Hale is folded into this customer.")
 
 
 async def test_a_cashier_shares_but_merges_nobody(world: World) -> None:

@@ -17,7 +17,6 @@ from textual.widgets import Input, Static
 from shared import limits
 from shared.merges import MergeState, MergeView
 from shared.staff import CustomerHit, SearchResult, StaffQueue
-from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import Cell, Row, hit_facts, hit_row
@@ -365,9 +364,6 @@ class FindPage(Page):
 
     def handlers(self) -> Handlers:
         return {"find.open": self._enter, "find.mark": self._mark, "find.merge": self._merge}
-
-    def bar_actions(self) -> list[tuple[Action, str]]:
-        return [(action, words) for action, words in super().bar_actions() if action.id != "app.find"]
 
     def refresh_data(self) -> None:
         if _is_enough(self.typed_text()):

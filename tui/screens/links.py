@@ -222,30 +222,10 @@ class LinksPage(ListPage[Finding | LinkView]):
     def _approve(self) -> None:
         link = self._link()
         assert link is not None
-        question = Question(
-            title="Approve a link",
-            crumb=f"{self._who} › Approve a link",
-            facts=(
-                ("Record", link.external_id),
-                ("Customer", self._who),
-                ("Asked by", link.linked_by or "a colleague"),
-                ("Sales", points(link.orders_found)),
-            ),
-            sentences=("Its sales earn their points at once, and both names are kept with it.",),
-            commit_words="Approve",
-            waiting_words="Linking, and giving the sales their points…",
-            needs_reason=False,
-        )
-        page = ReasonPage(
-            question,
-            send=lambda client, typed, key: client.approve_link(link.id, LinkApproval(note=typed.reason), key=key),
-            done=self._approved,
-        )
-        self.app.push_screen(page)
+        self.app.push_screen(approve_page(link, who=self._who, done=self._approved))
 
     def _approved(self, answer: LinkMade) -> None:
-        earned = answer.effect.points if answer.effect is not None else answer.link.points
-        self.console.say(f"{answer.link.external_id} is linked: {points(earned)} points.", "good")
+        self.console.say(approved_words(answer), "good")
 
     # The page ---------------------------------------------------------------------------------------------------------
 
@@ -283,3 +263,31 @@ class LinksPage(ListPage[Finding | LinkView]):
 def join_state(name: str, state: Cell) -> str:
     """Return the line above the lists."""
     return f" {name}: {state.text}"
+
+
+def approve_page(link: LinkView, *, who: str, done: Callable[[LinkMade], None]) -> ReasonPage[LinkMade]:
+    """Return the question before a link that a colleague asked for is approved."""
+    question = Question(
+        title="Approve a link",
+        crumb=f"{who} › Approve a link",
+        facts=(
+            ("Record", link.external_id),
+            ("Customer", who),
+            ("Asked by", link.linked_by or "a colleague"),
+        ),
+        sentences=("Its sales earn their points at once, and both names are kept with it.",),
+        commit_words="Approve",
+        waiting_words="Linking, and giving the sales their points…",
+        needs_reason=False,
+    )
+    return ReasonPage(
+        question,
+        send=lambda client, typed, key: client.approve_link(link.id, LinkApproval(note=typed.reason), key=key),
+        done=done,
+    )
+
+
+def approved_words(answer: LinkMade) -> str:
+    """Return what a link that was approved came to."""
+    earned = answer.effect.points if answer.effect is not None else answer.link.points
+    return f"{answer.link.external_id} is linked: {points(earned)} points."

@@ -180,7 +180,7 @@ class MergePage(PreviewForm[MergeRequest, MergePreview, MergeView]):
             title="Merge two customers",
             words=f"{absorbed.name} ({points(absorbed.available)} points, {sales}) becomes a part of {survivor.name}.{ask}",
             code=absorbed.cards[0] if absorbed.cards else "",
-            code_words="the ending card",
+            code_words=f"the card of {absorbed.name}:",
             commit_words="Ask for approval" if preview.needs_second_person else "Merge",
         )
         make_sure(self, danger, self.send_now)

@@ -36,7 +36,7 @@ from tui.screens.list_page import Listing, ListPage, ListTab
 from tui.screens.reason import Answer, DecisionPage, Question, ReasonPage
 from tui.widgets.line_list import Column
 
-_COLUMNS = (Column("Asked for", 15), Column("What", -1), Column("State", 11), Column("When", 17))
+_COLUMNS = (Column("Asked for", 15), Column("What", -1), Column("State", 11), Column("When", 18))
 _OPEN = (ErasureState.WAITING, ErasureState.COOLING)
 _OF_ONE = {"privacy.export", "privacy.erase"}
 PrivacyItem = ErasureView | ExportView
@@ -69,7 +69,7 @@ class PrivacyPage(ListPage[PrivacyItem]):
 
     def row(self, item: PrivacyItem, *, now: datetime, zone: tzinfo) -> Row:
         if isinstance(item, ErasureView):
-            return erasure_row(item, now=now, zone=zone)
+            return erasure_row(item, now=now, zone=zone, is_named=self._detail is None)
         return export_row(item, now=now, zone=zone)
 
     def notes(self, item: PrivacyItem, *, now: datetime, zone: tzinfo) -> list[str]:

@@ -183,7 +183,7 @@ class SharePage(PreviewForm[Sharing, SharingPreview, Joined | Combined]):
             words=f"The membership of {wish.guest.name} ({points(effect.other_before.available)} points) becomes a part of "
             f"that of {wish.host.name}: {points(effect.after.available)} points for all of them.",
             code=(existing.card_number if existing else None) or "",
-            code_words="the ending card",
+            code_words=f"the card of {wish.guest.name}:",
             commit_words="Combine",
         )
         make_sure(self, danger, self.send_now)

@@ -119,7 +119,7 @@ class UnmergePage(TakeBackPage[MergeUndo, MergeUndoPreview, MergeUndone]):
     TITLE_WORDS = "Take a merge back"
 
     def __init__(self, merge: MergeView, *, done: Callable[[], None] | None = None) -> None:
-        words = f"{merge.absorbed_name} is a customer besides {merge.survivor_name} again."
+        words = f"{merge.absorbed_name} and {merge.survivor_name} are two customers again."
         super().__init__(f"{merge.survivor_name} › Take back", words, done=done)
         self._merge = merge
 

@@ -1,7 +1,7 @@
-"""The exchange with till systems: what each run brought, what was set aside, and matches that somebody must decide."""
+"""The exchange with till systems: what each run brought, what was set aside, matches to decide, and what to do in a till."""
 
 import asyncio
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import IntEnum
 from functools import partial
 
@@ -15,8 +15,12 @@ from shared.links import (
     Cycles,
     CycleView,
     LinkReviewView,
+    PosTodoDone,
+    PosTodoState,
+    PosTodoView,
     QuarantinedItem,
     ReviewSettling,
+    WaitingLink,
 )
 from shared.members import Accepted
 from shared.staff import CustomerDetail
@@ -32,6 +36,10 @@ from tui.link_words import (
     record_words,
     review_notes,
     review_row,
+    todo_notes,
+    todo_row,
+    waiting_notes,
+    waiting_row,
 )
 from tui.pages import Handlers, bindings_for
 from tui.safe import lines, safe
@@ -49,6 +57,9 @@ class Tab(IntEnum):
     RUNS = 0
     ASIDE = 1
     DECIDE = 2
+    LINKS = 3
+    TODO = 4
+    DONE = 5
 
 
 REFRESH_SECONDS = 2.0
@@ -70,8 +81,10 @@ _ASIDE = (
     Column("Reason", -3),
 )
 _DECIDE = (Column("Since", 15), Column("Customer", -2), Column("POS record", -2), Column("Why", -3))
-_REVIEWING = {"tills.link", "tills.settle", "tills.customer"}
-TillItem = CycleView | QuarantinedItem | LinkReviewView
+_LINKS = (Column("Asked", 15), Column("Customer", -2), Column("POS record", -2), Column("Asked by", -1))
+_TODO = (Column("Since", 15), Column("Customer", -2), Column("Make one record of", -3), Column("State", 20))
+_REVIEWING = {"tills.link", "tills.settle"}
+TillItem = CycleView | QuarantinedItem | LinkReviewView | WaitingLink | PosTodoView
 
 
 class TillsPage(ListPage[TillItem]):
@@ -91,7 +104,10 @@ class TillsPage(ListPage[TillItem]):
             columns=_ASIDE,
             empty="Nothing is set aside: everything that tills told was posted.",
         ),
-        ListTab(title="To decide", columns=_DECIDE, empty="No match waits for a person."),
+        ListTab(title="Matches", columns=_DECIDE, empty="No match waits for a person."),
+        ListTab(title="Links", columns=_LINKS, empty="No link waits for a second person."),
+        ListTab(title="To do", columns=_TODO, empty="Nothing is left to do in a till."),
+        ListTab(title="Done", columns=_TODO, empty="Nothing was done in a till yet."),
     )
 
     def __init__(self) -> None:
@@ -106,7 +122,7 @@ class TillsPage(ListPage[TillItem]):
 
     def on_screen_resume(self) -> None:
         session = self.console.session
-        if session is not None and not session.may(Permission.CYCLE_READ) and self.tab != Tab.DECIDE:
+        if session is not None and not session.may(Permission.CYCLE_READ) and self.tab < Tab.DECIDE:
             self.query_one(TabLine).active = Tab.DECIDE
             self.listed.set_columns(_DECIDE)
         super().on_screen_resume()
@@ -124,14 +140,24 @@ class TillsPage(ListPage[TillItem]):
         """Ask for a list and, for who may see it, how it stands with the till systems."""
         session = self.console.session
         if session is None or not session.may(Permission.CYCLE_READ):
-            return await client.list_link_reviews(cursor=cursor)
+            return await self._ask_list(client, tab, cursor)
         if tab == Tab.RUNS:
             self._cycles = await client.list_cycles()
             return Listing(items=self._cycles.items)
-        wanted = client.list_quarantined if tab == Tab.ASIDE else client.list_link_reviews
-        listed: Listed[TillItem]
-        listed, self._cycles = await asyncio.gather(wanted(cursor=cursor), client.list_cycles())
+        listed, self._cycles = await asyncio.gather(self._ask_list(client, tab, cursor), client.list_cycles())
         return listed
+
+    async def _ask_list(self, client: Client, tab: int, cursor: str | None) -> Listed[TillItem]:
+        match tab:
+            case Tab.ASIDE:
+                return await client.list_quarantined(cursor=cursor)
+            case Tab.LINKS:
+                return await client.list_waiting_links(cursor=cursor)
+            case Tab.TODO | Tab.DONE:
+                state = PosTodoState.OPEN if tab == Tab.TODO else PosTodoState.DONE
+                return await client.list_pos_todos(state=state, cursor=cursor)
+            case _:
+                return await client.list_link_reviews(cursor=cursor)
 
     def show_head(self, *, now: datetime, zone: tzinfo) -> None:
         if self._cycles is None:
@@ -148,6 +174,10 @@ class TillsPage(ListPage[TillItem]):
                 return quarantine_row(item, now=now, zone=zone)
             case LinkReviewView():
                 return review_row(item, now=now, zone=zone)
+            case WaitingLink():
+                return waiting_row(item, now=now, zone=zone)
+            case PosTodoView():
+                return todo_row(item, now=now, zone=zone)
 
     def notes(self, item: TillItem, *, now: datetime, zone: tzinfo) -> list[str]:
         match item:
@@ -157,6 +187,10 @@ class TillsPage(ListPage[TillItem]):
                 return quarantine_notes(item, now=now, zone=zone)
             case LinkReviewView():
                 return review_notes(item, now=now, zone=zone)
+            case WaitingLink():
+                return waiting_notes(item, now=now, zone=zone)
+            case PosTodoView():
+                return todo_notes(item, now=now, zone=zone)
 
     def _review(self) -> LinkReviewView | None:
         return self.current if isinstance(self.current, LinkReviewView) else None
@@ -179,10 +213,71 @@ class TillsPage(ListPage[TillItem]):
         self.console.say(words, "good" if tills else "warn")
         self.refresh_data()
 
+    def _todo(self) -> PosTodoView | None:
+        return self.current if isinstance(self.current, PosTodoView) else None
+
+    def _waiting(self) -> WaitingLink | None:
+        return self.current if isinstance(self.current, WaitingLink) else None
+
+    def _approve(self) -> None:
+        from tui.screens.links import approve_page, approved_words
+
+        waiting = self._waiting()
+        assert waiting is not None
+        page = approve_page(
+            waiting.link,
+            who=waiting.customer_name,
+            done=lambda answer: self.console.say(approved_words(answer), "good"),
+        )
+        self.app.push_screen(page)
+
+    def _refuse(self) -> None:
+        from tui.screens.unlink import UnlinkPage
+
+        waiting = self._waiting()
+        assert waiting is not None
+        self.app.push_screen(UnlinkPage(waiting.link, name=waiting.customer_name))
+
     def _customer(self) -> None:
-        review = self._review()
-        assert review is not None
-        self.console.open_customer(str(review.customer_id), name=review.customer_name)
+        item = self._review() or self._waiting() or self._todo()
+        assert item is not None
+        self.console.open_customer(str(item.customer_id), name=item.customer_name)
+
+    def _finish(self) -> None:
+        todo = self._todo()
+        assert todo is not None
+        now, zone = self.console.now(), self.console.session.zone if self.console.session else UTC
+        question = Question(
+            title="Done in the till",
+            crumb="Tills › Done",
+            facts=(("Customer", todo.customer_name), ("Till", todo.connection)),
+            sentences=tuple(todo_notes(todo, now=now, zone=zone)[:2]),
+            commit_words="It is done",
+            waiting_words="Writing it down…",
+            needs_reason=False,
+        )
+        page = ReasonPage(
+            question,
+            send=lambda client, typed, _: client.finish_pos_todo(todo.id, PosTodoDone(note=typed.reason)),
+            done=lambda _: self.console.say("Written down as done. Tab 6 shows it; u there takes it back.", "good"),
+        )
+        self.app.push_screen(page)
+
+    def _reopen(self) -> None:
+        todo = self._todo()
+        assert todo is not None
+        call(
+            self,
+            "reopen",
+            lambda client: client.reopen_pos_todo(todo.id),
+            done=self._reopened,
+            is_write=True,
+            waiting="Taking it up again…",
+        )
+
+    def _reopened(self, _: PosTodoView) -> None:
+        self.console.say("It is to be done again: tab 5.", "good")
+        self.refresh_data()
 
     def _link(self) -> None:
         """Open the link form with the customer as they stand now."""
@@ -244,12 +339,24 @@ class TillsPage(ListPage[TillItem]):
             "tills.link": self._link,
             "tills.merge": self._merge,
             "tills.settle": self._settle,
+            "tills.approve": self._approve,
+            "tills.refuse": self._refuse,
+            "tills.done": self._finish,
+            "tills.reopen": self._reopen,
         }
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id in _REVIEWING and self._review() is None:
             return "choose a match in tab 3 first"
-        review = self._review()
+        review, todo = self._review(), self._todo()
+        if action_id == "tills.customer" and not (review or self._waiting() or todo):
+            return "choose a row with a customer first (tabs 3 to 6)"
+        if action_id in {"tills.approve", "tills.refuse"} and self._waiting() is None:
+            return "choose a link in tab 4 first"
+        if action_id == "tills.done" and (todo is None or todo.state is not PosTodoState.OPEN):
+            return "choose what was done in tab 5 first"
+        if action_id == "tills.reopen" and (todo is None or todo.state is not PosTodoState.DONE):
+            return "choose what is not done in tab 6 first"
         if action_id == "tills.merge" and (review is None or review.other_customer_id is None):
             return "choose a match with another customer in tab 3 first"
         return None

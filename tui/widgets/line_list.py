@@ -1,6 +1,7 @@
 """A list that draws one line for each row, and only the lines that are visible, whatever its length."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import ClassVar
 
 import msgspec
@@ -15,7 +16,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.formatting import Cell, Row
-from tui.safe import fit
+from tui.safe import fit, plain
 
 _GAP = 2
 _MARK = "▸ "
@@ -227,8 +228,10 @@ class LineList(ScrollView, can_focus=True):
         index = y - 1 + self.scroll_offset.y
         if index < len(self._rows):
             return self._line(self._rows[index], index=index, width=width)
-        if not self._rows and y == 1 and self.empty_words:
-            return self._strip(_NO_MARK + fit(self.empty_words, width - len(_NO_MARK)), self._style("empty"))
+        if not self._rows and self.empty_words:
+            words = wrap(plain(self.empty_words), max(1, width - len(_NO_MARK) - 1))
+            line = words[y - 1] if y <= len(words) else ""
+            return self._strip(fit(_NO_MARK + line, width), self._style("empty"))
         return self._strip(" " * width, self._style("plain"))
 
     def _style(self, component: str) -> Style:
