@@ -29,6 +29,8 @@ Row: TypeAlias = asyncpg.Record
 
 # What the driver raises when the server is away, going down, or has cut the connection.
 _LOST = (asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, ConnectionError)
+# A deadlock is no fault of who is chosen to give way: nothing of theirs has happened, and they may try again.
+_AGAIN = (*_LOST, asyncpg.DeadlockDetectedError)
 
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
@@ -190,7 +192,7 @@ class Database(PostgresEngine):
                 raise DatabaseBusy
             try:
                 yield transaction.connection
-            except _LOST as error:
+            except _AGAIN as error:
                 raise DatabaseBusy from error
             return
         connection = await self.acquire()
@@ -203,11 +205,11 @@ class Database(PostgresEngine):
         """Run one statement and return its rows.
 
         Raises:
-            DatabaseBusy: No connection came free in time, or the server is away.
+            DatabaseBusy: No connection came free in time, the server is away, or it ended a deadlock here.
         """
         try:
             return await self._fetch(sql, arguments)
-        except _LOST as error:
+        except _AGAIN as error:
             raise DatabaseBusy from error
 
     async def _fetch(self, sql: str, arguments: tuple[object, ...]) -> list[Row]:

@@ -30,7 +30,15 @@ _ADOPT_CARD = """
 update card set membership = $2, customer = $3, status = 'active', issued_at = $4 where id = $1 and status = 'issued'
 returning id
 """
-_LOCK = "select * from membership where id = any($1::uuid[]) order by id for update"
+# What is written next names the people, which locks them against being deleted; without their locks first, whoever
+# has locked a customer and waits for the membership would be waited for in turn.
+_LOCK = """
+with people as materialized (
+    select c.id from customer c join membership_person p on p.customer = c.id
+    where p.membership = any($1::uuid[]) and p.left_at is null order by c.id for key share of c
+)
+select * from membership where id = any($1::uuid[]) and (select count(*) from people) >= 0 order by id for update
+"""
 # Balance figures are cached on the membership and hold until `figures_until`; after that the live lots are summed.
 _VIEWS = """
 select m.id, m.status, m.tier, m.tier_until, m.enrolled_at, p.role, m.deficit, m.lifetime,

@@ -58,8 +58,14 @@ where r.connection = $1 and r.external_id = any($2::text[])
 order by r.external_id
 for key share of r
 """
+# The people come before the memberships, as in every act that locks both.
 _LOCK = """
-select id, programme, status, deficit, figures_until from membership where id = any($1::uuid[]) order by id for no key update
+with people as materialized (
+    select c.id from customer c join membership_person p on p.customer = c.id
+    where p.membership = any($1::uuid[]) and p.left_at is null order by c.id for key share of c
+)
+select id, programme, status, deficit, figures_until from membership
+where id = any($1::uuid[]) and (select count(*) from people) >= 0 order by id for no key update
 """
 _PEOPLE = """
 select membership, customer, eligible_from from membership_person

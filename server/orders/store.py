@@ -123,7 +123,7 @@ _POST = """
     join programme g on g.id = m.programme
     where m.status = 'active' and m.deficit = 0 and (m.figures_until is null or m.figures_until > $2)
       and g.is_default and g.version = $7::int and p.eligible_from <= $9
-    for no key update of m
+    for key share of u for no key update of m
 )""" + (
     _RECORD_PARTS.replace("$28", "(select id from key)")
     + """, touched as (
@@ -176,10 +176,12 @@ left join lateral (
 where r.connection = $1 and r.external_id = $2
 for key share of r
 """
+# The customer comes before the membership, as in every act that locks both.
 _LOCK_TARGET = """
+with buyer as materialized (select id from customer where id = $2 for key share)
 select m.id, m.programme, m.status, m.deficit, p.eligible_from
 from membership m left join membership_person p on p.membership = m.id and p.customer = $2 and p.left_at is null
-where m.id = $1 for no key update of m
+where m.id = $1 and (select count(*) from buyer) >= 0 for no key update of m
 """
 _ORDERS = """
 select o.*, s.name as store_name from orders o join store s on s.id = o.store

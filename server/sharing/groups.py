@@ -49,13 +49,15 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 async def lock_group(membership_ids: Sequence[UUID], customer_ids: Iterable[UUID] = ()) -> Group:
     """Lock everybody in some memberships, further customers, and the memberships, in this order; return them.
 
+    Whoever earned points there is locked too: where points are moved, the new entries name them.
+
     Raises:
         NotFound: There is no such membership or customer.
         Busy: Somebody joined or left just now.
     """
     expected = set(customer_ids)
     wanted = {person.customer for person in await store.list_people(membership_ids)} | expected
-    customers = await lock_customers(wanted)
+    customers = await lock_customers(wanted.union(await store.list_earners(membership_ids)))
     memberships = {row["id"]: row for row in await lock_memberships(sorted(membership_ids))}
     statuses = {row["id"]: row["status"] for row in customers}
     if not set(membership_ids) <= set(memberships):

@@ -17,6 +17,10 @@ from membership_person p join customer c on c.id = p.customer
 where p.membership = any($1::uuid[]) and p.left_at is null
 order by p.role = 'owner' desc, p.joined_at, p.id
 """
+_EARNERS = """
+select distinct e.customer from lot l join ledger_entry e on e.id = l.entry
+where l.membership = any($1::uuid[]) and l.remaining > 0 and e.customer is not null
+"""
 # What each person brought and spent in this membership and in those that became a part of it.
 _SHARES = """
 with family as (select id from regulars_family($1) as id)
@@ -161,6 +165,11 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
 async def list_people(membership_ids: Sequence[UUID]) -> list[Person]:
     """Return who is in these memberships, owners first."""
     return [Person(**row) for row in await DB.fetch(_PEOPLE, list(membership_ids))]
+
+
+async def list_earners(membership_ids: Sequence[UUID]) -> list[UUID]:
+    """Return the customers who earned what is left in some memberships; some have left, or were merged, since."""
+    return [row["customer"] for row in await DB.fetch(_EARNERS, list(membership_ids))]
 
 
 async def list_shares(membership_id: UUID, now: datetime) -> dict[UUID, Row]:

@@ -6,9 +6,8 @@ from uuid import UUID
 
 import httpx
 
-from server.db.engine import DB
 from tests.app import World, expect
-from tests.ledgers import assert_verified, credit, figures
+from tests.ledgers import assert_verified, figures
 from tests.server.merges.desk import MergeDesk
 from tests.server.sharing.desk import Desk, two_members
 from tests.tills import push, sale
@@ -19,46 +18,6 @@ LATE = {409, 503}
 
 def codes(answers: list[httpx.Response]) -> Counter[int]:
     return Counter(answer.status_code for answer in answers)
-
-
-async def test_64_merges_of_one_pair_at_once_have_one_effect(world: World) -> None:
-    ana = await world.sign_up()
-    desk = await MergeDesk.open(world)
-    stub = await desk.register("Anna")
-    await credit(world, ana.membership_id, 100)
-    await desk.buy(stub["card_number"], 57)
-    there, back = (ana.customer_id, stub["id"]), (stub["id"], ana.customer_id)
-    bodies = []
-    for pair in (there, back):
-        shown = await desk.preview(*pair)
-        bodies.append(desk.wish(*pair) | {"preview_hash": shown["preview_hash"]})
-    answers = await asyncio.gather(*(desk.post("/v1/staff/merges", bodies[turn % 2]) for turn in range(64)))
-    counted = codes(answers)
-    assert counted[201] == 1
-    assert set(counted) <= {201, *LATE}
-    assert await DB.fetch_value("select count(*) from merge") == 1
-    assert await DB.fetch_value("select sum(balance)::int from membership") == 157
-    await assert_verified(world)
-
-
-async def test_64_combinations_both_ways_round_at_once_make_one_membership(world: World) -> None:
-    ana, ben = await two_members(world)
-    desk = await Desk.open(world)
-    await credit(world, ana.membership_id, 250)
-    await credit(world, ben.membership_id, 157)
-    commands = []
-    for kept, other in ((ana, ben), (ben, ana)):
-        path = f"/v1/staff/memberships/{kept.membership_id}/combine"
-        body = {"other_membership_id": str(other.membership_id), "reason": "one household"}
-        shown = expect(await desk.post(f"{path}/preview", body), 200)
-        commands.append((path, body | {"agreed_by": shown["must_agree"], "preview_hash": shown["preview_hash"]}))
-    answers = await asyncio.gather(*(desk.post(*commands[turn % 2]) for turn in range(64)))
-    told = {answer.json()["operation_id"] for answer in answers if answer.status_code == 201}
-    assert len(told) == 1
-    assert set(codes(answers)) <= {201, *LATE}
-    assert await DB.fetch_value("select count(*) from sharing_operation") == 1
-    assert sorted([(await figures(one.membership_id))[0] for one in (ana, ben)]) == [0, 407]
-    await assert_verified(world)
 
 
 async def test_tills_go_on_selling_while_memberships_become_one_and_two_again(world: World) -> None:
