@@ -148,7 +148,7 @@ async def test_when_the_world_moved_the_preview_is_shown_anew_before_anything_ha
         await ask_for(till, "keep")
         previews = service.count("preview_email_change")
         await till.press("ctrl+s")
-        await till.shows("Something changed since the preview", "becomes the new address")
+        await till.shows("Something changed since you looked", "becomes the new address")
         assert service.count("preview_email_change") == previews + 1
         await till.press("ctrl+s")
         await till.shows("The address is new@example.com now.")
