@@ -92,12 +92,10 @@ def _count_rest(local: str, name_words: Collection[str]) -> tuple[int, int]:
     names = [plain_spelling(word) for word in sorted(name_words, key=len, reverse=True) if len(word) > 1]
     for name in names:
         rest = rest.replace(name, " ", 1)
-    # Bill's mailbox may well be called William.
-    words = [
-        word
-        for word in _LETTERS.findall(rest)
-        if not any(is_near(word, name) or is_short_form(word, name) for name in names)
-    ]
+    words = _LETTERS.findall(rest)
+    if sum(map(len, words)) >= _LOCAL_MIN:
+        # Bill's mailbox may well be called William.
+        words = [word for word in words if not any(is_near(word, name) or is_short_form(word, name) for name in names)]
     return len("".join(_DIGITS.findall(rest))), len("".join(words))
 
 

@@ -5,8 +5,9 @@ The sums take the processor for a moment only, as they share it with the answers
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import aclosing
+from functools import partial
 from itertools import combinations, islice
 from typing import Final, TypeVar
 from uuid import UUID
@@ -24,8 +25,8 @@ log = get_logger()
 _MARKS_AT_ONCE: Final = 500
 _REBUILD_FROM: Final = 50_000
 """Marks from which comparing everybody is less work."""
-_CUSTOMERS_AT_ONCE: Final = 1_000
-_PAIRS_AT_ONCE: Final = 4_000
+_CUSTOMERS_AT_ONCE: Final = 2_000
+_PAIRS_AT_ONCE: Final = 8_000
 _SLICE: Final = 100
 """Names read or pairs compared before others have their turn."""
 _NOBODY: Final = UUID(int=0)
@@ -58,13 +59,21 @@ async def _compare_everybody(ctx: Context) -> None:
     after = _NOBODY
     while customers := await store.list_next_customers(after, _CUSTOMERS_AT_ONCE):
         await store.note_merges(customers, UNDONE_NOTE)
-        await _write_keys(ctx, customers)
+        await _in_halves(partial(_write_keys, ctx), customers)
         after = customers[-1]
     async with aclosing(store.all_pairs(BLOCK_MAX, _PAIRS_AT_ONCE)) as batches:
         async for pairs in batches:
-            await _settle(ctx, pairs)
+            await _in_halves(partial(_settle, ctx), pairs)
     await store.delete_marks([mark_id])
     log.info("duplicates_rebuild_done")
+
+
+async def _in_halves(act: Callable[[list[_T]], Coroutine[None, None, None]], items: list[_T]) -> None:
+    """Act on both halves of some items at once, so that the database reads for one while the other is worked out."""
+    half = -(-len(items) // 2)
+    async with asyncio.TaskGroup() as tasks:
+        for some in _in_batches(items, half):
+            tasks.create_task(act(some))
 
 
 async def _compare_anew(ctx: Context, customers: set[UUID]) -> None:
