@@ -275,6 +275,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="preview_customer_erasure", method="POST", path="/v1/staff/customers/{customer_id}/erasure/preview", caller=_S, response=privacy.ErasurePreview, permission=_P.CUSTOMER_ERASE),
     Endpoint(operation="request_customer_erasure", method="POST", path="/v1/staff/customers/{customer_id}/erasure", caller=_S, status=202, request=privacy.StaffErasureRequest, response=privacy.ErasureView, permission=_P.CUSTOMER_ERASE, idempotent=True),
     Endpoint(operation="list_erasures", method="GET", path="/v1/staff/erasures", caller=_S, response=privacy.ErasurePage, permission=_P.ERASURE_READ, query=(*_PAGE, "state", "customer_id")),
+    Endpoint(operation="preview_dormant", method="POST", path="/v1/staff/erasures/dormant/preview", caller=_S, request=privacy.DormantSearch, response=privacy.DormantPreview, permission=_P.RETENTION_RUN),
+    Endpoint(operation="erase_dormant", method="POST", path="/v1/staff/erasures/dormant", caller=_S, status=202, request=privacy.DormantErasing, response=privacy.DormantBatch, permission=_P.RETENTION_RUN, idempotent=True),
     Endpoint(operation="get_erasure", method="GET", path="/v1/staff/erasures/{erasure_id}", caller=_S, response=privacy.ErasureView, permission=_P.ERASURE_READ),
     Endpoint(operation="approve_erasure", method="POST", path="/v1/staff/erasures/{erasure_id}/approve", caller=_S, request=privacy.ErasureDecision, response=privacy.ErasureView, permission=_P.ERASURE_APPROVE, idempotent=True),
     Endpoint(operation="cancel_erasure", method="POST", path="/v1/staff/erasures/{erasure_id}/cancel", caller=_S, request=privacy.ErasureCancelling, response=privacy.ErasureView, permission=_P.ERASURE_APPROVE, idempotent=True),

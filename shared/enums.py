@@ -50,6 +50,7 @@ class Permission(StrEnum):
     CUSTOMER_ERASE = "customer.erase"
     ERASURE_READ = "erasure.read"
     ERASURE_APPROVE = "erasure.approve"
+    RETENTION_RUN = "retention.run"
     CLAIM_ISSUE = "claim.issue"
     CLAIM_BATCH = "claim.batch"
     ORDER_ASSIGN = "order.assign"

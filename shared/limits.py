@@ -198,6 +198,10 @@ DUPLICATE_BRANCH_ROWS = 200  # Looked at for each way of being near: a tower blo
 EXPORT_LIFE = timedelta(days=7)
 EXPORTS_MAX = 3  # Of one person in the window below; making one reads everything that is held.
 EXPORTS_WINDOW = timedelta(days=1)
+DORMANT_YEARS_MAX = 20
+DORMANT_BATCH_MAX = 200  # People at once: each is mailed and written down in the same transaction.
+DORMANT_SHOWN = 20
+DORMANT_NOTICE = timedelta(days=21)  # To come back in; within the month in which what was begun has to be done.
 
 # Rewards --------------------------------------------------------------------------------------------------------------
 VOUCHER_CODE_LENGTH = 12  # Eleven random characters, 55 bits, and one check character.

@@ -66,6 +66,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.MERGE_APPROVE,
             Permission.ERASURE_READ,
             Permission.ERASURE_APPROVE,
+            Permission.RETENTION_RUN,
         }
     ),
     Role.AUDITOR: frozenset(

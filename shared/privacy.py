@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
@@ -153,7 +153,7 @@ class ErasurePreview(View, frozen=True, kw_only=True):
 
 
 class ErasureView(View, frozen=True, kw_only=True):
-    """A wish to be forgotten.
+    """A wish to be forgotten; `dormant` is the cause where the shop lets go of somebody who has not come for years.
 
     Attributes:
         answer_by: One month after it was made: by then it has to be done. `is_late` says that it is not.
@@ -181,6 +181,57 @@ class ErasureView(View, frozen=True, kw_only=True):
     effect: ErasureEffect | None = None
     preview_hash: str = ""
     customer_name: str = ""
+    cause: Literal["wish", "dormant"] = "wish"
+
+
+class DormantSearch(Request, frozen=True, kw_only=True):
+    """For how many years nobody has come."""
+
+    years: Annotated[int, msgspec.Meta(ge=1, le=limits.DORMANT_YEARS_MAX)] = 3
+
+
+class DormantCustomer(View, frozen=True, kw_only=True):
+    """A customer who has not come for years; `last_seen_at` is the last purchase, or when they were registered."""
+
+    id: UUID
+    name: str
+    last_seen_at: datetime
+    has_email: bool
+
+
+class DormantPreview(View, frozen=True, kw_only=True):
+    """Customers without a sign-in, points, debts or vouchers of whom nothing was heard for years; nothing has changed yet.
+
+    Attributes:
+        told: Of `customers`, those whom a mail reaches that tells how to stay.
+        batch: How many of them one batch takes; the `first` of it are shown.
+        execute_after: When they would be erased if they do not come until then.
+    """
+
+    years: int
+    customers: int
+    told: int
+    batch: int
+    execute_after: datetime
+    first: tuple[DormantCustomer, ...]
+    preview_hash: str
+
+
+class DormantErasing(Request, frozen=True, kw_only=True):
+    """That the batch which was shown shall be let go of, and why."""
+
+    years: Annotated[int, msgspec.Meta(ge=1, le=limits.DORMANT_YEARS_MAX)] = 3
+    reason: Reason
+    preview_hash: Hash
+
+
+class DormantBatch(View, frozen=True, kw_only=True):
+    """Erasures that were begun; each is called off by itself once the customer buys, signs up or is changed by staff."""
+
+    erasures: int
+    told: int
+    left: int
+    execute_after: datetime
 
 
 class MyErasure(View, frozen=True, kw_only=True):

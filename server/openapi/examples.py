@@ -94,6 +94,8 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     privacy.ErasureCancelling: {"reason": "The customer wants to stay after all"},
     privacy.ErasureLink: {"token": _TOKEN},
     privacy.ErasureSettling: {"note": "Removed at both tills"},
+    privacy.DormantSearch: {"years": 3},
+    privacy.DormantErasing: {"years": 3, "reason": "The yearly tidying up", "preview_hash": _PREVIEW_HASH},
     duplicates.DuplicateDismissal: {"note": "father and son"},
     sharing.Joining: {"customer_id": _ID, "agreed_by": [_ID], "reason": "one household", "preview_hash": _PREVIEW_HASH},
     sharing.Combining: {

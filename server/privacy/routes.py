@@ -9,9 +9,13 @@ from litestar.response import Stream
 from server.errors import Invalid
 from server.http import Call, operation, reply_response
 from server.idempotency import IdempotentCall
-from server.privacy import exports, service
+from server.privacy import exports, retention, service
 from server.privacy.exports import ExportFile
 from shared.privacy import (
+    DormantBatch,
+    DormantErasing,
+    DormantPreview,
+    DormantSearch,
     ErasureCancelling,
     ErasureDecision,
     ErasureLink,
@@ -143,6 +147,18 @@ async def list_erasures(call: Call) -> ErasurePage:
     return await service.list_erasures(
         call.ctx, state, customer_id, cursor=call.query("cursor"), limit=call.page_size()
     )
+
+
+@operation("preview_dormant")
+async def preview_dormant(call: Call) -> DormantPreview:
+    """Show who has not come for years, has no sign-in and no points, and whom one batch would begin to let go of."""
+    return await retention.preview(call.ctx, call.message(DormantSearch).years)
+
+
+@operation("erase_dormant")
+async def erase_dormant(call: Call) -> DormantBatch:
+    """Begin to let go of the batch that was shown; they are told by mail, and stay if they come in the next three weeks."""
+    return await retention.begin(call.ctx, call.message(DormantErasing))
 
 
 @operation("get_erasure")

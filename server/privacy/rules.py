@@ -19,6 +19,12 @@ def one_month_after(at: datetime) -> datetime:
     return at.replace(year=year, month=month, day=min(at.day, last_day))
 
 
+def years_before(at: datetime, years: int) -> datetime:
+    """Return the beginning of the day (UTC) so many years before; the last of February where there was no 29th."""
+    day = min(at.day, calendar.monthrange(at.year - years, at.month)[1])
+    return at.replace(year=at.year - years, day=day, hour=0, minute=0, second=0, microsecond=0)
+
+
 def hash_erasure(family: Sequence[UUID], effect: ErasureEffect, needs: Sequence[ErasureNeed]) -> str:
     """Return the hash that ties an erasure to the preview that was looked at, 64 hex digits."""
     return hashlib.sha256(msgspec.json.encode((family, effect, needs), order="deterministic")).hexdigest()

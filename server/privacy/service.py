@@ -22,7 +22,7 @@ from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.logs import get_logger
 from server.merges.store import list_staff_of
 from server.messages.service import queue_mail
-from server.privacy import erasing_store, journal, rules
+from server.privacy import erasing_store, journal, retention_store, rules
 from server.privacy import erasure_store as store
 from server.privacy.erasing import check_free, clear_way, erase, lock_family
 from server.privacy.erasure_store import NewErasure
@@ -401,6 +401,8 @@ async def execute(ctx: Context, erasure_id: UUID, *, is_replay: bool = False) ->
             row = await store.lock_erasure(erasure_id)
             if row["state"] != ErasureState.COOLING or row["execute_after"] > ctx.now:
                 return False
+            if row["cause"] == "dormant" and not is_replay and await _has_come(ctx, row):
+                return False
             await (clear_way if is_replay else check_free)(ctx, family)
             effect = await erase(ctx, erasure_id, row["customer"], family)
             await store.finish(ctx, erasure_id, effect)
@@ -411,6 +413,16 @@ async def execute(ctx: Context, erasure_id: UUID, *, is_replay: bool = False) ->
         log.warning("erasure_blocked", erasure_id=str(erasure_id), reason=refusal.code)
         await store.note_blocked(erasure_id, refusal.code)
         return False
+    return True
+
+
+async def _has_come(ctx: Context, row: Row) -> bool:
+    """Call an erasure off that nobody wished for if the customer was heard of since it was begun."""
+    if await retention_store.is_quiet(row["customer"], row["requested_at"]):
+        return False
+    await store.cancel(ctx, row["id"])
+    await void_links(ctx, customer_id=row["customer"], purposes=[Purpose.ERASURE_CANCEL])
+    await _record(ctx, "erasure.cancelled", row["id"], row["customer"], reason="The customer has come.")
     return True
 
 
@@ -534,6 +546,7 @@ def _view(ctx: Context, row: Row) -> ErasureView:
         executed_at=row["executed_at"],
         done_at=row["done_at"],
         pos_records=tuple(row["pos_records"]),
+        cause=row["cause"],
         effect=None if is_open else msgspec.json.decode(row["effects"], type=ErasureEffect),
         customer_name=row["customer_name"],
     )
