@@ -503,6 +503,16 @@ union all
 select 'pos_link ' || l.id, 'in force, of a customer who is ' || c.status, 'none'
 from pos_link l join customer c on c.id = l.customer where l.state <> 'ended' and c.status in ('merged', 'erased')
 """
+_TODOS = """
+select 'pos_todo ' || t.id as row, 'to merge ' || k.external_id || ' and ' || a.external_id as found,
+       'two records of one till, both of ' || t.customer as expected
+from pos_todo t join pos_record k on k.id = t.kept_record join pos_record a on a.id = t.absorbed_record
+where t.state = 'open' and (
+    k.connection <> a.connection or coalesce(k.merged_into, k.id) = coalesce(a.merged_into, a.id)
+    or 2 > (select count(*) from pos_link l
+            where l.record in (coalesce(k.merged_into, k.id), coalesce(a.merged_into, a.id)) and l.state = 'linked'
+              and l.customer = t.customer))
+"""
 # A code that was used made two customers one, or gave an order to whoever used it, then or in a former assignment.
 _CLAIMS = """
 select 'claim_code ' || k.id as row, coalesce(m.method || ' of ' || m.absorbed || ' by ' || m.survivor, 'no merge') as found,
@@ -582,6 +592,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="a membership that became another one has nothing left", sql=_COMBINED),
     Check(name="combining and leaving moved what is written of them", sql=_OPERATIONS),
     Check(name="a POS record is one customer's at most", sql=_LINKS),
+    Check(name="what is to be merged in a till are two records of one customer", sql=_TODOS),
     Check(name="merged and erased customers have no way in", sql=_GONE),
     Check(name="nothing names anybody who was erased", sql=_ERASED),
     Check(name="whoever was merged points at the survivor, and so do their orders", sql=_MERGES),

@@ -161,6 +161,7 @@ async def merge_records(ctx: Context, connection_id: UUID, *, kept_id: UUID, for
     await _make_aliases(ctx, connection_id, kept_id, former_ids)
     for done in await todo_store.finish_merged(ctx, kept_id):
         await audit(ctx, "pos_todo.done", subject_kind="pos_todo", subject_id=done["id"], customer_id=done["customer"])
+    await todo_store.drop_stale(ctx, kept_id)
 
 
 async def _make_aliases(ctx: Context, connection_id: UUID, kept_id: UUID, former_ids: Sequence[str]) -> None:

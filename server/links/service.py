@@ -181,6 +181,7 @@ async def end_link(
     if detached.more_after is not None:
         await enqueue(REST_JOB, Rest(link_id=link["id"], after=detached.more_after, takes_back=True))
     await store.end_link(ctx, link["id"], reason=ended_reason)
+    await todo_store.drop_stale(ctx, link["record"])
     await audit(
         ctx,
         "link.ended",

@@ -42,13 +42,23 @@ _DONE = f"""
 order by t.done_at desc, t.id desc limit $3
 """
 _OF_CUSTOMER = f"{_TODO} where t.customer = $1 and t.state = 'open' order by t.created_at, t.id limit $2"
+# Whether the two records are still two, and both of them the customer's.
+_BOTH = """
+    coalesce(k.merged_into, k.id) <> coalesce(a.merged_into, a.id)
+    and exists (select from pos_link l where l.record = coalesce(k.merged_into, k.id) and l.state = 'linked'
+                                         and l.customer = t.customer)
+    and exists (select from pos_link l where l.record = coalesce(a.merged_into, a.id) and l.state = 'linked'
+                                         and l.customer = t.customer)
+"""
 _FINISH = """
 update pos_todo set state = 'done', done_at = $2, done_by = $3, note = $4, error = ''
 where id = $1 and state = 'open' returning customer
 """
-_REOPEN = """
-update pos_todo set state = 'open', done_at = null, done_by = null, note = '' where id = $1 and state = 'done'
-returning customer
+_REOPEN = f"""
+update pos_todo t set state = 'open', done_at = null, done_by = null, note = ''
+from pos_record k, pos_record a
+where t.id = $1 and t.state = 'done' and k.id = t.kept_record and a.id = t.absorbed_record and {_BOTH}
+returning t.customer
 """
 _FAIL = "update pos_todo set error = $2 where id = $1 and state = 'open'"
 # Both are one record of the till by now.
@@ -58,6 +68,12 @@ from pos_record k, pos_record a
 where t.state = 'open' and k.id = t.kept_record and a.id = t.absorbed_record
   and coalesce(k.merged_into, k.id) = coalesce(a.merged_into, a.id) and coalesce(k.merged_into, k.id) = $1
 returning t.id, t.customer
+"""
+_DROP_STALE = f"""
+update pos_todo t set state = 'dropped', done_at = $2, note = 'no longer of one customer'
+from pos_record k, pos_record a
+where t.state = 'open' and k.id = t.kept_record and a.id = t.absorbed_record
+  and ($1 in (k.id, k.merged_into) or $1 in (a.id, a.merged_into)) and not ({_BOTH})
 """
 # What is about two records that go back goes with them; of one that stays and one that goes, nothing is to be done.
 _GIVE_BACK = """
@@ -116,7 +132,7 @@ async def finish(todo_id: UUID, *, now: datetime, staff_id: UUID | None, note: s
 
 
 async def reopen(todo_id: UUID) -> UUID | None:
-    """Note that one is not done after all and return its customer; None if it is not done.
+    """Note that one is not done after all and return its customer; None if it is not done, or nothing is left to do.
 
     Raises:
         asyncpg.UniqueViolationError: The same is open.
@@ -133,6 +149,11 @@ async def keep_error(todo_id: UUID, error: str) -> None:
 async def finish_merged(ctx: Context, record_id: UUID) -> list[Row]:
     """Note as done what the till tells is one record now; return ids and customers."""
     return await DB.fetch(_FINISH_MERGED, record_id, ctx.now)
+
+
+async def drop_stale(ctx: Context, record_id: UUID) -> None:
+    """Let go of what was to be done about a record that is no longer the customer's."""
+    await DB.fetch(_DROP_STALE, record_id, ctx.now)
 
 
 async def give_back(ctx: Context, customer_id: UUID, links: Sequence[UUID]) -> None:

@@ -15,7 +15,7 @@ from server.audit.store import record as audit
 from server.context import Context, Tools, system_context
 from server.cursors import decode_cursor, encode_cursor
 from server.db.engine import DB, Row
-from server.errors import Invalid, NotFound
+from server.errors import Invalid, NotFound, Refused
 from server.jobs import enqueue
 from server.links import directory, directory_store, todo_store
 from server.links.tills import Tills, open_tills
@@ -23,7 +23,7 @@ from server.links.views import hit_of
 from server.logs import get_logger
 from server.pos.protocol import Capability, PosRefused
 from shared.links import PosTodoDone, PosTodoPage, PosTodoState, PosTodoView
-from shared.problems import FieldProblem
+from shared.problems import Code, FieldProblem
 
 log = get_logger()
 
@@ -121,6 +121,7 @@ async def mark_open(ctx: Context, todo_id: UUID) -> PosTodoView:
 
     Raises:
         NotFound: There is no such to-do.
+        Refused: LINK_OVER, the records are not two of this customer any more.
     """
     try:
         async with DB.transaction():
@@ -130,7 +131,11 @@ async def mark_open(ctx: Context, todo_id: UUID) -> PosTodoView:
     except asyncpg.UniqueViolationError:
         # The same two records wait to be merged already, under another to-do.
         log.info("pos_todo_open_already")
-    return await _get_view(todo_id)
+        return await _get_view(todo_id)
+    view = await _get_view(todo_id)
+    if view.state is not PosTodoState.OPEN:
+        raise Refused(Code.LINK_OVER, "These are not two records of one customer any more.")
+    return view
 
 
 async def views(rows: Sequence[Row]) -> tuple[PosTodoView, ...]:
@@ -141,7 +146,7 @@ async def views(rows: Sequence[Row]) -> tuple[PosTodoView, ...]:
         PosTodoView(
             id=row["id"],
             kind=row["kind"],
-            state=row["state"],
+            state=PosTodoState(row["state"]) if row["state"] != "dropped" else PosTodoState.DONE,
             connection=row["connection"],
             customer_id=row["customer"],
             customer_name=row["name"],

@@ -92,7 +92,7 @@ class Shop:
 
     async def _fill_links(self) -> None:
         """Let the till know a customer who is nobody's, and two who are Ben: by a link, and by a wish for one."""
-        for external_id in ("free", "taken", "asked-for"):
+        for external_id in ("free", "taken", "asked-for", "double"):
             expect(await self.send("push_pos_customer", json={"external_id": external_id, "given_name": "Dee"}), 200)
         self.record_id = await self._id("select id from pos_record where external_id = $1", "free")
         sql = """
@@ -102,11 +102,12 @@ class Shop:
         """
         cashier, now = self.staff_ids[Role.CASHIER], self.world.clock.now()
         await DB.fetch(sql, self.link_id, self.ben.customer_id, "linked", cashier, now, "taken")
+        await DB.fetch(sql, new_id(), self.ben.customer_id, "linked", cashier, now, "double")
         await DB.fetch(sql, self.asked_link_id, self.ben.customer_id, "waiting", cashier, now, "asked-for")
         sql = """
         insert into pos_todo (id, kind, customer, kept_record, absorbed_record, state, created_at, error, note)
         select $1, 'merge', $2, k.id, a.id, 'open', $3, '', '' from pos_record k, pos_record a
-        where k.external_id = 'taken' and a.external_id = 'asked-for'
+        where k.external_id = 'taken' and a.external_id = 'double'
         """
         await DB.fetch(sql, self.todo_id, self.ben.customer_id, now)
         # A cashier asked for another address of Ben, who has proven his.

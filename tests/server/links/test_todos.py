@@ -9,7 +9,17 @@ from server.db.engine import DB
 from server.links import service, todos
 from server.pos.protocol import Capability, Limited, PosRefused, PosUnavailable
 from tests.app import SignedUp, World, expect, problem
-from tests.server.links.shop import Till, links_of, record, run_checks, settled_record, staff_post
+from tests.server.links.shop import (
+    Till,
+    link,
+    links_of,
+    record,
+    record_id,
+    run_checks,
+    settled_record,
+    staff_post,
+    wrong_rows,
+)
 
 
 class MergingTill(Limited):
@@ -78,16 +88,35 @@ async def test_records_of_a_till_that_cannot_merge_wait_for_somebody_to_say_that
     await till.send(record("p-1", former_ids=["p-2"]))
     assert await _todos(world) == []
     assert [one["done_by"] for one in await _todos(world, "done")] == [""]
+    # There is one record now, so that nothing can be left to do about two.
+    assert problem(await staff_post(world, manager, f"{path}/reopen"))[1] == "LINK_OVER"
+    assert await wrong_rows(world) == []
+    await DB.fetch("update pos_todo set state = 'open', done_at = null")
+    (wrong,) = await wrong_rows(world)
+    assert wrong.startswith("what is to be merged in a till are two records of one customer: pos_todo ")
 
 
 async def test_what_a_merge_left_to_do_is_nothing_to_do_once_the_merge_is_undone(world: World) -> None:
     till = await Till.of(world)
-    _, bea, moved = await _merged(world, till)
+    ana, bea, moved = await _merged(world, till)
     assert len(await _todos(world)) == 1
     async with DB.transaction():
         await service.move_back(world.ctx, link_ids=moved, to_customer=bea.customer_id)
     assert (await _todos(world), await _todos(world, "done")) == ([], [])
     assert await links_of(bea.customer_id) == [("p-2", "linked", "email")]
+    # Nor once one of the two records is somebody else's after all.
+    async with DB.transaction():
+        await service.move_links(world.ctx, from_customer=bea.customer_id, to_customer=ana.customer_id)
+    assert len(await _todos(world)) == 1
+    manager = await world.staff_headers("manager")
+    links = expect(await world.client.get(f"/v1/staff/customers/{ana.customer_id}/links", headers=manager), 200)
+    path = f"/v1/staff/links/{links['links'][1]['id']}/end"
+    shown = expect(await world.client.post(f"{path}/preview", json={"reason": "Bea's own"}, headers=manager), 200)
+    wish = {"reason": "Bea's own", "preview_hash": shown["preview_hash"]}
+    expect(await staff_post(world, manager, path, wish), 200)
+    assert await _todos(world) == []
+    expect(await link(world, manager, bea.customer_id, {"record_id": str(await record_id("p-2"))}), 201)
+    assert await wrong_rows(world) == []
 
 
 async def test_a_till_that_can_merge_does_so_by_itself_and_what_it_refuses_stays_with_its_reason(world: World) -> None:
