@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import httpx
 
-from server.links import cycle
+from server.db.engine import DB
+from server.links import cycle, service
 from shared.enums import Role
 from shared.limits import LINK_POINTS_ALONE_MAX
 from tests.app import World
@@ -92,7 +93,7 @@ async def test_a_record_of_somebody_else_names_them_and_many_points_need_a_secon
         await desk.press("4")
         await desk.shows("Ben Ode", "P-2 (till)", "Mara")
         await desk.press("enter")
-        await desk.shows("by staff, who were sure", "a approves it")
+        await desk.shows("customer knew the last purchase", "a approves it")
         await desk.press("a", "ctrl+s")
         await desk.shows(f"P-2 is linked: {LINK_POINTS_ALONE_MAX + 1:,} points.")
 
@@ -122,11 +123,17 @@ async def test_the_tills_page_shows_runs_what_was_set_aside_and_decides_matches(
     for name in ("d-1", "d-2"):
         await settled_record(world, till, name, email="dee@shop.test")
     dee = await world.sign_up("dee@shop.test", given_name="Dee", family_name="Ode")
+    await settled_record(world, till, "p-1")
+    await settled_record(world, till, "p-2", email="bea@shop.test")
+    ana, bea = await world.sign_up("ana@shop.test"), await world.sign_up("bea@shop.test")
     await run_checks(world)
+    async with DB.transaction():
+        # The two are one person by now, whose records a merge brought together.
+        await service.move_links(world.ctx, from_customer=bea.customer_id, to_customer=ana.customer_id)
     await cycle.run_due(world.tools)
     world.advance(timedelta(minutes=1))
     async with a_till(world, Role.MANAGER, size=(100, 30)) as desk:
-        await desk.shows("2 POS matches to decide")
+        await desk.shows("2 POS matches to decide", "1 thing to do in a till")
         await desk.press("f6", "t")
         await desk.until(lambda: desk.page == "tills")
         await desk.shows("till (sends by itself): fetched", "done", "by itself")
@@ -134,6 +141,16 @@ async def test_the_tills_page_shows_runs_what_was_set_aside_and_decides_matches(
         await desk.shows("Asked for: till. F5 shows what came.")
         await desk.press("2")
         await desk.shows("Nothing is set aside")
+        await desk.press("5")
+        await desk.shows("Ana Flores", "p-2 into p-1", "to do")
+        await desk.press("enter")
+        await desk.shows("In the till till, merge record p-2")
+        await desk.press("d", "ctrl+s")
+        await desk.shows("Written down as done.", "Nothing is left to do in a till.")
+        await desk.press("6")
+        await desk.shows("done by Mara")
+        await desk.press("u")
+        await desk.shows("It is to be done again: tab 5.")
         await desk.press("3")
         await desk.shows("Dee Ode", "several records bear the address")
         await desk.press("enter", "l")

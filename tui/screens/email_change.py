@@ -26,6 +26,7 @@ from shared.staff import (
 )
 from tui.actions import Action
 from tui.calls import call
+from tui.changes import CHANGED, Changes
 from tui.client import Client
 from tui.errors import ConsoleError, Refused
 from tui.formatting import contact_state, full_name, moment, points
@@ -98,6 +99,7 @@ class EmailPage(FormPage):
         self._preview: EmailChangePreview | None = None
         self._preview_of: EmailRequest | None = None
         self._soon: Timer | None = None
+        self._changes = Changes()
 
     def compose_body(self) -> ComposeResult:
         session = self.console.session
@@ -147,7 +149,7 @@ class EmailPage(FormPage):
         if self._missing() or mode is None:
             return None
         if mode == "correction":
-            return EmailCorrection(new_email=email, reason=reason)
+            return EmailCorrection(new_email=email, reason=reason, identity_attested=not self._is_mere_typo())
         if mode == "override":
             return EmailOverrideRequest(new_email=email, reason=reason, identity_attested=True)
         return StaffEmailChange(new_email=email, mode=EmailChangeMode(mode), reason=reason, identity_attested=True)
@@ -156,7 +158,7 @@ class EmailPage(FormPage):
         missing: dict[str, str] = {}
         if "@" not in self.text("email").strip("@"):
             missing["email"] = "Type the new address."
-        if self.mode != "correction" and self.answer("attested") != "yes":
+        if not self._is_mere_typo() and self.answer("attested") != "yes":
             missing["attested"] = "Only for a customer who stands here and whom you are sure of."
         if len(self.text("reason")) < 3:
             missing["reason"] = "Say why, in a few words; it is kept in the audit."
@@ -170,6 +172,7 @@ class EmailPage(FormPage):
             self.note(event.control.id, "")
         if isinstance(event, Picker.Changed):
             self._preselect_reason()
+        self._changes.forget()
         self.hint_email()
         self._lock_identity()
         self._show_preview()
@@ -187,8 +190,12 @@ class EmailPage(FormPage):
             reason.value = ""
 
     def _lock_identity(self) -> None:
-        is_typo = self.mode == "correction"
-        self.query_one("#attested", Choice).locked_because = "not needed for a typo" if is_typo else ""
+        locked = "not needed for a typo" if self._is_mere_typo() else ""
+        self.query_one("#attested", Choice).locked_because = locked
+
+    def _is_mere_typo(self) -> bool:
+        """Return whether nobody has ever proven the address that is put right."""
+        return self.mode == "correction" and self._detail.email_status not in ("verified", "bouncing")
 
     # Preview ------------------------------------------------------------------------------------------------------------
 
@@ -208,6 +215,8 @@ class EmailPage(FormPage):
     def _previewed(self, request: EmailRequest, preview: EmailChangePreview) -> None:
         if request == self._request():
             self._preview, self._preview_of = preview, request
+            if self._changes.came(self._told(preview)):
+                self.console.say(CHANGED, "warn")
             self._show_preview()
 
     def _has_preview(self) -> bool:
@@ -221,15 +230,18 @@ class EmailPage(FormPage):
         self.frame_changed()
 
     def _preview_words(self) -> Content:
-        session = self.console.session
-        assert session is not None
         if self._preview is not None and self._has_preview():
-            return preview_words(self._preview, now=self.console.now(), zone=session.zone)
+            return self._changes.above(self._told(self._preview))
         if self._request() is not None:
             return join(("Asking the service…", "$text-muted"))
         return join(
             ("Nothing changes before you confirm. Once the form is complete, the effects show here.", "$text-muted")
         )
+
+    def _told(self, preview: EmailChangePreview) -> Content:
+        session = self.console.session
+        assert session is not None
+        return preview_words(preview, now=self.console.now(), zone=session.zone)
 
     # Saving -------------------------------------------------------------------------------------------------------------
 
@@ -326,6 +338,8 @@ class EmailPage(FormPage):
 
     def show_failure(self, error: ConsoleError) -> None:
         if isinstance(error, Refused) and error.problem.code is Code.PREVIEW_STALE:
+            if self._preview is not None:
+                self._changes.stale(self._told(self._preview))
             self._preview = self._preview_of = None
             super().show_failure(error)
             self._ask_preview()

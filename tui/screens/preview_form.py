@@ -15,11 +15,11 @@ from textual.widgets import Input, Static
 
 from shared.problems import Code
 from tui.calls import call
-from tui.changes import CHANGED, what_changed
+from tui.changes import CHANGED, Changes
 from tui.client import Client
 from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage
-from tui.safe import join, lines
+from tui.safe import join
 from tui.widgets.choice import Choice
 from tui.wording import field_errors
 
@@ -46,8 +46,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
         self._preview_of: WishT | None = None
         self._soon: Timer | None = None
         self._refusal: tuple[WishT, str] | None = None
-        self._read_before: list[str] = []  # The preview that was confirmed and had changed by then.
-        self._changes: list[Content] = []
+        self._changes = Changes()
 
     # What each form says of itself --------------------------------------------------------------------------------------
 
@@ -109,8 +108,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
     def _words(self) -> Content:
         wish = self.wish()
         if self.preview is not None and self.has_preview():
-            told = self.told(self.preview)
-            return lines(*self._changes, Content(""), told) if self._changes else told
+            return self._changes.above(self.told(self.preview))
         if wish is not None and self._refusal is not None and self._refusal[0] == wish:
             return join(("✗ ", "bold $error"), (self._refusal[1], "$error"))
         return join(("Asking the service…" if wish is not None else INTRODUCTION, "$text-muted"))
@@ -122,7 +120,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
     def _edited(self, event: Input.Changed | Choice.Changed) -> None:
         if event.control.id and self.query(f"#note-{event.control.id}"):
             self.note(event.control.id, "")
-        self._read_before, self._changes = [], []
+        self._changes.forget()
         self.edited(event.control.id or "")
         self.preview_soon()
 
@@ -154,9 +152,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
     def _previewed(self, wish: WishT, preview: PreviewT) -> None:
         if wish == self.wish():
             self.preview, self._preview_of, self._refusal = preview, wish, None
-            if self._read_before:
-                self._changes = what_changed(self._read_before, self.told_lines(preview))
-                self._read_before = []
+            if self._changes.came(self.told_lines(preview)):
                 self.console.say(CHANGED, "warn")
             self.show_preview()
 
@@ -213,7 +209,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
     def show_failure(self, error: ConsoleError) -> None:
         if isinstance(error, Refused) and error.problem.code is Code.PREVIEW_STALE:
             if self.preview is not None:
-                self._read_before, self._changes = self.told_lines(self.preview), []
+                self._changes.stale(self.told_lines(self.preview))
             self.preview = self._preview_of = None
             super().show_failure(error)
             self.ask_preview()

@@ -13,7 +13,7 @@ from shared import limits
 from shared.problems import Code
 from tui.actions import Action
 from tui.calls import call
-from tui.changes import CHANGED, what_changed
+from tui.changes import CHANGED, Changes
 from tui.client import Client, new_key
 from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage, form_row
@@ -74,7 +74,7 @@ class ReasonPage(FormPage, Generic[AnswerT]):
         self._question = question
         self._carry_out = send
         self._done = done
-        self._changes: list[Content] = []
+        self._changes = Changes()
 
     def compose_body(self) -> ComposeResult:
         beside = "is kept in the audit" if self._question.needs_reason else "if there is something to say"
@@ -95,8 +95,7 @@ class ReasonPage(FormPage, Generic[AnswerT]):
 
     def _words(self) -> Content:
         facts = [join((f"{label:<12}", "$text-muted"), (words, "bold")) for label, words in self._question.facts]
-        told = lines(*facts, Content(""), *(join(words) for words in self._question.sentences))
-        return lines(*self._changes, Content(""), told) if self._changes else told
+        return lines(*facts, Content(""), *(join(words) for words in self._question.sentences))
 
     def commit(self) -> None:
         self.clear_notes()
@@ -187,10 +186,10 @@ class DecisionPage(ReasonPage[AnswerT], Generic[SubjectT, AnswerT]):
             self.console.say(question, "warn")
             self.dismiss()
             return
-        before = self._words().plain.splitlines()
-        self._subject, self._question, self._changes = subject, question, []
+        self._changes.stale(self._words())
+        self._subject, self._question = subject, question
         # The refused try had no effect; what is sent now is another decision.
         self.key = new_key()
-        self._changes = what_changed(before, self._words().plain.splitlines())
-        self.query_one("#reason-words", Static).update(self._words())
+        self._changes.came(self._words())
+        self.query_one("#reason-words", Static).update(self._changes.above(self._words()))
         self.console.say(CHANGED, "warn")
