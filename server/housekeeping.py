@@ -67,7 +67,7 @@ _OUTDATED: Final = (
     ("pos_cycle", "id", "started_at < $1", _CYCLES_KEPT),
     ("pos_staged", "id", "state = 'done' and staged_at < $1", _STAGED_KEPT),
     ("pgqueuer_log", "id", "created < $1", _JOB_LOG_KEPT),
-    ("message", "id", "state = 'sent' and sent_at < $1", _MESSAGES_KEPT),
+    ("message", "id", "state <> 'queued' and coalesce(sent_at, created_at) < $1", _MESSAGES_KEPT),
     (
         "refresh_token",
         "token_hash",

@@ -243,15 +243,18 @@ async def approve(
     if stored := await find_reply(call):
         return stored
     found = await _get(erasure_id)
-    plan = await _plan(ctx, found["customer"], by_staff=ErasureNeed.ASKED_BY_STAFF in found["needs"])
+    plan = None
+    if found["state"] == ErasureState.WAITING:
+        plan = await _plan(ctx, found["customer"], by_staff=ErasureNeed.ASKED_BY_STAFF in found["needs"])
     return await once(ctx, call, 200, partial(_approve, ctx, staff, found, plan, form))
 
 
-async def _approve(ctx: Context, staff: Staff, found: Row, plan: _Plan, form: ErasureDecision) -> ErasureView:
+async def _approve(ctx: Context, staff: Staff, found: Row, plan: _Plan | None, form: ErasureDecision) -> ErasureView:
     erasure_id, customer_id = found["id"], found["customer"]
     family = await lock_family(customer_id)
     row = await store.lock_erasure(erasure_id)
     _check_approver(staff, row)
+    assert plan is not None, "a wish that waits now waited before"
     if staff.customer_id in family:
         raise Refused(Code.SELF_DEALING)
     await check_free(ctx, family)

@@ -327,11 +327,17 @@ async def test_what_is_over_is_deleted_and_what_is_not_stays(shop: Shop) -> None
             new_id(), name, expires_at,
         )  # fmt: skip
         await DB.fetch("insert into throttle_counter (key, window_started_at) values ($1, $2)", name, expires_at)
+        # One that could not be sent names somebody as long as one that was.
+        await DB.fetch(
+            "insert into message (id, purpose, to_address, template, state, created_at) values ($1, $2, $2, $2, 'failed', $3)",
+            new_id(), name, expires_at,
+        )  # fmt: skip
 
     await delete_outdated(shop.tools.clock)
 
     for table, column in (
         ("signup_intent", "email"), ("one_time_token", "purpose"), ("idempotency_key", "key"), ("throttle_counter", "key"),
+        ("message", "to_address"),
     ):  # fmt: skip
         assert [row[column] for row in await DB.fetch(f"select {column} from {table}")] == ["open"]
 
