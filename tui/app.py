@@ -49,7 +49,8 @@ class Options:
     """How a console is set up.
 
     `sign_in_hint` is shown on the lock screen (a demo shop names its sign-ins there); a zero `lock_after_minutes`
-    never locks by itself; without `recovers` an unexpected error ends the console, as tests want it.
+    never locks by itself; without `recovers` an unexpected error ends the console, as tests want it. An answer that
+    takes longer than `answer_seconds` counts as lost.
     """
 
     terminal: str = ""
@@ -58,6 +59,7 @@ class Options:
     sign_in_hint: str = ""
     lock_after_minutes: float = 3.0
     scan_gap_seconds_max: float = 0.035
+    answer_seconds: float = 10.0
     has_bell: bool = True
     report_path: Path | None = None
     recovers: bool = True
@@ -128,7 +130,7 @@ class Console(App[int], inherit_bindings=False):
         desk = await asyncio.to_thread(importlib.import_module, "tui.desk")
         for mode, page in desk.MODES.items():
             self.add_mode(mode, page)
-        self._client = desk.Client(await self._connect())
+        self._client = desk.Client(await self._connect(), answer_seconds=self.options.answer_seconds)
         self.connection = "online" if await self.client.is_alive() else "offline"
         self.refresh_frame()
         self.lock_page.service_ready()

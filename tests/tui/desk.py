@@ -15,8 +15,16 @@ from tui.transport import Application, embedded
 from tui.widgets.bars import StatusLine
 from tui.widgets.field import Field
 
+# On a busy machine a few keys take longer than a clerk would wait for an answer.
+PATIENCE_SECONDS = 60.0
 OPTIONS = Options(
-    terminal="Till 2", service_label="test", lock_after_minutes=0, has_bell=False, recovers=False, now=lambda: NOW
+    terminal="Till 2",
+    service_label="test",
+    lock_after_minutes=0,
+    answer_seconds=PATIENCE_SECONDS,
+    has_bell=False,
+    recovers=False,
+    now=lambda: NOW,
 )
 
 
@@ -27,7 +35,9 @@ class Till:
         self.console = console
         self.pilot = pilot
 
-    async def until(self, holds: Callable[[], object], what: str = "", within_seconds: float = 10.0) -> None:
+    async def until(
+        self, holds: Callable[[], object], what: str = "", within_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         """Wait until something holds, looking each time the console has settled."""
         deadline = asyncio.get_running_loop().time() + within_seconds
         while True:
@@ -40,7 +50,7 @@ class Till:
 
     async def eventually(self, holds: Callable[[], object]) -> None:
         """Wait until something holds, without waiting for widgets, of which one may be broken."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while not holds():  # noqa: ASYNC110 - nothing tells when it does
                 await asyncio.sleep(0.01)
 
