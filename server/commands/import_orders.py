@@ -2,38 +2,35 @@
 
 import sys
 from pathlib import Path
-from typing import Final
 from uuid import UUID
 
 import click
 
-from server.commands.common import Failure, WrongUsage, demo_option, run_in_shop, say
+from server.commands.common import Failure, demo_option, run_in_shop, say
+from server.commands.files import (
+    connection_options,
+    encoding_option,
+    file_argument,
+    read_file,
+    report_option,
+    tell_refused,
+    wrong_file_named,
+)
 from server.context import Context
 from server.csv_cells import encode_rows
 from server.db.engine import DB
 from server.orders import batch_store
-from server.orders.files import BYTES_MAX, WrongFile, read_text
-from server.orders.importing import ImportedOrder, OrdersImported, import_orders, read_file
+from server.orders.files import BYTES_MAX
+from server.orders.importing import OrdersImported, import_orders, read_sales
 from server.staff.rules import check_connection_code
 from server.staff.store import ensure_connection
 
-_SHOWN_MAX: Final = 20
-
 
 @click.command("orders")
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option(
-    "--connection", metavar="CODE", default="till", show_default=True,
-    help="The till system whose sales these are: the one that pushes them, or they would count twice.",
-)  # fmt: skip
-@click.option("--new-connection", is_flag=True, help="Add this till system if it is not there yet.")
-@click.option(
-    "--encoding", metavar="NAME", help="Encoding of the file, such as cp1252; UTF-8 or a mark in it unless given."
-)
-@click.option(
-    "--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
-    help="Write what became of every sale to this CSV file.",
-)  # fmt: skip
+@file_argument
+@connection_options("The till system whose sales these are: the one that pushes them, or they would count twice.")
+@encoding_option
+@report_option("Write what became of every sale to this CSV file.")
 @demo_option
 def orders(
     *, file: Path, connection: str, new_connection: bool, encoding: str | None, report: Path | None, demo: bool
@@ -46,20 +43,16 @@ def orders(
 
     It may be stopped and run again: no sale counts twice. Refused sales can be put right in the file and run again.
     """
-    if file.stat().st_size > BYTES_MAX:
-        raise WrongUsage(f"{file} is larger than {BYTES_MAX // 1_000_000} MB; split it.")
-    content = file.read_bytes()
+    text = read_file(file, encoding, bytes_max=BYTES_MAX)
 
     async def work(ctx: Context) -> OrdersImported:
-        read = await read_file(read_text(content, encoding))
+        read = await read_sales(text)
         connection_id = await find_connection(ctx, connection, may_add=new_connection)
         with click.progressbar(length=len(read), label="Posting", file=sys.stderr) as bar:
             return await import_orders(ctx, read, connection_id=connection_id, on_progress=bar.update)
 
-    try:
+    with wrong_file_named(file):
         done = run_in_shop(work, demo=demo)
-    except WrongFile as error:
-        raise WrongUsage(f"{file}: {error}") from error
     _tell(done, report)
 
 
@@ -85,14 +78,5 @@ def _tell(done: OrdersImported, report: Path | None) -> None:
         rows = [(one.row, one.external_id, one.result, one.points, one.reason) for one in done.orders]
         report.write_bytes(encode_rows([("line", "external_id", "result", "points", "reason"), *rows]))
     say(f"{done.posted:,} sales posted, {done.points:,} points earned; {done.known:,} were there already.")
-    refused = [one for one in done.orders if one.result == "refused"]
-    if refused:
-        _list_refused(refused, is_reported=report is not None)
-        raise Failure(f"{len(refused):,} sales were refused.")
-
-
-def _list_refused(refused: list[ImportedOrder], *, is_reported: bool) -> None:
-    for one in refused[:_SHOWN_MAX]:
-        say(f"  line {one.row}: {one.reason}")
-    if len(refused) > _SHOWN_MAX:
-        say(f"  ... and {len(refused) - _SHOWN_MAX:,} more{'' if is_reported else '; --report FILE lists all of them'}")
+    refused = ((one.row, one.reason) for one in done.orders if one.result == "refused")
+    tell_refused(refused, "sales were refused", report=report)

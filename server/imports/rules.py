@@ -1,16 +1,16 @@
 """How a file of opening balances is read: pure functions over its text."""
 
-import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from server.csv_files import TOO_LONG, FileRow, read_rows
 from server.customers.rules import parse_email, parse_phone
-from server.errors import Invalid, RegularsError
+from server.errors import Invalid
 from shared.codes import normalise_card_number
 
 BYTES_MAX: Final = 20_000_000
@@ -23,10 +23,6 @@ _COLUMNS: Final = (*_PERSON, "connection", "points", "earned_at", "expires_at", 
 _NEEDED: Final = ("points", "earned_at")
 _POINTS = re.compile("[0-9]{1,10}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-
-
-class WrongFile(RegularsError):
-    """The file as a whole cannot be read; says why in words."""
 
 
 class BalanceLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +49,7 @@ class _Wrong(Exception):
     """What is wrong with the line at hand."""
 
 
-def read_balances(lines: Iterable[str], *, zone: str, country: str, now: datetime) -> Iterator[BalanceLine | BadLine]:
+def read_balances(text: str, *, zone: str, country: str, now: datetime) -> Iterator[BalanceLine | BadLine]:
     """Yield the lines of a file.
 
     A header names the columns: `points` and `earned_at`, one of `card`, `email`, `phone` and `pos_customer_id` (the first
@@ -70,39 +66,17 @@ def read_balances(lines: Iterable[str], *, zone: str, country: str, now: datetim
     Raises:
         WrongFile: No header, unknown columns, too many lines, or broken quoting.
     """
-    reader = csv.reader(lines, strict=True)
-    try:
-        columns = _read_header(next(reader, []))
-        seen: set[str] = set()
-        for count, cells in enumerate(reader, start=1):
-            if count > ROWS_MAX:
-                raise WrongFile(f"The file has more than {ROWS_MAX:,} rows; split it.")
-            if any(cell.strip() for cell in cells):
-                values = dict(zip(columns, (cell.strip() for cell in cells), strict=False))
-                yield _read_line(reader.line_num, values, len(cells) - len(columns), seen, zone, country, now)
-    except csv.Error as error:
-        raise WrongFile(f"Line {reader.line_num} is not CSV: {error}.") from error
+    seen: set[str] = set()
+    for row in read_rows(text, columns=_COLUMNS, needed=_NEEDED, one_of=_PERSON, rows_max=ROWS_MAX):
+        yield _read_line(row, seen, zone, country, now)
 
 
-def _read_header(cells: list[str]) -> list[str]:
-    columns = [cell.strip().lower() for cell in cells]
-    unknown = [column for column in columns if column not in _COLUMNS]
-    missing = [column for column in _NEEDED if column not in columns]
-    if unknown or missing or len(set(columns)) != len(columns) or not set(columns) & set(_PERSON):
-        raise WrongFile(
-            f"The first line names the columns: {', '.join(_NEEDED)}, one or more of {', '.join(_PERSON)}, and, if wanted, "
-            f"connection, expires_at and key. It has: {', '.join(columns) or 'nothing'}."
-        )
-    return columns
-
-
-def _read_line(
-    line: int, values: dict[str, str], extra: int, seen: set[str], zone: str, country: str, now: datetime
-) -> BalanceLine | BadLine:
+def _read_line(row: FileRow, seen: set[str], zone: str, country: str, now: datetime) -> BalanceLine | BadLine:
+    line, values = row.line, row.values
     row_key = values.get("key") or f"line-{line}"
     try:
-        if extra > 0:
-            raise _Wrong("It has more cells than the header.")
+        if row.is_too_long:
+            raise _Wrong(TOO_LONG)
         if row_key in seen or len(row_key) > _KEY_LENGTH_MAX or not row_key.isprintable():
             raise _Wrong("Its key is there twice, too long, or not printable.")
         seen.add(row_key)

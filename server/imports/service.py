@@ -1,7 +1,6 @@
 """Bringing opening balances over: read, staged, posted in steps that can be stopped and taken up again anywhere."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
 import msgspec
@@ -9,6 +8,7 @@ import msgspec
 from server.audience.marks import mark_customers
 from server.audit.store import record
 from server.context import Context
+from server.csv_files import chunks
 from server.db.engine import DB, Row
 from server.imports import store
 from server.imports.rules import BadLine, BalanceLine, read_balances
@@ -34,7 +34,7 @@ class BalancesImported(msgspec.Struct, frozen=True, kw_only=True):
     refused: tuple[BadLine, ...]
 
 
-async def check_balances(ctx: Context, lines: Iterable[str]) -> BalancesImported:
+async def check_balances(ctx: Context, text: str) -> BalancesImported:
     """Read a file and say what importing it would do; nothing is written.
 
     Raises:
@@ -43,7 +43,7 @@ async def check_balances(ctx: Context, lines: Iterable[str]) -> BalancesImported
     """
     posted = points = 0
     refused: list[BadLine] = []
-    for chunk in _chunks(await _read(ctx, lines)):
+    for chunk in chunks(await _read(ctx, text), _STAGED_AT_ONCE):
         good = [line for line in chunk if isinstance(line, BalanceLine)]
         refused += [line for line in chunk if isinstance(line, BadLine)]
         found = await store.resolve([(line.identified_by, line.identifier) for line in good])
@@ -57,7 +57,7 @@ async def check_balances(ctx: Context, lines: Iterable[str]) -> BalancesImported
 
 
 async def import_balances(
-    ctx: Context, lines: Iterable[str], *, name: str, file_hash: bytes, on_progress: Progress
+    ctx: Context, text: str, *, name: str, file_hash: bytes, on_progress: Progress
 ) -> BalancesImported:
     """Post the rows of a file as OPENING lots with their dates.
 
@@ -74,7 +74,7 @@ async def import_balances(
     """
     async with DB.transaction():
         batch_id = await store.open_batch(ctx, name=name, file_hash=file_hash)
-    refused = await _stage(ctx, batch_id, lines)
+    refused = await _stage(ctx, batch_id, text)
     while count := await _post_some(ctx, batch_id):
         on_progress(count)
     async with DB.transaction():
@@ -103,15 +103,15 @@ async def import_balances(
     )
 
 
-async def _read(ctx: Context, lines: Iterable[str]) -> Iterator[BalanceLine | BadLine]:
+async def _read(ctx: Context, text: str) -> Iterator[BalanceLine | BadLine]:
     programme = await get_default_programme()
-    return read_balances(lines, zone=programme.zone, country=ctx.settings.default_country, now=ctx.now)
+    return read_balances(text, zone=programme.zone, country=ctx.settings.default_country, now=ctx.now)
 
 
-async def _stage(ctx: Context, batch_id: UUID, lines: Iterable[str]) -> list[BadLine]:
+async def _stage(ctx: Context, batch_id: UUID, text: str) -> list[BadLine]:
     """Write all readable lines down and return the others."""
     refused: list[BadLine] = []
-    for chunk in _chunks(await _read(ctx, lines)):
+    for chunk in chunks(await _read(ctx, text), _STAGED_AT_ONCE):
         good = [line for line in chunk if isinstance(line, BalanceLine)]
         refused += [line for line in chunk if isinstance(line, BadLine)]
         async with DB.transaction():
@@ -194,8 +194,3 @@ def _why_not(identified_by: str, found: Row | None) -> str | None:
     if found["membership"] is None:
         return "The customer has no active membership."
     return None
-
-
-def _chunks(lines: Iterator[BalanceLine | BadLine]) -> Iterator[list[BalanceLine | BadLine]]:
-    while chunk := list(islice(lines, _STAGED_AT_ONCE)):
-        yield chunk

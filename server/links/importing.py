@@ -11,10 +11,11 @@ from uuid import UUID
 import msgspec
 
 from server.context import Context
+from server.csv_files import chunks
 from server.db.engine import DB
 from server.errors import Invalid, Refused
 from server.links.directory import Taken, take_records
-from server.links.files import ReadRecord, chunks, read_records
+from server.links.files import ReadRecord, read_records
 from server.problems import problem_of
 from shared.limits import POS_RECORD_BATCH_MAX
 

@@ -11,11 +11,12 @@ from uuid import UUID
 import msgspec
 
 from server.context import Context
+from server.csv_files import chunks
 from server.db.engine import DB
 from server.errors import Busy, Invalid, Refused
 from server.orders import batch_store
 from server.orders.batch import Outcome, Sender, post_orders
-from server.orders.files import Defaults, ReadOrder, chunks, read_orders
+from server.orders.files import Defaults, ReadOrder, read_orders
 from server.problems import problem_of
 from server.programmes.service import get_default_programme
 from shared.limits import ORDER_BATCH_MAX
@@ -46,7 +47,7 @@ class OrdersImported(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[ImportedOrder, ...]
 
 
-async def read_file(text: str) -> list[ReadOrder]:
+async def read_sales(text: str) -> list[ReadOrder]:
     """Read the sales of a file.
 
     Raises:

@@ -36,8 +36,8 @@ async def shop(world: World) -> World:
     for points in (20, -30):
         done = await adjust(world, cashier, ana.customer_id, points)
         expect(await act(world, cashier, done["id"], "undo", {"reason": "Wrong member"}), 200)
-    lines = ["card,points,earned_at,expires_at\n", f"{ana.card_number},40,2025-01-01,2026-12-31\n"]
-    await import_balances(world.ctx, lines, name="old", file_hash=b"", on_progress=lambda _: None)
+    text = f"card,points,earned_at,expires_at\n{ana.card_number},40,2025-01-01,2026-12-31\n"
+    await import_balances(world.ctx, text, name="old", file_hash=b"", on_progress=lambda _: None)
     await credit(world, ana.membership_id, 10, days=1)
     world.advance(timedelta(days=2))
     await expire_lapsed(world.ctx)

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from server.csv_cells import encode_rows, safe_cell
+from server.csv_files import WrongFile
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.imports import service
-from server.imports.rules import BadLine, WrongFile, read_balances
+from server.imports.rules import BadLine, read_balances
 from server.imports.service import BalancesImported
 from server.ledger.movements import Origin, take
 from shared.enums import EntryKind
@@ -22,13 +23,11 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 
 
 def read(text: str) -> Iterator[object]:
-    return read_balances(text.splitlines(keepends=True), zone="Europe/London", country="GB", now=NOW)
+    return read_balances(text, zone="Europe/London", country="GB", now=NOW)
 
 
 async def bring(world: World, text: str, name: str = "old system") -> BalancesImported:
-    return await service.import_balances(
-        world.ctx, text.splitlines(keepends=True), name=name, file_hash=b"", on_progress=lambda _: None
-    )
+    return await service.import_balances(world.ctx, text, name=name, file_hash=b"", on_progress=lambda _: None)
 
 
 @pytest.fixture
@@ -131,9 +130,7 @@ async def test_an_import_that_was_cut_off_goes_on_where_it_stopped(world: World,
 
     text = "email,points,earned_at\n" + "ana@shop.test,1,2025-01-01\n" * 2500
     with pytest.raises(CutOff):
-        await service.import_balances(
-            world.ctx, text.splitlines(keepends=True), name="old system", file_hash=b"", on_progress=cut
-        )
+        await service.import_balances(world.ctx, text, name="old system", file_hash=b"", on_progress=cut)
     assert (await figures(ana.membership_id))[0] == 1000
     done = await bring(world, text)
     assert (done.posted, await figures(ana.membership_id)) == (2500, (2500, 2500, 0, 0))
@@ -141,7 +138,7 @@ async def test_an_import_that_was_cut_off_goes_on_where_it_stopped(world: World,
 
 async def test_a_dry_run_says_the_same_and_writes_nothing(world: World, ana: SignedUp) -> None:
     text = f"card,email,points,earned_at\n{ana.card_number},,100,2025-01-01\n,zoe@shop.test,7,2025-01-01\n"
-    seen = await service.check_balances(world.ctx, text.splitlines(keepends=True))
+    seen = await service.check_balances(world.ctx, text)
     assert (seen.posted, seen.points, [line.line for line in seen.refused]) == (1, 100, [3])
     assert await DB.fetch_value("select count(*) from balance_row") == 0
     assert await figures(ana.membership_id) == (0, 0, 0, 0)

@@ -9,8 +9,9 @@ import structlog
 from click.testing import CliRunner
 
 from server.commands.regulars import regulars
+from server.csv_files import WrongFile
 from server.db.engine import DB
-from server.links.files import WrongFile, read_records
+from server.links.files import read_records
 from server.links.importing import import_records
 from tests.app import World
 from tests.server.links.shop import Till, links_of, run_checks

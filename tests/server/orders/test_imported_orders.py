@@ -10,9 +10,10 @@ import structlog
 from click.testing import CliRunner
 
 from server.commands.regulars import regulars
+from server.csv_files import WrongFile
 from server.db.engine import DB
-from server.orders.files import Defaults, ReadOrder, WrongFile, read_orders, read_text
-from server.orders.importing import OrdersImported, import_orders, read_file
+from server.orders.files import Defaults, ReadOrder, read_orders
+from server.orders.importing import OrdersImported, import_orders, read_sales
 from tests.app import World, expect
 from tests.ledgers import assert_verified, figures
 from tests.tills import push, sale
@@ -83,25 +84,10 @@ def test_a_file_that_cannot_be_read_says_why(text: str, words: str) -> None:
         read(text)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-def test_a_file_is_read_by_its_mark_or_as_utf_8(encoding: str) -> None:
-    assert read_text("Café".encode(encoding), None).lstrip("\ufeff") == "Café"
-
-
-def test_another_encoding_must_be_named() -> None:
-    with pytest.raises(WrongFile, match="cp1252"):
-        read_text("Café".encode("cp1252"), None)
-    assert read_text("Café".encode("cp1252"), "cp1252") == "Café"
-    with pytest.raises(WrongFile, match="no encoding"):
-        read_text(b"x", "klingon")
-    with pytest.raises(WrongFile, match="20 MB"):
-        read_text(b" " * 20_000_001, None)
-
-
 async def bring(world: World, text: str) -> OrdersImported:
     connection = await DB.fetch_value("select id from pos_connection where code = 'till'")
     assert isinstance(connection, UUID)
-    return await import_orders(world.ctx, await read_file(text), connection_id=connection, on_progress=lambda _: None)
+    return await import_orders(world.ctx, await read_sales(text), connection_id=connection, on_progress=lambda _: None)
 
 
 async def test_a_file_counts_once_however_often_it_is_brought(world: World) -> None:
@@ -131,7 +117,7 @@ async def test_an_import_that_was_stopped_goes_on_where_it_was(world: World) -> 
 
     connection = await DB.fetch_value("select id from pos_connection")
     assert isinstance(connection, UUID)
-    orders = await read_file(HEADER + "".join(rows))
+    orders = await read_sales(HEADER + "".join(rows))
     with pytest.raises(KeyboardInterrupt):
         await import_orders(world.ctx, orders, connection_id=connection, on_progress=stop_after_the_first)
     assert await DB.fetch_value("select count(*) from orders") == done == 500

@@ -102,9 +102,7 @@ async def _let_be_forgotten(world: World, desk: MergeDesk, member: SignedUp) -> 
 
 
 async def _bring(world: World) -> BalancesImported:
-    return await imports.import_balances(
-        world.ctx, _FILE.splitlines(keepends=True), name="old system", file_hash=b"", on_progress=lambda _: None
-    )
+    return await imports.import_balances(world.ctx, _FILE, name="old system", file_hash=b"", on_progress=lambda _: None)
 
 
 async def _be_everywhere_else(world: World, desk: MergeDesk, ana: SignedUp, ben: SignedUp) -> None:
