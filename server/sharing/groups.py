@@ -53,11 +53,12 @@ async def lock_group(membership_ids: Sequence[UUID], customer_ids: Iterable[UUID
 
     Raises:
         NotFound: There is no such membership or customer.
-        Busy: Somebody joined or left just now.
+        Busy: Somebody joined or left, or points were moved, just now.
     """
     expected = set(customer_ids)
     wanted = {person.customer for person in await store.list_people(membership_ids)} | expected
-    customers = await lock_customers(wanted.union(await store.list_earners(membership_ids)))
+    wanted.update(await store.list_earners(membership_ids))
+    customers = await lock_customers(wanted)
     memberships = {row["id"]: row for row in await lock_memberships(sorted(membership_ids))}
     statuses = {row["id"]: row["status"] for row in customers}
     if not set(membership_ids) <= set(memberships):
@@ -66,7 +67,7 @@ async def lock_group(membership_ids: Sequence[UUID], customer_ids: Iterable[UUID
         raise NotFound("There is no such customer.")
     people = await store.list_people(membership_ids)
     # Who came in between the look and the lock is not locked, and locks are taken in one order only.
-    if not {person.customer for person in people} <= wanted:
+    if not {person.customer for person in people}.union(await store.list_earners(membership_ids)) <= wanted:
         raise Busy
     return Group(memberships=memberships, people=tuple(people), statuses=statuses)
 
