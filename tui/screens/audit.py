@@ -12,8 +12,8 @@ from tui.widgets.line_list import Column
 
 _COLUMNS = (
     Column("When", 15),
-    Column("Who", 18),
-    Column("What", -3),
+    Column("Who", 16),
+    Column("What", -4),
     Column("On", 14, from_width=100),
     Column("Why", -3, from_width=70),
 )

@@ -45,7 +45,7 @@ _ADJUSTMENTS = (
     Column("Customer", -2),
     Column("Points", 9, right=True),
     Column("Reason", 12, from_width=70),
-    Column("Asked by", -1),
+    Column("By", -1),
     Column("State", 10),
 )
 _REFUNDS = (
