@@ -200,6 +200,7 @@ EXPORTS_MAX = 3  # Of one person in the window below; making one reads everythin
 EXPORTS_WINDOW = timedelta(days=1)
 DORMANT_YEARS_MAX = 20
 DORMANT_BATCH_MAX = 200  # People at once: each is mailed and written down in the same transaction.
+DORMANT_COUNTED_MAX = 10_000  # Whoever has more of them need not wait until all are counted.
 DORMANT_SHOWN = 20
 DORMANT_NOTICE = timedelta(days=21)  # To come back in; within the month in which what was begun has to be done.
 

@@ -203,6 +203,7 @@ class DormantPreview(View, frozen=True, kw_only=True):
     """Customers without a sign-in, points, debts or vouchers of whom nothing was heard for years; nothing has changed yet.
 
     Attributes:
+        customers: How many there are, counted up to 10,000.
         told: Of `customers`, those whom a mail reaches that tells how to stay.
         batch: How many of them one batch takes; the `first` of it are shown.
         execute_after: When they would be erased if they do not come until then.

@@ -16,7 +16,7 @@ from server.messages.service import queue_mail
 from server.privacy import retention_store as store
 from server.privacy import rules
 from server.sessions.links import Purpose, create_link
-from shared.limits import DORMANT_BATCH_MAX, DORMANT_NOTICE, DORMANT_SHOWN
+from shared.limits import DORMANT_BATCH_MAX, DORMANT_COUNTED_MAX, DORMANT_NOTICE, DORMANT_SHOWN
 from shared.privacy import DormantBatch, DormantCustomer, DormantErasing, DormantPreview
 from shared.problems import Code
 
@@ -24,7 +24,7 @@ from shared.problems import Code
 async def preview(ctx: Context, years: int) -> DormantPreview:
     """Return who has not come for so many years, has no sign-in and nothing to lose, and what one batch would begin."""
     since = rules.years_before(ctx.now, years)
-    count = await store.count_dormant(since)
+    count = await store.count_dormant(since, most=DORMANT_COUNTED_MAX)
     rows = await store.list_dormant(since, DORMANT_BATCH_MAX)
     return DormantPreview(
         years=years,
@@ -71,7 +71,7 @@ async def begin(ctx: Context, form: DormantErasing) -> DormantBatch:
                 ctx, "erasure.requested", subject_kind="erasure", subject_id=erasure_id, customer_id=row["id"],
                 reason=form.reason, details={"years": form.years},
             )  # fmt: skip
-    left = (await store.count_dormant(since))["customers"]
+    left = (await store.count_dormant(since, most=DORMANT_COUNTED_MAX))["customers"]
     return DormantBatch(erasures=len(begun), told=told, left=left, execute_after=execute_after)
 
 

@@ -36,7 +36,10 @@ _DORMANT = f"""
 _EMAIL = """
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary and p.status in ('verified', 'unverified')
 """
-_COUNT = f"select count(*)::int as customers, count(p.id)::int as told from customer c {_EMAIL} where {_DORMANT}"
+_COUNT = f"""
+select count(*)::int as customers, count(point)::int as told
+from (select p.id as point from customer c {_EMAIL} where {_DORMANT} limit $2) found
+"""
 _NEXT = f"""
 select c.id, c.given_name, trim(c.given_name || ' ' || c.family_name) as name, p.value as email, p.key as email_key,
        coalesce((select max(o.completed_at) from orders o where o.customer = c.id), c.created_at) as last_seen_at
@@ -53,9 +56,11 @@ returning id, customer
 """
 
 
-async def count_dormant(since: datetime) -> Row:
-    """Return how many customers nothing was heard of since then, and how many of them a mail reaches (`told`)."""
-    row = await DB.fetch_row(_COUNT, since)
+async def count_dormant(since: datetime, *, most: int) -> Row:
+    """Return how many customers nothing was heard of since then, and how many of them a mail reaches (`told`); no further
+    than `most`.
+    """
+    row = await DB.fetch_row(_COUNT, since, most)
     assert row is not None
     return row
 
