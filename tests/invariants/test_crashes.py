@@ -44,6 +44,8 @@ class Act(NamedTuple):
     name: str
     call: Callable[[], Awaitable[Any]]
     is_keyed: bool = False
+    tries_out: bool = False
+    """It is tried out first, in a transaction that is taken back, for which it does not matter how it ends."""
 
 
 class Town:
@@ -184,14 +186,15 @@ class Town:
 
     async def _forget(self) -> AsyncIterator[Act]:
         path = f"/v1/staff/customers/{self.ana.customer_id}/erasure"
-        yield await self._command("ask for somebody to be forgotten", path, {"identity_attested": True})
+        ask = await self._command("ask for somebody to be forgotten", path, {"identity_attested": True})
+        yield ask._replace(tries_out=True)
         path, second = f"/v1/staff/erasures/{self.answer['id']}", await self.world.staff_headers("manager")
         shown = expect(await self.world.client.get(path, headers=second), 200)
         body = {"preview_hash": shown["preview_hash"]}
-        yield self._post("approve of it", f"{path}/approve", body, headers=second)
+        yield self._post("approve of it", f"{path}/approve", body, headers=second)._replace(tries_out=True)
         yield self._post("call it off", f"{path}/cancel", {"reason": "stays after all"})
         expect(await self.desk.combine(self.ana.membership_id, self.ben.membership_id), 201)
-        yield self._post("ask to be forgotten", "/v1/me/erasure", {}, headers=self.ben.headers)
+        yield self._post("ask to be forgotten", "/v1/me/erasure", {}, headers=self.ben.headers)._replace(tries_out=True)
         asked = self.answer
         self.world.advance(timedelta(days=8))
 
@@ -292,7 +295,7 @@ async def _break_off(act: Act, digest: Digest, *, first: int, stride: int) -> in
             BrittleConnection.fuse = None
         else:
             BrittleConnection.fuse = None
-            assert not fuse.has_burnt, f"{act.name}: answered over a connection that was gone, {fuse}"
+            assert act.tries_out or not fuse.has_burnt, f"{act.name}: answered over a connection that was gone, {fuse}"
             assert await digest.take() != before, act.name
             return times
         assert fuse.has_burnt, act.name
