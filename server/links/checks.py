@@ -115,15 +115,18 @@ async def _ask_tills(ctx: Context, customer_id: UUID, tills: Tills, *, silent: s
         if person is None or not person["emails"] or Capability.FIND_BY_EMAIL not in connector.capabilities:
             continue
         has_asked = has_asked or connector.is_remote
+        if connection_id in silent:
+            is_silent = True
+            continue
         records: list[PosRecord] = []
         try:
-            if connection_id in silent:
-                raise PosUnavailable("it did not answer a moment ago")
             for email in person["emails"]:
                 records += await connector.find_by_email(email)
         except (PosUnavailable, PosRefused) as error:
             log.warning("pos_lookup_failed", connector=connector.name, reason=str(error))
-            silent.add(connection_id)
+            if isinstance(error, PosUnavailable):
+                # A refusal is about this address, and says nothing about anybody else's.
+                silent.add(connection_id)
             is_silent = True
             continue
         if records:
@@ -301,7 +304,7 @@ async def _link_pushed(ctx: Context, record_id: UUID, customer_id: UUID, *, is_m
     record, person = await store.lock_record(record_id), await store.find_person(customer_id)
     assert record is not None
     assert person is not None
-    if record["holder"] == customer_id:
+    if record["holder"] == customer_id or await store.was_taken_away(record_id, customer_id):
         return False
     is_same = record["email_key"] in person["emails"]
     if is_made and record["holder"] is None and (is_same or record["made_here"] or record["email_key"] is None):

@@ -27,7 +27,7 @@ from server.orders.attaching import Expected
 from server.pos.protocol import Capability, Connector, PosRefused, PosUnavailable
 from shared.codes import normalise_card_number
 from shared.enums import Permission
-from shared.limits import LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS_MAX
+from shared.limits import LINK_ORDERS_MAX, LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS_MAX
 from shared.links import (
     Attestation,
     CustomerLinks,
@@ -78,7 +78,8 @@ class _Act(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def needs_second_person(self) -> bool:
-        return self.expected.points > LINK_POINTS_ALONE_MAX
+        # Of a record with more orders than are looked at, the points are not known.
+        return self.expected.points > LINK_POINTS_ALONE_MAX or len(self.expected.orders) >= LINK_ORDERS_MAX
 
     @property
     def hash(self) -> str:

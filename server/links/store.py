@@ -143,6 +143,9 @@ where r.email_key = any($1::text[]) and r.merged_into is null and r.removed_at i
                   and e.ended_reason in ('unlinked', 'disputed'))
 order by r.connection, r.created_at, r.id limit 500
 """
+_WAS_TAKEN_AWAY = """
+select 1 from pos_link where record = $1 and customer = $2 and ended_reason in ('unlinked', 'disputed') limit 1
+"""
 
 # Reviews --------------------------------------------------------------------------------------------------------------
 _OPEN_REVIEW = """
@@ -339,6 +342,11 @@ async def list_candidates(email_keys: Collection[str], customer_id: UUID) -> lis
     One that staff took from the customer, or that was said to be somebody else's, stays away until staff give it back.
     """
     return await DB.fetch(_CANDIDATES, list(email_keys), customer_id) if email_keys else []
+
+
+async def was_taken_away(record_id: UUID, customer_id: UUID) -> bool:
+    """Return whether a record was a customer's until a person said that it is not."""
+    return await DB.fetch_row(_WAS_TAKEN_AWAY, record_id, customer_id) is not None
 
 
 async def open_review(

@@ -90,12 +90,10 @@ def _record(row: Row) -> PosRecord:
 async def open_tills(tools: Tools) -> AsyncIterator[Tills]:
     """Yield a connector for every till system."""
     async with open_connectors(tools.settings) as by_code:
-        for code, connector in by_code.items():
-            await cycle_store.ensure_connection(code, connector.name.title(), tools.clock.now())
-        yield {
-            row["id"]: by_code.get(row["code"]) or Directory(tools, row["id"])
-            for row in await directory_store.list_connections()
-        }
+        ids = {row["code"]: row["id"] for row in await directory_store.list_connections()}
+        for code in by_code.keys() - ids.keys():
+            ids[code] = await cycle_store.ensure_connection(code, by_code[code].name.title(), tools.clock.now())
+        yield {one: by_code.get(code) or Directory(tools, one) for code, one in ids.items()}
 
 
 async def keep(

@@ -95,6 +95,12 @@ async def test_members_are_linked_as_soon_as_a_till_that_was_down_is_back(shop: 
     shop.advance(timedelta(minutes=5))
     await cycle.check_members(shop.tools)
     assert [await state_of(one.customer_id) for one in people] == ["linked"] * 3
+    # A refusal of one address, by itself again and again, keeps nobody else waiting.
+    square.state.refused.add("odd@shop.test")
+    square.state.put_customer("eve", at=shop.clock.now() - timedelta(days=60), email_address="eve@shop.test")
+    odd, eve = await shop.sign_up("odd@shop.test"), await shop.sign_up("eve@shop.test")
+    await run_checks(shop)
+    assert [await state_of(one.customer_id) for one in (odd, eve)] == ["checking", "linked"]
     # The exchange tells as well that the till is back.
     square.state.put_customer("dee", at=shop.clock.now() - timedelta(days=60), email_address="dee@shop.test")
     square.state.is_down = True

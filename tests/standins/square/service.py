@@ -19,8 +19,9 @@ Answer = tuple[int, Document]
 class SquareState:
     """Customers and orders of one account; tests change them between requests.
 
-    `failures` are statuses that the next requests get instead of an answer; `hidden` are customers whom a search does not
-    find yet; with `is_stuck` every page bears the same cursor, with `is_endless` there is always another one.
+    `failures` are statuses that the next requests get instead of an answer, as all do with `is_down`; `refused` are addresses
+    that it takes for none; `hidden` are customers whom a search does not find yet; with `is_stuck` every page bears the same
+    cursor, with `is_endless` there is always another one.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class SquareState:
         self.is_stuck = False
         self.is_endless = False
         self.is_down = False
+        self.refused: set[str] = set()
         self.calls = 0
         self.page_size = 1000
         self.log: list[tuple[str, str, Document]] = []
@@ -108,6 +110,8 @@ class SquareState:
         contract.check_customers_search(sent)
         query = sent.get("query", {})
         filters = query.get("filter", {})
+        if filters.get("email_address", {}).get("exact") in self.refused:
+            raise Broken("INVALID_EMAIL_ADDRESS", "query.filter.email_address")
         found = [
             one
             for one in self.customers.values()
