@@ -26,7 +26,7 @@ from server.messages.service import queue_mail
 from tests.server.audience.builders import NOW, Shop, new_tools, shop_settings
 from tests.standins.mailchimp import MailchimpStandIn
 
-WAIT_SECONDS = 15.0
+WAIT_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ async def test_a_worker_stops_within_seconds_though_mailchimp_never_answers(shop
         await queue_a_mail(shop)
         await until(lambda: list(tmp_path.glob("*.eml")), "the mail, which does not wait for Mailchimp")
         began_at = time.monotonic()
-    assert time.monotonic() - began_at < worker.STOP_GRACE_SECONDS + 3
+    assert time.monotonic() - began_at < worker.STOP_GRACE_SECONDS + 10
 
     row = await shop.row("ana@shop.test")
     assert (row["is_dirty"], row["lease_until"]) == (True, None)
