@@ -114,7 +114,7 @@ async def lock_address(email_key: str) -> None:
 
 
 async def list_holders(email_key: str) -> list[Holder]:
-    """Return who has an address on file, oldest first."""
+    """Return who has an address on file, whom a till knows first, then the oldest."""
     return [
         Holder(
             customer_id=row["customer"],

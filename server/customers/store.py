@@ -42,13 +42,13 @@ values ($1, $2, $3, $4, $5, case when $6 then 'verified' else 'unverified' end, 
 _FIND_VERIFIED = """
 select customer from contact_point where kind = 'email' and key = $1 and status in ('verified', 'bouncing')
 """
-# Who has this address on file and is still somebody; the oldest comes first.
+# Who has this address on file and is still somebody; whom a till knows comes first, then the oldest.
 _LIST_BY_EMAIL = """
 select c.id as customer, c.status as customer_status, p.id as contact_point, p.status, p.is_primary, p.value,
        exists (select 1 from login l where l.customer = c.id) as has_login
 from contact_point p join customer c on c.id = p.customer
 where p.kind = 'email' and p.key = $1 and p.status <> 'retired' and c.status in ('stub', 'active', 'blocked')
-order by c.created_at, c.id
+order by exists (select 1 from pos_link l where l.customer = c.id and l.state = 'linked') desc, c.created_at, c.id
 """
 _EXISTS = "select 1 from customer where id = $1"
 _LOCK = "select id, status, version from customer where id = any($1::uuid[]) order by id for update"
@@ -175,7 +175,7 @@ async def find_customer_by_verified_email(key: str) -> UUID | None:
 
 
 async def list_customers_by_email(key: str) -> list[Row]:
-    """Return who has an address on file, proven or not, oldest first.
+    """Return who has an address on file, proven or not: whom a till knows first, then the oldest.
 
     Columns: customer, customer_status, contact_point, status, is_primary, value, has_login.
     """
