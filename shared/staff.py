@@ -303,10 +303,14 @@ class StaffEmailChange(Request, frozen=True, kw_only=True):
 
 
 class EmailCorrection(Request, frozen=True, kw_only=True):
-    """A typo put right in an address that was never proven."""
+    """A typo put right in an address that was never proven, or another one where mail comes back.
+
+    Of an address that was proven once, the staff member attests that the customer stands before them.
+    """
 
     new_email: Email
     reason: Reason
+    identity_attested: bool = False
     preview_hash: Hash | None = None
 
 

@@ -3,7 +3,7 @@
 The caller has locked the customer. What is done is written down as ids in `Effects`, so that the way back needs no guess.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -89,7 +89,9 @@ async def apply_change(
         reissue = await reissue_account(ctx, change.customer_id, change.id)
     elif renews_vouchers:
         reissue = Reissue(voucher_ids=await renew_unheld_vouchers(ctx, change.customer_id))
-    held_until = await _secure(ctx, change, hold_reason=None if is_correction else "email_change")
+    # Whoever has proven the old address is told, and has time to object, whatever staff call the change.
+    is_typo = is_correction and customer["email_status"] not in _PROVEN
+    held_until = await _secure(ctx, change, hold_reason=None if is_typo else "email_change")
     if is_correction:
         # It may be a stranger's mailbox: what has not left yet does not go there.
         await withdraw_mails(change.customer_id, to=change.old_email)
@@ -112,7 +114,7 @@ async def apply_change(
         cards=reissue.cards,
         vouchers_renewed=renews_vouchers,
     )
-    undo_until = ctx.now + _undo_life(is_correction=is_correction)
+    undo_until = ctx.now + (CORRECTION_UNDO if is_typo else EMAIL_CHANGE_UNDO)
     await store.confirm_change(ctx, change.id, effects=effects, undo_until=undo_until)
     action = "email_change.corrected" if is_correction else "email_change.confirmed"
     await _record(ctx, action, change, effects, reason)
@@ -140,7 +142,8 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     elif customer["email_status"] in _PROVEN:
         # Whoever was signed in by that address has seen the codes.
         reissue = Reissue(voucher_ids=await take_vouchers_back(ctx, change.customer_id))
-    held_until = await _secure(ctx, change, hold_reason=None if effects.is_correction else "email_change_undone")
+    is_typo = effects.is_correction and effects.old_status not in _PROVEN
+    held_until = await _secure(ctx, change, hold_reason=None if is_typo else "email_change_undone")
     await _carry_opt_out_back(ctx, change)
     await _move_contact_back(ctx, change)
     # What the member asked for since was about the address that goes.
@@ -234,7 +237,3 @@ async def _record(ctx: Context, action: str, change: Change, effects: Effects, r
         reason=reason,
         details={"mode": change.mode, "effects": effects},
     )
-
-
-def _undo_life(*, is_correction: bool) -> timedelta:
-    return CORRECTION_UNDO if is_correction else EMAIL_CHANGE_UNDO

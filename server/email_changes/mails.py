@@ -70,7 +70,7 @@ async def warn_of_request(ctx: Context, customer: Row, change: Change) -> None:
 
 async def tell_applied(ctx: Context, customer: Row, change: Change, applied: "Applied") -> None:
     """Tell the old address, if it was proven, with a fresh "not me" link, and the new one, if it is."""
-    if applied.effects.old_status in _PROVEN and not applied.effects.is_correction:
+    if applied.effects.old_status in _PROVEN:
         await _to_old(ctx, customer, change, f"email_changed_{change.mode}")
     if not applied.effects.applied_by_staff:
         parameters = {"given_name": customer["given_name"], "old_email": mask_email(change.old_email)}

@@ -83,9 +83,14 @@ async def correct_email(ctx: Context, staff: Staff, customer_id: UUID, form: Ema
     """Put a typo right at once, in the caller's transaction. The mistyped address may be a stranger's: it gets no mail.
 
     Raises:
-        Invalid: EMAIL_INVALID.
+        Invalid: EMAIL_INVALID, or the identity was not attested and the address was proven once.
         Refused: PREVIEW_STALE, or what the preview listed as a blocker.
     """
+    customer = await store.find_customer(customer_id)
+    is_proven = customer is not None and customer["email_status"] in _PROVEN and customer["email_bounces"]
+    if is_proven and not form.identity_attested:
+        detail = "The address was proven once: check who stands before you first."
+        raise Invalid(FieldProblem(field="identity_attested", detail=detail))
     command = Command(operation="correction", mode=EmailChangeMode.KEEP)
     return await _execute(
         ctx, staff, customer_id, command, new_email=form.new_email, reason=form.reason, preview_hash=form.preview_hash
@@ -353,7 +358,7 @@ async def _list_warnings(command: Command, situation: Situation) -> list[str]:
 
 def _list_effects(command: Command, situation: Situation, sessions_count: int) -> list[str]:
     effects = ["The new address gets a link to prove it."]
-    if command.operation == "correction":
+    if command.operation == "correction" and situation.old_status not in _PROVEN:
         effects += ["The mistyped address gets no mail.", "Card, points and history stay."]
         effects.append("It can be taken back for 24 hours.")
         return effects
@@ -369,6 +374,8 @@ def _list_effects(command: Command, situation: Situation, sessions_count: int) -
     else:
         effects.append("Card, points and history stay.")
         effects.append("Email marketing: the customer's answer goes along.")
+    if command.operation == "correction":
+        effects.append("Unspent vouchers get new codes.")
     if sessions_count:
         effects.append(f"Signed-in devices that are signed out: {sessions_count}.")
     effects.append("Spending points is held for 24 hours; earning goes on.")

@@ -91,7 +91,11 @@ async def test_a_bouncing_address_is_corrected_at_once_even_if_it_was_proven_and
     assert (shown["blockers"], shown["looks_like_typo"], shown["merge_with"]) == ([], True, None)
     body = wish | {"preview_hash": shown["preview_hash"]}
     keyed = cashier | {"Idempotency-Key": "correct-000000000001"}
-    expect(await mailing.client.post(path, json=body, headers=keyed), 201)
+    unsure = await mailing.client.post(path, json=body, headers=keyed)
+    assert problem(unsure) == (400, "INVALID_REQUEST", ["identity_attested"])
+    keyed |= {"Idempotency-Key": "correct-000000000003"}
+    done = expect(await mailing.client.post(path, json=body | {"identity_attested": True}, headers=keyed), 201)
+    assert done["redemption_held_until"] is not None, "as after every change of an address that was proven"
     detail = f"/v1/staff/customers/{registered['id']}"
     assert expect(await mailing.client.get(detail, headers=cashier), 200)["email_bouncing"] is False
 

@@ -81,7 +81,7 @@ async def test_codes_in_a_mailbox_that_is_lost_are_renewed_and_told_to_the_new_o
     path = f"/v1/staff/customers/{member.customer_id}/corrections"
     shown = expect(await world.client.post(f"{path}/preview", json=form, headers=cashier), 200)
     assert shown["vouchers_reissued"] == 1
-    body = form | {"preview_hash": shown["preview_hash"]}
+    body = form | {"preview_hash": shown["preview_hash"], "identity_attested": True}
     done = expect(await world.client.post(path, json=body, headers=keyed(cashier)), 201)
     assert await vouchers_of(member.customer_id) == [("void", "email_change"), ("issued", None)]
     subjects = [mail.subject for mail in await world.mails_to(NEW)]
@@ -95,6 +95,7 @@ async def test_codes_in_a_mailbox_that_is_lost_are_renewed_and_told_to_the_new_o
     # Taken back, those of the mailbox that is left now are dead as well.
     manager = await world.staff_headers(Role.MANAGER)
     expect(await undo(world, manager, done["id"]), 200)
+    assert "Your email address was changed" in [mail.subject for mail in await world.mails_to(OLD)]
     states = await vouchers_of(member.customer_id)
     assert states == [("void", "email_change")] * 2 + [("void", "email_change_undone"), ("issued", None)]
     value = "select sum(value_minor) from voucher where status = 'issued'"
