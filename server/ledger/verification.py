@@ -235,7 +235,7 @@ where c.status = 'erased' and (
     or exists (select from login l where l.customer = c.id)
     or exists (select from member_session s where s.customer = c.id)
     or exists (select from consent_event e where e.customer = c.id and e.address_key <> '')
-    or exists (select from email_change e where e.customer = c.id and e.new_email || e.old_email <> '')
+    or exists (select from email_change e where e.customer = c.id and e.new_email || e.old_email || e.reason <> '')
     or exists (select from message m where m.customer = c.id and m.to_address <> ''))
 union all
 select 'customer ' || c.id, 'no erasure', 'one that was carried out'
