@@ -20,7 +20,7 @@ from server.errors import NotFound, NotPermitted, Refused, RegularsError
 from server.jobs import enqueue
 from server.links import directory_store, rules, service, store, todo_store, todos
 from server.links.service import Linked
-from server.links.tills import keep, open_tills
+from server.links.tills import keep, kind_of, open_tills
 from server.links.views import effect_view, hit_of, link_view, review_views
 from server.memberships import service as memberships
 from server.orders.attaching import Expected
@@ -370,7 +370,7 @@ async def _try(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest,
         effect=effect_view(linked.attached, held_until=linked.held_until),
         method=act.method,
         blockers=(),
-        warnings=tuple(_warnings(act, linked, form)),
+        warnings=tuple(_warnings(ctx, act, linked, form)),
         needs_second_person=act.needs_second_person,
         preview_hash=act.hash,
     )
@@ -441,7 +441,7 @@ def _check_open(person: Row) -> None:
         raise Refused(code, f"This customer is {person['status']}.", data=data)
 
 
-def _warnings(act: _Act, linked: Linked, form: LinkRequest) -> list[str]:
+def _warnings(ctx: Context, act: _Act, linked: Linked, form: LinkRequest) -> list[str]:
     record, person = act.record, act.person
     warnings: list[str] = []
     addresses = [*person["emails"], *person["unproven_emails"]]
@@ -461,6 +461,8 @@ def _warnings(act: _Act, linked: Linked, form: LinkRequest) -> list[str]:
         warnings.append("There are more orders than are posted at once; the others follow in a few minutes.")
     if form.write_email and not person["email"]:
         warnings.append("The customer has no proven address that could be written to the till.")
+    if form.write_email and Capability.WRITE_EMAIL not in kind_of(ctx.settings, record["connection_code"])[1]:
+        warnings.append("This till takes no address from here: type it there.")
     return warnings
 
 

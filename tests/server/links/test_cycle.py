@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx
 import msgspec
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from server.context import Tools
 from server.db.engine import DB
-from server.links import checks, cycle, cycle_store
+from server.links import checks, cycle, cycle_store, service, store
 from server.links.tills import open_tills
 from server.links.writing import write_email
 from server.pos.connectors import open_connectors
@@ -305,6 +306,16 @@ async def test_a_member_who_buys_is_made_known_to_the_till_at_once_and_once(shop
     assert len(await DB.fetch(wishes)) == 1
     await run_checks(shop)
     assert [method for _, _, method in await links_of(bea.customer_id)] == ["pushed"]
+    # What a person took away from somebody is not given back by their next purchase.
+    link_id = await DB.fetch_value("select id from pos_link where customer = $1", ana.customer_id)
+    assert isinstance(link_id, UUID)
+    taken = await store.get_link(link_id)
+    assert taken is not None
+    async with DB.transaction():
+        await service.end_link(shop.ctx, taken, take_back_orders=False, reason="another Ana")
+    expect(await push(shop, key, sale(shop, card=ana.card_number)), 201)
+    await run_checks(shop)
+    assert await links_of(ana.customer_id) == [(made["id"], "ended", "pushed")]
 
 
 async def test_a_record_that_is_there_already_is_not_made_again_but_matched_like_any_other(

@@ -85,9 +85,10 @@ async def test_a_cashier_links_by_the_proven_address_and_by_the_card_and_a_manag
     expect(await link(world, cashier, ana.customer_id, by_card), 201)
     wrong_card = by_card | {"card_number": "2900000000000"}
     assert problem(await staff_post(world, manager, path, wrong_card | {"preview_hash": "x" * 64}))[1] == "LINK_TAKEN"
-    wish = {"record_id": str(await record_id("other")), "attestation": "knows_last_purchase"}
+    wish = {"record_id": str(await record_id("other")), "attestation": "knows_last_purchase", "write_email": True}
     shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
     assert any("another address" in words for words in shown["warnings"])
+    assert "This till takes no address from here: type it there." in shown["warnings"]
     expect(await link(world, manager, ana.customer_id, wish), 201)
     # Whoever the record names otherwise is told, and the points are held.
     assert len(await world.mails_to("old.ana@shop.test")) == 1
