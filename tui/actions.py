@@ -240,6 +240,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="privacy.approve", keys=("a",), label="Approve", sentence="Approve the wish under the cursor", pages=("privacy",), needs=(_P.ERASURE_APPROVE,)),
     Action(id="privacy.cancel", keys=("c",), label="Cancel", sentence="Cancel the wish under the cursor", pages=("privacy",), needs=(_P.ERASURE_APPROVE,)),
     Action(id="privacy.settle", keys=("s",), label="By hand", sentence="Say that the person was removed by hand at the till", pages=("privacy",), needs=(_P.CUSTOMER_ERASE,)),
+    Action(id="privacy.dormant", keys=("l",), label="Long absent", sentence="Let go of customers who have not come for years, after showing who they are", pages=("privacy",), needs=(_P.RETENTION_RUN,)),
     Action(id="privacy.customer", keys=("o",), label="Customer", sentence="Open the customer of this wish", pages=("privacy",), needs=(_P.CUSTOMER_READ,)),
     # Everywhere.
     Action(id="app.back", keys=("escape",), label="Back", sentence="Go back", pages=(*_LISTS, *_FORMS), in_palette=False),

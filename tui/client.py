@@ -75,6 +75,10 @@ from shared.orders import (
     StaffOrderPage,
 )
 from shared.privacy import (
+    DormantBatch,
+    DormantErasing,
+    DormantPreview,
+    DormantSearch,
     ErasureCancelling,
     ErasureDecision,
     ErasurePage,
@@ -589,6 +593,12 @@ class Client:
     async def cancel_erasure(self, erasure_id: UUID, cancelling: ErasureCancelling, *, key: str) -> ErasureView:
         path = {"erasure_id": erasure_id}
         return await self._ask("cancel_erasure", ErasureView, path=path, body=cancelling, key=key)
+
+    async def preview_dormant(self, search: DormantSearch) -> DormantPreview:
+        return await self._ask("preview_dormant", DormantPreview, body=search)
+
+    async def erase_dormant(self, erasing: DormantErasing, *, key: str) -> DormantBatch:
+        return await self._ask("erase_dormant", DormantBatch, body=erasing, key=key)
 
     async def settle_erasure(self, erasure_id: UUID, settling: ErasureSettling) -> ErasureView:
         return await self._ask("settle_erasure", ErasureView, path={"erasure_id": erasure_id}, body=settling)

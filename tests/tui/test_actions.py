@@ -121,6 +121,7 @@ OPERATIONS = {
     "privacy.approve": {"approve_erasure"},
     "privacy.cancel": {"cancel_erasure"},
     "privacy.settle": {"settle_erasure"},
+    "privacy.dormant": {"preview_dormant", "erase_dormant"},
     "privacy.customer": {"get_customer"},
     "app.privacy": {"list_erasures"},
     "app.tills": {"list_cycles", "list_link_reviews"},

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from server.customers.store import insert_customer
+from server.db.engine import DB
 from server.privacy.exports import EXPORT_JOB, make_export
 from shared.enums import Role
 from tests.app import World, expect
@@ -46,6 +48,26 @@ async def test_a_copy_is_asked_for_made_and_written_to_a_file_once(
         assert [content[:2] for content in written(tmp_path)] == [b"PK"]
         await desk.press("w")
         await desk.shows("There is a file of this name.")
+
+
+async def test_the_long_absent_are_shown_and_let_go_of_by_the_owner(world: World) -> None:
+    async with a_till(world, Role.ADMIN, size=(80, 24)) as desk:
+        await desk.press("ctrl+p")
+        await desk.fill("palette-search", "asked to be forgotten")
+        await desk.press("enter")
+        await desk.until(lambda: desk.page == "privacy")
+        await desk.press("l")
+        await desk.shows("Everybody has come in the last 3 years")
+        cy = await insert_customer(world.ctx, given_name="Cy", family_name="Gray", source="till")
+        sql = "update customer set created_at = $2, updated_at = $2 where id = $1"
+        await DB.fetch(sql, cy, world.clock.now() - timedelta(days=1_500))
+        await desk.press("l")
+        await desk.shows("Let go of the long absent", "1 customer: Cy Gray", "a mail reaches 0 of them")
+        await desk.fill("reason", "tidying up")
+        await desk.press("ctrl+s")
+        await desk.shows("DANGER: Let go of the long absent")
+        await desk.press(*"yes", "ctrl+s")
+        await desk.shows("1 customer will be forgotten on", "will happen")
 
 
 async def test_being_forgotten_is_shown_typed_approved_by_another_and_can_be_cancelled(world: World) -> None:

@@ -6,6 +6,10 @@ from pathlib import Path
 
 from shared.enums import Permission
 from shared.privacy import (
+    DormantBatch,
+    DormantErasing,
+    DormantPreview,
+    DormantSearch,
     ErasureCancelling,
     ErasureDecision,
     ErasurePage,
@@ -32,6 +36,7 @@ from tui.privacy_words import (
     export_row,
 )
 from tui.screens.danger import Danger
+from tui.screens.dormant import YEARS, dormant_question, dormant_said
 from tui.screens.list_page import Listing, ListPage, ListTab
 from tui.screens.reason import Answer, DecisionPage, Question, ReasonPage
 from tui.widgets.line_list import Column
@@ -198,6 +203,36 @@ class PrivacyPage(ListPage[PrivacyItem]):
             ReasonPage(question, send=send, done=lambda _: self.console.say("Done everywhere.", "good"))
         )
 
+    def _show_dormant(self) -> None:
+        call(self, "dormant", _ask_dormant, done=self._let_go, waiting="Looking who has not come…")
+
+    def _let_go(self, shown: DormantPreview) -> None:
+        asked = self._dormant(shown)
+        if isinstance(asked, str):
+            self.console.say(asked, "info")
+            return
+        page = DecisionPage(
+            shown,
+            question=self._dormant,
+            ask=_ask_dormant,
+            send=lambda client, seen, typed, key: client.erase_dormant(
+                DormantErasing(years=seen.years, reason=typed.reason, preview_hash=seen.preview_hash), key=key
+            ),
+            done=self._let_gone,
+        )
+        self.app.push_screen(page)
+
+    def _dormant(self, shown: DormantPreview) -> Question | str:
+        session = self.console.session
+        assert session is not None
+        return dormant_question(shown, now=self.console.now(), zone=session.zone)
+
+    def _let_gone(self, begun: DormantBatch) -> None:
+        session = self.console.session
+        if session is not None:
+            self.console.say(dormant_said(begun, now=self.console.now(), zone=session.zone), "good")
+        self.refresh_data()
+
     def _open_customer(self) -> None:
         erasure = self._erasure()
         assert erasure is not None
@@ -216,6 +251,7 @@ class PrivacyPage(ListPage[PrivacyItem]):
             "privacy.approve": self._approve,
             "privacy.cancel": self._cancel,
             "privacy.settle": self._settle,
+            "privacy.dormant": self._show_dormant,
             "privacy.customer": self._open_customer,
         }
 
@@ -233,6 +269,8 @@ class PrivacyPage(ListPage[PrivacyItem]):
                 return "choose a wish that has not happened yet"
             case "privacy.settle" if erasure is None or state is not ErasureState.EXECUTED or not erasure.pos_records:
                 return "nothing is left to be removed by hand"
+            case "privacy.dormant" if self._detail is not None:
+                return "see all wishes first: Ctrl+P, who asked to be forgotten"
             case "privacy.customer" if erasure is None or self._detail is not None:
                 return "there is no customer to open"
             case _:
@@ -255,6 +293,10 @@ class PrivacyPage(ListPage[PrivacyItem]):
             self.console.say(error.words, "bad")
             return
         super().show_failure(error)
+
+
+async def _ask_dormant(client: Client) -> DormantPreview:
+    return await client.preview_dormant(DormantSearch(years=YEARS))
 
 
 def _approval(erasure: ErasureView) -> Question | str:
