@@ -18,11 +18,13 @@ from server.db.ids import new_id
 from server.errors import Refused
 from server.ledger.movements import Origin, spend
 from server.ledger.verification import verify
+from server.privacy import service as privacy
 from server.tokens import hash_token
 from tests.app import World, expect
 from tests.ledgers import credit, locked
 from tests.server.links.shop import Till, record
 from tests.server.merges.desk import MergeDesk
+from tests.server.privacy.desk import ask_by_staff
 from tests.server.sharing.desk import two_members
 
 RECORDS = ("till-1", "till-2", "till-3")
@@ -82,7 +84,7 @@ class Household:
         """What a shop does besides, and the end of a link, which may take points back."""
         return {
             "buy": self.buy, "return": self.give_back, "spend": self.spend, "wait": self.wait, "import": self.bring,
-            "unlink": self.unlink,
+            "unlink": self.unlink, "forget": self.forget,
         }  # fmt: skip
 
     async def step(self, name: str, seed: int) -> None:
@@ -187,6 +189,23 @@ class Household:
             after = await self._sums()
             assert before[0] - after[0] == shown.json()["points_taken"]
             assert wish["take_back_orders"] or before == after
+
+    async def forget(self, chance: random.Random) -> None:
+        """Let somebody be forgotten: asked for at the desk, agreed to by a second person, and done after the days."""
+        live = f"select id from ({PEOPLE}) c where id in (select id from customer where status <> 'erased') order by id"
+        for customer_id in await self._some(live, chance, 1):
+            answer = await ask_by_staff(self.desk, customer_id)
+            if not self._is_fine(answer):
+                continue
+            erasure_id, second = answer.json()["id"], await self.world.staff_headers("manager")
+            path = f"/v1/staff/erasures/{erasure_id}"
+            shown = expect(await self.world.client.get(path, headers=second), 200)
+            body = {"preview_hash": shown["preview_hash"]}
+            approved = await self.desk.post(f"{path}/approve", body, headers=second)
+            self.world.advance(timedelta(days=8))
+            self.desk.headers = await self.world.staff_headers("manager")
+            if self._is_fine(approved) and await privacy.execute(self.world.ctx, UUID(erasure_id)):
+                self.tally["forget"] += 1
 
     async def undo(self, chance: random.Random) -> None:
         if not self.acts:

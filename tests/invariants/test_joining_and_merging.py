@@ -1,4 +1,4 @@
-"""Joining, combining, leaving, merging, claiming, linking, changes of address, and taking each back, in any order.
+"""Joining, combining, leaving, merging, claiming, linking, changes of address, being forgotten, and undoing, in any order.
 
 No point and no date is lost, whatever is refused is refused in words, and whatever happens can be proven right after.
 """
@@ -19,12 +19,12 @@ from tests.invariants.household import Household
 ACTS = st.sampled_from(
     [
         "join", "combine", "combine", "leave", "leave", "merge", "merge", "claim", "claim", "link", "unlink", "reissue", "keep", "correct",
-        "undo", "undo", "undo", "undo", "buy", "buy", "return", "spend", "wait", "import",
+        "undo", "undo", "undo", "undo", "buy", "buy", "return", "spend", "wait", "import", "forget",
     ]
 )  # fmt: skip
 CARRIED_OUT = (
     "join", "combine", "leave", "merge", "claim", "link", "unlink", "reissue", "keep", "correct", "undo join",
-    "undo combine", "undo leave", "undo merge", "undo claim", "undo reissue", "undo keep", "undo correct",
+    "undo combine", "undo leave", "undo merge", "undo claim", "undo reissue", "undo keep", "undo correct", "forget",
 )  # fmt: skip
 
 
