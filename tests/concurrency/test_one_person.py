@@ -286,16 +286,15 @@ async def test_tills_wait_for_people_before_they_lock_memberships(world: World) 
 
 async def _let_wait(counter: Counter, ana: SignedUp, call: Call) -> None:
     """Lock a member, let a call wait for that, and lock the membership as well."""
-    async with DB.transaction():
+    async with asyncio.TaskGroup() as group, DB.transaction():
         await lock_customers([ana.customer_id])
-        # Not in this transaction, as a till is not.
         sent = counter.desk.post(call.path, call.body, headers=dict(call.headers))
-        waiting = contextvars.Context().run(asyncio.create_task, sent)
+        # Not in this transaction, as a till is not.
+        waiting = group.create_task(sent, context=contextvars.Context())
         await _until_somebody_waits()
         await DB.fetch("set local lock_timeout = '200ms'")
         assert await lock_memberships([ana.membership_id]), call
-    answer = await waiting
-    assert answer.is_success, (call, answer.text)
+    assert waiting.result().is_success, (call, waiting.result().text)
 
 
 async def _until_somebody_waits() -> None:
