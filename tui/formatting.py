@@ -3,7 +3,7 @@
 A `Cell` is text and its tone; a widget gives each tone a colour of the theme. Tones only repeat what the words say.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Literal
 
@@ -419,13 +419,19 @@ def order_row(order: OrderView, *, now: datetime, zone: tzinfo) -> Row:
 
 def order_notes(order: OrderView) -> list[str]:
     """Return an opened order's lines, each with why it earned what it earned."""
-    told = [_line(line, order.currency) for line in order.lines]
-    if order.skipped_reason:
-        told.append(f"Earned nothing: {skipped(order.skipped_reason)}.")
+    return sale_lines(order.lines, order.currency, skipped_reason=order.skipped_reason)
+
+
+def sale_lines(sold: Sequence[LineView], currency: str, *, skipped_reason: str | None) -> list[str]:
+    """Return a sale's lines, each with what it earned and the rule that says why."""
+    told = [_line(line, currency) for line in sold]
+    if skipped_reason:
+        told.append(f"Earned nothing: {skipped(skipped_reason)}.")
     return told or ["No lines were sent with this order."]
 
 
 def _line(line: LineView, currency: str) -> str:
+    """Return a line of a sale: 2 × Coffee  8.34 GBP  +8  1 point per 1.00."""
     name = line.description or line.category or "(no description)"
     amount = money(line.net_minor + line.tax_minor, currency)
     return f"{line.quantity} × {name}  {amount}  {signed(line.points)}  {line.rule}"

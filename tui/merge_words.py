@@ -9,8 +9,8 @@ from shared.base import Birthday
 from shared.duplicates import DuplicatePerson, DuplicateView
 from shared.merges import MergeChoices, MergeField, MergeNeed, MergePreview, MergeSide, MergeState, MergeView
 from tui.formatting import NOTHING, Cell, Row, Tone, birthday, counted, moment, points
+from tui.obstacles import obstacles
 from tui.safe import join
-from tui.sharing_words import obstacles
 
 FIELDS = {"name": "Name", "email": "Email", "phone": "Phone", "birthday": "Birthday", "locale": "Language"}
 NEEDS: dict[MergeNeed, str] = {

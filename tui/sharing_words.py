@@ -19,9 +19,9 @@ from shared.sharing import (
 )
 from shared.staff import LotView
 from tui.formatting import Cell, Row, counted, moment, points
+from tui.obstacles import obstacles
 from tui.safe import join, lines, safe
 from tui.value_words import change_words
-from tui.wording import blocker_words
 
 LOTS_SHOWN_MAX = 5
 OPERATION_KEY = "operation:"
@@ -121,12 +121,6 @@ def _operation_notes(operation: SharingOperationView, *, now: datetime, zone: tz
 
 
 # Previews -------------------------------------------------------------------------------------------------------------
-
-
-def obstacles(blockers: Iterable[str], warnings: Iterable[str]) -> list[Content]:
-    """Return what stands against a command, then what to mind."""
-    told = [join(("✗ ", "bold $error"), (blocker_words(blocker), "$error")) for blocker in blockers]
-    return told + [join(("! ", "bold $warning"), (warning, "$warning")) for warning in warnings]
 
 
 def account_words(account: Account) -> str:

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta, tzinfo
 
 from shared.adjustments import AdjustmentState, AdjustmentView, AdjustReason
 from shared.limits import QUEUE_COUNT_MAX
-from shared.members import EntryView, LineView
+from shared.members import EntryView
 from shared.money import money
 from shared.orders import BalanceChange, StaffOrder, StaffOrderDetail
 from shared.programmes import TierView
@@ -12,7 +12,7 @@ from shared.refunds import RefundView
 from shared.reports import ExpiryMonth, ExpirySchedule
 from shared.rewards import RewardKind, RewardOffer, VoucherView
 from shared.staff import StaffQueue
-from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, moment, points, signed, skipped
+from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, moment, points, sale_lines, signed, skipped
 
 REASONS: dict[AdjustReason, str] = {
     AdjustReason.MISSED_PURCHASE: "missed sale",
@@ -143,17 +143,7 @@ def order_words(order: StaffOrder, *, now: datetime, zone: tzinfo) -> str:
 
 def detail_notes(detail: StaffOrderDetail) -> list[str]:
     """Return an order's lines, each with what it earned and the rule that says why."""
-    told = [line_words(line, detail.order.currency) for line in detail.lines]
-    if detail.order.skipped_reason is not None:
-        told.append(f"Earned nothing: {skipped(detail.order.skipped_reason)}.")
-    return told or ["No lines were sent with this order."]
-
-
-def line_words(line: LineView, currency: str) -> str:
-    """Return a line of a sale: 2 × Coffee  8.34 GBP  +8  1 point per 1.00."""
-    name = line.description or line.category or "(no description)"
-    amount = money(line.net_minor + line.tax_minor, currency)
-    return f"{line.quantity} × {name}  {amount}  {signed(line.points)}  {line.rule}"
+    return sale_lines(detail.lines, detail.order.currency, skipped_reason=detail.order.skipped_reason)
 
 
 def trace_notes(entry: EntryView, detail: StaffOrderDetail) -> list[str]:

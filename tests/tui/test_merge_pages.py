@@ -114,7 +114,7 @@ async def test_shared_points_stand_against_a_merge_until_it_is_said_what_becomes
 
 
 async def test_a_merge_of_two_who_sign_in_waits_for_a_second_person(world: World) -> None:
-    _, ben = await two_members(world)
+    ana, ben = await two_members(world)
     async with a_till(world) as till:
         await till.open("ana@shop.test")
         await merge_with(till, "ben@shop.test")
@@ -135,6 +135,9 @@ async def test_a_merge_of_two_who_sign_in_waits_for_a_second_person(world: World
         await till.press("a")
         await till.until(lambda: till.page == "reason")
         await till.shows("Approve a merge", "both can sign in")
+        await credit(world, ana.membership_id, 30)
+        await till.press("ctrl+s")
+        await till.shows("This changed since you looked", "! was Points 0 together", "! now Points 30 together")
         await till.press("ctrl+s")
         await till.shows("Approved: Ben Flores into Ana Flores.", "No merge waits for a second person.")
         await till.press("4")

@@ -17,6 +17,7 @@ from tui.calls import call
 from tui.client import Client
 from tui.formatting import points, signed, skipped
 from tui.forms import form_row
+from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
 from tui.screens.choosing import Chosen, CustomerChooser, customer_row
@@ -230,8 +231,7 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
         return preview.blockers
 
     def told(self, preview: AssignmentPreview) -> Content:
-        told = [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
-        told += [join(("! ", "bold $warning"), (warning, "$warning")) for warning in preview.warnings]
+        told = obstacles(preview.blockers, preview.warnings)
         for change in preview.balances:
             told += [
                 join((f"  {change.customer_name}: ", "bold"), (f"{label} ", "$text-muted"), (words, "bold"))

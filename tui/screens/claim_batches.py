@@ -20,8 +20,9 @@ from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Unreachable
 from tui.files import FileTrouble, write_once
 from tui.formatting import Row, counted, moment, points
 from tui.forms import FormPage, form_row
+from tui.obstacles import obstacles
 from tui.pages import Handlers, bindings_for
-from tui.safe import join, lines, safe
+from tui.safe import lines, safe
 from tui.screens.danger import Danger, make_sure
 from tui.screens.list_page import Listed, ListPage, ListTab
 from tui.screens.preview_form import PreviewForm
@@ -166,7 +167,7 @@ class ClaimBatchPage(PreviewForm[ClaimBatchRequest, ClaimBatchPreview, ClaimBatc
         return ()
 
     def told(self, preview: ClaimBatchPreview) -> Content:
-        told = [join(("✗ ", "bold $error"), (words, "$error")) for words in self.blockers(preview)]
+        told = obstacles(self.blockers(preview))
         return lines(*told, *map(safe, batch_effect_words(preview, reissue=self.answer("reissue") == "yes")))
 
     def confirmed(self) -> None:

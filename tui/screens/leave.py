@@ -22,11 +22,12 @@ from tui.actions import Action
 from tui.client import Client
 from tui.formatting import counted
 from tui.forms import form_row
+from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import fit, join, lines, safe
 from tui.screens.preview_form import PreviewForm
 from tui.screens.why import OTHER, missing_why, read_why, why_rows
-from tui.sharing_words import and_names, named, obstacles, split_words
+from tui.sharing_words import and_names, named, split_words
 from tui.widgets.choice import NO_YES, Choice, Option
 from tui.widgets.field import Field
 from tui.wording import blocker_words

@@ -21,6 +21,7 @@ from tui.client import Client
 from tui.formatting import counted, full_name, points
 from tui.forms import form_row
 from tui.link_words import effect_words, record_row, record_words
+from tui.obstacles import obstacles
 from tui.pages import Handlers, bindings_for
 from tui.safe import join, lines, safe
 from tui.screens.choosing import Chosen
@@ -201,8 +202,7 @@ class LinkPage(PreviewForm[LinkRequest, LinkPreview, LinkMade]):
     def told(self, preview: LinkPreview) -> Content:
         session = self.console.session
         assert session is not None
-        told = [join(("✗ ", "bold $error"), (words, "$error")) for words in self.blockers(preview)]
-        told += [join(("! ", "bold $warning"), (words, "$warning")) for words in preview.warnings]
+        told = obstacles(preview.blockers, preview.warnings)
         told.append(safe(f"  {record_words(preview.record)}", "bold"))
         other = self._other(preview)
         if other is not None:

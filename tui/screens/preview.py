@@ -6,6 +6,7 @@ from textual.content import Content
 
 from shared.staff import EmailChangePreview
 from tui.formatting import counted, moment, points
+from tui.obstacles import obstacles
 from tui.safe import join, lines
 
 LOTS_SHOWN_MAX = 6
@@ -13,9 +14,7 @@ LOTS_SHOWN_MAX = 6
 
 def preview_words(preview: EmailChangePreview, *, now: datetime, zone: tzinfo) -> Content:
     """Return what stands against the change, what to mind, the balance, and what it does, in that order."""
-    told: list[Content] = []
-    told += [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
-    told += [join(("! ", "bold $warning"), (warning, "$warning")) for warning in preview.warnings]
+    told = obstacles(preview.blockers, preview.warnings)
     before, after = preview.balance_before, preview.balance_after
     if before is not None and after is not None:
         same = " (unchanged)" if before.available == after.available else ""

@@ -17,6 +17,7 @@ from tui.client import Client
 from tui.errors import ConsoleError
 from tui.formatting import full_name
 from tui.forms import FormPage, form_row
+from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.privacy_words import NEEDS, effect_words, erasure_said
 from tui.safe import join, lines, safe
@@ -138,8 +139,7 @@ class ErasePage(PreviewForm[StaffErasureRequest, ErasurePreview, ErasureView]):
         return tuple(map(blocker_words, preview.blockers))
 
     def told(self, preview: ErasurePreview) -> Content:
-        told = [join(("✗ ", "bold $error"), (words, "$error")) for words in self.blockers(preview)]
-        told += [join(("! ", "bold $warning"), (words, "$warning")) for words in preview.warnings]
+        told = obstacles(preview.blockers, preview.warnings)
         told += [join(("! ", "bold $warning"), (NEEDS[need], "$warning")) for need in preview.needs]
         if preview.effect is not None:
             told += [safe(f"· {words}") for words in effect_words(preview.effect)]

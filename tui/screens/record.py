@@ -17,6 +17,7 @@ from tui.calls import call
 from tui.client import Client
 from tui.formatting import moment, points, skipped
 from tui.forms import form_row
+from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import join, lines
 from tui.screens.choosing import Chosen, CustomerChooser, customer_row
@@ -130,7 +131,7 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
         session = self.console.session
         assert session is not None
         now, zone = self.console.now(), session.zone
-        told = [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
+        told = obstacles(preview.blockers)
         if preview.known_order is not None:
             told.append(join(f"  {order_words(preview.known_order, now=now, zone=zone)}"))
             told.append(join(f"  counts for {preview.known_order.customer_name or 'nobody'}"))

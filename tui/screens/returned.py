@@ -17,8 +17,9 @@ from tui.calls import call
 from tui.client import Client
 from tui.formatting import moment, points
 from tui.forms import form_row
+from tui.obstacles import obstacles
 from tui.pages import bindings_for
-from tui.safe import join, lines, safe
+from tui.safe import lines, safe
 from tui.screens.preview_form import PreviewForm
 from tui.value_words import order_words, staff_order_row
 from tui.widgets.field import Field
@@ -131,7 +132,7 @@ class ReturnedPage(PreviewForm[RefundAttachment, RefundAttachmentPreview, Refund
     def told(self, preview: RefundAttachmentPreview) -> Content:
         session = self.console.session
         assert session is not None
-        told = [join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers]
+        told = obstacles(preview.blockers)
         told.append(safe(f"  {order_words(preview.order, now=self.console.now(), zone=session.zone)}"))
         if preview.blockers:
             return lines(*told)

@@ -16,6 +16,7 @@ from tui.actions import Action
 from tui.client import Client
 from tui.formatting import main_membership, points
 from tui.forms import form_row
+from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
 from tui.screens.choosing import Chosen, CustomerChooser, customer_row
@@ -196,7 +197,7 @@ class SharePage(PreviewForm[Sharing, SharingPreview, Joined | Combined]):
     def told(self, preview: SharingPreview) -> Content:
         wish, session = self.wish(), self.console.session
         if wish is None or session is None or preview.joining is None:
-            return lines(*(join(("✗ ", "bold $error"), (blocker, "$error")) for blocker in preview.blockers))
+            return lines(*obstacles(preview.blockers))
         if preview.combine is None:
             told = join_words(preview.joining, host=wish.host.name, guest=wish.guest.name)
         else:

@@ -12,12 +12,13 @@ from shared.sharing import SharingOperationView, SharingUndo, SharingUndone, Spl
 from tui.actions import Action
 from tui.client import Client
 from tui.formatting import counted, points
+from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import lines, safe
 from tui.screens.preview_form import AnswerT, PreviewForm, PreviewT, WishT
 from tui.screens.reason import Question, ReasonPage
 from tui.screens.why import OTHER, missing_why, read_why, why_rows
-from tui.sharing_words import obstacles, split_words
+from tui.sharing_words import split_words
 from tui.widgets.choice import Option
 from tui.wording import blocker_words
 
