@@ -10,8 +10,9 @@ from server.messages.service import queue_mail
 from server.privacy.exports import EXPORT_JOB, make_export
 from shared.enums import Role
 from tests.app import PASSWORD, World, expect, problem
+from tests.ledgers import assert_verified, credit
 from tests.server.email_changes.builders import NEW, OLD, add_voucher, change, confirm, keyed, not_me
-from tests.server.email_changes.test_staff import TYPO, correct, register, undo
+from tests.server.email_changes.test_staff import TYPO, change_by_staff, correct, register, undo
 
 
 async def vouchers_of(customer_id: UUID) -> list[tuple[str, str | None]]:
@@ -125,6 +126,25 @@ async def test_a_copy_of_all_data_cannot_be_fetched_from_the_former_mailbox(worl
     tokens = expect(await world.sign_in(NEW), 201)
     own = {"Authorization": f"Bearer {tokens['access_token']}"}
     assert (await world.client.get(f"{path}/{export_id}/file", headers=own)).status_code == 200
+
+
+async def test_a_code_handed_over_before_a_reissue_brings_everything_after_it(world: World) -> None:
+    manager = await world.staff_headers(Role.MANAGER)
+    customer = await register(world, manager, phone="07911 123456")
+    await credit(world, UUID(customer["membership_id"]), 120)
+    path = f"/v1/staff/customers/{customer['id']}/claim-codes"
+    code = expect(await world.client.post(path, json={}, headers=keyed(manager)), 201)["code"]
+    await change_by_staff(world, manager, customer["id"], NEW, "reissue")
+    ana = await world.sign_up(OLD)
+    early = await world.client.post("/v1/me/claims", json={"code": code}, headers=keyed(ana.headers))
+    assert problem(early)[:2] == (409, "REDEMPTION_HELD"), "the points are held for a day, so they do not move either"
+    world.advance(timedelta(hours=24, seconds=1))
+    tokens = expect(await world.sign_in(OLD), 201)
+    own = {"Authorization": f"Bearer {tokens['access_token']}"}
+    expect(await world.client.post("/v1/me/claims", json={"code": code}, headers=keyed(own)), 201)
+    (membership,) = expect(await world.client.get("/v1/me/memberships", headers=own), 200)["items"]
+    assert membership["balance"]["available"] == 120
+    await assert_verified(world)
 
 
 async def test_tills_that_know_the_customer_get_every_new_address_when_it_is_proven(world: World) -> None:
