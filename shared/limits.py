@@ -48,8 +48,8 @@ LINK_ADDRESS_FRESH = timedelta(days=30)  # A link by an address younger than thi
 LINK_DISPUTE_HOLD = timedelta(days=7)  # For which points cannot be spent after somebody said that a link is not theirs.
 LINK_HOLD = timedelta(hours=72)  # For which such a link keeps points from being spent.
 LINK_POINTS_ALONE_MAX = 5_000  # What one person may link; more is for two.
-LINK_ORDERS_MAX = 2_000  # Of one record, posted at once; a job goes on with the others.
-LINK_TAKE_BACK_MAX = 100  # Of one record, taken back at once, one after the other; a job goes on here too.
+LINK_ORDERS_MAX = 1_000  # Of one record, posted at once; a job goes on with the others.
+LINK_TAKE_BACK_MAX = 50  # Of one record, taken back at once, one after the other; a job goes on here too.
 LINK_CHECKED_OFTEN = timedelta(days=30)  # After which a member without a record is looked up monthly.
 LINK_CHECK_MONTHLY = timedelta(days=30)
 LINK_RETRY_FIRST = timedelta(minutes=1)

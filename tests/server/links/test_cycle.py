@@ -20,7 +20,6 @@ from server.db.engine import DB
 from server.links import checks, cycle, cycle_store, service, store
 from server.links.tills import open_tills
 from server.links.writing import write_email
-from server.pos.connectors import open_connectors
 from server.pos.protocol import PosUnavailable
 from shared.limits import CYCLE_LEASE
 from tests.app import SignedUp, World, expect, open_world
@@ -377,11 +376,6 @@ async def test_any_order_of_pages_any_number_of_runs_come_to_the_same_sums(
             square.state.orders[name]["updated_at"] = f"2026-03-02T10:{chance.randrange(10, 59)}:00.000Z"
     assert await balance_of(member) == expected
     assert await wrong_rows(shop) == []
-
-
-async def test_without_a_connector_nothing_is_asked(world: World) -> None:
-    async with open_connectors(world.settings) as connectors:
-        assert connectors == {}
 
 
 async def test_staff_find_what_only_the_till_knows_and_put_the_proven_address_there(
