@@ -126,6 +126,8 @@ async def test_a_merge_closes_the_pair_at_once_and_an_undone_one_is_remembered_a
 
     both = {str(robert), str(third)}
     assert [{item["one"]["id"], item["other"]["id"]} for item in (await _list(world))["items"]] == [both]
+    # Comparing everybody remembers it as well as comparing those who changed.
+    await DB.fetch("insert into duplicate_mark (id, customer, marked_at) values ($1, null, now())", new_id())
     await compare(world)
     assert await open_pairs() == {frozenset((robert, third))}
     (closed,) = (await _list(world, "?state=merged"))["items"]
