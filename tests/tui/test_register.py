@@ -8,6 +8,7 @@ from shared.problems import Code, FieldProblem
 from tests.tui.desk import Till, signed_in
 from tests.tui.fake import FakeService, Refusal, card_number, make_customer
 from tui.widgets.choice import Choice
+from tui.widgets.field import Field
 
 
 async def open_form(till: Till) -> None:
@@ -28,6 +29,16 @@ async def test_a_customer_is_registered_and_opened() -> None:
         await till.press("ctrl+s")
         await till.shows("Find › Hank", "Registered. Card", "A link to choose a password was sent.")
         assert [customer.email for customer in service.customers] == ["hank@example.com"]
+
+
+async def test_what_was_searched_for_is_kept_by_going_on_and_replaced_by_typing() -> None:
+    async with signed_in(FakeService()) as till:
+        await till.fill("search", "hank")
+        await open_form(till)
+        given = till.console.screen.query_one("#given_name", Field)
+        await till.until(lambda: given.selected_text == "hank")
+        await till.press("B", "o")
+        assert given.value == "Bo"
 
 
 async def test_pressing_save_twice_registers_once() -> None:

@@ -122,6 +122,8 @@ class RegisterPage(FormPage):
         box.border_subtitle = "scan a card at any time"
         for field_id, value in prefill(self._searched_for).items():
             self.query_one(f"#{field_id}", Field).value = value
+        # What was searched for is replaced by typing over it, and kept by going on.
+        self.call_after_refresh(self.query_one("#given_name", Field).action_select_all)
         self.query_one("#another-row").display = False
         self._show_sale(None)
         self._find_sale()
