@@ -160,30 +160,33 @@ async def test_a_form_that_is_wrong_is_refused_and_the_field_named(
     assert await count("signup_intent") == await count("message") == 0
 
 
-@pytest.mark.parametrize("field", ["email", "password", "given_name", "family_name", "phone", "card_number"])
-@pytest.mark.parametrize(
-    "value",
-    [
-        '"\\ud800"',
-        '"\\u0000"',
-        '"' + "\\u0301" * 60 + '"',
-        '"' + "\U0001f9f5" * 200 + '"',
-        '"%s%n{{7*7}}${x}\' or 1=1 --"',
-        '"[@click=app.quit]x[/]"',
-        "[]",
-        "{}",
-        "1e400",
-    ],
+HOSTILE_TEXTS = (
+    '"\\ud800"',
+    '"\\u0000"',
+    '"' + "\\u0301" * 60 + '"',
+    '"' + "\U0001f9f5" * 200 + '"',
+    '"%s%n{{7*7}}${x}\' or 1=1 --"',
+    '"[@click=app.quit]x[/]"',
+    "[]",
+    "{}",
+    "1e400",
 )
-async def test_hostile_text_never_breaks_the_form(world: World, field: str, value: str) -> None:
-    form = {"email": '"ana@shop.test"', "password": f'"{PASSWORD}"', "given_name": '"Ana"', field: value}
-    body = "{" + ",".join(f'"{name}":{text}' for name, text in form.items()) + "}"
-    answer = await world.client.post("/v1/signup", content=body.encode(), headers={"Content-Type": "application/json"})
-    assert answer.status_code in (202, 400)
-    if answer.status_code == 202:
-        assert await count("signup_intent") == 1
-    else:
-        assert problem(answer)[2] in ([field], [""])
+
+
+@pytest.mark.parametrize("field", ["email", "password", "given_name", "family_name", "phone", "card_number"])
+async def test_hostile_text_never_breaks_the_form(world: World, field: str) -> None:
+    for value in HOSTILE_TEXTS:
+        form = {"email": '"ana@shop.test"', "password": f'"{PASSWORD}"', "given_name": '"Ana"', field: value}
+        body = "{" + ",".join(f'"{name}":{text}' for name, text in form.items()) + "}"
+        headers = {"Content-Type": "application/json"}
+        answer = await world.client.post("/v1/signup", content=body.encode(), headers=headers)
+        assert answer.status_code in (202, 400), value
+        if answer.status_code == 202:
+            assert await count("signup_intent") == 1, value
+            await DB.fetch("delete from signup_intent")
+        else:
+            assert problem(answer)[2] in ([field], [""]), value
+            assert await count("signup_intent") == 0, value
 
 
 async def test_an_address_for_tests_is_refused_in_production(world: World) -> None:
