@@ -1,11 +1,8 @@
 """Indexes and triggers that Piccolo's tables cannot express."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0002"
-VERSION = "1.38.0"
 DESCRIPTION = "Partial and expression indexes, append-only triggers"
 
 # A verified address belongs to one live customer; a customer has one primary address of a kind.
@@ -93,13 +90,4 @@ $$;
 
 STATE = "insert into audience_state (id) values (1);"
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (CUSTOMERS, SESSIONS, MEMBERSHIPS, LEDGER, OUTSIDE, APPEND_ONLY, NEW_ID, STATE):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, CUSTOMERS, SESSIONS, MEMBERSHIPS, LEDGER, OUTSIDE, APPEND_ONLY, NEW_ID, STATE)

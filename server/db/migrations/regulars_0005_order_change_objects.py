@@ -1,11 +1,8 @@
 """What Piccolo's tables cannot say of changed orders: exempted points are append-only, and a way to a membership's heir."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0005"
-VERSION = "1.38.0"
 DESCRIPTION = "Append-only trigger of exempted points, and the live heir of a membership"
 
 APPEND_ONLY = """
@@ -27,13 +24,4 @@ create function regulars_heir(start uuid) returns uuid language sql stable as $$
 $$;
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (APPEND_ONLY, HEIR):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, APPEND_ONLY, HEIR)

@@ -1,11 +1,8 @@
 """Indexes of holds that Piccolo's tables cannot express."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0007"
-VERSION = "1.38.0"
 DESCRIPTION = "Indexes of holds and vouchers"
 
 # A voucher is in one open sale and was used in one at most, whatever the program does.
@@ -19,12 +16,4 @@ create index voucher_lapse on voucher (valid_until) where status = 'issued' and 
 create index voucher_customer_newest on voucher (customer, issued_at desc, id desc);
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        await DB.run_script(HOLDS)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, HOLDS)

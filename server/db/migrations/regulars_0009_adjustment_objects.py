@@ -1,11 +1,8 @@
 """Indexes for what the limits of adjustments count, and for the reports."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0009"
-VERSION = "1.38.0"
 DESCRIPTION = "Indexes of adjustments, opening balances and reports"
 
 # The limits look back 30 days: by person, by member and by store; the console lists what waits.
@@ -28,13 +25,4 @@ REPORTS = """
 create index ledger_entry_posted on ledger_entry using brin (posted_at) with (pages_per_range = 32);
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (ADJUSTMENTS, IMPORTS, REPORTS):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, ADJUSTMENTS, IMPORTS, REPORTS)

@@ -1,11 +1,8 @@
 """Indexes and triggers of tiers, promotions and bonuses that Piccolo's tables cannot express."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0011"
-VERSION = "1.38.0"
 DESCRIPTION = "Indexes of a membership's sales, of tiers that end and of birthdays; append-only triggers"
 
 # A member's sales of a day or a year, the memberships that led to one, tiers whose time is over, the birthdays of a day.
@@ -37,13 +34,4 @@ create function regulars_family(heir uuid) returns setof uuid language sql stabl
 $$;
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (INDEXES, APPEND_ONLY, FAMILY):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES, APPEND_ONLY, FAMILY)

@@ -1,11 +1,8 @@
 """Indexes and figures for points that lapse by inactivity."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0015"
-VERSION = "1.38.0"
 DESCRIPTION = "When members were last active, the index of their lots under inactivity, uses of promotions that change"
 
 # A sale or a redemption moves the dates of these lots.
@@ -23,13 +20,4 @@ from (select membership, max(occurred_at) as at from ledger_entry where kind in 
 where e.membership = m.id;
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (IDLE, USES, ACTIVE):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, IDLE, USES, ACTIVE)

@@ -1,11 +1,8 @@
 """Indexes of what tills still say of moved orders, and of points that were given back."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0017"
-VERSION = "1.38.0"
 DESCRIPTION = "Indexes of differences with tills and of points given back"
 
 # Staff page through the differences, the one that was seen last first; what of a redemption is back is asked for by it.
@@ -23,13 +20,4 @@ create trigger bonus_return_no_truncate before truncate on bonus_return
     for each statement execute function regulars_refuse_change();
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (INDEXES, APPEND_ONLY):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES, APPEND_ONLY)

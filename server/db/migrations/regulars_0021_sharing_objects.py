@@ -1,11 +1,8 @@
 """Indexes of sharing that Piccolo's tables cannot express."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0021"
-VERSION = "1.38.0"
 DESCRIPTION = "A membership is combined once at a time; an address is invited once at a time"
 
 # Whether a membership is in a later operation decides what can be undone; what is left of moved points is followed from
@@ -17,12 +14,4 @@ create unique index sharing_invitation_open_once on sharing_invitation (membersh
 create index ledger_entry_transferred on ledger_entry (related_entry) where kind in ('TRANSFER_IN', 'TRANSFER_OUT');
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        await DB.run_script(INDEXES)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES)

@@ -1,11 +1,8 @@
 """Indexes of POS records, links and the exchange that Piccolo's tables cannot express."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0025"
-VERSION = "1.38.0"
 DESCRIPTION = "One link in force for each record; how records, links, checks, orders and cycles are searched"
 
 # Records are looked for by proven address, by phone from its end, by card and by name; aliases by what they merged into.
@@ -29,12 +26,4 @@ create index pos_staged_aside on pos_staged (staged_at desc, id desc) where stat
 create index hook_event_received on hook_event (received_at);
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        await DB.run_script(INDEXES)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES)

@@ -1,11 +1,8 @@
 """Indexes of claim codes and postal addresses that Piccolo's tables cannot express."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0029"
-VERSION = "1.38.0"
 DESCRIPTION = "One live claim code for each subject; how codes and post codes are searched"
 
 INDEXES = """
@@ -22,12 +19,4 @@ create index customer_birthday_family on customer (birth_month, birth_day, lower
 create index customer_post_code on customer (upper(replace(post_code, ' ', ''))) where post_code <> '';
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        await DB.run_script(INDEXES)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES)

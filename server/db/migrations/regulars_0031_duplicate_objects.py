@@ -1,11 +1,8 @@
 """Indexes of the search for duplicates, and the triggers that mark who has to be compared anew."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0031"
-VERSION = "1.38.0"
 DESCRIPTION = "Customers by comparison key, the queue in its order, and marks made by every change of a person"
 
 # Who shares a key is found through the arrays; staff page through the open pairs from the likeliest on.
@@ -61,13 +58,4 @@ create trigger link_review_added_is_compared after insert on link_review
 # A mark of nobody in particular: whoever is on file already is compared when the program first runs.
 EVERYBODY = "insert into duplicate_mark (id, customer, marked_at) select regulars_new_id(), null, now() where exists (select from customer);"
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (INDEXES, MARKS, EVERYBODY):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES, MARKS, EVERYBODY)

@@ -1,11 +1,8 @@
 """Indexes of erasures and exports, and the one change that append-only rows allow: forgetting an erased person."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0033"
-VERSION = "1.38.0"
 DESCRIPTION = "One erasure of a customer at a time; append-only rows of erased customers can be scrubbed, and only that"
 
 # The worker looks for what is due, not yet written down or not yet done; staff page through all.
@@ -52,13 +49,4 @@ end $$;
     )
 )
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (INDEXES, SCRUB):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES, SCRUB)

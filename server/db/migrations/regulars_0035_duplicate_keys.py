@@ -1,11 +1,8 @@
 """The index of comparison keys without a list of what waits to be indexed, and everybody compared by the new rules."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0035"
-VERSION = "1.38.0"
 DESCRIPTION = "Comparison keys found without reading a waiting list, and everybody compared anew"
 
 # Every look-up of a key reads the whole waiting list, which is 4 MB after a rebuild: 67 ms for one changed customer, where
@@ -18,13 +15,4 @@ select gin_clean_pending_list('duplicate_profile_keys');
 # The keys and the points are others than before.
 EVERYBODY = "insert into duplicate_mark (id, customer, marked_at) select regulars_new_id(), null, now() where exists (select from customer);"
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (NO_WAITING_LIST, EVERYBODY):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, NO_WAITING_LIST, EVERYBODY)

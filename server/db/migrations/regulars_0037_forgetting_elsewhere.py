@@ -1,11 +1,8 @@
 """Forgetting a person in rows of others: finding rows of files by whom they are for, and taking a reason out of a history."""
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from server.db.engine import DB
+from server.db.scripts import run_scripts
 
 ID = "0037"
-VERSION = "1.38.0"
 DESCRIPTION = "Rows of imports by person; reasons of acts in which an erased customer took part can go"
 
 # Few audit entries have a reason, and a sale never has, so that the index costs nothing where it is busy.
@@ -47,13 +44,4 @@ begin
 end $$;
 """
 
-
-async def forwards() -> MigrationManager:
-    manager = MigrationManager(migration_id=ID, app_name="regulars", description=DESCRIPTION)
-
-    async def run() -> None:
-        for script in (INDEXES, SCRUB):
-            await DB.run_script(script)
-
-    manager.add_raw(run)
-    return manager
+forwards = run_scripts(ID, DESCRIPTION, INDEXES, SCRUB)

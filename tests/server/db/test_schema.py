@@ -1,72 +1,53 @@
-"""The tables in code, the migrations and a migrated database say the same."""
+"""The tables in code and a migrated database say the same."""
 
-from piccolo.apps.migrations.commands.new import AutoMigrationManager
-from piccolo.constraints import Check, Unique
-from piccolo.table import Table
+from piccolo.table import sort_table_classes
 
 from server.db.engine import DB
-from server.db.piccolo_app import APP_CONFIG
 from server.db.tables import TABLES
 from tests.app import World
 
+# A default of null is none.
 _COLUMNS = """
-select column_name, is_nullable = 'YES' as null, format_type(a.atttypid, a.atttypmod) as type
-from information_schema.columns c
-join pg_attribute a on a.attrelid = c.table_name::regclass and a.attname = c.column_name
-where c.table_schema = 'public' and c.table_name = $1
+select c.relname, a.attname, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull,
+       nullif(split_part(pg_get_expr(d.adbin, d.adrelid), '::', 1), 'NULL') as "default"
+from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace
 """
 _CONSTRAINTS = """
-select c.conname as name, c.contype::text as kind, c.confdeltype::text as on_delete,
-       array(select a.attname::text from pg_attribute a where a.attrelid = c.conrelid and a.attnum = any(c.conkey)
-             order by a.attnum) as columns
-from pg_constraint c where c.conrelid = $1::regclass and c.contype in ('c', 'u', 'f', 'p')
+select c.relname, k.conname, pg_get_constraintdef(k.oid) as definition
+from pg_constraint k join pg_class c on c.oid = k.conrelid
+where c.relnamespace = current_schema()::regnamespace and k.contype in ('c', 'f', 'p', 'u')
 """
-_TYPES = {
-    "UUID": "uuid",
-    "TEXT": "text",
-    "SMALLINT": "smallint",
-    "INTEGER": "integer",
-    "BIGINT": "bigint",
-    "BIGINT[]": "bigint[]",
-    "BOOLEAN": "boolean",
-    "BYTEA": "bytea",
-    "DATE": "date",
-    "JSONB": "jsonb",
-    "TEXT[]": "text[]",
-    "TIMESTAMPTZ": "timestamp with time zone",
-    "NUMERIC(12, 3)": "numeric(12,3)",
-}
+_INDEXES = """
+select tablename as relname, indexname, replace(indexdef, schemaname || '.', '') as definition
+from pg_indexes where schemaname = current_schema()
+"""
 
 
-async def test_the_migrations_make_exactly_the_tables_in_code() -> None:
-    changes = await AutoMigrationManager(auto_input="n").get_alter_statements(APP_CONFIG)
-    assert [statement for change in changes for statement in change.statements] == []
+async def test_the_migrations_make_exactly_the_tables_in_code(world: World) -> None:
+    migrated = await _describe()
+    async with DB.transaction():
+        await DB.run_script("create schema in_code; set local search_path = in_code;")
+        for table in sort_table_classes(list(TABLES)):
+            for statement in table.create_table().ddl:
+                await DB.run_script(statement)
+        in_code = await _describe()
+    names = {table._meta.tablename for table in TABLES}
+    for what in ("columns", "constraints"):
+        assert {row for row in migrated[what] if row[0] in names} == in_code[what]
+    # Migrations add those that Piccolo has no words for: partial ones, and ones over expressions.
+    assert in_code["indexes"] <= migrated["indexes"]
 
 
-async def test_a_migrated_database_has_the_columns_and_constraints_of_the_code(world: World) -> None:
-    for table in TABLES:
-        await check_columns(table)
-        await check_constraints(table)
+async def test_rows_that_explain_a_balance_never_vanish_with_others(world: World) -> None:
+    actions = await DB.fetch("select distinct confdeltype::text as action from pg_constraint where contype = 'f'")
+    assert [row["action"] for row in actions] == ["r"]
 
 
-async def check_columns(table: type[Table]) -> None:
-    found = {row["column_name"]: row for row in await DB.fetch(_COLUMNS, table._meta.tablename)}
-    declared = {column._meta.db_column_name: column for column in table._meta.columns}
-    assert {name: (row["type"], row["null"]) for name, row in found.items()} == {
-        name: (_TYPES[column.column_type.upper()], column._meta.null) for name, column in declared.items()
-    }, table._meta.tablename
-
-
-async def check_constraints(table: type[Table]) -> None:
-    rows = await DB.fetch(_CONSTRAINTS, table._meta.tablename)
-    names = {kind: {row["name"] for row in rows if row["kind"] == kind} for kind in "cu"}
-    declared = table._meta.constraints
-    assert names["c"] == {each._meta.name for each in declared if isinstance(each, Check)}
-    assert names["u"] >= {each._meta.name for each in declared if isinstance(each, Unique)}
-    references = {row["columns"][0]: row["on_delete"] for row in rows if row["kind"] == "f"}
-    foreign_keys = [column._meta.db_column_name for column in table._meta.foreign_key_columns]
-    # "r" is RESTRICT: no row that explains a balance may vanish with another.
-    assert references == dict.fromkeys(foreign_keys, "r")
+async def _describe() -> dict[str, set[tuple[object, ...]]]:
+    queries = {"columns": _COLUMNS, "constraints": _CONSTRAINTS, "indexes": _INDEXES}
+    return {what: {tuple(row.values()) for row in await DB.fetch(sql)} for what, sql in queries.items()}
 
 
 async def test_every_foreign_key_that_grows_has_an_index_or_says_why_not() -> None:
