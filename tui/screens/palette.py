@@ -15,7 +15,7 @@ from tui.screens.find import SearchBox
 from tui.widgets.line_list import Column, LineList
 
 FIND = "find:"
-_COLUMNS = (Column("What", -5), Column("Key", 4), Column("Not now, because", -3, from_width=60))
+_COLUMNS = (Column("What", -4), Column("Key", 5), Column("Not now, because", -3, from_width=60))
 
 
 class PaletteDialog(ModalScreen[str]):
