@@ -37,7 +37,11 @@ insert into exemption (id, "order", membership, entry, points, source_key, at) v
 _HAS_EARNED = """
 select 1 from ledger_entry where "order" = $1 and kind = 'EARN' and source_key = $2
 """
-_POLICY = "select g.clawback_policy from membership m join programme g on g.id = m.programme where m.id = $1"
+# Nobody is left who could owe the points of a membership that was given up.
+_POLICY = """
+select case m.status when 'forfeited' then 'available_only' else g.clawback_policy end
+from membership m join programme g on g.id = m.programme where m.id = $1
+"""
 _ARCHIVE = """
 insert into assignment (id, "order", version, customer, membership, reason, actor_kind, actor_id, at)
 select $1, id, assignment_version, customer, membership, assignment_reason, $3, $4, $5 from orders where id = $2
@@ -145,7 +149,7 @@ async def get_deficit(membership_id: UUID) -> int:
 
 
 async def get_clawback_policy(membership_id: UUID) -> str:
-    """Return what the programme does about points that were spent before they are taken back."""
+    """Return what is done about points that were spent before they are taken back: what the programme says, mostly."""
     return str(await DB.fetch_value(_POLICY, membership_id))
 
 

@@ -9,6 +9,7 @@ from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.links.shop import Till, link, links_of, record, record_id, run_checks, since
 from tests.server.merges.desk import MergeDesk
+from tests.server.privacy.desk import forget
 from tests.tills import sale
 
 
@@ -147,3 +148,14 @@ async def test_a_record_with_nearly_the_customers_address_says_so_and_one_that_i
     expect(await till.post("/v1/pos/orders", sale(world, customer={"pos_customer_id": "near"})), 201)
     assert (await figures(ben.membership_id))[0] == 0
     assert (await figures(ana.membership_id))[0] == 12
+
+
+async def test_goods_of_somebody_who_was_forgotten_come_back_and_nobody_is_left_who_owes_points(world: World) -> None:
+    ana = await world.sign_up("ana@shop.test")
+    desk = await MergeDesk.open(world)
+    sold = await desk.buy(ana.card_number, 40)
+    await forget(world, ana)
+    returned = await desk.refund(sold["external_id"], 1_000)
+    assert returned["points_taken"] == 10
+    assert await figures(ana.membership_id) == (0, 0, 0, 0)
+    await assert_verified(world)
