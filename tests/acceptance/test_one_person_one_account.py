@@ -10,7 +10,8 @@ from tests.ledgers import assert_verified, credit, figures
 from tests.server.links.shop import Till, link, links_of, record, record_id, run_checks, since
 from tests.server.merges.desk import MergeDesk
 from tests.server.privacy.desk import forget
-from tests.tills import sale
+from tests.server.rewards.builders import Counter
+from tests.tills import push, sale
 
 
 async def test_of_several_till_customers_with_an_address_the_one_whom_the_till_knows_becomes_the_member(
@@ -158,4 +159,16 @@ async def test_goods_of_somebody_who_was_forgotten_come_back_and_nobody_is_left_
     returned = await desk.refund(sold["external_id"], 1_000)
     assert returned["points_taken"] == 10
     assert await figures(ana.membership_id) == (0, 0, 0, 0)
+    await assert_verified(world)
+
+
+async def test_points_that_paid_do_not_come_back_to_somebody_who_was_forgotten(world: World) -> None:
+    counter, desk = await Counter.open(world, card_daily_points=100_000), await MergeDesk.open(world)
+    sold = sale(world, card=counter.member.card_number, lines=[{"line_id": "1", "net_minor": 4_000}])
+    hold = expect(await counter.hold(200, total=4_000), 201)
+    expect(await push(world, counter.key, sold), 201)
+    expect(await counter.capture(hold, sale=sold["external_id"]), 200)
+    await forget(world, counter.member)
+    assert (await desk.refund(sold["external_id"], 4_000))["points_restored"] == 0
+    assert await figures(counter.member.membership_id) == (0, 0, 0, 0)
     await assert_verified(world)
