@@ -210,9 +210,6 @@ async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], 
     for hold in reversed(holds):
         # Read each time, as what is given back fills a deficit first.
         membership = await change_store.get_membership(hold["heir"])
-        if membership["status"] == "forfeited":
-            # Whoever paid was forgotten since, and what they had was given up.
-            continue
         source_key = f"refund:{refund_id}"
         if hold["voucher"] is not None:
             if plan.is_whole or hold["sku"] in plan.skus_back:

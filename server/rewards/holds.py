@@ -178,7 +178,7 @@ async def undo_capture(ctx: Context, membership: Row, hold_id: UUID, *, source_k
     """Give back what a captured hold of a refunded sale took; in the caller's transaction with the membership locked.
 
     Points return with the dates of the lots they came from, lapsed ones with the programme's grace. A voucher is good
-    again, if it is over for the same grace.
+    again, if it is over for the same grace. Nothing returns to somebody who was forgotten since.
 
     Args:
         membership: Where the points go; the hold's own, or the one that it became.
@@ -188,6 +188,8 @@ async def undo_capture(ctx: Context, membership: Row, hold_id: UUID, *, source_k
     Returns:
         The points given back.
     """
+    if membership["status"] == "forfeited":
+        return 0
     hold = await store.find_hold(hold_id)
     assert hold is not None
     terms = await get_terms(membership["programme"])

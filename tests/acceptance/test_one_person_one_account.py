@@ -1,6 +1,7 @@
 """What a shop sees when one person has several accounts, records and addresses, told from beginning to end."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from server.db.engine import DB
@@ -164,11 +165,17 @@ async def test_goods_of_somebody_who_was_forgotten_come_back_and_nobody_is_left_
 
 async def test_points_that_paid_do_not_come_back_to_somebody_who_was_forgotten(world: World) -> None:
     counter, desk = await Counter.open(world, card_daily_points=100_000), await MergeDesk.open(world)
+    returned, voided = await _pay_with_points(world, counter), await _pay_with_points(world, counter)
+    await forget(world, counter.member)
+    assert (await desk.refund(returned["external_id"], 4_000))["points_restored"] == 0
+    expect(await push(world, counter.key, voided | {"state": "voided"}), 201)
+    assert await figures(counter.member.membership_id) == (0, 0, 0, 0)
+    await assert_verified(world)
+
+
+async def _pay_with_points(world: World, counter: Counter) -> dict[str, Any]:
     sold = sale(world, card=counter.member.card_number, lines=[{"line_id": "1", "net_minor": 4_000}])
     hold = expect(await counter.hold(200, total=4_000), 201)
     expect(await push(world, counter.key, sold), 201)
     expect(await counter.capture(hold, sale=sold["external_id"]), 200)
-    await forget(world, counter.member)
-    assert (await desk.refund(sold["external_id"], 4_000))["points_restored"] == 0
-    assert await figures(counter.member.membership_id) == (0, 0, 0, 0)
-    await assert_verified(world)
+    return sold
