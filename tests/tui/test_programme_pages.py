@@ -183,7 +183,7 @@ async def test_rules_that_a_colleague_changed_meanwhile_are_tried_again(world: W
         await till.fill("reason", "for summer")
         await publish(world, points=2)
         await till.press("ctrl+s")
-        await till.shows("Something changed since the preview. It was asked for again")
+        await till.shows("Something changed since you looked. It is asked for again")
         await till.shows("! Sam Till published version 2 since you began. These rules replace it.")
         assert till.page == "trial"
         assert till.console.screen.text("reason") == "for summer"
