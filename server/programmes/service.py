@@ -27,7 +27,10 @@ class RuleVersion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Programme(msgspec.Struct, frozen=True, kw_only=True):
-    """A programme with all its rule versions, newest first. `version` goes up with every change."""
+    """A programme with all its rule versions, newest first. `version` goes up with every change.
+
+    `has_idle_points` says whether points have ever been earned under inactivity, which every sale and redemption then moves.
+    """
 
     id: UUID
     code: str
@@ -42,11 +45,7 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     is_default: bool
     settings: ProgrammeSettings
     rule_versions: tuple[RuleVersion, ...]
-
-    @property
-    def has_idle_points(self) -> bool:
-        """Whether points have ever been earned under inactivity, which every sale and redemption then moves."""
-        return any(version.rules.expiry.kind == "inactivity" for version in self.rule_versions)
+    has_idle_points: bool
 
     def rules_at(self, at: datetime) -> RuleVersion | None:
         """Return the rules in force at an instant, None before the first."""
@@ -137,4 +136,9 @@ async def _load(row: Row) -> Programme:
         )
         for version in await store.list_versions(row["id"])
     )
-    return Programme(**{name: row[name] for name in _PLAIN}, settings=store.settings_of(row), rule_versions=versions)
+    return Programme(
+        **{name: row[name] for name in _PLAIN},
+        settings=store.settings_of(row),
+        rule_versions=versions,
+        has_idle_points=any(version.rules.expiry.kind == "inactivity" for version in versions),
+    )
