@@ -23,7 +23,7 @@ from server.email_changes.reissue import (
     restore_account,
     take_vouchers_back,
 )
-from server.email_changes.rules import plan_email_consent
+from server.email_changes.rules import PROVEN, plan_email_consent
 from server.email_changes.store import Change
 from server.errors import Refused
 from server.jobs import enqueue
@@ -37,7 +37,6 @@ from shared.problems import Code
 
 # Links that were issued to the address before, or against it; "not me" links stay, as they are the way back.
 _VOIDED = (Purpose.SIGN_UP, Purpose.PASSWORD_RESET, Purpose.INVITATION, Purpose.EMAIL_CHANGE, Purpose.EXPORT)
-_PROVEN = ("verified", "bouncing")
 
 
 class Applied(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,9 +89,9 @@ async def apply_change(
     elif renews_vouchers:
         reissue = Reissue(voucher_ids=await renew_unheld_vouchers(ctx, change.customer_id))
     # Whoever has proven the old address is told, and has time to object, whatever staff call the change.
-    is_typo = is_correction and customer["email_status"] not in _PROVEN
+    is_typo = is_correction and customer["email_status"] not in PROVEN
     held_until = await _secure(ctx, change, hold_reason=None if is_typo else "email_change")
-    if is_correction:
+    if is_typo:
         # It may be a stranger's mailbox: what has not left yet does not go there.
         await withdraw_mails(change.customer_id, to=change.old_email)
     await carry_consent(ctx, change, is_correction=is_correction)
@@ -139,10 +138,10 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     reissue = Reissue()
     if change.mode is EmailChangeMode.REISSUE:
         reissue = await restore_account(ctx, change)
-    elif customer["email_status"] in _PROVEN:
-        # Whoever was signed in by that address has seen the codes.
+    elif customer["email_status"] in PROVEN or effects.vouchers_renewed:
+        # Whoever was signed in by that address has seen the codes; those of an address never proven were told to nobody.
         reissue = Reissue(voucher_ids=await take_vouchers_back(ctx, change.customer_id))
-    is_typo = effects.is_correction and effects.old_status not in _PROVEN
+    is_typo = effects.is_correction and effects.old_status not in PROVEN
     held_until = await _secure(ctx, change, hold_reason=None if is_typo else "email_change_undone")
     await _carry_opt_out_back(ctx, change)
     await _move_contact_back(ctx, change)

@@ -9,6 +9,9 @@ import msgspec
 from shared.email_hints import edit_distance
 from shared.enums import ConsentAnswer, EmailChangeMode
 
+PROVEN = ("verified", "bouncing")
+"""Statuses of addresses whose mailbox was the customer's, so that what concerns them may be mailed there."""
+
 TYPO_DISTANCE_MAX = 2  # A slip swaps, doubles or drops a letter or two; more is another address.
 
 

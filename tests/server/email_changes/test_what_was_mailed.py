@@ -103,6 +103,31 @@ async def test_codes_in_a_mailbox_that_is_lost_are_renewed_and_told_to_the_new_o
     assert await DB.fetch_value(value) == 500
 
 
+async def test_codes_renewed_for_an_address_that_was_never_proven_are_told_to_the_one_that_comes_back(
+    world: World,
+) -> None:
+    member = await world.sign_up(OLD)
+    await add_voucher(member)
+    await DB.fetch("update contact_point set bounced_at = now() where key = $1", OLD)
+    cashier, manager = await world.staff_headers(Role.CASHIER), await world.staff_headers(Role.MANAGER)
+    form = {"new_email": NEW, "reason": "typo", "identity_attested": True}
+    path = f"/v1/staff/customers/{member.customer_id}/corrections"
+    shown = expect(await world.client.post(f"{path}/preview", json=form, headers=cashier), 200)
+    async with DB.transaction():
+        await queue_mail(
+            world.ctx, to=OLD, template="sharing_left", customer_id=member.customer_id,
+            parameters={"given_name": "Ana", "about": "Ben"},
+        )  # fmt: skip
+    body = form | {"preview_hash": shown["preview_hash"]}
+    done = expect(await world.client.post(path, json=body, headers=keyed(cashier)), 201)
+    assert "Ben" in str([mail.text for mail in await world.mails_to(OLD)]), "it is no stranger's mailbox"
+    expect(await undo(world, manager, done["id"]), 200)
+    (told,) = [mail for mail in await world.mails_to(OLD) if "new codes" in mail.subject]
+    code = await DB.fetch_value("select code_last4 from voucher where status = 'issued'")
+    assert isinstance(code, str)
+    assert code in told.text.replace("-", "")
+
+
 async def test_a_not_me_after_a_plain_change_kills_the_codes_that_the_thief_has_seen(world: World) -> None:
     member = await world.sign_up(OLD)
     await add_voucher(member)
