@@ -373,7 +373,7 @@ class EmailOverrideState(StrEnum):
     """How far a correction of a proven address has come.
 
     `waiting` for a second person, `delayed` until it is carried out, `done`; `cancelled` by anybody or by what stood against it;
-    `lapsed` without a decision.
+    `lapsed` without a decision, or as it could not be carried out in time.
     """
 
     WAITING = "waiting"

@@ -62,12 +62,12 @@ _PAGES: dict[str, Page] = {
         done="Your new address is in use. Sign in with it from now on.",
     ),
     Purpose.NOT_ME: Page(
-        title="Take the email change back",
-        lead="If you did not change your email address, press the button: your old address, card and points come back, and "
-        "every device is signed out.",
+        title="Stop the email change",
+        lead="If you did not ask for another email address, press the button: a change that is still to come is stopped, one "
+        "that has happened is taken back with card and points, and every device is signed out.",
         button="This was not me",
         operation="cancel_email_change",
-        done="Your old address is back. Sign in with it, and choose a new password.",
+        done="Your old address is the one in use. Sign in with it, and choose a new password.",
     ),
     Purpose.MERGE_NOT_ME: Page(
         title="Is the other account not yours?",

@@ -3,12 +3,14 @@
 What goes to an address that is not proven names nobody and nothing: it may be a stranger's mailbox.
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 from server.context import Context
 from server.customers.rules import mask_email
 from server.db.engine import Row
+from server.email_changes.rules import PROVEN
 from server.email_changes.store import Change
 from server.messages.service import queue_mail, queue_text
 from server.messages.texts import EMAIL_OVERRIDE
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
     from server.email_changes.apply import Applied
 
 _CODES_PER_MAIL = 8  # A mail's parameter holds 254 characters; more vouchers go into more mails.
-_PROVEN = ("verified", "bouncing")
 
 
 async def ask_for_proof(ctx: Context, change: Change, *, is_taken: bool) -> None:
@@ -64,13 +65,13 @@ async def ask_to_verify(ctx: Context, change: Change) -> None:
 
 async def warn_of_request(ctx: Context, customer: Row, change: Change) -> None:
     """Tell the old address that a change was asked for, with the "not me" link."""
-    if customer["email_status"] in _PROVEN:
+    if customer["email_status"] in PROVEN:
         await _to_old(ctx, customer, change, "email_change_requested")
 
 
 async def tell_applied(ctx: Context, customer: Row, change: Change, applied: "Applied") -> None:
     """Tell the old address, if it was proven, with a fresh "not me" link, and the new one, if it is."""
-    if applied.effects.old_status in _PROVEN:
+    if applied.effects.old_status in PROVEN:
         await _to_old(ctx, customer, change, f"email_changed_{change.mode}")
     if not applied.effects.applied_by_staff:
         parameters = {"given_name": customer["given_name"], "old_email": mask_email(change.old_email)}
@@ -85,9 +86,10 @@ async def tell_applied(ctx: Context, customer: Row, change: Change, applied: "Ap
 
 
 async def warn_of_override(ctx: Context, customer: Row, change: Change, phone: Row | None) -> None:
-    """Tell the address that is said to be out of reach, and a proven phone number, each with a link that stops it."""
-    await _to_old(ctx, customer, change, "email_override_planned")
-    if phone is None or phone["status"] not in _PROVEN:
+    """Tell the address that is said to be out of reach and a proven phone number, as far as proven, how to stop it."""
+    if customer["email_status"] in PROVEN:
+        await _to_old(ctx, customer, change, "email_override_planned")
+    if phone is None or phone["status"] not in PROVEN:
         return
     token = await create_link(
         ctx, purpose=Purpose.NOT_ME, customer_id=None, email_key="", subject=change.id, life=NOT_ME_LINK_LIFE
@@ -98,20 +100,31 @@ async def warn_of_override(ctx: Context, customer: Row, change: Change, phone: R
 
 
 async def tell_cancelled(ctx: Context, customer: Row, change: Change) -> None:
-    """Tell the address in use that the change will not happen."""
+    """Tell the address in use, if it was proven, that the change will not happen."""
+    if customer["email_status"] not in PROVEN:
+        return
+    parameters = {"given_name": customer["given_name"]}
+    if change.is_override:
+        parameters["held"] = _hold_words(customer["redemption_held_until"], ctx.now)
     await queue_mail(
         ctx,
         to=change.old_email,
-        template="email_change_cancelled",
+        template="email_override_stopped" if change.is_override else "email_change_cancelled",
         customer_id=change.customer_id,
-        parameters={"given_name": customer["given_name"]},
+        parameters=parameters,
     )
+
+
+def _hold_words(held_until: datetime | None, now: datetime) -> str:
+    if held_until is None or held_until <= now:
+        return ""
+    return f" Points cannot be spent until {held_until:%d %B %Y, %H:%M} UTC; collecting goes on."
 
 
 async def tell_undone(ctx: Context, customer: Row, change: Change, applied: "Applied") -> None:
     """Tell both addresses, as far as they were proven, that all is as it was."""
     effects = applied.effects
-    if effects.old_status in _PROVEN:
+    if effects.old_status in PROVEN:
         await queue_mail(
             ctx,
             to=change.old_email,
@@ -120,7 +133,7 @@ async def tell_undone(ctx: Context, customer: Row, change: Change, applied: "App
             parameters={"given_name": customer["given_name"]},
         )
         await send_codes(ctx, customer, change.old_email, applied.voucher_ids)
-    if customer["email_key"] == change.new_key and customer["email_status"] in _PROVEN:
+    if customer["email_key"] == change.new_key and customer["email_status"] in PROVEN:
         await queue_mail(ctx, to=change.new_email, template="email_change_undone_new", customer_id=change.customer_id)
 
 

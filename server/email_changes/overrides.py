@@ -18,7 +18,7 @@ from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.email_changes import mails, override_store, store
 from server.email_changes.apply import apply_change
-from server.email_changes.rules import Command, hash_preview
+from server.email_changes.rules import PROVEN, Command, hash_preview
 from server.email_changes.service import lock_customer
 from server.email_changes.staff_service import (
     ask_to_prove,
@@ -33,7 +33,7 @@ from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.logs import get_logger
 from server.staff.service import step_up
 from shared.enums import EmailChangeMode, Permission, Role
-from shared.limits import OVERRIDE_DELAY, OVERRIDE_LATE_MAX, OVERRIDE_REQUEST_LIFE
+from shared.limits import OVERRIDE_DELAY, OVERRIDE_LATE_MAX, OVERRIDE_REQUEST_LIFE, REDEMPTION_HOLD
 from shared.permissions import may
 from shared.problems import Code, FieldProblem
 from shared.staff import (
@@ -130,7 +130,7 @@ async def _approve(ctx: Context, staff: Staff, change_id: UUID, form: EmailOverr
     customer = await lock_customer(found.customer_id)
     change = await _find(change_id)
     await _check_decision(ctx, staff, change)
-    situation = await get_situation(ctx, staff, customer, _COMMAND, change.new_email)
+    situation = await get_situation(ctx, staff, customer, _COMMAND, change.new_email, deciding=change.id)
     for blocker in list_blockers(_COMMAND, situation):
         raise blocker
     if form.preview_hash != hash_preview(_COMMAND, situation):
@@ -143,8 +143,9 @@ async def _approve(ctx: Context, staff: Staff, change_id: UUID, form: EmailOverr
         execute_after=execute_after,
         expires_at=execute_after + OVERRIDE_LATE_MAX,
     )
-    # Whoever stands in the shop may be a thief, who would spend first.
-    await customers.hold_redemption(ctx, customer["id"], until=execute_after, reason="email_override")
+    # Whoever stands in the shop may be a thief, who would spend first; the worker may come late, so no moment is left open.
+    held_until = execute_after + REDEMPTION_HOLD
+    await customers.hold_redemption(ctx, customer["id"], until=held_until, reason="email_override")
     await mails.warn_of_override(ctx, customer, change, await customers.get_primary(customer["id"], "phone"))
     await _record(ctx, "email_override.approved", change, reason=form.note or None)
     return await _get_view(ctx, change.id)
@@ -181,7 +182,7 @@ async def get_override(ctx: Context, staff: Staff, change_id: UUID) -> EmailOver
     view = await _get_view(ctx, change_id)
     if view.state is not EmailOverrideState.WAITING:
         return view
-    shown = await preview_command(ctx, staff, change.customer_id, _COMMAND, change.new_email)
+    shown = await preview_command(ctx, staff, change.customer_id, _COMMAND, change.new_email, deciding=change.id)
     return msgspec.structs.replace(view, preview=shown)
 
 
@@ -242,7 +243,14 @@ async def _carry_out(ctx: Context, found: Change) -> bool:
     owner_id = await customers.find_customer_by_verified_email(change.new_key)
     if owner_id not in (None, change.customer_id):
         raise Refused(Code.EMAIL_TAKEN)
-    applied = await apply_change(ctx, customer, change, is_verified=False, renews_vouchers=True, reason=change.reason)
+    applied = await apply_change(
+        ctx,
+        customer,
+        change,
+        is_verified=False,
+        renews_vouchers=customer["email_status"] in PROVEN,
+        reason=change.reason,
+    )
     await mails.tell_applied(ctx, customer, change, applied)
     await ask_to_prove(ctx, customer, change)
     return True

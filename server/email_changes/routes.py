@@ -66,7 +66,7 @@ async def preview_correction(call: Call) -> EmailChangePreview:
 
 @operation("correct_email")
 async def correct_email(call: Call) -> EmailChangeApplied:
-    """Put a typo right in an address that was never proven."""
+    """Put a typo right in an address that was never proven, or give one whose mail comes back another."""
     form = call.message(EmailCorrection)
     return await staff_service.correct_email(call.ctx, call.staff, _customer_id(call), form)
 

@@ -11,7 +11,7 @@ from server.customers.service import read_email
 from server.db.engine import Row
 from server.email_changes import account_store, mails, store
 from server.email_changes.apply import Applied, apply_change, undo_change
-from server.email_changes.rules import Command, Situation, hash_preview, is_typo_of
+from server.email_changes.rules import PROVEN, Command, Situation, hash_preview, is_typo_of
 from server.email_changes.service import ALIVE, cancel_pending, lock_customer
 from server.email_changes.store import Change
 from server.errors import Invalid, NotFound, Refused
@@ -29,11 +29,10 @@ _STATUS_BLOCKS = {
     "merged": Code.CUSTOMER_MERGED,
     "erased": Code.CUSTOMER_ERASED,
 }
-_PROVEN = ("verified", "bouncing")
 _OVERRIDE_EFFECTS = (
     "Somebody else has to approve this within 24 hours; nothing happens before.",
     "72 hours after that the address changes. Until then nobody but the old address signs in.",
-    "At once the old address and a proven phone number get a notice with a link that stops it, valid 7 days.",
+    "With the approval the old address and a proven phone number get a notice with a link that stops it, valid 7 days.",
     "Spending points is held from the approval until a day after the change; earning goes on.",
     "The new address gets a link to prove it when it changes.",
     "Card, points and history stay; unspent vouchers get new codes. Email marketing: the customer's answer goes along.",
@@ -87,7 +86,7 @@ async def correct_email(ctx: Context, staff: Staff, customer_id: UUID, form: Ema
         Refused: PREVIEW_STALE, or what the preview listed as a blocker.
     """
     customer = await store.find_customer(customer_id)
-    is_proven = customer is not None and customer["email_status"] in _PROVEN and customer["email_bounces"]
+    is_proven = customer is not None and customer["email_status"] in PROVEN and customer["email_bounces"]
     if is_proven and not form.identity_attested:
         detail = "The address was proven once: check who stands before you first."
         raise Invalid(FieldProblem(field="identity_attested", detail=detail))
@@ -147,9 +146,18 @@ async def _check_undoable(ctx: Context, change: Change) -> None:
 
 
 async def preview_command(
-    ctx: Context, staff: Staff, customer_id: UUID, command: Command, new_email: str
+    ctx: Context,
+    staff: Staff,
+    customer_id: UUID,
+    command: Command,
+    new_email: str,
+    *,
+    deciding: UUID | None = None,
 ) -> EmailChangePreview:
     """Return what a command of staff would do.
+
+    Args:
+        deciding: The change that waits for this very decision, which it does not replace.
 
     Raises:
         Invalid: EMAIL_INVALID.
@@ -158,7 +166,7 @@ async def preview_command(
     customer = await store.find_customer(customer_id)
     if customer is None:
         raise NotFound
-    situation = await get_situation(ctx, staff, customer, command, new_email)
+    situation = await get_situation(ctx, staff, customer, command, new_email, deciding=deciding)
     balance = await _balance(ctx, customer_id)
     is_reissue = command.mode is EmailChangeMode.REISSUE
     renews_vouchers = is_reissue or _renews_vouchers(command, situation)
@@ -231,9 +239,7 @@ async def _execute(
 
 def _renews_vouchers(command: Command, situation: Situation) -> bool:
     """Return whether codes may lie in a mailbox that others read; they are mailed to proven addresses only."""
-    if command.operation == "override":
-        return True
-    return command.operation == "correction" and situation.old_status in _PROVEN
+    return command.operation in ("correction", "override") and situation.old_status in PROVEN
 
 
 async def ask_to_prove(ctx: Context, customer: Row, change: Change) -> None:
@@ -262,8 +268,13 @@ async def _applied_view(ctx: Context, change: Change, applied: Applied) -> Email
     )
 
 
-async def get_situation(ctx: Context, staff: Staff, customer: Row, command: Command, new_email: str) -> Situation:
+async def get_situation(
+    ctx: Context, staff: Staff, customer: Row, command: Command, new_email: str, *, deciding: UUID | None = None
+) -> Situation:
     """Return all that decides the outcome.
+
+    Args:
+        deciding: As in `preview_command`.
 
     Raises:
         Invalid: EMAIL_INVALID.
@@ -295,7 +306,7 @@ async def get_situation(ctx: Context, staff: Staff, customer: Row, command: Comm
         voucher_ids=await account_store.list_unspent_vouchers(customer_id),
         lots=await account_store.list_lots(moved) if moved else (),
         has_login=customer["has_login"],
-        pending_change_id=await store.find_pending(customer_id, ctx.now),
+        pending_change_id=await store.find_pending(customer_id, ctx.now, other_than=deciding),
     )
 
 
@@ -315,7 +326,7 @@ def list_blockers(command: Command, situation: Situation) -> list[Refused]:
     if code := _STATUS_BLOCKS.get(situation.status):
         blockers.append(Refused(code, f"This customer is {situation.status}."))
     # Mail to a bouncing address reaches nobody, so there is nobody to be asked for it.
-    if command.operation == "correction" and situation.old_status in _PROVEN and not situation.old_bounces:
+    if command.operation == "correction" and situation.old_status in PROVEN and not situation.old_bounces:
         blockers.append(Refused(Code.EMAIL_VERIFIED, "The customer has proven the present address; change it instead."))
     if situation.new_owner_id is not None:
         blockers.append(
@@ -329,7 +340,7 @@ def list_blockers(command: Command, situation: Situation) -> list[Refused]:
 
 
 async def _list_sales(ctx: Context, situation: Situation) -> tuple[str, ...]:
-    """Return the sale that a reissue has to wait for; not part of the situation, as it is over in minutes."""
+    """Return the sale that new cards or codes have to wait for; not part of the situation, as it is over in minutes."""
     homes = [membership.id for membership in situation.memberships]
     words = await find_open_hold(ctx, homes, customer_id=situation.customer_id)
     return (words,) if words else ()
@@ -342,13 +353,13 @@ async def _list_warnings(command: Command, situation: Situation) -> list[str]:
         warnings.append("Another customer has this address on file too; nobody has proven it.")
     if domain := suggest_domain(situation.new_key.rpartition("@")[2]):
         warnings.append(f"Did you mean …@{domain}?")
-    is_unproven = situation.old_key is not None and situation.old_status not in _PROVEN
+    is_unproven = situation.old_key is not None and situation.old_status not in PROVEN
     if command.operation == "change" and is_unproven and is_typo_of(situation.old_key or "", situation.new_key):
         warnings.append("The present address was never proven and looks like a typo of this one: correct it instead.")
     if command.mode is EmailChangeMode.REISSUE and any(membership.is_shared for membership in situation.memberships):
         warnings.append("The membership is shared: its points stay, only this person's card and sign-in are replaced.")
     if situation.pending_change_id is not None:
-        warnings.append("A change the customer asked for is waiting for its proof; this one replaces it.")
+        warnings.append("A change that was asked for before waits for its proof or its time; this one replaces it.")
     if command.operation == "override" and (is_unproven or situation.old_bounces):
         warnings.append("The present address was never proven, or mail to it comes back: correct it at once instead.")
     if situation.has_login:
@@ -358,13 +369,13 @@ async def _list_warnings(command: Command, situation: Situation) -> list[str]:
 
 def _list_effects(command: Command, situation: Situation, sessions_count: int) -> list[str]:
     effects = ["The new address gets a link to prove it."]
-    if command.operation == "correction" and situation.old_status not in _PROVEN:
+    if command.operation == "correction" and situation.old_status not in PROVEN:
         effects += ["The mistyped address gets no mail.", "Card, points and history stay."]
         effects.append("It can be taken back for 24 hours.")
         return effects
     if command.operation == "override":
         return [*_OVERRIDE_EFFECTS, f"Signed-in devices that are signed out then: {sessions_count}."]
-    if situation.old_status in _PROVEN:
+    if situation.old_status in PROVEN:
         effects.append('The old address gets a notice with a "not me" link, valid 7 days.')
     if command.mode is EmailChangeMode.REISSUE:
         effects.append("The old card stops scanning; a new card takes its place.")

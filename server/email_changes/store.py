@@ -125,7 +125,9 @@ select 1 from email_change where customer = $1 and state = 'confirmed' and (conf
 _OF_POINT = """
 select * from email_change where customer = $1 and state = 'confirmed' and effects->>'new_point_id' = $2
 """
-_PENDING = "select id from email_change where customer = $1 and state = 'pending' and expires_at > $2"
+_PENDING = """
+select id from email_change where customer = $1 and state = 'pending' and expires_at > $2 and id is distinct from $3
+"""
 _REQUEST_TIMES = """
 select requested_at from email_change
 where customer = $1 and requested_by_kind = 'member' and requested_at > $2
@@ -193,9 +195,9 @@ async def find_change_to(customer_id: UUID, point_id: UUID) -> Change | None:
     return _change(row) if row else None
 
 
-async def find_pending(customer_id: UUID, now: datetime) -> UUID | None:
-    """Return the customer's change that waits for its proof."""
-    row = await DB.fetch_row(_PENDING, customer_id, now)
+async def find_pending(customer_id: UUID, now: datetime, *, other_than: UUID | None = None) -> UUID | None:
+    """Return the customer's change that waits for its proof, an approval or its time."""
+    row = await DB.fetch_row(_PENDING, customer_id, now, other_than)
     return row["id"] if row else None
 
 

@@ -91,6 +91,9 @@ async def test_two_of_the_staff_and_three_days_give_another_address_with_everyth
     assert queue["overrides"] == 1
     sent = len(await world.mails_to(OLD))
 
+    asking = expect(await world.client.get(f"/v1/staff/email-overrides/{asked['id']}", headers=manager), 200)
+    (warning,) = asking["preview"]["warnings"]
+    assert "until the new address is proven" in warning, "what waits is this very wish, and replaces none"
     approved = expect(await approve(world, manager, asked["id"], password=PASSWORD), 200)
     due_at = world.clock.now() + DELAY
     assert (approved["state"], approved["execute_after"]) == ("delayed", due_at.isoformat().replace("+00:00", "Z"))
@@ -102,10 +105,9 @@ async def test_two_of_the_staff_and_three_days_give_another_address_with_everyth
     shown = expect(await world.client.get(detail, headers=cashier), 200)
     (waiting,) = shown["email_changes"]
     assert (waiting["is_override"], waiting["execute_after"]) == (True, approved["execute_after"])
-    assert (shown["redemption_held_reason"], shown["redemption_held_until"]) == (
-        "email_override",
-        approved["execute_after"],
-    )
+    held_until = (due_at + timedelta(days=1)).isoformat().replace("+00:00", "Z")
+    held = (shown["redemption_held_reason"], shown["redemption_held_until"])
+    assert held == ("email_override", held_until), "a worker that comes late leaves no moment to spend in"
 
     world.advance(DELAY - timedelta(seconds=1))
     await carry_out_all(world)
@@ -146,6 +148,9 @@ async def test_whoever_reads_the_old_mailbox_or_the_phone_stops_it(world: World)
         stopped = await world.client.post("/v1/email-changes/cancel", json={"token": token})
         assert expect(stopped, 200)["state"] == "cancelled"
         assert problem(await world.client.get("/v1/me", headers=member.headers))[0] == 401
+        told = (await world.mails_to(address))[-1]
+        assert told.subject == "Your email address stays as it is"
+        assert "Points cannot be spent until" in told.text
     world.advance(DELAY)
     await carry_out_all(world)
     assert await states(world) == ["cancelled", "cancelled"]
@@ -212,6 +217,17 @@ async def test_staff_and_the_member_cancel_it_and_what_was_taken_meanwhile_is_no
     failed = await DB.fetch("select failed_because from email_change where failed_because is not null")
     assert [row["failed_because"] for row in failed] == ["EMAIL_TAKEN"]
     expect(await world.sign_in(OLD), 201)
+
+
+async def test_an_address_that_nobody_has_proven_is_told_nothing_about_its_customer(world: World) -> None:
+    member = await world.sign_up(OLD)
+    await DB.fetch("update contact_point set status = 'unverified', verified_at = null where key = $1", OLD)
+    sent = len(await world.mails_to(OLD))
+    approved = await planned(world, member)
+    path = f"/v1/staff/email-changes/{approved['id']}/undo"
+    undo = {"reason": "found the mailbox"}
+    expect(await world.client.post(path, json=undo, headers=keyed(await world.staff_headers(Role.MANAGER))), 200)
+    assert len(await world.mails_to(OLD)) == sent, "it may be a stranger's mailbox"
 
 
 async def test_many_approvals_workers_and_a_stop_at_once_give_one_effect(world: World) -> None:

@@ -269,7 +269,7 @@ async def test_a_change_by_staff_replaces_one_that_waits_for_its_proof(world: Wo
     waiting = await world.mail_to("first@shop.test", purpose="email-change")
     headers = await world.staff_headers("manager")
     shown = await preview(world, headers, member.customer_id, body())
-    assert any("waiting for its proof" in warning for warning in shown["warnings"])
+    assert any("waits for its proof" in warning for warning in shown["warnings"])
     await change_by_staff(world, headers, member.customer_id)
     answer = await world.client.post("/v1/email-changes/confirm", json={"token": waiting.token})
     assert problem(answer)[:2] == (410, "TOKEN_EXPIRED")
