@@ -354,9 +354,10 @@ class _Batch:
                 await self._park(task, reason, field=field)
             case Verdict.COMPLIANCE:
                 status = await self._read_status(task)
-                await self._park(task, f"{_COMPLIANCE}; it is {status or 'unknown'} there.", remote_status=status)
+                # First, as a contact that was set aside is not looked at again after a crash.
                 if status == "cleaned" and task.contact.pushed_at is not None:
                     await self._flag_bounce(task.contact.email, task.contact.pushed_at)
+                await self._park(task, f"{_COMPLIANCE}; it is {status or 'unknown'} there.", remote_status=status)
             case Verdict.FORGOTTEN:
                 await self._park(task, _FORGOTTEN, is_forgotten=True)
 
