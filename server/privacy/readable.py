@@ -25,7 +25,7 @@ _NAMES: Final = {
     "to_address": "sent to", "by_role": "by", "order": "purchase",
 }  # fmt: skip
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d.*")
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 # Values under these names are words of ours; all others may be somebody's own, which stay as they are.
 _CODED: Final = re.compile(
     r"(.*_)?(state|status|kind|action|template|method|mode|source|channel|proof|role)|.+_(code|reason)"
@@ -84,7 +84,7 @@ def _value(name: str, value: object, currency: str, row: Mapping[str, object], z
         case int() if name.endswith("_minor") and currency:
             return escape(money(value, currency))
         case float():
-            return escape(f"{value:g}")
+            return escape(f"{value:.15g}")
         case list():
             return _list(value, row, zone)
         case dict():
@@ -93,7 +93,7 @@ def _value(name: str, value: object, currency: str, row: Mapping[str, object], z
         case str() if _ID.fullmatch(value):
             return Markup("")
         case str() if _TIME.fullmatch(value):
-            return escape(_moment(datetime.fromisoformat(value), zone))
+            return escape(_find_moment(value, zone) or value)
         case str() if _CODED.fullmatch(name) and _WORD.fullmatch(value):
             return escape(value.replace("_", " ").replace(".", ": ").lower())
         case _:
@@ -121,6 +121,14 @@ def _list(values: Sequence[object], row: Mapping[str, object], zone: tzinfo) -> 
 def _label(name: str) -> str:
     words = _NAMES.get(name) or name.removeprefix("is_").removesuffix("_minor").removesuffix("_at").replace("_", " ")
     return words[:1].upper() + words[1:]
+
+
+def _find_moment(text: str, zone: tzinfo) -> str | None:
+    """Return a time in words; None for somebody's own words that only look like one."""
+    try:
+        return _moment(datetime.fromisoformat(text), zone)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _moment(at: datetime, zone: tzinfo) -> str:

@@ -11,8 +11,18 @@ from server.privacy.export_store import SECTIONS, Section
 from server.privacy.readable import write_page
 
 ID = "01a202a5-eeac-7794-b577-cd88e55a5b68"
+NO_TIMES = ("2026-02-30T10:00:00Z", "0001-01-01T00:00:00+00:00", "2026-07-01T10:00:00 by the door")
 ROWS: dict[str, dict[str, object]] = {
-    "profile": {"id": ID, "given_name": "<b>Zoë", "notes": "likes_this.much", "birth_year": None, "locale": ""},
+    "profile": {
+        "id": ID,
+        "given_name": "<b>Zoë",
+        "family_name": NO_TIMES[0],
+        "post_code": NO_TIMES[1],
+        "postal_address": NO_TIMES[2],
+        "notes": "likes_this.much",
+        "birth_year": None,
+        "locale": "",
+    },
     "orders": {
         "number": "R-1",
         "currency": "JPY",
@@ -21,7 +31,7 @@ ROWS: dict[str, dict[str, object]] = {
         "skipped_reason": "before_start",
         "lines": [
             {"sku": "", "net_minor": 700, "description": "Tea & cake", "quantity": 2.0},
-            {"sku": "", "net_minor": 500, "description": "", "quantity": 0.125},
+            {"sku": "", "net_minor": 500, "description": "", "quantity": 123456.125},
         ],
     },
     "audit": {"action": "email_change.corrected", "details": {"order": ID, "points": -3}, "reason": "a_b"},
@@ -47,13 +57,15 @@ async def test_amounts_times_and_codes_are_in_words_and_texts_as_they_were_writt
         "on 2 July 2026, 10:00",
         "<dt>Given name</dt><dd>&lt;b&gt;Zoë</dd>",
         "<dd>likes_this.much</dd>",
+        # Somebody's own words may look like a time, and must not keep them from their copy.
+        *(f"<dd>{text}</dd>" for text in NO_TIMES),
         "<dd>1,200 JPY</dd>",
         "<dt>Completed</dt><dd>1 July 2026, 23:05</dd>",
         "<dd>before start</dd>",
         "<td>Tea &amp; cake</td>",
         "<td>700 JPY</td>",
         "<td>2</td>",
-        "<td>0.125</td>",
+        "<td>123456.125</td>",
         "<dd>email change: corrected</dd>",
         "<dd>Points: -3</dd>",
         "<dt>Reason</dt><dd>a_b</dd>",
