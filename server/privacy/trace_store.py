@@ -21,12 +21,19 @@ _FORGET_AT_ORDERS = (
     where o.customer = any($1::uuid[]) and r."order" = o.id and r.resolved_reason <> ''
     """,
 )
-# What was set aside was never counted; the sale stands in the till's own books.
+# What was set aside was never counted; the sale stands in the till's own books. What one till calls a person may be a number
+# of anything at another.
 _FORGET_SET_ASIDE = """
-delete from pos_staged
-where state = 'quarantined'
-  and (kind = 'order' and exists (select from unnest($1::text[]) n(needle) where position(n.needle in lower(payload::text)) > 0)
-       or exists (select from unnest($2::text[]) n(needle) where position(n.needle in lower(detail)) > 0))
+delete from pos_staged s
+where s.state = 'quarantined'
+  and (s.kind = 'order' and exists (
+           select from (
+               select null::uuid as connection, unnest($1::text[]) as needle
+               union all
+               select connection, needle from unnest($2::uuid[], $3::text[]) as r(connection, needle)
+           ) n
+           where coalesce(n.connection, s.connection) = s.connection and position(n.needle in lower(s.payload::text)) > 0)
+       or exists (select from unnest($4::text[]) n(needle) where position(n.needle in lower(s.detail)) > 0))
 """
 # Those who shared a membership are told by name who came, left or invited them; what a mail says is kept until it has left.
 _FORGET_IN_MAILS = (
@@ -65,9 +72,14 @@ async def forget_elsewhere(ctx: Context, customer_ids: Sequence[UUID], names: Na
     await forget_rows(ctx, ids, names.identifiers)
     addresses = sorted({text.lower() for text in (*names.keys, *names.values)})
     # A short id of a till is told from other numbers by standing alone, between quotes.
-    whole = [text.lower() for text in (*names.keys, *names.values, *names.cards, *names.external_ids)]
-    quoted = sorted({msgspec.json.encode(text).decode() for text in whole})
-    await DB.fetch(_FORGET_SET_ASIDE, quoted, addresses)
+    anywhere = sorted({_quoted(text) for text in (*names.keys, *names.values, *names.cards)})
+    tills = [row["connection"] for row in names.records]
+    called = [_quoted(external_id) for external_id in names.external_ids]
+    await DB.fetch(_FORGET_SET_ASIDE, anywhere, tills, called, addresses)
     await DB.fetch(_FORGET_ERRORS, addresses)
     await DB.fetch(_NAME_ERASED, ids)
     await DB.fetch(_FORGET_REASONS, ids)
+
+
+def _quoted(text: str) -> str:
+    return msgspec.json.encode(text.lower()).decode()

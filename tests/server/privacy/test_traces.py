@@ -10,6 +10,9 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from server.imports import service as imports
 from server.imports.service import BalancesImported
+from server.privacy.names import Names
+from server.privacy.trace_store import forget_elsewhere
+from server.staff.store import ensure_connection
 from shared.enums import Role
 from tests.app import PASSWORD, SignedUp, World, expect
 from tests.ledgers import assert_verified
@@ -73,6 +76,21 @@ async def test_no_column_log_or_mail_names_an_erased_person(world: World, capfd:
     )
     assert expect(done, 200)["state"] == "done"
     assert (await find_traces("till-customer-77"))["till-customer-77"] == []
+
+
+async def test_a_short_id_at_one_till_takes_no_sale_of_another_till_along(world: World) -> None:
+    staged = """
+    insert into pos_staged (id, connection, kind, external_id, changed_at, payload, content_hash, state, reason, staged_at)
+    values ($1, $2, 'order', 'sale', $3, $4, ''::bytea, 'quarantined', 'unreadable', $3)
+    """
+    async with DB.transaction():
+        mine, other = [await ensure_connection(world.ctx, code) for code in ("mine", "other")]
+        for connection, payload in ((mine, {"buyer": "7"}), (other, {"buyer": "8", "quantity": "7"})):
+            await DB.fetch(staged, new_id(), connection, world.clock.now(), json.dumps(payload))
+        record = await DB.fetch_row("select $1::uuid as connection, 'mine' as code, '7' as external_id", mine)
+        assert record is not None
+        await forget_elsewhere(world.ctx, [new_id()], Names(addresses=(), cards=(), records=(record,)))
+    assert [row["connection"] for row in await DB.fetch("select connection from pos_staged")] == [other]
 
 
 async def _trail_of(member: SignedUp) -> tuple[int, int, int]:
