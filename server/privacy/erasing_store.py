@@ -39,7 +39,13 @@ where id = $1 and status in ('active', 'closed') returning id
 """
 _LEAVE = "update membership_person set left_at = $2, left_reason = 'erased' where id = $1 and left_at is null"
 
-_ADDRESSES = "select kind, value, key, status, retired_reason from contact_point where customer = any($1::uuid[])"
+# What somebody else has proven to be theirs names them and nobody else: their mails, links and imports go on.
+_ADDRESSES = """
+select p.kind, p.value, p.key, p.status, p.retired_reason from contact_point p
+where p.customer = any($1::uuid[]) and not exists (
+    select from contact_point o
+    where o.kind = p.kind and o.key = p.key and o.status in ('verified', 'bouncing') and not o.customer = any($1::uuid[]))
+"""
 _CARDS = "select code from card where customer = any($1::uuid[])"
 # Records that are or were this person's, the aliases of those, and records of nobody with an address the person has proven.
 _RECORDS = """

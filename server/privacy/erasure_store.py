@@ -71,7 +71,8 @@ _OF_STATE = _VIEWS.format(condition=f"{_PAGE} and e.state = $4")
 _OF_CUSTOMER = _VIEWS.format(condition=f"{_PAGE} and e.customer = $4")
 _ONE = _VIEWS.format(condition=f"{_PAGE} and e.id = $4")
 _ADDRESSEE = """
-select c.status, c.given_name, p.value as email, p.key as email_key
+select c.status, c.given_name, p.value as email, p.key as email_key,
+       coalesce((select g.zone from programme g where g.is_default), 'UTC') as zone
 from customer c
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary and p.status = 'verified'
 where c.id = $1
@@ -215,7 +216,9 @@ async def get_view(erasure_id: UUID) -> Row:
 
 
 async def find_addressee(customer_id: UUID) -> Row | None:
-    """Return a customer's status and first name, with the proven address as `email` and `email_key`, or None there."""
+    """Return a customer's status, first name and the shop's zone, with the proven address as `email` and `email_key`, or None
+    there.
+    """
     return await DB.fetch_row(_ADDRESSEE, customer_id)
 
 

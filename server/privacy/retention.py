@@ -93,7 +93,7 @@ async def _tell(ctx: Context, row: Row, erasure_id: UUID, execute_after: datetim
         template="erasure_dormant",
         customer_id=row["id"],
         token=token,
-        parameters={"given_name": row["given_name"], "day": f"{execute_after.day} {execute_after:%B %Y}"},
+        parameters={"given_name": row["given_name"], "day": rules.say_day(execute_after, row["zone"])},
     )
     return 1
 

@@ -42,6 +42,7 @@ from (select p.id as point from customer c {_EMAIL} where {_DORMANT} limit $2) f
 """
 _NEXT = f"""
 select c.id, c.given_name, trim(c.given_name || ' ' || c.family_name) as name, p.value as email, p.key as email_key,
+       coalesce((select g.zone from programme g where g.is_default), 'UTC') as zone,
        coalesce((select max(o.completed_at) from orders o where o.customer = c.id), c.created_at) as last_seen_at
 from customer c {_EMAIL} where {_DORMANT} order by c.id limit $2
 """
@@ -66,7 +67,9 @@ async def count_dormant(since: datetime, *, most: int) -> Row:
 
 
 async def list_dormant(since: datetime, limit: int) -> list[Row]:
-    """Return the first of them in the order in which they came: id, names, last_seen_at, and the address if there is one."""
+    """Return the first of them in the order in which they came: id, names, last_seen_at, the shop's zone, and the address if
+    there is one.
+    """
     return await DB.fetch(_NEXT, since, limit)
 
 

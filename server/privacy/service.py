@@ -223,7 +223,7 @@ async def _begin_cooling(ctx: Context, erasure_id: UUID, customer_id: UUID, exec
         template="erasure_planned",
         customer_id=customer_id,
         token=token,
-        parameters={"given_name": person["given_name"], "day": f"{execute_after.day} {execute_after:%B %Y}"},
+        parameters={"given_name": person["given_name"], "day": rules.say_day(execute_after, person["zone"])},
     )
 
 
@@ -315,7 +315,8 @@ async def cancel_by_link(ctx: Context, token: str) -> MyErasure:
         await _cancel(ctx, link.subject, link.customer_id, reason=None)
     view = await _get_view(ctx, link.subject)
     # The link proves the mailbox and nothing more: it shows no more than that it has worked.
-    return MyErasure(erasure=msgspec.structs.replace(view, reason="", requested_by="", approved_by=None))
+    bare = msgspec.structs.replace(view, reason="", requested_by="", approved_by=None, customer_name="")
+    return MyErasure(erasure=bare)
 
 
 async def _cancel(ctx: Context, erasure_id: UUID, customer_id: UUID, *, reason: str | None) -> None:
