@@ -218,6 +218,10 @@ from personal_export e join customer c on c.id = e.customer
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary and p.status = 'verified'
 where e.id = $1 and e.state = 'waiting' for update of e
 """
+# An erasure locks the person first and then takes the copies away; so does this, or each would wait for the other.
+_HOLD_PERSON = """
+select 1 from customer where id = (select customer from personal_export where id = $1) for key share
+"""
 _ADD_PART = "insert into personal_export_part (id, export, number, content) values ($1, $2, $3, $4)"
 _FINISH = """
 update personal_export set state = 'ready', ready_at = $2, expires_at = $3, bytes_count = $4
@@ -256,7 +260,11 @@ async def insert_export(ctx: Context, customer_id: UUID) -> UUID:
 
 
 async def lock_waiting(export_id: UUID) -> Row | None:
-    """Lock an export that is to be made, with the person's proven address; None if it was made, or is gone."""
+    """Lock an export that is to be made, with the person's proven address; None if it was made, or is gone.
+
+    Whoever locks the person, as an erasure does, waits until the transaction is over.
+    """
+    await DB.fetch(_HOLD_PERSON, export_id)
     return await DB.fetch_row(_LOCK_WAITING, export_id)
 
 

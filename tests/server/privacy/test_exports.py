@@ -1,8 +1,12 @@
 """A copy of everything held: whole, readable both ways, for one person alone, and gone after a week."""
 
+import asyncio
+import contextvars
 from datetime import timedelta
+from uuid import UUID
 
 from server.db.engine import DB
+from server.privacy import export_store
 from server.privacy.files import PIECE_BYTES
 from tests.app import PASSWORD, World, expect, problem
 from tests.server.merges.desk import MergeDesk
@@ -82,6 +86,28 @@ async def test_nobody_else_gets_it_and_it_is_gone_after_a_week(world: World) -> 
     assert await DB.fetch_value("select count(*) from personal_export_part") == 0
     states = await DB.fetch("select distinct state from personal_export")
     assert [row["state"] for row in states] == ["expired"]
+
+
+async def test_whoever_asks_to_be_forgotten_while_a_copy_is_made_waits_for_it(world: World) -> None:
+    ana = await world.sign_up()
+    asked = expect(await world.client.post("/v1/me/exports", json={}, headers=keyed(ana.headers)), 202)
+    export_id = UUID(asked["id"])
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        assert await export_store.lock_waiting(export_id)
+        sent = world.client.post("/v1/me/erasure/preview", headers=ana.headers)
+        # Not in this transaction.
+        waiting = group.create_task(sent, context=contextvars.Context())
+        await _until_somebody_waits()
+        await export_store.add_part(export_id, 0, b"the beginning")
+    assert expect(waiting.result(), 200)["blockers"] == []
+
+
+async def _until_somebody_waits() -> None:
+    """Return when another connection waits for a lock that this one holds."""
+    sql = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
+    async with asyncio.timeout(10):
+        while not await DB.fetch(sql):  # noqa: ASYNC110 - PostgreSQL tells nobody
+            await asyncio.sleep(0.005)
 
 
 async def test_staff_hand_a_copy_to_whom_no_mail_reaches(world: World) -> None:
