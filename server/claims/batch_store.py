@@ -58,7 +58,8 @@ where batch = $1 and used_at is null and revoked_at is null returning 1
 """
 _LETTERS = """
 select k.id, k.expires_at, trim(c.given_name || ' ' || c.family_name) as name, c.given_name, c.family_name,
-       c.postal_address, c.post_code, p.key as phone_key
+       c.postal_address, c.post_code, p.key as phone_key,
+       coalesce((select g.zone from programme g where g.is_default), 'UTC') as zone
 from claim_code k join customer c on c.id = k.customer
 left join contact_point p on p.customer = c.id and p.kind = 'phone' and p.is_primary
 where k.batch = $1 and k.id > $2 and k.used_at is null and k.revoked_at is null
@@ -122,5 +123,5 @@ async def revoke(ctx: Context, batch_id: UUID) -> int | None:
 
 
 async def list_letters(batch_id: UUID, *, after: UUID, limit: int) -> Sequence[Row]:
-    """Return the live codes of a batch with the people's names and addresses, in the order of ids."""
+    """Return the live codes of a batch with the people's names and addresses and the shop's zone, in the order of ids."""
     return await DB.fetch(_LETTERS, batch_id, after, limit)

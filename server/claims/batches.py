@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from server.audit.store import record
 from server.auth import Staff
@@ -196,7 +197,7 @@ async def _write_csv(ctx: Context, batch_id: UUID) -> AsyncIterator[bytes]:
                 (
                     (code := claim_code(ctx.tokens, row["id"])), link_of(ctx, code), row["name"], row["given_name"],
                     row["family_name"], row["postal_address"], row["post_code"], _check_of(row),
-                    row["expires_at"].date(),
+                    _last_day(row),
                 )
                 for row in rows
             ]
@@ -224,8 +225,14 @@ def _letter(ctx: Context, row: Row) -> Letter:
         link=link_of(ctx, code),
         page=f"{ctx.settings.public_url}/links/claim",
         check=_check_of(row),
-        valid_until=row["expires_at"].date(),
+        valid_until=_last_day(row),
     )
+
+
+def _last_day(row: Row) -> date:
+    """Return the last day of the shop's on which a code works to the end: it lapses some time on the next."""
+    lapses_at: datetime = row["expires_at"].astimezone(ZoneInfo(row["zone"]))
+    return lapses_at.date() - timedelta(days=1)
 
 
 def _check_of(row: Row) -> str:

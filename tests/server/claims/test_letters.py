@@ -50,6 +50,8 @@ async def test_everybody_whom_no_email_reaches_gets_one_letter(world: World) -> 
     ]
     assert rows[0]["family_name"] == "'=Okafor", "no cell is a formula"
     assert rows[1]["check"] == "the last four digits of your phone number"
+    # They lapse on the 31st at ten, so that the 30th is the last day on which they surely work.
+    assert (made["expires_at"], rows[0]["valid_until"]) == ("2026-05-31T10:00:00Z", "2026-05-30")
     assert rows[0]["link"].endswith(f"/links/claim#{rows[0]['code']}")
     again = await desk.post(f"/v1/staff/claim-batches/{made['id']}/csv")
     assert problem(again)[:2] == (409, "CLAIM_CLOSED"), "the list is written once"
