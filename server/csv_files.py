@@ -17,6 +17,7 @@ _BYTE_ORDER_MARKS: Final = (
 )
 _DELIMITERS: Final = ",;\t|"
 _TRUTHS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+_SHOWN_LENGTH_MAX: Final = 40
 TOO_LONG: Final = "It has more cells than the header."
 _T = TypeVar("_T")
 
@@ -46,13 +47,18 @@ def read_text(content: bytes, encoding: str | None, *, bytes_max: int) -> str:
         raise WrongFile(f"it is larger than {bytes_max // 1_000_000} MB; split it.")
     marked = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
     chosen = marked or encoding or "utf-8"
+    hint = "" if encoding else " Save it as 'CSV UTF-8', or name its --encoding (cp1252 on many tills)."
+    wrong = WrongFile(f"it is not in {chosen}.{hint}")
     try:
-        return content.decode(chosen)
+        text = content.decode(chosen)
     except LookupError as error:
         raise WrongFile(f"there is no encoding called {chosen!r}.") from error
     except UnicodeError as error:
-        hint = "" if encoding else " Save it as 'CSV UTF-8', or name its --encoding (cp1252 on many tills)."
-        raise WrongFile(f"it is not in {chosen}.{hint}") from error
+        raise wrong from error
+    # The database takes no zero byte, and no text has one; UTF-16 without a mark is full of them.
+    if "\0" in text:
+        raise wrong
+    return text
 
 
 def read_rows(
@@ -110,7 +116,9 @@ def _what_is_wrong(
     header: list[str], columns: Collection[str], needed: Collection[str], one_of: Collection[str]
 ) -> str | None:
     if unknown := [column for column in header if column not in columns]:
-        return f"unknown: {', '.join(unknown)}"
+        # What a file says must not drive the terminal that shows it.
+        shown = (column[:_SHOWN_LENGTH_MAX] for column in unknown)
+        return f"unknown: {', '.join(text if text.isprintable() else ascii(text) for text in shown)}"
     if missing := [column for column in needed if column not in header]:
         return f"missing: {', '.join(missing)}"
     if one_of and not any(column in header for column in one_of):

@@ -16,6 +16,8 @@ def test_another_encoding_must_be_named() -> None:
     assert read_text("Café".encode("cp1252"), "cp1252", bytes_max=100) == "Café"
     with pytest.raises(WrongFile, match="no encoding"):
         read_text(b"x", "klingon", bytes_max=100)
+    with pytest.raises(WrongFile, match="not in utf-8"):
+        read_text("a,b\n".encode("utf-16-le"), None, bytes_max=100)
     with pytest.raises(WrongFile, match="2 MB"):
         read_text(b" " * 2_000_001, None, bytes_max=2_000_000)
 
@@ -32,6 +34,12 @@ def test_rows_are_read_whatever_divides_them(delimiter: str, ending: str) -> Non
         {"name": "Ben", "points": "1"},
     ]
     assert [row.is_too_long for row in rows] == [False, False, True]
+
+
+def test_a_column_that_nobody_knows_is_named_without_driving_the_terminal() -> None:
+    for name, shown in (("balance", "unknown: balance;*"), ("\x1b[2J" + "x" * 99, r"unknown: '\\x1b\[2jx{36}'")):
+        with pytest.raises(WrongFile, match=shown):
+            list(read_rows(f"name,{name}\n", columns=("name",), needed=("name",), rows_max=1))
 
 
 def test_one_of_several_columns_may_be_asked_for() -> None:
