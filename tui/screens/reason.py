@@ -172,10 +172,22 @@ class DecisionPage(ReasonPage[AnswerT], Generic[SubjectT, AnswerT]):
         self._subject = subject
         self._to_question = question
         self._ask_again = ask
+        self._is_stale = False
+
+    def commit(self) -> None:
+        if self._is_stale:
+            # What stands there is over: nobody decides on what they have not read.
+            self._look_again()
+        else:
+            super().commit()
+
+    def _look_again(self) -> None:
+        call(self, "again", self._ask_again, done=self._came_again, waiting="Looking at what changed…")
 
     def show_failure(self, error: ConsoleError) -> None:
         if isinstance(error, Refused) and error.problem.code is Code.PREVIEW_STALE:
-            call(self, "again", self._ask_again, done=self._came_again, waiting="Looking at what changed…")
+            self._is_stale = True
+            self._look_again()
             return
         super().show_failure(error)
 
@@ -187,7 +199,7 @@ class DecisionPage(ReasonPage[AnswerT], Generic[SubjectT, AnswerT]):
             self.dismiss()
             return
         self._changes.stale(self._words())
-        self._subject, self._question = subject, question
+        self._subject, self._question, self._is_stale = subject, question, False
         # The refused try had no effect; what is sent now is another decision.
         self.key = new_key()
         self._changes.came(self._words())
