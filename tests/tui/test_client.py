@@ -12,7 +12,7 @@ from shared.staff import RegisterCustomer
 from tests.tui.fake import PASSWORD, FakeService, Refusal, make_customer
 from tui.client import Client, new_key
 from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Refused, ServiceNotStarted, SignedOut, Unreachable
-from tui.transport import embedded
+from tui.transport import embedded, over_network
 from tui.wording import sentence
 
 FORM = RegisterCustomer(given_name="Ann", email="ann@example.com")
@@ -116,6 +116,12 @@ async def test_a_silent_service_is_given_up_in_time() -> None:
     assert not reading.value.maybe_done
     assert saving.value.maybe_done
     assert service.count("register_customer") == 1, "a person decides whether to ask a silent service again"
+
+
+async def test_over_the_network_the_client_alone_says_how_long_an_answer_may_take() -> None:
+    async with over_network("http://127.0.0.1:8700") as http:
+        assert (http.timeout.read, http.timeout.write, http.timeout.pool) == (None, None, None)
+        assert http.timeout.connect is not None
 
 
 @pytest.mark.parametrize(
