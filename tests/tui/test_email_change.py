@@ -2,10 +2,15 @@
 
 import asyncio
 
+from msgspec.structs import replace
+
+from shared.enums import Role
+from shared.permissions import PERMISSIONS
 from shared.problems import Code
 from tests.tui.desk import Till, signed_in
 from tests.tui.fake import FakeService, Refusal, card_number, make_customer
 from tui.screens.danger import DangerDialog
+from tui.screens.email_change import ways_for
 from tui.widgets.picker import Picker
 
 BEN = make_customer(1, "Ben", "Scorpio")
@@ -86,6 +91,16 @@ async def test_a_proven_address_is_no_typo() -> None:
         await open_wizard(till)
         await till.shows("[1] Same person", "They cannot reach the old address any more")
         assert "Typo" not in till.screen_text()
+
+
+def test_correcting_an_address_that_was_proven_once_says_what_it_costs() -> None:
+    permissions = PERMISSIONS[Role.MANAGER]
+    for customer, words in (
+        (TYPO, "Nothing else changes."),
+        (replace(BEN, email_bouncing=True), "spending waits a day"),
+    ):
+        (way,) = (way for way in ways_for(customer, tuple(permissions)) if way.value == "correction")
+        assert words in way.meaning
 
 
 async def test_a_cashier_may_only_correct() -> None:

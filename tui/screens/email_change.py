@@ -45,6 +45,7 @@ EmailRequest = StaffEmailChange | EmailCorrection | EmailOverrideRequest
 
 PREVIEW_SECONDS = 0.3
 _TYPO = "Typing error"
+_ONCE_PROVEN = ("verified", "bouncing")
 _FIELD_OF = {"new_email": "email", "identity_attested": "attested"}
 
 
@@ -77,7 +78,11 @@ def ways_for(detail: CustomerDetail, permissions: tuple[Permission, ...]) -> lis
     correction = Way(
         value="correction",
         title="Typo: the address was written down wrong",
-        meaning="The address is put right. Nothing else changes.",
+        meaning=(
+            "It was proven once: spending waits a day; 7 days to take it back."
+            if detail.email_status in _ONCE_PROVEN
+            else "The address is put right. Nothing else changes."
+        ),
         refused_because=no_correction,
     )
     if is_proven:
@@ -195,7 +200,7 @@ class EmailPage(FormPage):
 
     def _is_mere_typo(self) -> bool:
         """Return whether nobody has ever proven the address that is put right."""
-        return self.mode == "correction" and self._detail.email_status not in ("verified", "bouncing")
+        return self.mode == "correction" and self._detail.email_status not in _ONCE_PROVEN
 
     # Preview ------------------------------------------------------------------------------------------------------------
 

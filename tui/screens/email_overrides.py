@@ -12,6 +12,7 @@ from tui.pages import Handlers, bindings_for
 from tui.screens.list_page import Listed, ListPage, ListTab
 from tui.screens.reason import DecisionPage, Question, ReasonPage
 from tui.widgets.line_list import Column
+from tui.wording import blocker_words
 
 _COLUMNS = (
     Column("Asked for", 15),
@@ -77,7 +78,7 @@ class OverridesPage(ListPage[EmailOverrideView]):
             at = moment(item.execute_after, now=now, zone=zone)
             told.append(f"Changes by itself on {at}; c, or the link that the old address got, stops it.")
         if item.failed_because is not None:
-            told.append(f"It could not be done: {item.failed_because.replace('_', ' ').lower()}")
+            told.append(f"It could not be done: {blocker_words(item.failed_because)}")
         return told
 
     # Deciding ---------------------------------------------------------------------------------------------------------
