@@ -64,8 +64,8 @@ async def check_due(ctx: Context, tills: Tills) -> int:
             seen.add(customer_id)
             try:
                 look = await check_customer(ctx, customer_id, tills, silent=silent)
-            except Busy:
-                # Somebody else is at it; the next run looks again.
+            except (Busy, store.LinkTaken):
+                # Somebody else is at it, or was quicker; the next run looks again.
                 log.info("link_check_postponed")
                 continue
             linked += look.linked
@@ -84,16 +84,17 @@ async def check_customer(ctx: Context, customer_id: UUID, tills: Tills, *, silen
     Raises:
         Busy: The database did not keep up.
     """
-    check = await store.find_check(customer_id)
-    is_asking = check is not None and (check["checked_at"] is None or check["checked_at"] <= check["asked_at"])
+    seen = await store.find_check(customer_id)
+    is_asking = seen is not None and (seen["checked_at"] is None or seen["checked_at"] <= seen["asked_at"])
     is_silent = has_asked = False
-    if check is not None and (is_asking or check["state"] == LinkState.CHECKING):
+    if seen is not None and (is_asking or seen["state"] == LinkState.CHECKING):
         has_asked, is_silent = await _ask_tills(ctx, customer_id, tills, silent=silent)
     async with DB.transaction():
         await lock_customers([customer_id])
         person = await store.find_person(customer_id)
         check = await store.lock_check(customer_id)
-        if check is None:
+        if seen is None or check is None or check["asked_at"] != seen["asked_at"]:
+            # Something was proven while tills were asked: the customer is due again.
             return _Look()
         if person is None or person["status"] not in ("active", "stub"):
             await store.retire_check(ctx, customer_id)
@@ -263,7 +264,7 @@ async def push_buyers(ctx: Context, connection_id: UUID, connector: Connector) -
 async def _push(ctx: Context, connection_id: UUID, connector: Connector, customer_id: UUID) -> bool:
     try:
         return await push_customer(ctx, connection_id, connector, customer_id)
-    except PosRefused as error:
+    except (PosRefused, store.LinkTaken) as error:
         # It would be refused again; what cannot be told of one member keeps nobody else from being told of.
         log.warning("pos_push_refused", connector=connector.name, reason=str(error))
         return False
@@ -304,7 +305,10 @@ async def _link_pushed(ctx: Context, record_id: UUID, customer_id: UUID, *, is_m
     record, person = await store.lock_record(record_id), await store.find_person(customer_id)
     assert record is not None
     assert person is not None
-    if record["holder"] == customer_id or await store.was_taken_away(record_id, customer_id):
+    if record["merged_into"] is not None or record["holder"] == customer_id:
+        # A record of the till took the place of ours; whose that one is, is decided there.
+        return False
+    if await store.was_taken_away(record_id, customer_id):
         return False
     is_same = record["email_key"] in person["emails"]
     if is_made and record["holder"] is None and (is_same or record["made_here"] or record["email_key"] is None):

@@ -27,6 +27,7 @@ from server.links.directory import take_records
 from server.links.tills import Tills, open_tills
 from server.logs import get_logger
 from server.orders.batch import Sender, post_orders
+from server.pos.json_texts import without_unkeepable
 from server.pos.protocol import Capability, Connector, Page, PosRefused, PosUnavailable, ReadOrder, Unreadable
 from server.refunds.service import take_refund
 from shared.limits import CYCLE_EVERY, CYCLE_LEASE, CYCLE_OVERLAP, ORDER_BATCH_MAX, POS_RECORD_BATCH_MAX
@@ -40,8 +41,6 @@ _FIRST_WAIT_SECONDS: Final = 0.2
 _SET_ASIDE_AT_ONCE: Final = 1_000
 _NOBODY: Final = UUID(int=0)
 _COALESCE: Final = timedelta(seconds=1)
-# What JSON can say and the database cannot keep.
-_NOTHING: Final = b"\\u0000"
 
 
 class RunCycle(msgspec.Struct, frozen=True, kw_only=True):
@@ -232,7 +231,7 @@ class _Run:
             item.external_id: (
                 item.external_id,
                 item.changed_at,
-                item.payload.replace(_NOTHING, b""),
+                without_unkeepable(item.payload),
                 hashlib.sha256(item.payload).digest(),
             )
             for item in page.items

@@ -43,6 +43,9 @@ update pos_link set state = 'ended', ended_at = $2, ended_reason = $3 where id =
 _END_WAITING = """
 update pos_link set state = 'ended', ended_at = $2, ended_reason = 'taken' where record = $1 and state = 'waiting'
 """
+_END_WISHES = """
+update pos_link set state = 'ended', ended_at = $2, ended_reason = 'taken' where customer = $1 and state = 'waiting'
+"""
 _MOVE_TO_RECORD = "update pos_link set record = $2 where id = $1 and state = 'linked'"
 _MOVE_TO_CUSTOMER = """
 update pos_link set customer = $2 where customer = $1 and state in ('linked', 'waiting')
@@ -103,14 +106,15 @@ _DUE = """
 select customer from link_check
 where next_check_at <= $1 order by next_check_at, customer limit $2
 """
-# One of those who wait for a silent till, unless one was looked at lately or is due anyway.
+# One of those who wait for a silent till, unless one was looked at lately or is due anyway; each in turn, as what is refused
+# about one of them says nothing about the till.
 _PROBE = """
 update link_check set next_check_at = $1 where customer = (
     select customer from link_check
     where state = 'checking' and next_check_at > $1
       and not exists (select from link_check
                       where state = 'checking' and (checked_at > $1::timestamptz - $2::interval or next_check_at <= $1))
-    order by asked_at limit 1 for update skip locked)
+    order by checked_at nulls first limit 1 for update skip locked)
 """
 _WAKE_SILENT = """
 update link_check set next_check_at = $1 where state = 'checking' and tries > 0 and next_check_at > $1
@@ -139,12 +143,14 @@ _CANDIDATES = """
 select r.id, r.connection, r.email_since_at, r.card_number, r.phone_key, r.made_here, l.customer as holder
 from pos_record r left join pos_link l on l.record = r.id and l.state = 'linked'
 where r.email_key = any($1::text[]) and r.merged_into is null and r.removed_at is null
-  and not exists (select from pos_link e where e.record = r.id and e.customer = $2
-                  and e.ended_reason in ('unlinked', 'disputed'))
+  and (l.customer = $2 or not exists (
+      select from pos_link e where e.record = r.id and e.ended_reason in ('unlinked', 'disputed')
+                               and e.customer in (select $2::uuid union all select id from customer where merged_into = $2)))
 order by r.connection, r.created_at, r.id limit 500
 """
 _WAS_TAKEN_AWAY = """
-select 1 from pos_link where record = $1 and customer = $2 and ended_reason in ('unlinked', 'disputed') limit 1
+select 1 from pos_link where record = $1 and ended_reason in ('unlinked', 'disputed')
+  and customer in (select $2::uuid union all select id from customer where merged_into = $2) limit 1
 """
 
 # Reviews --------------------------------------------------------------------------------------------------------------
@@ -249,6 +255,11 @@ async def move_links_to_customer(from_customer: UUID, to_customer: UUID) -> list
     return [row["id"] for row in await DB.fetch(_MOVE_TO_CUSTOMER, from_customer, to_customer)]
 
 
+async def end_wishes(ctx: Context, customer_id: UUID) -> None:
+    """Give up a customer's wishes that another one has too."""
+    await DB.fetch(_END_WISHES, customer_id, ctx.now)
+
+
 async def return_links(link_ids: list[UUID], customer_id: UUID) -> None:
     """Let links be a customer's again."""
     await DB.fetch(_RETURN, link_ids, customer_id)
@@ -339,7 +350,8 @@ async def find_person(customer_id: UUID) -> Row | None:
 async def list_candidates(email_keys: Collection[str], customer_id: UUID) -> list[Row]:
     """Return the records of all till systems that bear one of these addresses.
 
-    One that staff took from the customer, or that was said to be somebody else's, stays away until staff give it back.
+    One that staff took from the customer, or from whom they were merged with, or that was said to be somebody else's, stays
+    away until staff give it back.
     """
     return await DB.fetch(_CANDIDATES, list(email_keys), customer_id) if email_keys else []
 

@@ -9,11 +9,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Final, Self
+from urllib.parse import quote
 
 import httpx
 import msgspec
 
 from server.pos import square_reading
+from server.pos.json_texts import without_unkeepable
 from server.pos.protocol import (
     AlreadyThere,
     Capability,
@@ -24,6 +26,7 @@ from server.pos.protocol import (
     PosRefused,
     PosUnavailable,
     ReadOrder,
+    Unreadable,
 )
 from server.pos.square_reading import SquareCustomer
 from shared.limits import CYCLE_PAGES_MAX, POS_CALL_SECONDS
@@ -174,7 +177,7 @@ class Square(Limited):
 
     async def write_email(self, external_id: str, email: str) -> None:
         """Put an address onto a profile, unless it bears it."""
-        path = f"/v2/customers/{external_id}"
+        path = f"/v2/customers/{quote(external_id, safe='')}"
         customer = _decode_customer(await self._call("GET", path, None))
         if (customer.email_address or "").casefold() != email.casefold():
             await self._call("PUT", path, {"email_address": email, "version": customer.version})
@@ -185,7 +188,11 @@ class Square(Limited):
     async def _find(self, name: str, condition: Json) -> tuple[PosRecord, ...]:
         body: Json = {"limit": _FOUND_MAX, "query": {"filter": {name: condition}}}
         answer = await self._call("POST", "/v2/customers/search", body)
-        return tuple(square_reading.read_customer(bytes(raw)) for raw in answer.customers)
+        try:
+            return tuple(square_reading.read_customer(bytes(raw)) for raw in answer.customers)
+        except Unreadable as error:
+            # Whose the others are cannot be said without it.
+            raise PosRefused(f"A profile is not as described: {error.detail}") from error
 
     async def _pages(self, path: str, body: Json) -> AsyncIterator[_Answer]:
         """Yield pages until there is no cursor; one that comes again would go on for ever."""
@@ -223,7 +230,7 @@ def _read(path: str, response: httpx.Response) -> _Answer:
     if status == 429 or status >= 500:
         raise PosUnavailable(f"{path}: HTTP {status}")
     try:
-        answer = msgspec.json.decode(response.content, type=_Answer)
+        answer = msgspec.json.decode(without_unkeepable(response.content), type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise PosUnavailable(f"{path}: HTTP {status} with an answer that is not as described") from error
     if status >= 400 or answer.errors:

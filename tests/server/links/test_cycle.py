@@ -101,6 +101,17 @@ async def test_members_are_linked_as_soon_as_a_till_that_was_down_is_back(shop: 
     odd, eve = await shop.sign_up("odd@shop.test"), await shop.sign_up("eve@shop.test")
     await run_checks(shop)
     assert [await state_of(one.customer_id) for one in (odd, eve)] == ["checking", "linked"]
+    # Nor does a profile that cannot be read.
+    for name in ("fay", "gus"):
+        square.state.put_customer(name, at=shop.clock.now() - timedelta(days=60), email_address=f"{name}@shop.test")
+    square.state.customers["fay"]["updated_at"] = "a while ago"
+    fay, gus = await shop.sign_up("fay@shop.test"), await shop.sign_up("gus@shop.test")
+    await run_checks(shop)
+    assert [await state_of(one.customer_id) for one in (fay, gus)] == ["checking", "linked"]
+    manager = await shop.staff_headers("manager")
+    found = expect(await shop.client.get("/v1/staff/pos-records", params={"q": "fay@"}, headers=manager), 200)
+    assert found["remote_failed"] == ["square"]
+    square.state.put_customer("fay", at=shop.clock.now())
     # The exchange tells as well that the till is back.
     square.state.put_customer("dee", at=shop.clock.now() - timedelta(days=60), email_address="dee@shop.test")
     square.state.is_down = True
@@ -109,6 +120,21 @@ async def test_members_are_linked_as_soon_as_a_till_that_was_down_is_back(shop: 
     square.state.is_down = False
     await run(shop, "hook")
     assert await state_of(dee.customer_id) == "linked"
+    # Those who wait are asked about in turn, so that it is found out by whoever is not refused.
+    square.state.put_customer("hal", at=shop.clock.now() - timedelta(days=60), email_address="hal@shop.test")
+    square.state.is_down = True
+    shop.advance(timedelta(seconds=1))
+    hal = await shop.sign_up("hal@shop.test")
+    await run_checks(shop)
+    square.state.is_down = False
+    await DB.fetch(
+        "update link_check set next_check_at = $1, tries = 10 where state = 'checking'",
+        shop.clock.now() + timedelta(hours=6),
+    )
+    for _ in range(3):
+        shop.advance(timedelta(minutes=6))
+        await cycle.check_members(shop.tools)
+    assert [await state_of(one.customer_id) for one in (odd, hal)] == ["checking", "linked"]
 
 
 async def test_sales_changes_voids_and_returns_are_posted_and_told_in_the_report(
@@ -174,7 +200,6 @@ async def test_a_run_that_stops_half_way_goes_on_where_it_was(shop: World, squar
         square.state.put_order(f"O{number}", at=at, customer_id="C1", state="COMPLETED", line_items=[line("a", 1000)])
     shop.advance(timedelta(minutes=1))
     # The customers' page, the page of orders, and then nothing more.
-    square.state.failures.extend([])
     broken = _Breaking(square, after=3)
     with broken:
         report = await run(shop)
@@ -335,12 +360,15 @@ async def test_a_record_that_is_there_already_is_not_made_again_but_matched_like
 
 
 async def test_till_names_that_the_database_cannot_hold_stop_nothing(shop: World, square: SquareStandIn) -> None:
-    square.state.put_order(
-        "O1", at=shop.clock.now(), state="COMPLETED", line_items=[line("a", 1000, name="nul \x00 here")]
-    )
+    names = ["nul \x00 here", "half \ud83d a face", r"C:\u0000", r"\\ud83d", "whole \U0001f600"]
+    lines = [line(str(number), 1000, name=name) for number, name in enumerate(names)]
+    square.state.put_order("O1", at=shop.clock.now(), state="COMPLETED", line_items=lines)
     square.state.put_customer("C1", at=shop.clock.now(), given_name="A\x00na", email_address="ana@shop.test")
+    square.state.put_customer("C2", at=shop.clock.now(), given_name="Be\ud83d", email_address="bea@shop.test")
     report = await run(shop)
-    assert report["state"] == "done"
+    assert (report["state"], report["figures"]["customers_new"]) == ("done", 2)
+    kept = await DB.fetch("select description from order_line order by line_id")
+    assert [row["description"] for row in kept] == ["nul  here", "half  a face", *names[2:]]
 
 
 @settings(max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

@@ -8,7 +8,10 @@ import pytest
 from server.customers.suppression import Name, pos_name, suppress
 from server.db.engine import DB
 from server.db.ids import new_id
+from server.links import checks, service, store
 from server.links.cycle import run_due
+from server.pos.protocol import Capability, Limited
+from shared.links import PosRecord
 from tests.app import World, expect
 from tests.server.links.shop import (
     Till,
@@ -181,6 +184,35 @@ async def test_an_older_state_that_arrives_late_changes_nothing(world: World) ->
     odd = await till.send(record("p-2", email="no address", phone="x"))
     assert odd["notes"] == ["email: this is not an address", "phone: this is not a number"]
     assert await record_id("p-2")
+
+
+class _ProvenMeanwhile(Limited):
+    """A till system that is asked about a member while the member proves another address."""
+
+    name = "slow"
+    is_remote = True
+    capabilities = frozenset({Capability.FIND_BY_EMAIL})
+
+    def __init__(self, world: World, customer_id: UUID) -> None:
+        self._world = world
+        self._customer_id = customer_id
+
+    async def find_by_email(self, email: str) -> tuple[PosRecord, ...]:
+        self._world.advance(timedelta(seconds=1))
+        async with DB.transaction():
+            await service.ask_check(self._world.ctx, self._customer_id)
+        return ()
+
+
+async def test_what_is_proven_while_tills_are_asked_is_looked_for_too(world: World) -> None:
+    till = await Till.of(world)
+    await till.send(record("p-1", email="bea@shop.test"))
+    ana = await world.sign_up()
+    connection_id = await DB.fetch_value("select id from pos_connection")
+    assert isinstance(connection_id, UUID)
+    tills = {connection_id: _ProvenMeanwhile(world, ana.customer_id)}
+    await checks.check_due(world.ctx, tills)
+    assert await store.list_due(world.clock.now(), 10) == [ana.customer_id]
 
 
 async def test_a_member_is_looked_for_under_a_new_address_as_soon_as_it_is_proven(world: World) -> None:

@@ -137,6 +137,11 @@ async def test_a_customer_is_made_once_even_before_square_finds_them(standin: Sq
     await square.write_email(first.external_id, "new@shop.test")
     await square.write_email(first.external_id, "NEW@shop.test")
     assert standin.state.customers[first.external_id]["version"] == 1
+    # An id is an id, whatever it looks like in an address.
+    for external_id in (f"{first.external_id}?", f"x/../{first.external_id}"):
+        with pytest.raises(PosRefused):
+            await square.write_email(external_id, "evil@shop.test")
+    assert standin.state.customers[first.external_id]["email_address"] == "new@shop.test"
     with pytest.raises(PosRefused):
         await square.merge("C1", "C2")
 
