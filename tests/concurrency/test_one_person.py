@@ -207,6 +207,7 @@ RACES: tuple[Prepare, ...] = (
 FULL = (merge_either_way_in_a_ring, link_to_one_or_the_other, combine_either_way, take_a_merge_back)
 
 
+@pytest.mark.timeout(900)
 async def test_of_all_who_do_different_things_about_the_same_people_at_once_one_wins(
     world: World, request: pytest.FixtureRequest
 ) -> None:
@@ -300,6 +301,6 @@ async def _let_wait(counter: Counter, ana: SignedUp, call: Call) -> None:
 async def _until_somebody_waits() -> None:
     """Return when another connection waits for a lock that this one holds."""
     sql = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not await DB.fetch(sql):  # noqa: ASYNC110 - PostgreSQL tells nobody
             await asyncio.sleep(0.005)

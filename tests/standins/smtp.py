@@ -28,7 +28,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 LOOPBACK = "127.0.0.1"
 PORT_DEFAULT = 8702
 MAIL_BYTES_MAX = 25 * 1024 * 1024
-WAIT_TIMEOUT_S = 10.0
+WAIT_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 REPLY_CODES = range(400, 600)
 

@@ -80,11 +80,15 @@ def _give_up_when_closed(client: httpx.Client, url: str) -> None:
 
 
 def test_ten_at_once_are_served_and_counted(mailchimp: MailchimpStandIn, client: Client) -> None:
-    mailchimp.fail_next("slow", count=10, seconds=0.3)
-    with ThreadPoolExecutor(10) as pool:
-        answers = list(pool.map(lambda _: client.ping.get(), range(10)))
-    assert all("health_status" in answer for answer in answers)
-    assert mailchimp.summary().in_flight_max == 10
+    # They are sent at once, but a busy machine may need a while until the last one has come.
+    for seconds in (0.3, 3, 30):
+        mailchimp.fail_next("slow", count=10, seconds=seconds)
+        with ThreadPoolExecutor(10) as pool:
+            answers = list(pool.map(lambda _: client.ping.get(), range(10)))
+        assert all("health_status" in answer for answer in answers)
+        if mailchimp.summary().in_flight_max == 10:
+            return
+    raise AssertionError(f"never more than {mailchimp.summary().in_flight_max} at once")
 
 
 # Failures on demand.

@@ -25,7 +25,7 @@ from tests.standins.mailchimp.state import MergeField, MergeValue, Refusal
 from tests.standins.mailchimp.webhooks import Delivery
 
 POLL_S = 0.02
-WAIT_TIMEOUT_S = 10.0
+WAIT_TIMEOUT_S = 60.0
 
 View = TypeVar("View")
 
