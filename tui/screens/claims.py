@@ -24,6 +24,7 @@ from tui.actions import Action
 from tui.calls import call
 from tui.claim_words import claim_notes, claim_row, found_words, refusal_row
 from tui.client import Client, new_key
+from tui.errors import ConsoleError
 from tui.formatting import Row, full_name, moment
 from tui.forms import FormPage, form_row
 from tui.pages import Handlers, Page, bindings_for
@@ -62,6 +63,7 @@ class ClaimsPage(ListPage[ClaimItem]):
         self._who = full_name(detail.given_name, detail.family_name)
         self._claims: CustomerClaims | None = None
         self._asked_again = False
+        self._is_making = False
 
     # Data -------------------------------------------------------------------------------------------------------------
 
@@ -92,18 +94,25 @@ class ClaimsPage(ListPage[ClaimItem]):
             self._asked_again = True
             self.console.say("A code of theirs is still good. n again makes a new one and ends the former.", "warn")
             return
-        self._asked_again = False
+        # Each code ends the one before it, so that of two presses the first would show a code that is over.
+        self._asked_again, self._is_making = False, True
         customer_id, key = self._detail.id, new_key()
         call(
             self,
             "issue",
             lambda client: client.issue_claim_code(customer_id, key=key),
             done=self._issued,
+            failed=self._not_issued,
             is_write=True,
             waiting="Making the code…",
         )
 
+    def _not_issued(self, error: ConsoleError) -> None:
+        self._is_making = False
+        self.show_failure(error)
+
     def _issued(self, issued: ClaimCodeIssued) -> None:
+        self._is_making = False
         self.app.push_screen(IssuedPage(issued, crumb=f"{self._who} › Claim code"))
         self.console.say("The code is made. It is shown this once.", "good")
 
@@ -144,6 +153,8 @@ class ClaimsPage(ListPage[ClaimItem]):
         if action_id == "claims.issue":
             if self._claims is None:
                 return "the codes are not here yet"
+            if self._is_making:
+                return "it is being made"
             return "this customer can sign in already" if self._detail.has_login else None
         if action_id == "claims.revoke" and (code is None or code.state is not ClaimState.LIVE):
             return "choose a code that is still good"

@@ -50,6 +50,7 @@ class OrdersPage(Page):
         self._details: dict[UUID, StaffOrderDetail] = {}
         self._opened: set[str] = set()
         self._next_cursor: str | None = None
+        self._is_making_code = False
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="orders-box", classes="box"):
@@ -267,18 +268,26 @@ class OrdersPage(Page):
         order = self._current()
         assert order is not None
         order_id, key = order.id, new_key()
+        # Each code ends the one before it, so that of two presses the first would show a code that is over.
+        self._is_making_code = True
         call(
             self,
             "code",
             lambda client: client.issue_receipt_code(order_id, key=key),
             done=self._code_made,
+            failed=self._code_not_made,
             is_write=True,
             waiting="Making the code…",
         )
 
+    def _code_not_made(self, error: ConsoleError) -> None:
+        self._is_making_code = False
+        self.show_failure(error)
+
     def _code_made(self, issued: ClaimCodeIssued) -> None:
         from tui.screens.claims import IssuedPage
 
+        self._is_making_code = False
         self.app.push_screen(IssuedPage(issued, crumb="Orders › Claim code"))
 
     def _back(self) -> None:
@@ -295,6 +304,8 @@ class OrdersPage(Page):
             return "this sale counts for nobody"
         if action_id == "orders.code" and order.customer_id is not None:
             return "this sale counts for somebody"
+        if action_id == "orders.code" and self._is_making_code:
+            return "it is being made"
         return None
 
     def scan_words(self) -> str:
