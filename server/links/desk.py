@@ -27,7 +27,7 @@ from server.orders.attaching import Expected
 from server.pos.protocol import Capability, Connector, PosRefused, PosUnavailable
 from shared.codes import normalise_card_number
 from shared.enums import Permission
-from shared.limits import LINK_ORDERS_MAX, LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS_MAX
+from shared.limits import LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS_MAX
 from shared.links import (
     Attestation,
     CustomerLinks,
@@ -79,7 +79,7 @@ class _Act(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def needs_second_person(self) -> bool:
         # Of a record with more orders than are looked at, the points are not known.
-        return self.expected.points > LINK_POINTS_ALONE_MAX or len(self.expected.orders) >= LINK_ORDERS_MAX
+        return self.expected.points > LINK_POINTS_ALONE_MAX or self.expected.has_more
 
     @property
     def hash(self) -> str:
@@ -290,6 +290,7 @@ async def approve_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkAppr
     if locked["state"] != "waiting":
         raise Refused(Code.LINK_OVER)
     _check_open(person)
+    _check_whole(record)
     linked = await service.link_record(
         ctx, record, person, method=link["method"], evidence=link["evidence"], reason=link["reason"],
         waiting_link_id=link_id,
@@ -310,11 +311,13 @@ async def take_record(ctx: Context, staff: Staff, record_id: UUID, form: RecordT
 
     Raises:
         NotFound: There is no such record.
-        Refused: LINK_TAKEN; DUPLICATE_CONTACT, somebody has proven its address.
+        Refused: LINK_TAKEN; LINK_OVER; DUPLICATE_CONTACT, somebody has proven its address.
+        NotPermitted: It brings more than one person may link; that is for a manager.
     """
     record = await store.lock_record(record_id)
     if record is None:
         raise NotFound
+    _check_whole(record)
     if record["holder"] is not None:
         raise store.LinkTaken(record["holder"])
     if record["email_key"] and await customers.find_customer_by_verified_email(record["email_key"]):
@@ -337,6 +340,12 @@ async def take_record(ctx: Context, staff: Staff, record_id: UUID, form: RecordT
     person = await store.find_person(customer_id)
     assert person is not None
     linked = await service.link_record(ctx, record, person, method="import", reason=form.reason)
+    is_large = linked.attached.points > LINK_POINTS_ALONE_MAX or linked.attached.more_after is not None
+    if is_large and not may(staff.role, Permission.LINK_ATTEST):
+        # Nobody has proven anything yet, and an address that is not proven is soon changed.
+        raise NotPermitted(
+            f"Records with more than {LINK_POINTS_ALONE_MAX} points, or very many orders, are for a manager."
+        )
     await audit(
         ctx,
         "customer.imported",
@@ -387,8 +396,7 @@ async def _check(ctx: Context, staff: Staff, customer_id: UUID, form: LinkReques
     record = await store.lock_record(form.record_id)
     if record is None:
         raise NotFound("There is no such POS record.")
-    if record["merged_into"] is not None or record["removed_at"] is not None:
-        raise Refused(Code.LINK_OVER, "The till has merged this record into another one, or removed it.")
+    _check_whole(record)
     if record["holder"] == customer_id:
         raise Refused(Code.LINK_TAKEN, f"They are linked since {record['linked_at']:%d %B %Y}.")
     if record["holder"] is not None:
@@ -441,6 +449,11 @@ def _check_open(person: Row) -> None:
         raise Refused(code, f"This customer is {person['status']}.", data=data)
 
 
+def _check_whole(record: Row) -> None:
+    if record["merged_into"] is not None or record["removed_at"] is not None:
+        raise Refused(Code.LINK_OVER, "The till has merged this record into another one, or removed it.")
+
+
 def _warnings(ctx: Context, act: _Act, linked: Linked, form: LinkRequest) -> list[str]:
     record, person = act.record, act.person
     warnings: list[str] = []
@@ -452,11 +465,16 @@ def _warnings(ctx: Context, act: _Act, linked: Linked, form: LinkRequest) -> lis
     if record["phone_key"] and person["phones"] and record["phone_key"] not in person["phones"]:
         warnings.append("The record bears another phone number than the customer.")
     if act.needs_second_person:
-        warnings.append(f"More than {LINK_POINTS_ALONE_MAX} points come with it: a second person has to agree.")
+        known = f"More than {LINK_POINTS_ALONE_MAX} points come with it"
+        what = (
+            known if act.expected.points > LINK_POINTS_ALONE_MAX else "It has too many orders to count its points now"
+        )
+        warnings.append(f"{what}: a second person has to agree.")
     if linked.held_until is not None:
         warnings.append("Points cannot be spent for 72 hours, and older addresses of the record are told.")
     if left := linked.attached.left:
-        warnings.append(f"{left} orders stay as they are, as somebody else's points or voucher paid for them.")
+        orders = "1 order stays as it is" if left == 1 else f"{left} orders stay as they are"
+        warnings.append(f"{orders}, as somebody else's points or voucher paid.")
     if linked.attached.more_after is not None:
         warnings.append("There are more orders than are posted at once; the others follow in a few minutes.")
     if form.write_email and not person["email"]:
@@ -511,7 +529,9 @@ async def _end(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> L
         raise Refused(Code.LINK_OVER)
     # Of a link that somebody said is not theirs, what came through it can still be taken back.
     is_disputed = locked["ended_reason"] == service.DISPUTED and form.take_back_orders
-    if locked["state"] == "ended" and not is_disputed:
+    is_back = await store.find_holder(link["record"]) == link["customer"]
+    if locked["state"] == "ended" and (is_back or not is_disputed):
+        # Staff have looked and linked it again, so that the orders are those of the link in force.
         raise Refused(Code.LINK_OVER)
     is_taking = form.take_back_orders and link["state"] in ("linked", "ended")
     detached = await service.end_link(ctx, link, take_back_orders=is_taking, reason=form.reason)

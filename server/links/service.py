@@ -218,9 +218,12 @@ async def move_links(ctx: Context, *, from_customer: UUID, to_customer: UUID) ->
     merge moves them. `move_back` takes the links to return when the merge is undone.
     """
     moved = await store.move_links_to_customer(from_customer, to_customer)
+    await store.end_wishes(ctx, from_customer)
     await todo_store.follow(from_customer, to_customer)
     await todos.note_doubles(ctx, to_customer, moved)
     await store.retire_check(ctx, from_customer)
+    # What is still to be decided is found again for who is left.
+    await store.settle_stale_reviews(ctx, from_customer, but=())
     await store.ask_check(ctx, to_customer)
     return tuple(moved)
 
@@ -284,6 +287,9 @@ async def _tell_member(ctx: Context, person: Row, attached: Attached, *, link_id
     if person["email"] is None:
         return
     counted = "No purchase from before counts." if not attached.counted else f"Points: {attached.points}."
+    if attached.more_after is not None:
+        # The oldest come first, and may be from before the membership began.
+        counted = f"Points so far: {attached.points}."
     orders = str(attached.found) if attached.more_after is None else f"more than {attached.found}, and still counting"
     await queue_mail(
         ctx,

@@ -75,7 +75,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "check_mailchimp_hook": (Code.NOT_FOUND,),
     "mailchimp_hook": (Code.NOT_FOUND,),
     "square_hook": (Code.HOOK_REFUSED, Code.NOT_FOUND),
-    "take_pos_record": (Code.LINK_TAKEN, Code.DUPLICATE_CONTACT),
+    "take_pos_record": (Code.LINK_TAKEN, Code.LINK_OVER, Code.DUPLICATE_CONTACT),
     "preview_link": (Code.LINK_SELF,),
     "make_link": (
         *_CLOSED,

@@ -62,10 +62,14 @@ class Detached(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Expected(msgspec.Struct, frozen=True, kw_only=True):
-    """What attaching orders would come to if each counted by itself; `orders` names them with their state."""
+    """What attaching orders would come to if each counted by itself; `orders` names them with their state.
+
+    `has_more` says that there may be others, which were not looked at.
+    """
 
     points: int
     orders: tuple[tuple[UUID, int, str], ...]
+    has_more: bool
 
 
 async def expect_orders(
@@ -86,7 +90,11 @@ async def expect_orders(
     for row in rows:
         sale = stored_sale(programme, row, lines[row["id"]])
         points += 0 if _target_of(sale, membership, customer_id).skipped else sale.plan.points
-    return Expected(points=points, orders=tuple((row["id"], row["revision"], row["state"]) for row in rows))
+    return Expected(
+        points=points,
+        orders=tuple((row["id"], row["revision"], row["state"]) for row in rows),
+        has_more=_more_after(found, LINK_ORDERS_MAX) is not None,
+    )
 
 
 async def attach_orders(

@@ -8,7 +8,8 @@ from uuid import UUID
 import pytest
 
 from server.db.engine import DB
-from server.links import service
+from server.links import checks, service, store
+from server.links.tills import Directory
 from shared.limits import LINK_ORDERS_MAX, LINK_POINTS_ALONE_MAX, LINK_TAKE_BACK_MAX
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import credit
@@ -145,6 +146,37 @@ async def test_many_points_wait_for_a_second_person(world: World) -> None:
     assert await wrong_rows(world) == []
 
 
+async def test_a_record_that_the_till_merged_into_another_is_nobodys_by_itself(world: World) -> None:
+    till = await Till.of(world)
+    ana = await world.sign_up()
+    await run_checks(world)
+    first, second = await world.staff_headers("manager"), await world.staff_headers("manager")
+    await till.send(record("rich", email=None))
+    await till.sell("rich", lines=[{"line_id": "1", "net_minor": (LINK_POINTS_ALONE_MAX + 1) * 100}])
+    wish = {"record_id": str(await record_id("rich")), "attestation": "saw_id"}
+    made = expect(await link(world, first, ana.customer_id, wish), 201)
+    await till.send(record("kept", email=None, former_ids=["rich"]))
+    approval = await staff_post(world, second, f"/v1/staff/links/{made['link']['id']}/approve", {})
+    taking = await staff_post(world, second, f"/v1/staff/pos-records/{wish['record_id']}/customer", {})
+    assert [problem(answer)[1] for answer in (approval, taking)] == ["LINK_OVER"] * 2
+    # What we made for a member stays a name of the till's own record, also when that is no longer theirs.
+    bea = await world.sign_up("bea@shop.test")
+    connection_id = await DB.fetch_value("select id from pos_connection")
+    assert isinstance(connection_id, UUID)
+    directory = Directory(world.tools, connection_id)
+    assert await checks.push_customer(world.ctx, connection_id, directory, bea.customer_id)
+    await till.send(record("blank", email=None))
+    wish = {"record_id": str(await record_id("blank")), "attestation": "saw_id"}
+    made = expect(await link(world, first, bea.customer_id, wish), 201)
+    path = f"/v1/staff/links/{made['link']['id']}/end"
+    ending = {"reason": "another Bea"}
+    shown = expect(await world.client.post(f"{path}/preview", json=ending, headers=first), 200)
+    expect(await staff_post(world, first, path, ending | {"preview_hash": shown["preview_hash"]}), 200)
+    assert not await checks.push_customer(world.ctx, connection_id, directory, bea.customer_id)
+    assert [state for _, state, _ in await links_of(bea.customer_id)] == ["ended", "ended"]
+    assert await wrong_rows(world) == []
+
+
 async def test_a_preview_that_is_no_longer_true_links_nothing(world: World) -> None:
     till = await Till.of(world)
     ana = await world.sign_up()
@@ -182,6 +214,14 @@ async def test_a_link_that_was_wrong_is_ended_and_stays_ended(world: World, take
     await service.ask_check(world.ctx, ana.customer_id)
     await run_checks(world)
     assert (await state_of(ana.customer_id), await till.sell("p-1"))[1]["points"] == 0
+    # Nor to whom the customer is merged into, whose the address is then.
+    bea = await world.sign_up("bea@shop.test")
+    async with DB.transaction():
+        await DB.fetch(
+            "update customer set status = 'merged', merged_into = $2 where id = $1", ana.customer_id, bea.customer_id
+        )
+        assert await store.list_candidates(["ana@shop.test"], bea.customer_id) == []
+        await DB.fetch("update customer set status = 'active', merged_into = null where id = $1", ana.customer_id)
     expect(await link(world, manager, ana.customer_id, {"record_id": str(await record_id("p-1"))}), 201)
     assert await balance_of(ana) == 36
     assert await wrong_rows(world) == []
@@ -206,6 +246,12 @@ async def test_a_customer_is_made_of_a_free_record_with_nothing_proven(world: Wo
     await till.send(record("p-2"))
     path = f"/v1/staff/pos-records/{await record_id('p-2')}/customer"
     assert problem(await staff_post(world, cashier, path, {}))[1] == "DUPLICATE_CONTACT"
+    # What is worth more than a cashier may link is for a manager to take.
+    await till.send(record("rich", email=None))
+    await till.sell("rich", lines=[{"line_id": "1", "net_minor": (LINK_POINTS_ALONE_MAX + 1) * 100}])
+    path = f"/v1/staff/pos-records/{await record_id('rich')}/customer"
+    assert problem(await staff_post(world, cashier, path, {}))[1] == "NOT_PERMITTED"
+    expect(await staff_post(world, await world.staff_headers("manager"), path, {}), 201)
 
 
 async def test_two_staff_at_once_link_a_record_to_one_customer_only(world: World) -> None:
@@ -304,6 +350,28 @@ async def test_links_move_with_a_merge_and_back(world: World) -> None:
     assert await reviews_of(ana.customer_id) == []
 
 
+async def test_what_waited_for_a_person_waits_no_longer_for_who_was_merged(world: World) -> None:
+    till = await Till.of(world)
+    p_1 = await settled_record(world, till, "p-1")
+    await till.send(record("rich", email=None))
+    await till.sell("rich", lines=[{"line_id": "1", "net_minor": (LINK_POINTS_ALONE_MAX + 1) * 100}])
+    manager = await world.staff_headers("manager")
+    ben = await world.sign_up("ben@shop.test")
+    expect(await link(world, manager, ben.customer_id, {"record_id": str(p_1), "attestation": "saw_id"}), 201)
+    ana = await world.sign_up()
+    await run_checks(world)
+    assert await reviews_of(ana.customer_id) == ["taken"]
+    rich = {"record_id": str(await record_id("rich")), "attestation": "saw_id"}
+    for person in (ana, ben):
+        expect(await link(world, manager, person.customer_id, rich), 201)
+    async with DB.transaction():
+        await service.move_links(world.ctx, from_customer=ana.customer_id, to_customer=ben.customer_id)
+    # They are one person, as the review had asked, and one wish is enough.
+    assert await reviews_of(ana.customer_id) == []
+    assert await links_of(ana.customer_id) == [("rich", "ended", "staff_attest")]
+    assert await links_of(ben.customer_id) == [("p-1", "linked", "staff_attest"), ("rich", "waiting", "staff_attest")]
+
+
 async def test_a_batch_takes_each_record_by_itself_and_the_last_word_counts(world: World) -> None:
     till = await Till.of(world)
     future = (world.clock.now() + timedelta(days=1)).isoformat()
@@ -351,7 +419,7 @@ async def test_what_somebodys_points_paid_for_changes_hands_by_no_link(world: Wo
     path = f"/v1/staff/customers/{ana.customer_id}/links"
     wish = {"record_id": str(await record_id("p-1")), "attestation": "saw_id"}
     shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
-    assert "1 orders stay as they are, as somebody else's points or voucher paid for them." in shown["warnings"]
+    assert "1 order stays as it is, as somebody else's points or voucher paid." in shown["warnings"]
     made = expect(await staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]}), 201)
     assert made["effect"] == shown["effect"]
     assert (made["effect"]["orders_counted"], made["effect"]["points"]) == (2, 24)
@@ -399,6 +467,10 @@ async def test_whoever_is_told_of_a_link_can_end_it_and_what_came_with_it_is_hel
     shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
     expect(await staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]}), 200)
     assert (await reviews_of(ana.customer_id), await balance_of(ana)) == ([], 0)
+    # Linked again by staff, its orders are those of the new link, and the one that is over takes none of them.
+    expect(await link(world, manager, ana.customer_id, {"record_id": str(await record_id("p-1"))}), 201)
+    assert await balance_of(ana) == 24
+    assert problem(await world.client.post(f"{path}/preview", json=wish, headers=manager))[1] == "LINK_OVER"
     assert await wrong_rows(world) == []
 
 
@@ -407,19 +479,7 @@ async def test_a_link_with_very_many_orders_goes_on_in_steps_until_all_are_there
     await settled_record(world, till, "p-1")
     first = await till.sell("p-1")
     many = LINK_ORDERS_MAX + 3
-    sql = """
-    with made as (
-        insert into orders
-        select (jsonb_populate_record(o, jsonb_build_object(
-            'id', gen_random_uuid(), 'external_id', 'o-' || n, 'completed_at', o.completed_at + n * interval '1 ms'))).*
-        from orders o, generate_series(2, $2::int) n where o.id = $1
-        returning id
-    )
-    insert into order_line
-    select (jsonb_populate_record(l, jsonb_build_object('id', gen_random_uuid(), 'order', made.id))).*
-    from made, order_line l where l."order" = $1
-    """
-    await DB.fetch(sql, UUID(first["order_id"]), many)
+    await _multiply(first, many)
     ana = await world.sign_up()
     await run_checks(world)
     link_row = "select id, orders_found, orders_counted, points from pos_link"
@@ -441,6 +501,53 @@ async def test_a_link_with_very_many_orders_goes_on_in_steps_until_all_are_there
     await world.run_jobs()
     assert await balance_of(ana) == (many - LINK_TAKE_BACK_MAX - 2) * 12
     assert await wrong_rows(world) == []
+
+
+async def test_of_more_orders_than_are_looked_at_two_people_decide_and_nobody_is_told_that_none_counts(
+    world: World,
+) -> None:
+    till = await Till.of(world)
+    manager, second = await world.staff_headers("manager"), await world.staff_headers("manager")
+    ana, ben = await world.sign_up(), await world.sign_up("ben@shop.test")
+    await run_checks(world)
+    await till.send(record("p-1", email=None))
+    # One of those that are looked at was paid for by somebody else, and so stays out of the sum.
+    counter = Counter(world, ben, till.headers, manager)
+    expect(await counter.put_terms(card_daily_points=100_000), 200)
+    await credit(world, ben.membership_id, 1_000)
+    before = (world.clock.now() - timedelta(days=30)).isoformat()
+    body = sale(world, customer={"pos_customer_id": "p-1"}, completed_at=before)
+    hold = expect(await counter.hold(300, sale=body["external_id"], total=1_234), 201)
+    expect(await push(world, till.headers, body), 201)
+    expect(await counter.capture(hold, sale=body["external_id"]), 200)
+    await _multiply(await till.sell("p-1", completed_at=before), LINK_ORDERS_MAX)
+    await till.sell("p-1")
+    wish = {"record_id": str(await record_id("p-1")), "attestation": "saw_id"}
+    made = expect(await link(world, manager, ana.customer_id, wish), 201)
+    assert made["link"]["state"] == "waiting"
+    expect(await staff_post(world, second, f"/v1/staff/links/{made['link']['id']}/approve", {}), 200)
+    await run_checks(world)
+    assert await balance_of(ana) == 12
+    (told,) = [mail.text for mail in await world.mails_to("ana@shop.test") if "purchases" in mail.subject]
+    assert "Points so far: 0." in " ".join(told.split())
+    assert await wrong_rows(world) == []
+
+
+async def _multiply(order: dict[str, Any], number: int) -> None:
+    """Let there be so many orders like one, a millisecond apart."""
+    sql = """
+    with made as (
+        insert into orders
+        select (jsonb_populate_record(o, jsonb_build_object(
+            'id', gen_random_uuid(), 'external_id', 'o-' || n, 'completed_at', o.completed_at + n * interval '1 ms'))).*
+        from orders o, generate_series(2, $2::int) n where o.id = $1
+        returning id
+    )
+    insert into order_line
+    select (jsonb_populate_record(l, jsonb_build_object('id', gen_random_uuid(), 'order', made.id))).*
+    from made, order_line l where l."order" = $1
+    """
+    await DB.fetch(sql, UUID(order["order_id"]), number)
 
 
 async def _nth(number: int) -> datetime:
