@@ -18,6 +18,7 @@ from shared.limits import MAIL_HOOK_WINDOW
 from shared.mail import MailEvent, MailEventKind, MailEvents
 from shared.problems import Code
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _SIGNATURE: Final = re.compile(r"t=(?P<at>[0-9]{1,12}),v1=(?P<hex>[0-9a-f]{64})")
 
 
@@ -48,7 +49,7 @@ def is_signed(*, body: bytes, signature: str, key: str, now: datetime) -> bool:
     if found is None:
         return False
     expected = hmac.new(key.encode(), f"{found['at']}.".encode() + body, hashlib.sha256).hexdigest()
-    age = abs(now - datetime.fromtimestamp(0, UTC) - timedelta(seconds=int(found["at"])))
+    age = abs(now - _EPOCH - timedelta(seconds=int(found["at"])))
     return hmac.compare_digest(expected, found["hex"]) and age <= MAIL_HOOK_WINDOW
 
 
@@ -67,11 +68,11 @@ async def unflag_delivered(ctx: Context, delivered: Mapping[str, datetime]) -> N
 
 
 def _latest(ctx: Context, events: Iterable[MailEvent], kind: MailEventKind) -> dict[str, datetime]:
-    """Return when something last happened at each address; a provider's clock that runs ahead does not count."""
+    """Return when something last happened at each address; a provider's clock that runs ahead, or far behind, does not count."""
     latest: dict[str, datetime] = {}
     for event in events:
         if event.kind is kind:
-            at = min(event.at, ctx.now)
+            at = max(min(event.at, ctx.now), _EPOCH)
             latest[event.email] = max(at, latest.get(event.email, at))
     return latest
 

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +152,7 @@ async def test_a_provider_reports_late_bounces_in_any_order_and_only_what_is_new
         _event("full", "soft_bounce", now),
         _event("stranger", "hard_bounce", now, "nobody@else.test"),
         _event("no-address", "hard_bounce", now, "not an address"),
+        _event("no-day", "hard_bounce", datetime.min.replace(tzinfo=timezone(timedelta(hours=14)))),
     )
     for event in silent:
         answer = await _report(hooked, event)
