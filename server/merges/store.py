@@ -39,8 +39,10 @@ _STAFF_OF = "select id from staff_member where customer = any($1::uuid[]) and st
 _PENDING_CHANGES = """
 select id from email_change where customer = any($1::uuid[]) and state = 'pending' and expires_at > $2
 """
+# Of a dormant customer the shop wishes to let go, and a merge says that they have come: it calls that off when it is due.
 _OPEN_REQUESTS = """
-select 1 from erasure where customer = any($1::uuid[]) and state in ('waiting', 'cooling') limit 1
+select 1 from erasure
+where customer = any($1::uuid[]) and state in ('waiting', 'cooling') and cause <> 'dormant' limit 1
 """
 _CANCEL_CHANGES = "update email_change set state = 'cancelled' where customer = any($1::uuid[]) and state = 'pending'"
 _SET_PERSON = """

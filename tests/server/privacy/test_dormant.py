@@ -47,7 +47,7 @@ async def _register(desk: MergeDesk, name: str, **fields: object) -> dict[str, A
 async def test_only_who_has_nothing_to_lose_is_let_go_of_and_only_if_they_do_not_come(world: World) -> None:
     desk = await MergeDesk.open(world)
     ana, ben = await two_members(world)
-    names = ("Gone", "Buyer", "Keeper", "Rich", "Shared", "Voucher", "Edited")
+    names = ("Gone", "Buyer", "Keeper", "Claimed", "Rich", "Shared", "Voucher", "Edited")
     people = {name: await _register(desk, name) for name in names}
     mute = await _register(desk, "Mute", email=None, phone="020 7946 0123")
     await credit(world, UUID(people["Rich"]["membership_id"]), 5)
@@ -73,10 +73,10 @@ async def test_only_who_has_nothing_to_lose_is_let_go_of_and_only_if_they_do_not
     owner = Owner(world)
     shown = await owner.preview()
     names_shown = [one["name"] for one in shown["first"]]
-    assert names_shown == ["Gone", "Buyer", "Keeper", "Mute"], (
+    assert names_shown == ["Gone", "Buyer", "Keeper", "Claimed", "Mute"], (
         "no member, no sharer, nobody with points, nobody of late"
     )
-    assert (shown["customers"], shown["told"], shown["batch"]) == (4, 3, 4)
+    assert (shown["customers"], shown["told"], shown["batch"]) == (5, 4, 5)
     assert (await owner.preview(years=4))["customers"] == 0
     assert problem(await world.client.post(f"{_PATH}/preview", json={}, headers=desk.headers))[0] == 403
     stale = await world.client.post(
@@ -87,14 +87,22 @@ async def test_only_who_has_nothing_to_lose_is_let_go_of_and_only_if_they_do_not
     assert problem(stale)[1] == "PREVIEW_STALE"
 
     begun = await owner.begin(shown)
-    assert (begun["erasures"], begun["told"], begun["left"]) == (4, 3, 0)
+    assert (begun["erasures"], begun["told"], begun["left"]) == (5, 4, 0)
     assert (await erasure_of(UUID(mute["id"])))["cause"] == "dormant"
-    # One keeps the account by the mail, one by buying something; nobody hears of the others.
+    # One keeps the account by the mail, one by buying something, one by a code from the counter; nobody hears of the others.
     mail = await world.mail_to("keeper@shop.test", purpose="erasure-cancel")
     kept = await world.client.post("/v1/erasures/cancel", json={"token": mail.token})
     expect(kept, 200)
     assert not [text for text in ("Keeper", "tidying up") if text in kept.text], "nobody has proven that mailbox"
     await desk.buy(people["Buyer"]["card_number"], 10)
+    code = await world.client.post(
+        f"/v1/staff/customers/{people['Claimed']['id']}/claim-codes", headers=keyed(desk.headers)
+    )
+    zoe = await world.sign_up("zoe@shop.test")
+    claimed = await world.client.post(
+        "/v1/me/claims", json={"code": expect(code, 201)["code"]}, headers=keyed(zoe.headers)
+    )
+    expect(claimed, 201)
     await work(world)
     assert await status_of(people["Gone"]["id"]) == "active", "not before the notice is over"
     world.advance(DORMANT_NOTICE + timedelta(minutes=1))
@@ -102,7 +110,7 @@ async def test_only_who_has_nothing_to_lose_is_let_go_of_and_only_if_they_do_not
 
     left = {name: await status_of(one["id"]) for name, one in people.items()} | {"Mute": await status_of(mute["id"])}
     assert [name for name, status in left.items() if status == "erased"] == ["Gone", "Mute"]
-    assert await status_of(ana.customer_id) == "active"
+    assert (left["Claimed"], await status_of(ana.customer_id)) == ("merged", "active")
     assert await find_suppressed(world.ctx, [("email", ana.email), ("email", "gone@shop.test")]) == {
         ("email", "gone@shop.test")
     }
