@@ -6,6 +6,7 @@ from uuid import UUID
 
 from server.db.engine import DB
 from server.db.ids import new_id
+from server.desk.queue_store import count_duplicates
 from shared.enums import Role
 from tests.app import World, expect
 from tests.server.duplicates.people import add, compare, open_pairs
@@ -126,6 +127,7 @@ async def test_a_merge_closes_the_pair_at_once_and_an_undone_one_is_remembered_a
 
     both = {str(robert), str(third)}
     assert [{item["one"]["id"], item["other"]["id"]} for item in (await _list(world))["items"]] == [both]
+    assert await count_duplicates() == 1, "what waits at the desk is what the list shows"
     # Comparing everybody remembers it as well as comparing those who changed.
     await DB.fetch("insert into duplicate_mark (id, customer, marked_at) values ($1, null, now())", new_id())
     await compare(world)
