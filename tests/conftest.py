@@ -23,16 +23,21 @@ from tests.app import World, open_world
 
 _MEMORY_BYTES_MIN = 6 * 2**30
 
-# A shared machine makes single examples slow now and then; the time limit of the whole test is the one that counts.
-hypothesis.settings.register_profile("regulars", deadline=None, print_blob=True)
-hypothesis.settings.load_profile("regulars")
+# A shared machine makes single examples slow now and then; the time limit of the whole test is the one that counts. Every
+# run tries the same examples, so that it fails for what was changed and not by chance; `--soak` looks for new ones.
+_SLOW = (hypothesis.HealthCheck.too_slow,)
+hypothesis.settings.register_profile(
+    "regulars", deadline=None, print_blob=True, derandomize=True, suppress_health_check=_SLOW
+)
+hypothesis.settings.register_profile("soak", deadline=None, print_blob=True, suppress_health_check=_SLOW)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the long forms of the random tests")
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.load_profile("soak" if config.getoption("--soak") else "regulars")
     # A time limit sends SIGTERM, which would end Python at once and leave servers and folders behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 

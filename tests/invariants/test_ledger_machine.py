@@ -731,6 +731,7 @@ def test_the_service_and_an_independent_model_agree(
                 # Whoever only wants to know whether it fails, as the hunt for mutants, does not wait for a short example.
                 phases=[Phase.generate] if hunted else list(Phase),
                 max_examples=int(hunted or 0) or (300 if is_soak else 15),
+                derandomize=not (is_soak or hunted),
                 stateful_step_count=50,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

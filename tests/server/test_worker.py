@@ -231,10 +231,14 @@ async def test_an_idle_worker_uses_next_to_no_cpu(shop: Shop) -> None:
     async with running(shop.tools):
         await until(lambda: shop.mailchimp.merge_fields().get("STATE"), "the first run")
         await asyncio.sleep(0.5)
-        before = time.process_time()
-        # Time is what is measured here: a worker that polls would use some.
-        await asyncio.sleep(2)
-        assert time.process_time() - before < 0.2
+        # Time is what is measured here: a worker that polls would use some whenever one looks, and what else goes on in this
+        # process, as the collection of garbage, does not.
+        used = []
+        while not used or (used[-1] >= 0.2 and len(used) < 5):
+            before = time.process_time()
+            await asyncio.sleep(2)
+            used.append(time.process_time() - before)
+        assert used[-1] < 0.2, used
 
 
 _PROGRAM = """
@@ -266,12 +270,12 @@ async def test_a_worker_that_is_killed_in_the_middle_of_a_push_loses_nothing(
     await shop.push()
     await shop.move((await shop.row("old@shop.test"))["customer"], "old@shop.test", "new@shop.test")
     # The rename takes effect, but its answer never comes: the process dies waiting for it.
-    shop.mailchimp.fail_next("slow", method="PATCH", seconds=3)
+    shop.mailchimp.fail_next("slow", method="PATCH", seconds=60)
     arguments = (database_url, shop.mailchimp.url, shop.mailchimp.api_key, shop.mailchimp.list_id, str(tmp_path))
     environ = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", _PROGRAM, *arguments, env=environ)
     try:
-        await asyncio.to_thread(shop.mailchimp.wait_for_requests, 1, method="PATCH", timeout_s=30)
+        await asyncio.to_thread(shop.mailchimp.wait_for_requests, 1, method="PATCH")
     finally:
         process.send_signal(signal.SIGKILL)
         await process.wait()
