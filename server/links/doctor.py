@@ -101,7 +101,8 @@ async def _link_findings(person: Row, check: Row | None, *, is_linked: bool) -> 
         detail = f"The address came onto the POS record less than a day ago; it links by itself after {at}."
         findings.append(Finding(cause="address_new", detail=detail))
     else:
-        findings.append(Finding(cause="no_record", detail="No POS record bears this address."))
+        detail = "No POS record bears this address, or the one that does was taken from this customer before."
+        findings.append(Finding(cause="no_record", detail=detail))
     return [*await _likely_findings(person), *findings]
 
 

@@ -9,6 +9,7 @@ from server.audit.store import record as audit
 from server.context import Context, Tools, system_context
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
+from server.errors import Busy
 from server.links import service, store
 from server.links.service import Rest
 from server.orders.attaching import Place
@@ -43,6 +44,9 @@ async def _lock(link_id: UUID) -> Row:
     await store.lock_link(link_id)
     link = await store.get_link(link_id)
     assert link is not None
+    if link["customer"] != found["customer"]:
+        # Merged meanwhile, so that somebody else is to be locked; the next try does.
+        raise Busy
     return link
 
 

@@ -214,6 +214,9 @@ async def test_a_link_that_was_wrong_is_ended_and_stays_ended(world: World, take
     await service.ask_check(world.ctx, ana.customer_id)
     await run_checks(world)
     assert (await state_of(ana.customer_id), await till.sell("p-1"))[1]["points"] == 0
+    path = f"/v1/staff/customers/{ana.customer_id}/link-doctor"
+    found = expect(await world.client.get(path, headers=manager), 200)["findings"]
+    assert any("was taken from this customer" in one["detail"] for one in found)
     # Nor to whom the customer is merged into, whose the address is then.
     bea = await world.sign_up("bea@shop.test")
     async with DB.transaction():
