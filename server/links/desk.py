@@ -492,7 +492,7 @@ async def preview_ending(ctx: Context, staff: Staff, link_id: UUID, form: LinkEn
 
     Raises:
         NotFound: There is no such link.
-        Refused: LINK_OVER, LINK_SELF.
+        Refused: LINK_OVER, LINK_SELF, CUSTOMER_MERGED.
     """
     shown: LinkEndingPreview | None = None
     try:
@@ -509,7 +509,7 @@ async def end_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) 
 
     Raises:
         NotFound: There is no such link.
-        Refused: LINK_OVER, LINK_SELF, PREVIEW_STALE, POINTS_SPENT.
+        Refused: LINK_OVER, LINK_SELF, CUSTOMER_MERGED, PREVIEW_STALE, POINTS_SPENT.
     """
     shown = await _end(ctx, staff, link_id, form)
     if form.preview_hash != shown.preview_hash:
@@ -533,6 +533,10 @@ async def _end(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> L
     if locked["state"] == "ended" and (is_back or not is_disputed):
         # Staff have looked and linked it again, so that the orders are those of the link in force.
         raise Refused(Code.LINK_OVER)
+    person = await store.find_person(link["customer"])
+    if person is not None and person["status"] == "merged":
+        # The orders went along, so that nothing would be taken back and the match be closed all the same.
+        _check_open(person)
     is_taking = form.take_back_orders and link["state"] in ("linked", "ended")
     detached = await service.end_link(ctx, link, take_back_orders=is_taking, reason=form.reason)
     if is_disputed:

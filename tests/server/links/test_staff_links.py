@@ -467,6 +467,12 @@ async def test_whoever_is_told_of_a_link_can_end_it_and_what_came_with_it_is_hel
     keep = {"reason": "not hers", "take_back_orders": False}
     assert problem(await staff_post(world, manager, f"{path}/preview", keep))[1] == "LINK_OVER"
     wish = {"reason": "not hers", "take_back_orders": True}
+    # Of somebody who was merged meanwhile nothing could be taken, as the purchases went along.
+    ben = await world.sign_up("ben@shop.test")
+    merge = "update customer set status = $3, merged_into = $2 where id = $1"
+    await DB.fetch(merge, ana.customer_id, ben.customer_id, "merged")
+    assert problem(await world.client.post(f"{path}/preview", json=wish, headers=manager))[1] == "CUSTOMER_MERGED"
+    await DB.fetch(merge, ana.customer_id, None, "active")
     shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
     expect(await staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]}), 200)
     assert (await reviews_of(ana.customer_id), await balance_of(ana)) == ([], 0)
