@@ -127,10 +127,8 @@ async def test_members_are_linked_as_soon_as_a_till_that_was_down_is_back(shop: 
     hal = await shop.sign_up("hal@shop.test")
     await run_checks(shop)
     square.state.is_down = False
-    await DB.fetch(
-        "update link_check set next_check_at = $1, tries = 10 where state = 'checking'",
-        shop.clock.now() + timedelta(hours=6),
-    )
+    later = shop.clock.now() + timedelta(hours=6)
+    await DB.fetch("update link_check set next_check_at = $1, tries = 10 where state = 'checking'", later)
     for _ in range(3):
         shop.advance(timedelta(minutes=6))
         await cycle.check_members(shop.tools)
