@@ -287,7 +287,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Reports.
     Endpoint(operation="get_report", method="GET", path="/v1/staff/reports/{name}", caller=_S, response=reports.ReportView, permission=_P.REPORT_READ, query=("since", "until")),
     Endpoint(operation="get_report_csv", method="GET", path="/v1/staff/reports/{name}/csv", caller=_S, permission=_P.REPORT_READ, query=("since", "until"), media_type="text/csv"),
-    Endpoint(operation="get_queue", method="GET", path="/v1/staff/queue", caller=_S, response=staff.StaffQueue, permission=_P.CUSTOMER_SEARCH),
+    Endpoint(operation="get_queue", method="GET", path="/v1/staff/queue", caller=_S, response=staff.StaffQueue, permission=_P.OWN_SESSION),
     Endpoint(operation="get_customer_tier", method="GET", path="/v1/staff/memberships/{membership_id}/tier", caller=_S, response=programmes.TierView, permission=_P.CUSTOMER_READ),
     # Adjustments.
     Endpoint(operation="preview_adjustment", method="POST", path="/v1/staff/customers/{customer_id}/adjustments/preview", caller=_S, request=adjustments.AdjustmentRequest, response=adjustments.AdjustmentPreview, permission=_P.POINTS_ADJUST),

@@ -254,7 +254,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="app.claim", sentence="Look up a claim code that somebody shows", needs=(_P.CLAIM_ISSUE,)),
     Action(id="app.claim_letters", sentence="Make letters with claim codes for whom no email reaches", needs=(_P.CLAIM_BATCH,)),
     Action(id="app.overrides", sentence="Email corrections that wait for a second person or for their time", needs=(_P.EMAIL_CHANGE,)),
-    Action(id="app.privacy", sentence="See who asked to be forgotten, and by when it has to be done", needs=(_P.ERASURE_READ,)),
+    Action(id="app.privacy", sentence="Privacy: see who asked to be forgotten, and by when it has to be done", needs=(_P.ERASURE_READ,)),
     Action(id="app.audit", keys=("f7",), label="Audit", sentence="See who changed what", needs=(_P.AUDIT_READ,), is_priority=True),
     Action(id="app.programmes", keys=("f8",), label="Programme", sentence="See the programme and its rules", needs=(_P.PROGRAMME_READ,), is_priority=True),
     Action(id="app.rewards", sentence="See the rewards catalogue and what points are worth", needs=(_P.PROGRAMME_READ,)),

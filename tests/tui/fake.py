@@ -21,6 +21,7 @@ from shared.codes import make_card_number
 from shared.duplicates import DuplicatePage
 from shared.endpoints import ENDPOINTS, Caller, Endpoint
 from shared.enums import ConsentAnswer, EmailChangeMode, EntryKind, OrderState, Role
+from shared.links import LinkReviewPage, PosTodoPage
 from shared.members import (
     Accepted,
     Balance,
@@ -766,6 +767,8 @@ _ALWAYS: dict[str, Callable[[], msgspec.Struct]] = {
     "get_order": lambda: StaffOrderDetail(order=_staff_order(), lines=_order().lines),
     "list_adjustments": lambda: AdjustmentPage(items=()),
     "list_refunds": lambda: RefundPage(items=()),
+    "list_link_reviews": lambda: LinkReviewPage(items=(), next_cursor=None),
+    "list_pos_todos": lambda: PosTodoPage(items=(), next_cursor=None),
     "list_programmes": lambda: ProgrammeList(items=(_programme(),)),
     "get_programme": _programme,
     "list_rule_versions": lambda: RuleVersionList(items=(_rule_version(2), _rule_version(1))),

@@ -102,7 +102,10 @@ async def test_being_forgotten_is_shown_typed_approved_by_another_and_can_be_can
     queue = expect(await world.client.get("/v1/staff/queue", headers=headers), 200)
     assert (queue["erasures"], queue["late_erasures"]) == (1, 1)
     async with a_till(world, Role.ADMIN, login="ada", size=(160, 50)) as desk:
-        desk.console.perform("app.privacy")
+        await desk.shows("1 wish to be forgotten is LATE (^P privacy)")
+        await desk.press("ctrl+p")
+        await desk.fill("palette-search", "privacy")
+        await desk.press("enter")
         await desk.until(lambda: desk.page == "privacy")
         await desk.shows("Be forgotten: Ana Flores (asked by Mara)", "It has to be done by")
         await desk.press("a")

@@ -1,11 +1,14 @@
 """What staff type about points, money and days is read as they mean it, or refused."""
 
+import re
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tui.value_words import parse_day, parse_moment, parse_money, parse_points
+from shared.staff import StaffQueue
+from tui.actions import ACTIONS
+from tui.value_words import parse_day, parse_moment, parse_money, parse_points, queue_words
 
 TODAY = date(2026, 3, 14)
 LONDON = ZoneInfo("Europe/London")
@@ -74,3 +77,11 @@ def test_a_moment_is_in_the_shops_time_and_nothing_is_now() -> None:
     for wrong in ("25:00", "9", "9:61", "soon", "13.3. at 9"):
         with pytest.raises(ValueError):  # noqa: PT011  # Whichever it is, the field says what is wanted.
             parse_moment(wrong, now=NOW, zone=LONDON)
+
+
+def test_what_the_counters_say_to_type_after_ctrl_p_is_found_there() -> None:
+    told = queue_words(StaffQueue(**dict.fromkeys(StaffQueue.__struct_fields__, 1)))
+    words = set(re.findall(r"\(\^P (\w+)\)", told))
+    everywhere = [action.sentence.lower() for action in ACTIONS if action.in_palette and not action.pages]
+    assert words == {"privacy", "email", "tills"}
+    assert all(any(word in sentence for sentence in everywhere) for word in words)

@@ -7,12 +7,14 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Static
 
+from shared.enums import Permission
 from shared.staff import AudienceContactView, AudienceStatus
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import audience_row, audience_why, points, span
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import join
+from tui.waiting import WaitingLine, ask_what_waits
 from tui.widgets.line_list import Column, LineList
 
 REFRESH_SECONDS = 2.0
@@ -45,6 +47,7 @@ class AudiencePage(Page):
             yield Static(id="audience-pause")
         yield LineList(_COLUMNS, id="contacts")
         yield Static(id="audience-why")
+        yield WaitingLine()
 
     def on_mount(self) -> None:
         self.set_interval(REFRESH_SECONDS, self._refresh_quietly)
@@ -54,6 +57,10 @@ class AudiencePage(Page):
         super().on_screen_resume()
         if self._status is not None:
             self.refresh_data()
+        session = self.console.session
+        # Whoever may search for customers has it on the first page, which is another one.
+        if session is not None and not session.may(Permission.CUSTOMER_SEARCH) and self.console.connection == "online":
+            ask_what_waits(self)
 
     def _refresh_quietly(self) -> None:
         # Only while somebody looks: a hidden page and a terminal in the background ask nothing.

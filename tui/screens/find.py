@@ -16,14 +16,14 @@ from textual.widgets import Input, Static
 
 from shared import limits
 from shared.merges import MergeState, MergeView
-from shared.staff import CustomerHit, SearchResult, StaffQueue
+from shared.staff import CustomerHit, SearchResult
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import Cell, Row, hit_facts, hit_row
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, plain, safe
 from tui.screens.choosing import Chosen
-from tui.value_words import queue_words
+from tui.waiting import WaitingLine, ask_what_waits
 from tui.widgets.facts import Facts
 from tui.widgets.field import Field
 from tui.widgets.line_list import Column, LineList
@@ -103,7 +103,7 @@ class FindPage(Page):
             with Vertical(id="hit"):
                 yield Static(id="hit-name")
                 yield Facts(id="hit-facts")
-        yield Static(id="waiting-line")
+        yield WaitingLine()
 
     def on_mount(self) -> None:
         box = self.query_one("#search-box")
@@ -374,22 +374,7 @@ class FindPage(Page):
         if not self.typed_text():
             self._show_recent()
         if self.console.session is not None and self.console.connection == "online":
-            # Nobody asked for the counters, so a failure leaves them out and says nothing.
-            call(
-                self,
-                "queue",
-                lambda client: client.get_queue(),
-                done=self._show_queue,
-                failed=lambda _: self._show_queue(None),
-                waiting="",
-            )
-
-    def _show_queue(self, queue: StaffQueue | None) -> None:
-        """Show under the list what waits for a person, and the keys that lead there."""
-        told = queue_words(queue) if queue is not None else ""
-        line = self.query_one("#waiting-line", Static)
-        line.update(safe(f" {told}", "$warning"))
-        line.display = bool(told)
+            ask_what_waits(self)
 
 
 def _is_enough(text: str) -> bool:

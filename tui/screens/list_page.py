@@ -63,6 +63,7 @@ class ListPage(Page, Generic[ItemT]):
         self.items: list[ItemT] = []
         self._by_key: dict[str, ItemT] = {}
         self._next_cursor: str | None = None
+        self.is_paged = False
         self._opened: set[str] = set()
 
     # What each page says of itself --------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class ListPage(Page, Generic[ItemT]):
     def _came(self, tab: int, cursor: str | None, answer: Listed[ItemT]) -> None:
         if tab == self.tab:
             self.items = [*(self.items if cursor else ()), *answer.items]
-            self._next_cursor = answer.next_cursor
+            self._next_cursor, self.is_paged = answer.next_cursor, cursor is not None
             self.show_rows()
 
     def show_rows(self) -> None:
@@ -213,7 +214,15 @@ class ListPage(Page, Generic[ItemT]):
 
     def _perform_tab(self, index: int) -> None:
         # Through the action, so that a list the role may not see says so.
-        self.console.perform(f"{self.PAGE}.tab{index % len(self.TABS) + 1}")
+        self.console.perform(f"{self.PAGE}.tab{index + 1}")
+
+    def _step(self, step: int) -> None:
+        """Go to the next list that this role may see."""
+        ways = [(self.tab + step * far) % len(self.TABS) for far in range(1, len(self.TABS))]
+        for index in ways:
+            if self.console.why_not(BY_ID[f"{self.PAGE}.tab{index + 1}"], self) is None:
+                self._perform_tab(index)
+                return
 
     # The page ---------------------------------------------------------------------------------------------------------
 
@@ -223,8 +232,8 @@ class ListPage(Page, Generic[ItemT]):
         }
         own |= {
             f"{self.PAGE}.detail": self.listed.action_choose,
-            f"{self.PAGE}.tab_next": lambda: self._perform_tab(self.tab + 1),
-            f"{self.PAGE}.tab_back": lambda: self._perform_tab(self.tab - 1),
+            f"{self.PAGE}.tab_next": partial(self._step, 1),
+            f"{self.PAGE}.tab_back": partial(self._step, -1),
         }
         return {action_id: handler for action_id, handler in own.items() if action_id in BY_ID} | {
             "app.back": self._back
