@@ -4,11 +4,14 @@ from itertools import product
 
 import pytest
 from rich.cells import cell_len
+from textual.app import App, ComposeResult
 from textual.color import Color
 
 from tests.tui.desk import Till, signed_in
 from tests.tui.fake import FakeService, make_customer, parked_contact
+from tui.formatting import Cell, Row
 from tui.themes import THEMES
+from tui.widgets.line_list import Column, LineList
 
 BEN = make_customer(1, "Ben", "Scorpio", points=1_234_567)
 SIZES = [(60, 20), (80, 24), (100, 30), (130, 40), (160, 50)]
@@ -144,3 +147,24 @@ def test_each_theme_has_every_role() -> None:
         THEMES, ("success", "warning", "error", "accent", "foreground", "background", "surface", "panel")
     ):
         assert getattr(theme, role), (theme.name, role)
+
+
+class OneList(App[None]):
+    def compose(self) -> ComposeResult:
+        yield LineList((Column("What", -1),))
+
+
+async def test_a_long_note_is_read_whole_in_a_narrow_list_and_the_cursor_keeps_its_row() -> None:
+    note = "From somebody.with.a.long.name@example.com to nobody.has.a.shorter.one@example.com"
+    rows = [Row(key="a", cells=(Cell("one"),)), Row(key="a/0", cells=(Cell(note),), is_note=True)]
+    async with OneList().run_test(size=(60, 10)) as pilot:
+        listed = pilot.app.query_one(LineList)
+        listed.set_rows([*rows, Row(key="b", cells=(Cell("two"),))])
+        await pilot.press("down")
+        assert listed.current_key == "b"
+        for width in (60, 100, 40):
+            await pilot.resize_terminal(width, 10)
+            await pilot.pause()
+            drawn = "".join(segment.text for y in range(8) for segment in listed.render_line(y))
+            assert "".join(note.split()) in "".join(drawn.split())
+            assert listed.current_key == "b"

@@ -19,6 +19,8 @@ from tui.formatting import Cell, Row
 from tui.safe import fit, plain
 
 _GAP = 2
+_NOTE_INDENT = 5
+_SCROLLBAR = 1
 _MARK = "▸ "
 _NO_MARK = "  "
 
@@ -116,6 +118,7 @@ class LineList(ScrollView, can_focus=True):
     def __init__(self, columns: Sequence[Column], *, id: str | None = None, empty_words: str = "") -> None:  # noqa: A002
         super().__init__(id=id)
         self._columns = tuple(columns)
+        self._given: tuple[Row, ...] = ()
         self._rows: tuple[Row, ...] = ()
         self.was_moved = False
         self.set_reactive(LineList.empty_words, empty_words)
@@ -136,15 +139,21 @@ class LineList(ScrollView, can_focus=True):
     def set_rows(self, rows: Sequence[Row], *, keep_cursor: bool = True) -> None:
         """Show other rows. The cursor stays on the row it was on while that is still there."""
         key = self.current_key if keep_cursor else None
-        self._rows = tuple(rows)
-        positions = {row.key: index for index, row in reversed(list(enumerate(rows))) if not row.is_note}
-        self.virtual_size = Size(self.size.width, len(rows) + 1)
+        self._given = tuple(rows)
+        positions = self._lay_out()
         self.was_moved = self.was_moved and key in positions  # Other rows: nobody has chosen among these yet.
         # Assigned even when equal, as another row may now be at this place.
         self.set_reactive(LineList.cursor, positions.get(key or "", 0))
         self._show_cursor()
         self.refresh()
         self.post_message(self.Highlighted(self, self.current_key))
+
+    def _lay_out(self) -> dict[str, int]:
+        """Give notes that are too long for a line as many as they need, and return the places of the rows by key."""
+        width = self.size.width - _NOTE_INDENT - _SCROLLBAR
+        self._rows = tuple(part for row in self._given for part in _folded(row, width))
+        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        return {row.key: index for index, row in reversed(list(enumerate(self._rows))) if not row.is_note}
 
     # Moving ---------------------------------------------------------------------------------------------------------
 
@@ -216,7 +225,8 @@ class LineList(ScrollView, can_focus=True):
         self.hovered = -1
 
     def on_resize(self) -> None:
-        self.virtual_size = Size(self.size.width, len(self._rows) + 1)
+        key = self.current_key
+        self.set_reactive(LineList.cursor, self._lay_out().get(key or "", 0))
         self._show_cursor()
 
     # Drawing --------------------------------------------------------------------------------------------------------
@@ -251,7 +261,7 @@ class LineList(ScrollView, can_focus=True):
     def _line(self, row: Row, *, index: int, width: int) -> Strip:
         if row.is_note:
             text = row.cells[0].text if row.cells else ""
-            return self._strip(fit(f"     {text}", width), self._style("note"))
+            return self._strip(fit(" " * _NOTE_INDENT + text, width), self._style("note"))
         has_cursor = index == self.cursor
         base = self._base_style(has_cursor=has_cursor, is_hovered=index == self.hovered)
         segments = [Segment(_MARK if has_cursor else _NO_MARK, base or self._style("plain"))]
@@ -272,3 +282,11 @@ class LineList(ScrollView, can_focus=True):
 
     def _tone(self, cell: Cell) -> Style:
         return self._style("muted" if self.has_class("-stale") else cell.tone)
+
+
+def _folded(row: Row, width: int) -> list[Row]:
+    """Return a note as lines of at most so many letters; before the first layout, and for all else, the row itself."""
+    if not row.is_note or not row.cells or len(row.cells[0].text) <= width or width <= 0:
+        return [row]
+    parts = wrap(plain(row.cells[0].text), width)
+    return [Row(key=row.key, cells=(Cell(part, row.cells[0].tone),), is_note=True) for part in parts]
