@@ -153,7 +153,7 @@ def link_notes(link: LinkView, *, now: datetime, zone: tzinfo) -> list[str]:
         reason = link.ended_reason or ""
         told.append(f"Over since {moment(link.ended_at, now=now, zone=zone)}: {_ENDED.get(reason, reason)}.")
     elif link.state == "waiting":
-        told.append("It brings more points than one person may link: somebody else decides.")
+        told.append("It brings more points or sales than one person may link: somebody else decides.")
     return told
 
 

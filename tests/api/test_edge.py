@@ -1,6 +1,7 @@
 """What surrounds every operation: methods, hosts, ids, parameters, headers, and trouble inside."""
 
 import re
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -236,8 +237,10 @@ async def test_trouble_inside_is_told_without_a_word_about_it(shop: Shop) -> Non
 
 
 async def test_a_database_without_a_free_connection_says_come_again(database_url: str, data_dir: Path) -> None:
-    async with open_world(database_url, data_dir, database_pool_size=2, database_wait_seconds=0.05) as world:
-        async with DB.connection(), DB.connection():
+    async with open_world(database_url, data_dir, database_pool_size=5, database_wait_seconds=0.05) as world:
+        async with AsyncExitStack() as held:
+            for _ in range(5):
+                await held.enter_async_context(DB.connection())
             answer = await world.client.get("/health/ready")
         assert check_problem(answer).code == "BUSY"
         assert (await world.client.get("/health/ready")).status_code == 200

@@ -105,7 +105,7 @@ def test_a_file_that_cannot_be_read_is_a_problem_of_the_variable(tmp_path: Path,
     [
         ("PORT", "0"),
         ("PORT", "8700.5"),
-        ("DATABASE_POOL_SIZE", "0"),
+        ("DATABASE_POOL_SIZE", "4"),
         ("DATABASE_WAIT_SECONDS", "nan"),
         ("DATABASE_WAIT_SECONDS", "0"),
         ("DATABASE_URL", "sqlite:///x.db"),
