@@ -93,7 +93,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         str | None, Meta(description="PostgreSQL 14 or newer, postgresql://...; unset: an embedded one.")
     ] = None
     # The search for duplicates holds four at once.
-    database_pool_size: Annotated[int, Meta(ge=5, le=1000, description="Connections a process may hold; 5 at least.")] = 10
+    database_pool_size: Annotated[
+        int, Meta(ge=5, le=1000, description="Connections a process may hold; 5 at least.")
+    ] = 10
     database_wait_seconds: Annotated[
         float, Meta(gt=0, le=60, description="Longest wait for a free connection before a request gets 503.")
     ] = 5.0
