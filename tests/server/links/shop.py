@@ -38,7 +38,7 @@ async def run_checks(world: World) -> int:
 def record(external_id: str = "", **fields: object) -> dict[str, Any]:
     """Return a record of the till, Ana's unless it says otherwise."""
     return {
-        "external_id": external_id or f"pos-{next(_numbers)}",
+        "external_id": external_id or f"pos-{next(_numbers):06}",
         "given_name": "Ana",
         "family_name": "Flores",
         "email": "ana@shop.test",

@@ -20,7 +20,7 @@ def lines(*money: int, quantity: object = 1) -> list[dict[str, Any]]:
 def refund(world: World, original: str | None, *parts: dict[str, Any], **fields: object) -> dict[str, Any]:
     """Return a refund of parts of a sale; `fields` replace its own."""
     return {
-        "external_id": f"refund-{next(_numbers)}",
+        "external_id": f"refund-{next(_numbers):06}",
         "original_order": original,
         "store": "high-street",
         "completed_at": world.clock.now().isoformat(),

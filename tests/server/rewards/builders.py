@@ -95,7 +95,7 @@ class Counter:
     async def add_reward(self, **fields: object) -> dict[str, Any]:
         """Add a reward: 5.00 off for 100 points unless `fields` say otherwise."""
         form = {"name": "5.00 off", "kind": "amount_off", "points_cost": 100, "value_minor": 500} | fields
-        path, code = "/v1/staff/rewards", {"code": f"reward-{next(_numbers)}"}
+        path, code = "/v1/staff/rewards", {"code": f"reward-{next(_numbers):06}"}
         reward: dict[str, Any] = expect(await self.send("POST", path, code | form, headers=self.manager), 201)
         return reward
 
