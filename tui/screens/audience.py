@@ -64,7 +64,7 @@ class AudiencePage(Page):
 
     def _refresh_quietly(self) -> None:
         # Only while somebody looks: a hidden page and a terminal in the background ask nothing.
-        is_seen = self.app.screen is self and self.app.app_focus and self.console.session is not None
+        is_seen = self.is_active and self.app.app_focus and self.console.session is not None
         if (
             is_seen
             and self.console.connection == "online"

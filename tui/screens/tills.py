@@ -133,7 +133,7 @@ class TillsPage(ListPage[TillItem]):
         # Only while somebody watches a run: otherwise nothing on the page changes by itself. Who has gone on to further pages
         # of a list is left there: asked for anew, it would begin at its first row, under the cursor of who is deciding.
         is_running = self._cycles is not None and any(one.is_running for one in self._cycles.connections)
-        is_seen = self.app.screen is self and self.app.app_focus and self.console.session is not None
+        is_seen = self.is_active and self.app.app_focus and self.console.session is not None
         if is_seen and is_running and self.console.connection == "online" and not (self.is_waiting() or self.is_paged):
             self.refresh_data()
 
