@@ -18,13 +18,12 @@ from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.email_changes import mails, override_store, store
 from server.email_changes.apply import apply_change
-from server.email_changes.rules import PROVEN, Command, hash_preview
+from server.email_changes.rules import PROVEN, Command
 from server.email_changes.service import lock_customer
 from server.email_changes.staff_service import (
     ask_to_prove,
     check_not_self,
-    get_situation,
-    list_blockers,
+    get_previewed,
     preview_command,
 )
 from server.email_changes.store import Change
@@ -81,11 +80,7 @@ async def request(ctx: Context, staff: Staff, customer_id: UUID, form: EmailOver
     if not form.identity_attested:
         raise Invalid(FieldProblem(field="identity_attested", detail="Check who stands before you first."))
     customer = await lock_customer(customer_id)
-    situation = await get_situation(ctx, staff, customer, _COMMAND, form.new_email)
-    for blocker in list_blockers(_COMMAND, situation):
-        raise blocker
-    if form.preview_hash != hash_preview(_COMMAND, situation):
-        raise Refused(Code.PREVIEW_STALE)
+    situation = await get_previewed(ctx, staff, customer, _COMMAND, form.new_email, preview_hash=form.preview_hash)
     await store.supersede_pending(customer_id)
     change = await store.insert_change(
         ctx,
@@ -130,11 +125,9 @@ async def _approve(ctx: Context, staff: Staff, change_id: UUID, form: EmailOverr
     customer = await lock_customer(found.customer_id)
     change = await _find(change_id)
     await _check_decision(ctx, staff, change)
-    situation = await get_situation(ctx, staff, customer, _COMMAND, change.new_email, deciding=change.id)
-    for blocker in list_blockers(_COMMAND, situation):
-        raise blocker
-    if form.preview_hash != hash_preview(_COMMAND, situation):
-        raise Refused(Code.PREVIEW_STALE)
+    await get_previewed(
+        ctx, staff, customer, _COMMAND, change.new_email, preview_hash=form.preview_hash, deciding=change.id
+    )
     execute_after = ctx.now + OVERRIDE_DELAY
     await override_store.approve(
         ctx,

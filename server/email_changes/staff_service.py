@@ -166,7 +166,7 @@ async def preview_command(
     customer = await store.find_customer(customer_id)
     if customer is None:
         raise NotFound
-    situation = await get_situation(ctx, staff, customer, command, new_email, deciding=deciding)
+    situation = await _get_situation(ctx, staff, customer, command, new_email, deciding=deciding)
     balance = await _balance(ctx, customer_id)
     is_reissue = command.mode is EmailChangeMode.REISSUE
     renews_vouchers = is_reissue or _renews_vouchers(command, situation)
@@ -176,7 +176,7 @@ async def preview_command(
         old_email=situation.old_email,
         new_email=situation.new_email,
         blockers=(
-            *(str(blocker.detail) for blocker in list_blockers(command, situation)),
+            *(str(blocker.detail) for blocker in _list_blockers(command, situation)),
             *(await _list_sales(ctx, situation) if renews_vouchers else ()),
         ),
         warnings=tuple(await _list_warnings(command, situation)),
@@ -208,11 +208,7 @@ async def _execute(
     preview_hash: str | None,
 ) -> EmailChangeApplied:
     customer = await lock_customer(customer_id)
-    situation = await get_situation(ctx, staff, customer, command, new_email)
-    for blocker in list_blockers(command, situation):
-        raise blocker
-    if preview_hash != hash_preview(command, situation):
-        raise Refused(Code.PREVIEW_STALE)
+    situation = await get_previewed(ctx, staff, customer, command, new_email, preview_hash=preview_hash)
     is_correction = command.operation == "correction"
     await store.supersede_pending(customer_id)
     change = await store.insert_change(
@@ -268,7 +264,34 @@ async def _applied_view(ctx: Context, change: Change, applied: Applied) -> Email
     )
 
 
-async def get_situation(
+async def get_previewed(
+    ctx: Context,
+    staff: Staff,
+    customer: Row,
+    command: Command,
+    new_email: str,
+    *,
+    preview_hash: str | None,
+    deciding: UUID | None = None,
+) -> Situation:
+    """Return what decides the outcome of a locked customer's command, if it is still what a preview has shown.
+
+    Args:
+        deciding: As in `preview_command`.
+
+    Raises:
+        Invalid: EMAIL_INVALID.
+        Refused: PREVIEW_STALE, or what the preview listed as a blocker.
+    """
+    situation = await _get_situation(ctx, staff, customer, command, new_email, deciding=deciding)
+    for blocker in _list_blockers(command, situation):
+        raise blocker
+    if preview_hash != hash_preview(command, situation):
+        raise Refused(Code.PREVIEW_STALE)
+    return situation
+
+
+async def _get_situation(
     ctx: Context, staff: Staff, customer: Row, command: Command, new_email: str, *, deciding: UUID | None = None
 ) -> Situation:
     """Return all that decides the outcome.
@@ -320,7 +343,7 @@ async def check_not_self(own_id: UUID | None, customer_id: UUID) -> None:
         raise Refused(Code.SELF_DEALING)
 
 
-def list_blockers(command: Command, situation: Situation) -> list[Refused]:
+def _list_blockers(command: Command, situation: Situation) -> list[Refused]:
     """Return what stands against a change, with its codes."""
     blockers = []
     if code := _STATUS_BLOCKS.get(situation.status):
