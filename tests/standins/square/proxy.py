@@ -5,12 +5,10 @@ the other. What breaks the description is answered with 500, is kept in `broken`
 """
 
 import json
-import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -18,6 +16,8 @@ from typing import Any, Final, Self
 from openapi_schema_validator import OAS30ReadValidator, OAS30WriteValidator, oas30_format_checker
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
+
+from tests.standins.square.loopback import JsonServer
 
 _DOCUMENT: Final = Path(__file__).with_name("api-2025-08-20.json")
 _ADDRESS: Final = "urn:square"
@@ -39,25 +39,41 @@ class ContractProxy:
     def __init__(self, upstream: str) -> None:
         self.broken: list[str] = []
         self.passed: list[str] = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, upstream))
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._upstream = upstream
+        self._server = JsonServer(self._pass_on)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
+        return self._server.url
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._server.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.stop()
         assert self.broken == [], "Square's API description is broken"
+
+    def _pass_on(
+        self, method: str, path: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[int, bytes, Mapping[str, str]]:
+        kept = {name: value for name, value in headers.items() if name.lower() not in ("host", "connection")}
+        request = urllib.request.Request(self._upstream + path, data=body or None, headers=kept, method=method)
+        told: dict[str, str] = {}
+
+        def send() -> tuple[int, bytes]:
+            try:
+                with _OPENER.open(request, timeout=_WAIT_SECONDS) as response:
+                    return response.status, response.read()
+            except urllib.error.HTTPError as refusal:
+                with refusal:
+                    told.update({"Retry-After": refusal.headers["Retry-After"] or "0"})
+                    return refusal.code, refusal.read()
+
+        status, answer = self.carry(method, path.partition("?")[0], body, send)
+        return status, answer, told
 
     def carry(self, method: str, path: str, body: bytes, send: Callable[[], tuple[int, bytes]]) -> tuple[int, bytes]:
         """Return the answer of the server behind, if request and answer are as described; else 500 with what is not."""
@@ -135,48 +151,3 @@ def _description() -> Json:
         "properties": {"errors": {"type": "array", "minItems": 1, "items": {"$ref": "#/components/schemas/Error"}}},
     }
     return description
-
-
-def _handler(proxy: ContractProxy, upstream: str) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length") or 0))
-            headers = {name: self.headers[name] for name in self.headers if name.lower() not in ("host", "connection")}
-            request = urllib.request.Request(
-                upstream + self.path, data=body or None, headers=headers, method=self.command
-            )
-            told: dict[str, str] = {}
-
-            def send() -> tuple[int, bytes]:
-                try:
-                    with _OPENER.open(request, timeout=_WAIT_SECONDS) as response:
-                        return response.status, response.read()
-                except urllib.error.HTTPError as refusal:
-                    with refusal:
-                        told.update({"Retry-After": refusal.headers["Retry-After"] or "0"})
-                        return refusal.code, refusal.read()
-
-            status, answer = proxy.carry(self.command, self.path.partition("?")[0], body, send)
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(answer)))
-            for name, value in told.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(answer)
-
-        def do_GET(self) -> None:
-            self._serve()
-
-        def do_POST(self) -> None:
-            self._serve()
-
-        def do_PUT(self) -> None:
-            self._serve()
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name in the base class
-            """Say nothing."""
-
-    return Handler
