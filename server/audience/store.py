@@ -83,7 +83,7 @@ with chosen as (
         where event.customer = contact.customer and event.channel = 'email' and event.address_key = contact.email_key
         order by event.at desc, event.id desc limit 1
     ) consent on true
-    where contact.dirty_seq > contact.pushed_seq and contact.parked_reason is null and contact.next_try_at <= $1
+    where contact.is_dirty and contact.parked_reason is null and contact.next_try_at <= $1
       and contact.state in ('live', 'closing', 'erasing')
       and (contact.lease_until is null or contact.lease_until <= $1)
       and not exists (

@@ -1539,6 +1539,7 @@ class EmailChange(Table, tablename="email_change"):
 class AudienceContact(Table, tablename="audience_contact"):
     """Our side of one address in the Mailchimp audience; dirty while `dirty_seq` is ahead of `pushed_seq`.
 
+    The database itself keeps that as `is_dirty`, for the index of what is due.
     `pushed_consent` is the consent event last carried out there; at `refresh_at` the pushed points change by time alone.
     """
 

@@ -6,11 +6,12 @@ from server.db.engine import DB
 from server.db.tables import TABLES
 from tests.app import World
 
-# A default of null is none.
+# A default of null is none. Piccolo has no words for generated columns.
 _COLUMNS = """
 select c.relname, a.attname, format_type(a.atttypid, a.atttypmod) as type, a.attnotnull,
        nullif(split_part(pg_get_expr(d.adbin, d.adrelid), '::', 1), 'NULL') as "default"
 from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+                and a.attgenerated = ''
 left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
 where c.relkind = 'r' and c.relnamespace = current_schema()::regnamespace
 """
