@@ -90,6 +90,8 @@ def test_longer_texts_may_hold_line_breaks_and_nothing_else_of_the_kind() -> Non
             b'{"email":"a@b.test","password":"x","given_name":"A","birthday":{"month":1,"day":2,"day":2}}',
             "birthday.day",
         ),
+        (b'{ "email" :\n"a@b.test", "password":":x", "given_name":"Zo\xc3\xab", "email"\t: "a@b.test"}', "email"),
+        (b'{"email":"a@b.test","password":"x","given_name":"A\\u0042","password":"x"}', "password"),
     ],
 )
 def test_a_field_given_twice_is_refused_with_its_path(body: bytes, field: str) -> None:
@@ -119,6 +121,10 @@ def test_a_number_longer_than_python_reads_is_no_surprise() -> None:
     body = json.dumps(ORDER | {"lines": [{"line_id": "1", "net_minor": 1}]})
     huge = body.replace('"net_minor"', f'"quantity":{"9" * 5000},"net_minor"')
     assert decode(huge.encode(), pos.PosOrder).lines[0].quantity.adjusted() == 4999
+    assert refusal(huge.replace('"line_id"', '"sku":"","sku":"","line_id"').encode(), pos.PosOrder) == (
+        "lines[0].sku",
+        "This field is given twice.",
+    )
 
 
 def test_a_refusal_repeats_no_value_that_was_sent() -> None:
