@@ -3,7 +3,7 @@
 import gc
 import signal
 
-_NEW_OBJECTS = 20_000
+_NEW_OBJECTS = 100_000
 
 
 def main() -> None:
@@ -16,8 +16,8 @@ def main() -> None:
     from server.commands.regulars import regulars
 
     gc.freeze()
-    # A batch of sales makes fifty thousand objects that all end with it; a collection for every seven hundred would go
-    # through them again and again, for a fifth of the whole work.
+    # A few batches of sales at once make a hundred thousand objects that all end with them; a collection for every seven
+    # hundred would go through them again and again, for a fifth of the whole work.
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
     gc.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -32,7 +32,7 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
     stores: tuple[str, ...] = ()
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What became of one sale: its result or its refusal. `is_new` is False for one that was known already."""
 
     external_id: str

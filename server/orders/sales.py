@@ -21,7 +21,7 @@ from shared.pos import LinePoints, PosCustomer, PosOrder, PosOrderResult
 from shared.problems import Code, FieldProblem
 
 
-class Sale(msgspec.Struct, frozen=True, kw_only=True):
+class Sale(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A checked sale with all that is known before anybody looks at the customer."""
 
     order: PosOrder
@@ -38,7 +38,7 @@ class Sale(msgspec.Struct, frozen=True, kw_only=True):
         return rules.why_unfinished(self.order.state)
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
+class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Whom a sale counts for, and why it earns nothing if it does not. `reason` says how the customer was found."""
 
     customer_id: UUID | None = None

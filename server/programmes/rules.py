@@ -44,7 +44,7 @@ class EarningLine(msgspec.Struct, frozen=True, kw_only=True):
     points_paid_minor: int = 0
 
 
-class Occasion(msgspec.Struct, frozen=True, kw_only=True):
+class Occasion(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """When and where a sale was made, and by whom.
 
     `day_points` are those of the member's other sales of the same local day, `promotion_points` what each promotion has
@@ -59,7 +59,7 @@ class Occasion(msgspec.Struct, frozen=True, kw_only=True):
     promotion_points: Mapping[str, int] = {}
 
 
-class LineShare(msgspec.Struct, frozen=True):
+class LineShare(msgspec.Struct, frozen=True, gc=False):
     """A line's whole points and the rule in words."""
 
     points: int
@@ -73,7 +73,7 @@ class PromotionPoints(msgspec.Struct, frozen=True):
     points: int
 
 
-class EarningPlan(msgspec.Struct, frozen=True, kw_only=True):
+class EarningPlan(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a sale earns: the order's points, each line's share in the order of the lines, and of it the promotions' part.
 
     `skipped` says why there is nothing, if there is nothing.
@@ -90,7 +90,7 @@ class EarningPlan(msgspec.Struct, frozen=True, kw_only=True):
         return self.skipped is SkippedReason.BELOW_MINIMUM
 
 
-class LotDates(msgspec.Struct, frozen=True, kw_only=True):
+class LotDates(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """From when points can be spent, and until when (None: for ever).
 
     With `idle_days` they lapse so many days after the member was last active, and `expires_at` is the earliest time.
