@@ -64,13 +64,14 @@ update contact_point set status = 'verified', verified_at = $2, is_primary = tru
 where id = $1 and status in ('unverified', 'verified', 'bouncing')
 returning key
 """
-# Reports come late and in any order: whoever proved the address after the mail had come back is reached there.
+# Reports come late and in any order, so the time of what is told decides: whoever proved the address, or got a mail there,
+# after the other mail had come back is reached there.
 _BOUNCE = """
 with found as (
     select p.id, n.at, p.bounced_at is null as is_new
     from contact_point p join unnest($1::text[], $2::timestamptz[]) as n(key, at) on n.key = p.key
     where p.kind = 'email' and p.status <> 'retired' and coalesce(p.bounced_at < n.at, true)
-      and coalesce(p.verified_at <= n.at, true)
+      and coalesce(p.verified_at <= n.at, true) and coalesce(p.delivered_at <= n.at, true)
     order by p.id for update of p
 )
 update contact_point p set bounced_at = found.at from found where p.id = found.id
@@ -78,11 +79,23 @@ returning p.id, p.customer, found.is_new
 """
 _ARRIVE = """
 with found as (
-    select p.id from contact_point p join unnest($1::text[], $2::timestamptz[]) as n(key, at) on n.key = p.key
-    where p.kind = 'email' and p.bounced_at < n.at
+    select p.id, n.at, coalesce(p.bounced_at < n.at, false) as is_back
+    from contact_point p join unnest($1::text[], $2::timestamptz[]) as n(key, at) on n.key = p.key
+    where p.kind = 'email' and coalesce(p.delivered_at < n.at, true)
     order by p.id for update of p
 )
-update contact_point p set bounced_at = null from found where p.id = found.id returning p.id, p.customer
+update contact_point p
+set delivered_at = found.at, bounced_at = case when not found.is_back then p.bounced_at end
+from found where p.id = found.id
+returning p.id, p.customer, found.is_back
+"""
+_HEIR = """
+with recursive chain as (
+    select id, merged_into from customer where id = $1
+    union all
+    select c.id, c.merged_into from customer c join chain on c.id = chain.merged_into
+)
+select id from chain where merged_into is null
 """
 _PRIMARY = """
 select id, value, key, status from contact_point where customer = $1 and kind = $2 and is_primary
@@ -107,6 +120,12 @@ _HOLD = """
 update customer set redemption_held_until = $2, redemption_held_reason = $3, updated_at = $4
 where id = $1 and (redemption_held_until is null or redemption_held_until < $2)
 """
+_LIFT = "update customer set redemption_held_until = null, redemption_held_reason = null, updated_at = $2 where id = $1"
+
+
+async def lift_hold(ctx: Context, customer_id: UUID) -> None:
+    """Let a customer spend points again at once."""
+    await DB.fetch(_LIFT, customer_id, ctx.now)
 
 
 async def insert_customer(
@@ -227,8 +246,15 @@ async def mark_bouncing(bounced: Mapping[str, datetime]) -> list[Row]:
 
 
 async def mark_arriving(delivered: Mapping[str, datetime]) -> list[Row]:
-    """Note that mail arrives again, when by the address's key; return `id` and `customer` of those that were flagged."""
-    return await DB.fetch(_ARRIVE, list(delivered), list(delivered.values()))
+    """Note that mail arrives, when by the address's key; return `id` and `customer` of those that were flagged."""
+    rows = await DB.fetch(_ARRIVE, list(delivered), list(delivered.values()))
+    return [row for row in rows if row["is_back"]]
+
+
+async def find_heir(customer_id: UUID) -> UUID | None:
+    """Return who a customer is today: the one into whom all merges led."""
+    row = await DB.fetch_row(_HEIR, customer_id)
+    return row["id"] if row else None
 
 
 async def get_primary(customer_id: UUID, kind: ContactKind) -> Row | None:

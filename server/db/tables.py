@@ -98,7 +98,8 @@ class CustomerNameKey(Table, tablename="customer_name_key"):
 class ContactPoint(Table, tablename="contact_point"):
     """One email address or phone number of a customer, kept with its status until the customer is erased.
 
-    `bounced_at` is when a mail to it last came back for good, null again once it is proven anew.
+    `bounced_at` is when a mail to it last came back for good, null again once it is proven anew or a later mail arrives;
+    `delivered_at` is when one last arrived, as far as the mail provider told.
     """
 
     id = _id()
@@ -113,6 +114,7 @@ class ContactPoint(Table, tablename="contact_point"):
     retired_at = _at(null=True)
     retired_reason = _text(null=True)
     bounced_at = _at(null=True)
+    delivered_at = _at(null=True)
 
     contact_point_kind_known = Check("kind in ('email', 'phone')")
     contact_point_status_known = Check("status in ('unverified', 'verified', 'bouncing', 'retired')")
@@ -957,7 +959,7 @@ class ImportBatch(Table, tablename="import_batch"):
 
 
 class BalanceRow(Table, tablename="balance_row"):
-    """A row of an opening balance: as it was read, whom it was found to be for, and what became of it."""
+    """A row of an opening balance: as it was read, and once it was posted, for whom. Those that were refused are not kept."""
 
     id = _id()
     batch = _ref(ImportBatch)
@@ -969,15 +971,13 @@ class BalanceRow(Table, tablename="balance_row"):
     earned_at = _at()
     expires_at = _at(null=True)
     state = Text(default="new")
-    reason = _text(null=True)
     customer = _ref(Customer, null=True, index=False)
     membership = _ref(Membership, null=True, index=False)
     entry = _ref(LedgerEntry, null=True)
 
     balance_row_once = Unique([batch, row_key])
-    balance_row_state_known = Check("state in ('new', 'posted', 'refused')")
+    balance_row_state_known = Check("state in ('new', 'posted')")
     balance_row_posted_has_entry = Check("(state = 'posted') = (entry is not null)")
-    balance_row_refused_says_why = Check("(state = 'refused') = (reason is not null)")
     balance_row_points_positive = Check("points > 0")
 
 

@@ -173,6 +173,20 @@ async def test_a_provider_reports_late_bounces_in_any_order_and_only_what_is_new
     assert await _flags(hooked, ana.customer_id) is False
     assert await DB.fetch_value("select count(*) from audit_entry where action = 'email.delivered'") == 1
 
+    # What bounced before that and is told only now is over; so it is where nothing had bounced before.
+    expect(await _report(hooked, _event("late", "hard_bounce", now - timedelta(minutes=5))), 204)
+    assert await _flags(hooked, ana.customer_id) is False
+    ben = await hooked.sign_up("ben@shop.test")
+    hooked.advance(timedelta(days=2))
+    now = hooked.clock.now()
+    events = (("fine", "delivered", now), ("late-too", "hard_bounce", now - timedelta(hours=1)))
+    for name, kind, at in (*events, ("fine-before", "delivered", now - timedelta(hours=2))):
+        expect(await _report(hooked, _event(name, kind, at, ben.email)), 204)
+    assert await _flags(hooked, ben.customer_id) is False
+    hooked.advance(timedelta(minutes=1))
+    expect(await _report(hooked, _event("gone-at-last", "hard_bounce", hooked.clock.now(), ben.email)), 204)
+    assert await _flags(hooked, ben.customer_id) is True
+
 
 async def test_only_reports_signed_with_the_key_just_now_are_taken(hooked: World) -> None:
     event = _event("gone", "hard_bounce", hooked.clock.now())
