@@ -12,7 +12,9 @@ from server.customers.rules import PhoneNumber, check_birthday, clean_name, pars
 from server.db.engine import DB, Row
 from server.errors import NotSignedIn
 from server.messages.service import queue_mail
+from server.programmes.service import get_shop_zone
 from server.sessions.service import prove_password
+from server.time_words import say_moment
 from server.tokens import hash_token
 from shared.limits import REDEMPTION_HOLD
 from shared.members import Me, ProfileChange
@@ -98,7 +100,7 @@ async def _change_phone(ctx: Context, row: Row, phone: PhoneNumber | None) -> No
         )
     await customers.hold_redemption(ctx, row["id"], until=ctx.now + REDEMPTION_HOLD, reason="phone_changed")
     if row["email"] is not None:
-        parameters = {"given_name": row["given_name"], "at": f"{ctx.now:%d %B %Y, %H:%M} UTC"}
+        parameters = {"given_name": row["given_name"], "at": say_moment(ctx.now, await get_shop_zone())}
         await queue_mail(ctx, to=row["email"], template="phone_changed", customer_id=row["id"], parameters=parameters)
 
 

@@ -18,6 +18,7 @@ from server.programmes import store as programmes
 from server.programmes.service import Programme, get_default_programme
 from server.staff.rules import check_login
 from server.staff.service import invite_staff
+from server.time_words import say_moment
 from shared.enums import Role
 from shared.programmes import EarningRules, Expiry
 from shared.staff import AudienceStatus
@@ -143,9 +144,7 @@ def change_rules(*, file: BinaryIO, valid_from: datetime | None, demo: bool) -> 
 
     changed = run_in_shop(work, demo=demo)
     newest = changed.rule_versions[0]
-    say(
-        f"Version {newest.version} of the rules holds from {newest.valid_from.astimezone(ZoneInfo(changed.zone)):%d %B %Y, %H:%M}."
-    )
+    say(f"Version {newest.version} of the rules holds from {say_moment(newest.valid_from, ZoneInfo(changed.zone))}.")
 
 
 @click.group()

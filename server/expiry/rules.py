@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from server import time_words
 from shared.limits import QUIET_FROM_HOUR, QUIET_UNTIL_HOUR
 
 _SHOWN_MAX = 4
@@ -23,8 +24,7 @@ def say_points(points: int, unit_one: str, unit_many: str) -> str:
 
 def say_day(expires_at: datetime, zone: str) -> str:
     """Return the last day on which points can be spent, in words."""
-    day = (expires_at - _INSTANT).astimezone(ZoneInfo(zone))
-    return f"{day.day} {day:%B %Y}"
+    return time_words.say_day(expires_at - _INSTANT, ZoneInfo(zone))
 
 
 def say_schedule(lots: Sequence[tuple[datetime, int]], zone: str) -> str:

@@ -8,6 +8,8 @@ from server.customers.rules import fold_name
 from server.db.engine import Row
 from server.errors import NotFound
 from server.links import doctor_store, store
+from server.programmes.service import get_shop_zone
+from server.time_words import say_moment
 from shared.enums import SkippedReason
 from shared.limits import CYCLE_LATE, SEARCH_ROWS_MAX
 from shared.links import DoctorFix, Finding, LinkDiagnosis, LinkState, MyFinding, MyLinkDiagnosis
@@ -97,7 +99,7 @@ async def _link_findings(person: Row, check: Row | None, *, is_linked: bool) -> 
         fix = DoctorFix(action="sync", label="Ask the till now")
         findings.append(Finding(cause="till_silent", detail="The till system has not answered yet.", fix=fix))
     elif check is not None and check["state"] == LinkState.WAITING:
-        at = f"{check['next_check_at']:%d %B, %H:%M} UTC" if check["next_check_at"] else "tomorrow"
+        at = say_moment(check["next_check_at"], await get_shop_zone()) if check["next_check_at"] else "tomorrow"
         detail = f"The address came onto the POS record less than a day ago; it links by itself after {at}."
         findings.append(Finding(cause="address_new", detail=detail))
     else:

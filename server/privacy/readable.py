@@ -9,6 +9,7 @@ import msgspec
 from markupsafe import Markup, escape
 
 from server.privacy.export_store import SECTIONS, Rows
+from server.time_words import say_time
 from shared.money import money
 
 _STYLE: Final = (
@@ -45,7 +46,7 @@ async def write_page(rows: Rows, *, shop_name: str, made_at: datetime, zone: tzi
     yield (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>"
-        f"<p>Everything that was held about you on {_moment(made_at, zone)}. Times are those of {escape(str(zone))}. "
+        f"<p>Everything that was held about you on {say_time(made_at, zone)}. Times are those of {escape(str(zone))}. "
         "What is empty is left out, and so are the numbers by which programs know things; the file data.json beside "
         "this one has them.</p>"
     ).encode()
@@ -126,11 +127,6 @@ def _label(name: str) -> str:
 def _find_moment(text: str, zone: tzinfo) -> str | None:
     """Return a time in words; None for somebody's own words that only look like one."""
     try:
-        return _moment(datetime.fromisoformat(text), zone)
+        return say_time(datetime.fromisoformat(text), zone)
     except (ValueError, OverflowError):
         return None
-
-
-def _moment(at: datetime, zone: tzinfo) -> str:
-    local = at.astimezone(zone)
-    return f"{local.day} {local:%B %Y, %H:%M}"

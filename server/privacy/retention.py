@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -16,6 +17,7 @@ from server.messages.service import queue_mail
 from server.privacy import retention_store as store
 from server.privacy import rules
 from server.sessions.links import Purpose, create_link
+from server.time_words import say_day
 from shared.limits import DORMANT_BATCH_MAX, DORMANT_COUNTED_MAX, DORMANT_NOTICE, DORMANT_SHOWN
 from shared.privacy import DormantBatch, DormantCustomer, DormantErasing, DormantPreview
 from shared.problems import Code
@@ -93,7 +95,7 @@ async def _tell(ctx: Context, row: Row, erasure_id: UUID, execute_after: datetim
         template="erasure_dormant",
         customer_id=row["id"],
         token=token,
-        parameters={"given_name": row["given_name"], "day": rules.say_day(execute_after, row["zone"])},
+        parameters={"given_name": row["given_name"], "day": say_day(execute_after, ZoneInfo(row["zone"]))},
     )
     return 1
 

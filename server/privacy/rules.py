@@ -5,7 +5,6 @@ import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -24,12 +23,6 @@ def years_before(at: datetime, years: int) -> datetime:
     """Return the beginning of the day (UTC) so many years before; the last of February where there was no 29th."""
     day = min(at.day, calendar.monthrange(at.year - years, at.month)[1])
     return at.replace(year=at.year - years, day=day, hour=0, minute=0, second=0, microsecond=0)
-
-
-def say_day(at: datetime, zone: str) -> str:
-    """Return in words which day it is in a zone."""
-    local = at.astimezone(ZoneInfo(zone))
-    return f"{local.day} {local:%B %Y}"
 
 
 def hash_erasure(family: Sequence[UUID], effect: ErasureEffect, needs: Sequence[ErasureNeed]) -> str:

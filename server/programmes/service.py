@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -97,6 +98,15 @@ async def get_default_programme(*, fresh: bool = False) -> Programme:
         _cache.clear()
         _cache[database] = cached
     return cached
+
+
+async def get_shop_zone() -> ZoneInfo:
+    """Return the zone in which customers are told times: the default programme's, UTC before there is one."""
+    try:
+        programme = await get_default_programme()
+    except NoProgramme:
+        return ZoneInfo("UTC")
+    return ZoneInfo(programme.zone)
 
 
 def adjustment_limits(programme: Programme, role: Role) -> AdjustmentLimits | None:

@@ -19,9 +19,11 @@ from server.db.ids import new_id
 from server.errors import NotFound, NotSignedIn, Refused
 from server.logs import get_logger
 from server.messages.service import queue_mail
+from server.programmes.service import get_shop_zone
 from server.sessions import store, throttles
 from server.sessions.links import Purpose, void_links
 from server.sessions.passwords import check_new_password
+from server.time_words import say_moment
 from server.tokens import hash_token
 from shared.limits import (
     ACCESS_TOKEN_LIFE,
@@ -114,7 +116,7 @@ async def _open_session(
                 to=login["email"],
                 template="new_sign_in",
                 customer_id=customer_id,
-                parameters=parameters | {"at": _in_words(ctx.now)},
+                parameters=parameters | {"at": say_moment(ctx.now, await get_shop_zone())},
             )
     return tokens
 
@@ -179,7 +181,7 @@ async def _end_reused(ctx: Context, session: Row) -> None:
         customer_id=session["customer"],
     )
     if session["email"] is not None:
-        parameters = {"given_name": session["given_name"], "at": _in_words(ctx.now)}
+        parameters = {"given_name": session["given_name"], "at": say_moment(ctx.now, await get_shop_zone())}
         await queue_mail(
             ctx,
             to=session["email"],
@@ -302,7 +304,7 @@ async def change_password(ctx: Context, member: Member, form: PasswordChange) ->
             to=proven.email,
             template="password_changed",
             customer_id=member.customer_id,
-            parameters={"given_name": proven.given_name, "at": _in_words(ctx.now)},
+            parameters={"given_name": proven.given_name, "at": say_moment(ctx.now, await get_shop_zone())},
         )
 
 
@@ -313,7 +315,3 @@ async def after_new_password(
     await end_sessions(ctx, customer_id, reason=reason, except_session=except_session)
     await void_links(ctx, customer_id=customer_id, purposes=_KILLED_BY_NEW_PASSWORD)
     await customers.hold_redemption(ctx, customer_id, until=ctx.now + REDEMPTION_HOLD, reason=reason)
-
-
-def _in_words(at: datetime) -> str:
-    return at.strftime("%d %B %Y, %H:%M UTC")
