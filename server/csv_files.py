@@ -78,6 +78,9 @@ def read_rows(
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         header = [cell.strip().lower() for cell in next(reader, [])]
+        while header and not header[-1]:
+            # Spreadsheets write delimiters for columns that were emptied.
+            header.pop()
         if wrong := _what_is_wrong(header, columns, needed, one_of):
             raise WrongFile(f"the first line must name the columns ({', '.join(columns)}); {wrong}.")
         for count, cells in enumerate(reader, start=1):
@@ -85,7 +88,8 @@ def read_rows(
                 raise WrongFile(f"it has more than {rows_max:,} rows; split it.")
             values = {column: text for column, cell in zip(header, cells, strict=False) if (text := cell.strip())}
             if values or any(cell.strip() for cell in cells):
-                yield FileRow(line=reader.line_num, values=values, is_too_long=len(cells) > len(header))
+                is_too_long = any(cell.strip() for cell in cells[len(header) :])
+                yield FileRow(line=reader.line_num, values=values, is_too_long=is_too_long)
     except csv.Error as error:
         raise WrongFile(f"line {reader.line_num} is not CSV: {error}.") from error
 
@@ -117,7 +121,7 @@ def _what_is_wrong(
 ) -> str | None:
     if unknown := [column for column in header if column not in columns]:
         # What a file says must not drive the terminal that shows it.
-        shown = (column[:_SHOWN_LENGTH_MAX] for column in unknown)
+        shown = (column[:_SHOWN_LENGTH_MAX] or "one without a name" for column in unknown)
         return f"unknown: {', '.join(text if text.isprintable() else ascii(text) for text in shown)}"
     if missing := [column for column in needed if column not in header]:
         return f"missing: {', '.join(missing)}"

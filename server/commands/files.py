@@ -21,8 +21,9 @@ encoding_option: Decorator = click.option(
 
 
 def report_option(what: str) -> Decorator:
-    """Return the option that names a file for a report."""
-    return click.option("--report", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help=what)
+    """Return the option that names a file for a report, which must be one that can be written once the work is done."""
+    path = click.Path(dir_okay=False, writable=True, path_type=Path)
+    return click.option("--report", type=path, metavar="FILE", help=what, callback=_check_folder)
 
 
 def connection_options(whose: str) -> Decorator:
@@ -30,6 +31,12 @@ def connection_options(whose: str) -> Decorator:
     named = click.option("--connection", metavar="CODE", default="till", show_default=True, help=whose)
     added = click.option("--new-connection", is_flag=True, help="Add this till system if it is not there yet.")
     return lambda command: named(added(command))
+
+
+def _check_folder(_ctx: click.Context, _option: click.Parameter, file: Path | None) -> Path | None:
+    if file is not None and not file.absolute().parent.is_dir():
+        raise click.BadParameter(f"There is no folder {file.absolute().parent}.")
+    return file
 
 
 @contextmanager

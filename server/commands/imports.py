@@ -1,6 +1,5 @@
 """`regulars import`: what is brought over from another system."""
 
-import hashlib
 import sys
 from pathlib import Path
 
@@ -43,20 +42,17 @@ def balances(
 
     FILE is CSV with the columns points, earned_at, one of card, email, phone and pos_customer_id (with connection, the code
     of the till system), and, if wanted, expires_at and key. It may be stopped and run again: no row is posted twice. Refused
-    rows can be put right in the file and run again.
+    rows can be put right in the file, in their places, and run again.
     """
     text = read_file(file, encoding, bytes_max=BYTES_MAX)
     name = batch or file.stem
 
     async def work(ctx: Context) -> BalancesImported:
         if dry_run:
-            return await service.check_balances(ctx, text)
+            return await service.check_balances(ctx, text, name=name)
         rows = max(1, text.count("\n") - 1)
         with click.progressbar(length=rows, label="Posting", file=sys.stderr) as bar:
-            return await service.import_balances(
-                ctx, text, name=name, file_hash=hashlib.sha256(text.encode()).digest(),
-                on_progress=bar.update,
-            )  # fmt: skip
+            return await service.import_balances(ctx, text, name=name, on_progress=bar.update)
 
     with wrong_file_named(file):
         done = run_in_shop(work, demo=demo)
@@ -68,7 +64,7 @@ def _tell(done: BalancesImported, *, dry_run: bool, report: Path | None) -> None
         rows = [(line.line, line.row_key, line.reason) for line in done.refused]
         report.write_bytes(encode_rows([("line", "key", "reason"), *rows]))
     verb = "can be posted" if dry_run else "posted"
-    say(f"{done.posted:,} rows {verb}: {done.points:,} points.")
+    say(f"{done.posted:,} rows {verb}: {done.points:,} points; {done.known:,} were posted before.")
     tell_refused(((line.line, line.reason) for line in done.refused), "rows cannot be posted", report=report)
 
 

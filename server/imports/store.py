@@ -1,46 +1,44 @@
 """SQL of imports: the staging table, whom a row is for, and the entries it becomes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from server.context import Context
 from server.db.engine import DB, Row
 from server.db.ids import new_id
-from server.imports.rules import BalanceLine
+from server.imports.rules import BalanceLine, Content
 
-_PAGE = 5_000
 _HASH_DIGITS = 32
+_FIND_BATCH = "select id from import_batch where kind = 'balances' and name = $1"
 _OPEN_BATCH = """
 insert into import_batch (id, kind, name, file_hash, started_at) values ($1, 'balances', $2, $3, $4)
 on conflict (kind, name) do update set file_hash = excluded.file_hash, finished_at = null
 returning id
 """
-# A row that comes again is tried again, with what it says now; one that was posted stays as it is.
+_SAME_FILE = """
+select name from import_batch b
+where kind = 'balances' and file_hash = $1 and name <> $2
+  and exists (select from balance_row r where r.batch = b.id and r.entry is not null)
+order by started_at limit 1
+"""
+_DROP_WAITING = "delete from balance_row where batch = $1 and entry is null"
+_POSTED = """
+select row_key, identified_by, identifier, points, earned_at, expires_at from balance_row
+where batch = $1 and entry is not null
+"""
 _STAGE = """
 insert into balance_row (id, batch, row_key, line, identified_by, identifier, points, earned_at, expires_at)
 select r.id, $1, r.row_key, r.line, r.identified_by, r.identifier, r.points, r.earned_at, r.expires_at
 from unnest($2::uuid[], $3::text[], $4::int[], $5::text[], $6::text[], $7::bigint[], $8::timestamptz[], $9::timestamptz[])
      as r(id, row_key, line, identified_by, identifier, points, earned_at, expires_at)
-on conflict (batch, row_key) do update
-set line = excluded.line, identified_by = excluded.identified_by, identifier = excluded.identifier,
-    points = excluded.points, earned_at = excluded.earned_at, expires_at = excluded.expires_at,
-    state = 'new', reason = null
-where balance_row.state <> 'posted'
-"""
-_DIFFERENT = """
-select r.row_key, b.entry is not null as posted
-from unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::timestamptz[])
-     as r(row_key, identified_by, identifier, points, earned_at, expires_at)
-join balance_row b on b.batch = $1 and b.row_key = r.row_key and b.state = 'posted'
-where (b.identified_by, b.identifier, b.points, b.earned_at, b.expires_at)
-      is distinct from (r.identified_by, r.identifier, r.points, r.earned_at, r.expires_at)
 """
 _TO_DO = """
 select id, row_key, line, identified_by, identifier, points, earned_at, expires_at from balance_row
 where batch = $1 and state = 'new' order by line limit $2 for update skip locked
 """
-# A card is one customer's, and so is a till system's record that is linked to one. An address counts for whoever has proven it, or else for those who cannot have typed it in
-# themselves, as they have no login; so nobody gets points by naming another's address.
+# A card is one customer's, and so is a till system's record that is linked to one. An address counts for whoever has
+# proven it, or else for those who cannot have typed it in themselves, as they have no login; so nobody gets points by
+# naming another's address.
 _RESOLVE = """
 with wanted as (
     select * from unnest($1::int[], $2::text[], $3::text[]) as w(n, kind, key)
@@ -48,13 +46,13 @@ with wanted as (
     select w.n, c.customer, c.membership, true as proven
     from wanted w join card c on w.kind = 'card' and c.code = w.key and c.status = 'active'
     join membership m on m.id = c.membership and m.status = 'active'
-    union all
+    union
     select w.n, l.customer, null, true
     from wanted w
     join pos_connection k on w.kind = 'pos' and k.code = split_part(w.key, ':', 1)
     join pos_record r on r.connection = k.id and r.external_id = substr(w.key, strpos(w.key, ':') + 1)
     join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
-    union all
+    union
     select w.n, p.customer, null, p.status <> 'unverified'
     from wanted w join contact_point p on p.kind = w.kind and p.key = w.key and p.status <> 'retired'
     where p.status <> 'unverified' or not exists (select from login l where l.customer = p.customer)
@@ -71,10 +69,7 @@ select p.n, p.customer, p.status, p.people, coalesce(p.membership, (
            order by g.is_default desc, x.joined_at limit 1)) as membership
 from people p where p.place = 1
 """
-_REFUSE = """
-update balance_row b set state = 'refused', reason = r.reason
-from unnest($1::uuid[], $2::text[]) as r(id, reason) where b.id = r.id
-"""
+_DROP = "delete from balance_row where id = any($1::uuid[])"
 _POST = """
 with rows as (
     select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::bigint[], $6::timestamptz[],
@@ -87,7 +82,7 @@ with rows as (
     insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
     select entry, membership, points, points, earned_at, earned_at, expires_at from rows
 ), done as (
-    update balance_row b set state = 'posted', reason = null, customer = r.customer, membership = r.membership, entry = r.entry
+    update balance_row b set state = 'posted', customer = r.customer, membership = r.membership, entry = r.entry
     from rows r where b.id = r.id
 )
 update membership m
@@ -96,20 +91,8 @@ set balance = m.balance + x.points, available = m.available + x.points, version 
 from (select membership, sum(points) as points, min(expires_at) as until from rows group by membership) x
 where m.id = x.membership
 """
-_MARK_POSTED = (
-    "update balance_row set state = 'posted', reason = null, customer = $2, membership = $3, entry = $4 where id = $1"
-)
+_MARK_POSTED = "update balance_row set state = 'posted', customer = $2, membership = $3, entry = $4 where id = $1"
 _FINISH = "update import_batch set finished_at = $2 where id = $1"
-_COUNTS = """
-select count(*) filter (where state = 'posted') as posted, count(*) filter (where state = 'refused') as refused,
-       coalesce(sum(points) filter (where state = 'posted'), 0)::bigint as points
-from balance_row where batch = $1
-"""
-_REPORT = """
-select line, row_key, identifier, points, state, reason from balance_row
-where batch = $1 and (line, row_key) > ($2, $3) order by line, row_key limit $4
-"""
-_FORGOTTEN = "select row_key from balance_row where batch = $1 and row_key = any($2::text[])"
 _LET_GO = "delete from balance_row where entry is null and identifier = any($1::text[])"
 _POSTED_FOR = """
 select id, row_key from balance_row
@@ -124,30 +107,49 @@ select distinct customer from membership_person where membership = any($1::uuid[
 """
 
 
+async def find_batch(name: str) -> UUID | None:
+    """Return the batch of this name."""
+    row = await DB.fetch_row(_FIND_BATCH, name)
+    return None if row is None else UUID(str(row["id"]))
+
+
+async def find_same_file(file_hash: bytes, *, but: str) -> str | None:
+    """Return the name of a batch, other than one, in which the very same file was posted."""
+    row = await DB.fetch_row(_SAME_FILE, file_hash, but)
+    return None if row is None else str(row["name"])
+
+
 async def open_batch(ctx: Context, *, name: str, file_hash: bytes) -> UUID:
-    """Return the batch of this name, a new one unless there is one."""
+    """Return the batch of this name, a new one unless there is one; it is locked, so that runs at once take turns."""
     row = await DB.fetch_row(_OPEN_BATCH, new_id(), name, file_hash, ctx.now)
     assert row is not None
     return UUID(str(row["id"]))
 
 
+async def drop_waiting(batch_id: UUID) -> None:
+    """Let go of rows that an earlier run has not come to: what counts is what the file says now."""
+    await DB.fetch(_DROP_WAITING, batch_id)
+
+
+async def list_posted(batch_id: UUID) -> dict[str, Content]:
+    """Return what was posted, by key."""
+    return {str(row[0]): tuple(row)[1:] for row in await DB.fetch(_POSTED, batch_id)}
+
+
 async def stage(batch_id: UUID, lines: Sequence[BalanceLine]) -> None:
-    """Write lines down to be posted; those that were posted before stay as they are."""
+    """Write lines down to be posted."""
     await DB.fetch(
         _STAGE,
         batch_id,
         [new_id() for _ in lines],
         [line.row_key for line in lines],
         [line.line for line in lines],
-        *_person(lines),
-        *_lot(lines),
+        [line.identified_by for line in lines],
+        [line.identifier for line in lines],
+        [line.points for line in lines],
+        [line.earned_at for line in lines],
+        [line.expires_at for line in lines],
     )
-
-
-async def list_different(batch_id: UUID, lines: Sequence[BalanceLine]) -> set[str]:
-    """Return the keys of lines that were posted before with other content."""
-    rows = await DB.fetch(_DIFFERENT, batch_id, [line.row_key for line in lines], *_person(lines), *_lot(lines))
-    return {row["row_key"] for row in rows}
 
 
 async def lock_to_do(batch_id: UUID, limit: int) -> list[Row]:
@@ -161,9 +163,9 @@ async def resolve(people: Sequence[tuple[str, str]]) -> dict[int, Row]:
     return {row["n"]: row for row in rows}
 
 
-async def refuse(refusals: Sequence[tuple[UUID, str]]) -> None:
-    """Write why rows cannot be posted."""
-    await DB.fetch(_REFUSE, [row_id for row_id, _ in refusals], [reason for _, reason in refusals])
+async def drop(row_ids: Sequence[UUID]) -> None:
+    """Let go of rows that cannot be posted."""
+    await DB.fetch(_DROP, list(row_ids))
 
 
 async def post(ctx: Context, rows: Sequence[tuple[Row, Row]]) -> None:
@@ -194,28 +196,9 @@ async def list_people(membership_ids: Sequence[UUID]) -> list[UUID]:
     return [row["customer"] for row in await DB.fetch(_PEOPLE, list(membership_ids))]
 
 
-async def finish(ctx: Context, batch_id: UUID) -> Row:
-    """Note that nothing of a batch is left to do, and return its counts: posted, refused, points."""
+async def finish(ctx: Context, batch_id: UUID) -> None:
+    """Note that nothing of a batch is left to do."""
     await DB.fetch(_FINISH, batch_id, ctx.now)
-    row = await DB.fetch_row(_COUNTS, batch_id)
-    assert row is not None
-    return row
-
-
-async def iterate_report(batch_id: UUID) -> AsyncIterator[Row]:
-    """Yield every row of a batch with what became of it, in the order of the file."""
-    line, key = 0, ""
-    while rows := await DB.fetch(_REPORT, batch_id, line, key, _PAGE):
-        for row in rows:
-            yield row
-        line, key = rows[-1]["line"], rows[-1]["row_key"]
-
-
-async def list_forgotten(ctx: Context, batch_id: UUID, lines: Sequence[BalanceLine]) -> set[str]:
-    """Return the keys of those lines that were posted for somebody who was erased since."""
-    names = {_name_erased(ctx, line.row_key): line.row_key for line in lines}
-    rows = await DB.fetch(_FORGOTTEN, batch_id, list(names))
-    return {names[row["row_key"]] for row in rows}
 
 
 async def forget_rows(ctx: Context, customer_ids: Sequence[UUID], identifiers: Sequence[str]) -> None:
@@ -226,7 +209,7 @@ async def forget_rows(ctx: Context, customer_ids: Sequence[UUID], identifiers: S
     """
     await DB.fetch(_LET_GO, list(identifiers))
     posted = await DB.fetch(_POSTED_FOR, list(customer_ids))
-    keys = [_name_erased(ctx, row["row_key"]) for row in posted]
+    keys = [name_erased(ctx, row["row_key"]) for row in posted]
     await DB.fetch(_EMPTY, [row["id"] for row in posted], keys)
 
 
@@ -235,17 +218,6 @@ def source_key(row: Row) -> str:
     return f"import:{row['id']}"
 
 
-def _name_erased(ctx: Context, row_key: str) -> str:
+def name_erased(ctx: Context, row_key: str) -> str:
+    """Return the key that a row has once the person for whom it was posted was erased."""
     return f"erased:{ctx.tokens.keyed_hash('import-row', row_key).hex()[:_HASH_DIGITS]}"
-
-
-def _person(lines: Sequence[BalanceLine]) -> tuple[list[str], list[str]]:
-    return [line.identified_by for line in lines], [line.identifier for line in lines]
-
-
-def _lot(lines: Sequence[BalanceLine]) -> tuple[list[object], list[object], list[object]]:
-    return (
-        [line.points for line in lines],
-        [line.earned_at for line in lines],
-        [line.expires_at for line in lines],
-    )

@@ -58,10 +58,12 @@ def read_orders(text: str, defaults: Defaults) -> list[ReadOrder]:
     Raises:
         WrongFile: No header, unknown columns, too many rows, or broken quoting.
     """
-    sales: dict[str, list[FileRow]] = {}
+    sales: dict[tuple[str, int], list[FileRow]] = {}
     for row in read_rows(text, columns=_COLUMNS, needed=_NEEDED, rows_max=ROWS_MAX):
-        sales.setdefault(row.values.get("external_id", ""), []).append(row)
-    return [_read_sale(external_id, rows, defaults) for external_id, rows in sales.items()]
+        external_id = row.values.get("external_id", "")
+        # Rows that do not say which sale they belong to are told one by one.
+        sales.setdefault((external_id, 0 if external_id else row.line), []).append(row)
+    return [_read_sale(external_id, rows, defaults) for (external_id, _), rows in sales.items()]
 
 
 def _read_sale(external_id: str, rows: list[FileRow], defaults: Defaults) -> ReadOrder:

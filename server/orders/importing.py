@@ -4,25 +4,23 @@ An order's external id makes it the same order, so an import that was stopped is
 is there already is found so, batch by batch, and posts nothing.
 """
 
-import asyncio
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
 from server.context import Context
 from server.csv_files import chunks
+from server.db.again import again_while_busy
 from server.db.engine import DB
-from server.errors import Busy, Invalid, Refused
+from server.errors import Invalid, Refused
 from server.orders import batch_store
 from server.orders.batch import Outcome, Sender, post_orders
 from server.orders.files import Defaults, ReadOrder, read_orders
 from server.problems import problem_of
 from server.programmes.service import get_default_programme
 from shared.limits import ORDER_BATCH_MAX
-
-_TRIES_MAX = 5
-_FIRST_WAIT_SECONDS = 0.2
 
 Progress = Callable[[int], None]
 
@@ -73,7 +71,7 @@ async def import_orders(
     done: list[ImportedOrder] = []
     points = 0
     for chunk in chunks(read, ORDER_BATCH_MAX):
-        outcomes = iter(await _post(ctx, connection_id, chunk))
+        outcomes = iter(await again_while_busy(partial(_post, ctx, connection_id, chunk)))
         for one in chunk:
             line = _line_of(one, next(outcomes) if one.order is not None else None)
             points += line.points if line.result == "posted" else 0
@@ -85,20 +83,9 @@ async def import_orders(
 
 async def _post(ctx: Context, connection_id: UUID, chunk: list[ReadOrder]) -> tuple[Outcome, ...]:
     orders = [one.order for one in chunk if one.order is not None]
-    wait_seconds = _FIRST_WAIT_SECONDS
-    for tries in range(1, _TRIES_MAX + 1):
-        try:
-            async with DB.transaction():
-                now = ctx.tools.clock.now()
-                return await post_orders(
-                    msgspec.structs.replace(ctx, now=now), Sender(connection_id=connection_id), orders
-                )
-        except Busy:
-            if tries == _TRIES_MAX:
-                raise
-            await asyncio.sleep(wait_seconds)
-            wait_seconds *= 2
-    raise AssertionError("the last try returns or raises")
+    async with DB.transaction():
+        ctx = msgspec.structs.replace(ctx, now=ctx.tools.clock.now())
+        return await post_orders(ctx, Sender(connection_id=connection_id), orders)
 
 
 def _line_of(one: ReadOrder, outcome: Outcome | None) -> ImportedOrder:

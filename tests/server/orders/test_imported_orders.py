@@ -84,6 +84,13 @@ def test_a_file_that_cannot_be_read_says_why(text: str, words: str) -> None:
         read(text)
 
 
+def test_columns_that_were_emptied_do_no_harm_and_rows_of_no_sale_are_told_one_by_one() -> None:
+    text = "external_id;store;completed_at;net_minor;;\nA;high-street;2026-03-01 14:05;500;;\n"
+    first, *others = read(text + ";high-street;2026-03-01 14:05;1;;\n" * 2)
+    assert first.order is not None
+    assert [(one.row, one.reason) for one in others] == [(row, "It has no external_id.") for row in (3, 4)]
+
+
 async def bring(world: World, text: str) -> OrdersImported:
     connection = await DB.fetch_value("select id from pos_connection where code = 'till'")
     assert isinstance(connection, UUID)
