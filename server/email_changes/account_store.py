@@ -28,15 +28,15 @@ update membership_person set left_at = $2, left_reason = $3 where id = $1 and le
 _COME_BACK = """
 update membership_person set left_at = null, left_reason = null where id = $1 and left_at is not null returning id
 """
-# The new membership goes on where the old one stood: same programme, enrolment, tier and start date.
+# The new membership goes on where the old one stood: same programme, enrolment, tier, start date and limit.
 _SUCCEED = """
 with opened as (
     insert into membership (id, programme, enrolled_at, tier, tier_until, created_at)
     select $2, programme, enrolled_at, tier, tier_until, $5 from membership where id = $1
     returning id
 )
-insert into membership_person (id, membership, programme, customer, role, joined_at, eligible_from)
-select $3, opened.id, p.programme, p.customer, p.role, p.joined_at, p.eligible_from
+insert into membership_person (id, membership, programme, customer, role, joined_at, eligible_from, redeem_limit)
+select $3, opened.id, p.programme, p.customer, p.role, p.joined_at, p.eligible_from, p.redeem_limit
 from opened, membership_person p where p.id = $4
 """
 _CLOSE_MEMBERSHIP = """

@@ -194,6 +194,7 @@ async def _move_place(ctx: Context, pair: Pair, membership_id: UUID) -> MovedPla
             role=theirs["role"],
             joined_at=theirs["joined_at"],
             eligible_from=theirs["eligible_from"],
+            instead_of=pair.absorbed.id,
         )
         return MovedPlace(membership_id=membership_id, old_id=theirs["id"], new_id=place_id, raised_id=None)
     is_raised = theirs["role"] == "owner"

@@ -50,15 +50,23 @@ select p.membership, m.status,
 from membership_person p join membership m on m.id = p.membership
 where p.customer = $1 and p.programme = $2 and p.left_at is null
 """
-_ADD_PERSON = """
-insert into membership_person (id, membership, programme, customer, role, joined_at, eligible_from)
-select $1, id, programme, $3, $4, $5, $6 from membership where id = $2
+# The most that a member wants to be spent in a day goes along from the place they had before.
+_LIMIT = """
+(select redeem_limit from membership_person
+ where customer = {customer} and programme = {programme} order by left_at desc nulls first, id desc limit 1)
+"""
+_ADD_PERSON = f"""
+insert into membership_person (id, membership, programme, customer, role, joined_at, eligible_from, redeem_limit)
+select $1, m.id, m.programme, $3, $4, $5, $6, {_LIMIT.format(customer="$7", programme="m.programme")}
+from membership m where m.id = $2
 """
 _END_PERSON = """
 update membership_person set left_at = $2, left_reason = $3 where id = $1 and left_at is null returning id
 """
-_REVIVE_PERSON = """
-update membership_person set left_at = null, left_reason = null where id = $1 and left_at is not null returning id
+_REVIVE_PERSON = f"""
+update membership_person p
+set left_at = null, left_reason = null, redeem_limit = {_LIMIT.format(customer="p.customer", programme="p.programme")}
+where id = $1 and left_at is not null returning id
 """
 _SET_ROLE = "update membership_person set role = $2 where id = $1 and left_at is null returning id"
 _MOVE_CARDS = """
@@ -188,11 +196,22 @@ async def find_membership_of(customer_id: UUID, programme_id: UUID, now: datetim
 
 
 async def add_person(
-    membership_id: UUID, customer_id: UUID, *, role: str, joined_at: datetime, eligible_from: datetime
+    membership_id: UUID,
+    customer_id: UUID,
+    *,
+    role: str,
+    joined_at: datetime,
+    eligible_from: datetime,
+    instead_of: UUID | None = None,
 ) -> UUID:
-    """Add somebody to a membership and return the id of the row."""
+    """Add somebody to a membership and return the id of the row.
+
+    Args:
+        instead_of: The customer whose place it was, as the two were merged.
+    """
     person_id = new_id()
-    await DB.fetch(_ADD_PERSON, person_id, membership_id, customer_id, role, joined_at, eligible_from)
+    before = instead_of or customer_id
+    await DB.fetch(_ADD_PERSON, person_id, membership_id, customer_id, role, joined_at, eligible_from, before)
     return person_id
 
 
