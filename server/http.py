@@ -120,7 +120,7 @@ class Call:
             principal=principal,
             operation=self.endpoint.operation,
             key=key,
-            body_hash=idempotency.hash_body(self.request.url.path, self.raw_body),
+            body_hash=idempotency.hash_body(self.ctx, self.request.url.path, self.raw_body),
         )
 
     async def authenticate(self) -> None:

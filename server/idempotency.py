@@ -13,7 +13,7 @@ from shared.problems import Code
 
 
 class IdempotentCall(msgspec.Struct, frozen=True, kw_only=True):
-    """The identity of a call: who sent it, what it asks for, the key and the body's SHA-256."""
+    """The identity of a call: who sent it, what it asks for, the key and the body's keyed hash."""
 
     principal: str
     operation: str
@@ -38,9 +38,12 @@ values ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 
 
-def hash_body(path: str, body: bytes) -> bytes:
-    """Return the SHA-256 of what a call asks for: its path and its exact body."""
-    return hashlib.sha256(path.encode() + b"\0" + body).digest()
+def hash_body(ctx: Context, path: str, body: bytes) -> bytes:
+    """Return the keyed hash of what a call asks for: its path and its exact body.
+
+    Some bodies hold a password, which whoever reads a plain hash in the database could try out.
+    """
+    return ctx.tokens.keyed_hash("idempotent-body", hashlib.sha256(path.encode() + b"\0" + body).hexdigest())
 
 
 async def find_reply(call: IdempotentCall) -> StoredReply | None:
