@@ -73,7 +73,10 @@ _WORDS: dict[Code, tuple[int, str]] = {
     Code.REDEMPTION_HELD: (409, "Points cannot be spent for a while after a change to the account."),
     Code.REDEMPTION_CAP: (409, "That is more than points may pay of this sale."),
     Code.REDEMPTION_LIMIT: (409, "That is more than the member wants to be spent in a day."),
-    Code.PRESENCE_NEEDED: (409, "The card alone is not enough for this: ask for the code in the customer's app."),
+    Code.PRESENCE_NEEDED: (
+        409,
+        "The card alone is not enough for this: ask for the code in the customer's app, or text one.",
+    ),
     Code.PRESENCE_WRONG: (403, "These digits are wrong, too old or used. Ask for the ones shown now."),
     Code.PHONE_PROVEN: (409, "This phone number is proven already."),
     Code.PHONE_TAKEN: (409, "Another account has proven this number. Ask at the till, where both can become one."),

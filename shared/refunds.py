@@ -11,7 +11,7 @@ import msgspec
 from shared import limits
 from shared.base import Hash, Reason, Request, View
 from shared.orders import StaffOrder
-from shared.pos import MoneyMinor, Reference
+from shared.pos import MoneyMinor, PosCustomer, Reference
 from shared.problems import Code
 
 
@@ -46,7 +46,8 @@ class PosRefund(Request, frozen=True, kw_only=True):
     """Goods or money that went back. `external_id` is the refund's own id, the same through every retry.
 
     `original_order` is the sale's `external_id`. A sale that has not arrived yet is waited for; without any, nothing is
-    taken back and a person looks at the refund.
+    taken back and a person looks at the refund. Points go by whom the sale counts for; `customer` is who stood at the till,
+    and where that is somebody else staff can see it.
     """
 
     external_id: Reference
@@ -55,6 +56,7 @@ class PosRefund(Request, frozen=True, kw_only=True):
     completed_at: datetime
     currency: Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
     lines: Annotated[tuple[RefundLine, ...], msgspec.Meta(min_length=1, max_length=limits.ORDER_LINES_MAX)]
+    customer: PosCustomer | None = None
 
 
 class RefundLinePoints(View, frozen=True, kw_only=True):
@@ -67,8 +69,9 @@ class RefundLinePoints(View, frozen=True, kw_only=True):
 class PosRefundResult(View, frozen=True, kw_only=True):
     """What a refund did.
 
-    `points_taken` left the balance, `points_owed` of them as a debt as they were spent; `points_exempt` had lapsed and
-    were not taken again; `points_restored` had paid for the sale and are back.
+    `points_taken` left the balance, `points_owed` of them as a debt as they were spent, of which the programme forgave
+    `points_written_off`; `points_exempt` had lapsed and were not taken again; `points_restored` had paid for the sale and
+    are back.
     """
 
     refund_id: UUID
@@ -78,13 +81,15 @@ class PosRefundResult(View, frozen=True, kw_only=True):
     points_exempt: int = 0
     points_owed: int = 0
     points_restored: int = 0
+    points_written_off: int = 0
     lines: tuple[RefundLinePoints, ...] = ()
 
 
 class RefundView(View, frozen=True, kw_only=True):
     """A refund as staff see it. `needs_person` says that it will not come right by waiting.
 
-    `resolved_reason` is of the person who found its sale, or dismissed it.
+    `resolved_reason` is of the person who found its sale, or dismissed it; `customer_differs` says that the till named
+    another customer than the sale counted for.
     """
 
     id: UUID
@@ -106,6 +111,8 @@ class RefundView(View, frozen=True, kw_only=True):
     points_restored: int
     resolved_at: datetime | None = None
     resolved_reason: str = ""
+    points_written_off: int = 0
+    customer_differs: bool = False
 
 
 class RefundPage(View, frozen=True, kw_only=True):
@@ -135,6 +142,7 @@ class RefundAttachmentPreview(View, frozen=True, kw_only=True):
     lines: tuple[RefundLinePoints, ...]
     blockers: tuple[str, ...]
     preview_hash: str
+    points_written_off: int = 0
 
 
 class RefundNote(Request, frozen=True, kw_only=True):

@@ -47,6 +47,7 @@ class HoldState(StrEnum):
     UNDONE = "undone"
 
 
+ProgrammeCode = Annotated[str, msgspec.Meta(min_length=1, max_length=40)]
 RewardCode = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9-]{1,31}$")]
 Points = Annotated[int, msgspec.Meta(ge=1, le=limits.POINTS_MAX)]
 PointsOrNone = Annotated[int, msgspec.Meta(ge=0, le=limits.POINTS_MAX)]
@@ -70,7 +71,10 @@ PresenceDigits = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{6}|[0-9]{8})$")]
 
 
 class NewReward(Request, frozen=True, kw_only=True):
-    """A reward to add. `value_minor` is the most it takes off a sale, `percent` goes with percent_off only."""
+    """A reward to add. `value_minor` is the most it takes off a sale, `percent` goes with percent_off only.
+
+    It is for points of the programme that members join, unless another one is named.
+    """
 
     code: RewardCode
     name: Name
@@ -85,6 +89,7 @@ class NewReward(Request, frozen=True, kw_only=True):
     member_limit: Limit | None = None
     active_from: datetime | None = None
     active_until: datetime | None = None
+    programme_code: ProgrammeCode | None = None
 
 
 class RewardChange(Request, frozen=True, kw_only=True):
@@ -124,16 +129,20 @@ class RewardView(View, frozen=True, kw_only=True):
     active_until: datetime | None
     status: RewardStatus
     version: int
+    programme_code: str = ""
 
 
 class RewardList(View, frozen=True, kw_only=True):
-    """The catalogue, cheapest first."""
+    """The catalogue, cheapest first in each programme."""
 
     items: tuple[RewardView, ...]
 
 
 class RewardOffer(View, frozen=True, kw_only=True):
-    """A reward that a member may take now; `left` is what stock and the limit per member leave, None without either."""
+    """A reward that a member may take now; `left` is what stock and the limit per member leave, None without either.
+
+    `spendable` are the member's points in the reward's programme.
+    """
 
     id: UUID
     name: str
@@ -147,10 +156,15 @@ class RewardOffer(View, frozen=True, kw_only=True):
     active_until: datetime | None
     left: int | None
     affordable: bool
+    programme_code: str = ""
+    spendable: int = 0
 
 
 class RewardOffers(View, frozen=True, kw_only=True):
-    """What a member's points can buy, cheapest first; `spendable` are available points without those on hold."""
+    """What a member's points can buy, cheapest first; `spendable` are available points without those on hold.
+
+    Whoever is in several programmes sees the offers of one after the other, and `spendable` is that of the first.
+    """
 
     spendable: int
     items: tuple[RewardOffer, ...]
@@ -163,7 +177,8 @@ class RedemptionSettings(Request, frozen=True, kw_only=True):
     """What points are worth. Points are spent in steps: `step_points` take `step_minor` off a sale.
 
     `cap_percent` of a sale may be paid with points, `card_daily_points` a day without proof of presence. Points given
-    back after they lapsed may be spent for `restore_grace_days`.
+    back after they lapsed may be spent for `restore_grace_days`. They are those of the programme that members join, unless
+    another one is named.
     """
 
     version: Version
@@ -173,6 +188,7 @@ class RedemptionSettings(Request, frozen=True, kw_only=True):
     minimum_points: PointsOrNone
     card_daily_points: PointsOrNone
     restore_grace_days: Annotated[int, msgspec.Meta(ge=0, le=365)]
+    programme_code: ProgrammeCode | None = None
 
 
 class RedemptionTermsView(View, frozen=True, kw_only=True):
@@ -186,6 +202,7 @@ class RedemptionTermsView(View, frozen=True, kw_only=True):
     card_daily_points: int
     restore_grace_days: int
     currency: str
+    programme_code: str = ""
 
 
 class QuoteRequest(Request, frozen=True, kw_only=True):

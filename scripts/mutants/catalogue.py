@@ -123,8 +123,8 @@ MUTANTS = (
     Mutant(
         "late-capture",
         "server/rewards/holds.py",
-        "free = standing.spendable if is_late else standing.available",
-        "free = standing.available",
+        'check_points(wallet.standing, hold["points"])',
+        "pass",
         "a late capture takes nothing that is held for another sale",
     ),
     Mutant(

@@ -845,7 +845,8 @@ class SmsCode(Table, tablename="sms_code"):
 class Refund(Table, tablename="refund"):
     """A return of goods or money as the till told it, and what it did; parked while its sale is not here yet.
 
-    `resolved_by` is who of the staff found its sale, or dismissed it.
+    `resolved_by` is who of the staff found its sale, or dismissed it; `customer` whom the till named, who may differ from whom
+    the sale counted for when the refund was posted.
     """
 
     id = _id()
@@ -862,7 +863,10 @@ class Refund(Table, tablename="refund"):
     points_taken = _points(0)
     points_exempt = _points(0)
     points_owed = _points(0)
+    points_written_off = _points(0)
     points_restored = _points(0)
+    customer = _ref(Customer, null=True, index=False)
+    customer_differs = Boolean(default=False)
     created_at = _at()
     posted_at = _at(null=True)
     resolved_by = _ref(StaffMember, null=True)

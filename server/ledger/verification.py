@@ -169,6 +169,10 @@ left join (select refund, sum(points) as points from refund_line group by refund
 where r.points_taken <> coalesce(e.points, 0) or r.points_taken + r.points_exempt <> coalesce(l.points, 0)
    or (r.state <> 'posted' and r.points_taken + r.points_exempt + r.points_restored <> 0)
 union all
+select 'refund ' || r.id, r.points_written_off || ' written off', coalesce(e.points, 0) || ' forgiven'
+from refund r left join ledger_entry e on e.kind = 'ADJUST' and e.source_key = 'refund:' || r.id || ':written-off'
+where r.points_written_off <> coalesce(e.points, 0)
+union all
 select 'ledger_entry ' || c.id, 'a refund ' || c.source_key, 'one that is known'
 from ledger_entry c
 where c.kind = 'CLAWBACK' and c.source_key like 'refund:%'
@@ -374,7 +378,7 @@ select 'membership ' || m.id, 'nobody', 'somebody'
 from membership m where m.status = 'active'
   and not exists (select from membership_person p where p.membership = m.id and p.left_at is null)
 """
-# All of it is in the successor: points, what was owed, what was ever earned, cards, vouchers.
+# All of it is in the successor: points, what was owed, what was ever earned, cards.
 _COMBINED = """
 select 'membership ' || m.id as row,
        m.balance || ' points, ' || m.deficit || ' owed, ' || m.lifetime || ' ever' as found, 'nothing left' as expected
@@ -383,10 +387,12 @@ where m.status in ('combined', 'reissued') and (m.balance <> 0 or m.deficit <> 0
 union all
 select 'card ' || k.id, 'scans for membership ' || m.id, 'one that is active'
 from card k join membership m on m.id = k.membership where k.status = 'active' and m.status in ('combined', 'reissued')
-union all
-select 'voucher ' || v.id, 'in membership ' || m.id, 'one that is active'
-from voucher v join membership m on m.id = v.membership
-where v.status in ('issued', 'held') and m.status in ('combined', 'reissued')
+"""
+_VOUCHER_HOMES = """
+select 'voucher ' || v.id as row, 'in membership ' || v.membership as found, 'one that its owner is in' as expected
+from voucher v
+where v.status in ('issued', 'held') and not exists (
+    select from membership_person p where p.membership = v.membership and p.customer = v.customer and p.left_at is null)
 """
 _OPERATIONS = """
 select 'sharing_operation ' || s.id as row, coalesce(e.points, 0) || ' moved' as found, s.points::text as expected
@@ -587,6 +593,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="a captured hold spent exactly its points", sql=_HOLDS),
     Check(name="a voucher stands for the points that it cost", sql=_VOUCHERS),
     Check(name="a voucher is held or used where a hold says so", sql=_VOUCHER_STATES),
+    Check(name="an unspent voucher is in a membership of its owner", sql=_VOUCHER_HOMES),
     Check(name="every active membership has one owner", sql=_OWNERS),
     Check(name="people are in memberships that are active, and those have people", sql=_PEOPLE),
     Check(name="a membership that became another one has nothing left", sql=_COMBINED),

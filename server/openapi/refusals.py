@@ -143,7 +143,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         *_PRESENCE,
         *_TILL,
     ),
-    "capture_hold": (Code.HOLD_OVER, Code.VOUCHER_USED, *_SPENDING),
+    "capture_hold": (Code.HOLD_OVER, Code.VOUCHER_USED, Code.PRESENCE_NEEDED, *_SPENDING),
     "list_customer_rewards": (Code.MEMBERSHIP_CLOSED,),
     "release_hold": (Code.HOLD_OVER,),
     "create_reward": (Code.REWARD_CODE_TAKEN,),

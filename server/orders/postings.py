@@ -38,12 +38,15 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
-    """What was taken back: `points` in all, of which `owed` were spent; `exempt` had lapsed and were let be."""
+    """What was taken back: `points` in all, of which `owed` were spent; `exempt` had lapsed and were let be.
 
-    points: int
-    exempt: int
-    owed: int
-    written_off: int
+    `written_off` are those of the owed ones that the programme forgave.
+    """
+
+    points: int = 0
+    exempt: int = 0
+    owed: int = 0
+    written_off: int = 0
 
 
 async def take_back(ctx: Context, membership_id: UUID, points: int | None, posting: Posting) -> TakenBack:

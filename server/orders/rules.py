@@ -9,7 +9,7 @@ from server.errors import Invalid
 from server.programmes.rules import EarningPlan, LineShare, Occasion, plan_earning
 from shared.enums import OrderState, SkippedReason
 from shared.limits import MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
-from shared.pos import PosOrder
+from shared.pos import PosCustomer, PosOrder
 from shared.problems import FieldProblem
 from shared.programmes import EarningRules
 
@@ -51,7 +51,7 @@ def check_order(order: PosOrder) -> None:
     Raises:
         Invalid: With every wrong field.
     """
-    problems = [*_customer_problems(order), *_line_problems(order)]
+    problems = [*customer_problems(order.customer), *_line_problems(order)]
     if order.completed_at.tzinfo is None:
         problems.append(FieldProblem(field="completed_at", detail="Give the time with its offset from UTC."))
     elif order.completed_at < ORDER_COMPLETED_FROM:
@@ -124,8 +124,8 @@ def skipped_line_words(reason: SkippedReason) -> str:
     return _SKIPPED_WORDS[reason]
 
 
-def _customer_problems(order: PosOrder) -> list[FieldProblem]:
-    customer = order.customer
+def customer_problems(customer: PosCustomer | None) -> list[FieldProblem]:
+    """Return what is wrong with whom a till names."""
     if customer is None:
         return []
     given = (customer.card_number, customer.pos_customer_id, customer.email)

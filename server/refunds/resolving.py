@@ -122,6 +122,7 @@ async def _try(ctx: Context, staff: Staff, refund_id: UUID, order_id: UUID) -> R
         points_taken=done["points_taken"],
         points_exempt=done["points_exempt"],
         points_owed=done["points_owed"],
+        points_written_off=done["points_written_off"],
         points_restored=done["points_restored"],
         lines=tuple(RefundLinePoints(line_id=line["line_id"], points=line["points"]) for line in lines),
         blockers=(),
@@ -176,7 +177,8 @@ async def _get_order(staff: Staff, order_id: UUID) -> Row:
 async def _hash(before: Row, order: Row) -> str:
     """Return what must be the same at the execution: the refund and the sale as they were, and every figure."""
     done = await store.find_refund(before["id"])
-    figures = [done[name] for name in ("points_taken", "points_exempt", "points_owed", "points_restored")]
+    names = ("points_taken", "points_exempt", "points_owed", "points_written_off", "points_restored")
+    figures = [done[name] for name in names]
     seen = (before["id"], before["state"], order["id"], order["revision"], order["assignment_version"], figures)
     return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()
 

@@ -26,11 +26,19 @@ async def push_refund(call: Call) -> PosRefundResult:
 
 @operation("list_refunds")
 async def list_refunds(call: Call) -> RefundPage:
-    """List refunds, newest first; `state` narrows it, as to those that wait for their sale."""
+    """List refunds, newest first; `state` narrows it, as to those that wait for their sale.
+
+    `differs=true` lists those of which the till named another customer than the sale counted for.
+    """
     state = call.query("state")
     if state and state not in {*RefundState}:
         raise Invalid(FieldProblem(field="state", detail=f"One of {', '.join(RefundState)}."))
-    return await service.list_refunds(call.ctx, state, cursor=call.query("cursor"), limit=call.page_size())
+    differs = call.query("differs")
+    if differs not in ("", "true") or (differs and state):
+        raise Invalid(FieldProblem(field="differs", detail="Give true, without a state."))
+    return await service.list_refunds(
+        call.ctx, state, is_differing=bool(differs), cursor=call.query("cursor"), limit=call.page_size()
+    )
 
 
 @operation("preview_refund_attachment")

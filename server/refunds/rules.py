@@ -10,6 +10,7 @@ import msgspec
 
 from server.errors import Invalid, Refused
 from server.orders.returns import ReturnedLine, SoldLine, Visit, points_returned, share_of, sum_shares
+from server.orders.rules import customer_problems
 from shared.limits import ORDER_AHEAD_MAX, ORDER_COMPLETED_FROM
 from shared.problems import Code, FieldProblem
 from shared.refunds import PosRefund, RefundLine
@@ -48,7 +49,7 @@ def check_refund(form: PosRefund, now: datetime) -> None:
     Raises:
         Invalid: With every wrong field; TIME_OUT_OF_RANGE for one from the future.
     """
-    problems = _line_problems(form.lines)
+    problems = [*customer_problems(form.customer), *_line_problems(form.lines)]
     if form.completed_at.tzinfo is None:
         problems.append(FieldProblem(field="completed_at", detail="Give the time with its offset from UTC."))
     elif form.completed_at < ORDER_COMPLETED_FROM:
@@ -64,6 +65,8 @@ def plan_refund(
     sold: Sequence[SoldLine],
     before: Sequence[ReturnedLine],
     refunded: Sequence[ReturnedLine],
+    *,
+    points_before: int,
     visit: Visit | None = None,
 ) -> RefundPlan:
     """Return what one more refund of an order does.
@@ -71,6 +74,8 @@ def plan_refund(
     Args:
         before: All that came back with refunds that are posted.
         refunded: What comes back with this one.
+        points_before: The points that have gone with what came back before. They stand, although by the settings of today
+            more or fewer would have gone; this refund makes up for what is missing.
         visit: The points that the order earned as a visit; where they go, the first line that comes back bears them.
 
     Raises:
@@ -86,14 +91,14 @@ def plan_refund(
     for one in refunded:
         _check_not_over(by_id[one.line_id], after, shares[one.line_id])
     had, has = points_returned(sold, before, visit), points_returned(sold, after, visit)
-    points = {one.line_id: has[one.line_id] - had[one.line_id] for one in refunded}
-    points[refunded[0].line_id] += sum(has.values()) - sum(had.values()) - sum(points.values())
+    points = max(0, sum(has.values()) - points_before)
+    paid = [line for line in sold if line.gross_minor > 0] or sold
     left = {line.sku for line in sold if shares[line.line_id] < 1}
     return RefundPlan(
-        points_by_line=tuple(points.items()),
-        points_returned=sum(has.values()),
-        is_whole=all(shares[line.line_id] >= 1 for line in sold if line.gross_minor > 0),
-        skus_back=frozenset({line.sku for line in sold} - left),
+        points_by_line=_spread([(one.line_id, has[one.line_id] - had[one.line_id]) for one in refunded], points),
+        points_returned=points_before + points,
+        is_whole=all(shares[line.line_id] >= 1 for line in paid),
+        skus_back=frozenset({line.sku for line in sold} - left - {""}),
     )
 
 
@@ -123,6 +128,17 @@ def plan_restored(sold: Sequence[SoldLine], returned: Sequence[ReturnedLine], pa
         elif one.line_id in by_id and whole:
             value += share_of(by_id[one.line_id], one) * weights[one.line_id] * paid.amount_minor / whole
     return min(paid.points, floor(paid.points * value / paid.amount_minor))
+
+
+def _spread(shares: Sequence[tuple[str, int]], points: int) -> tuple[tuple[str, int], ...]:
+    """Return so many points by line, each line's own as far as they go; the first line bears what is over."""
+    spread, left = [], points
+    for line_id, share in shares:
+        part = min(max(0, share), left)
+        spread.append((line_id, part))
+        left -= part
+    first_id, first = spread[0]
+    return ((first_id, first + left), *spread[1:])
 
 
 def _check_not_over(line: SoldLine, returned: Sequence[ReturnedLine], share: Fraction) -> None:

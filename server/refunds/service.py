@@ -21,17 +21,20 @@ from server.errors import Busy, Invalid, NotPermitted, Refused
 from server.logs import get_logger
 from server.memberships.store import lock_memberships
 from server.orders import change_store, changes, return_store
-from server.orders.postings import Posting, take_back
+from server.orders.postings import Posting, TakenBack, take_back
 from server.orders.returns import ReturnedLine, SoldLine
+from server.orders.sales import resolve_customer
 from server.orders.store import store_exists, touch_key
 from server.orders.visits import find_visit
 from server.refunds import rules, store
 from server.refunds.rules import Paid, RefundPlan
+from server.rewards.hold_store import list_of_sales
 from server.rewards.holds import undo_capture
 from shared.enums import EntryKind, OrderState
 from shared.limits import REFUND_PARKED_MAX
 from shared.problems import Code, FieldProblem
 from shared.refunds import PosRefund, PosRefundResult, RefundLinePoints, RefundPage, RefundState, RefundView
+from shared.rewards import HoldState, RewardKind
 
 log = get_logger()
 
@@ -52,9 +55,11 @@ async def take_refund(ctx: Context, key: Key, form: PosRefund) -> PosRefundResul
         raise NotPermitted("This key is not for this store.")
     if not await store_exists(form.store):
         raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
-    content_hash = hashlib.sha256(msgspec.json.encode(form)).digest()
-    refund_id = new_id()
-    if not await store.insert_refund(refund_id, key.connection_id, form, content_hash=content_hash, now=ctx.now):
+    content_hash = _hash_content(form)
+    refund_id, customer_id = new_id(), await _find_named(key, form)
+    if not await store.insert_refund(
+        refund_id, key.connection_id, form, customer_id=customer_id, content_hash=content_hash, now=ctx.now
+    ):
         return await _first_result(key, form, content_hash)
     await touch_key(key.key_id, ctx.now.date())
     order = await _find_original(key.connection_id, form.original_order)
@@ -88,18 +93,33 @@ async def post_parked(tools: Tools) -> int:
     return count
 
 
-async def list_refunds(ctx: Context, state: str, *, cursor: str, limit: int) -> RefundPage:
+async def list_refunds(ctx: Context, state: str, *, is_differing: bool, cursor: str, limit: int) -> RefundPage:
     """Return a page of refunds, newest first.
 
     Raises:
         Invalid: The cursor is not one of ours.
     """
-    rows = await store.list_refunds(state, before=decode_cursor(cursor), limit=limit + 1)
+    rows = await store.list_refunds(state, is_differing=is_differing, before=decode_cursor(cursor), limit=limit + 1)
     page, more = rows[:limit], len(rows) > limit
     return RefundPage(
         items=tuple(refund_view(ctx, row) for row in page),
         next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
     )
+
+
+def _hash_content(form: PosRefund) -> bytes:
+    """Return the SHA-256 of a refund; of one that names nobody the same as before it could."""
+    fields = msgspec.structs.asdict(form)
+    if form.customer is None:
+        del fields["customer"]
+    return hashlib.sha256(msgspec.json.encode(fields)).digest()
+
+
+async def _find_named(key: Key, form: PosRefund) -> UUID | None:
+    if form.customer is None:
+        return None
+    found, _ = await resolve_customer(form.customer, key.connection_id)
+    return found["customer"] if found else None
 
 
 async def _first_result(key: Key, form: PosRefund, content_hash: bytes) -> PosRefundResult:
@@ -152,13 +172,12 @@ async def post(
     assert locked is not None, "refunds are never deleted"
     if RefundState(locked["state"]) not in states:
         return False
-    holds = await store.list_captured(found["connection"], found["external_id"])
-    await _lock_memberships(found, holds)
-    order = await changes.lock_whole(found, None)
+    order, holds = await _lock_all(ctx, found)
     _check_order(order, locked)
     sold, before = await store.list_sold(order["id"]), await return_store.list_returned(order["id"])
     refunded = [store.returned_line(row) for row in await store.list_lines(refund_id)]
-    plan = rules.plan_refund(sold, before, refunded, await find_visit(order, sold))
+    visit = await find_visit(order, sold)
+    plan = rules.plan_refund(sold, before, refunded, points_before=order["points_returned"], visit=visit)
     restored = await _restore(ctx, refund_id, order, holds, _wanted(sold, [*before, *refunded], holds), plan)
     posted = await _take_back(ctx, refund_id, order, plan, restored)
     await return_store.set_points_returned(order["id"], plan.points_returned)
@@ -175,12 +194,33 @@ async def post(
     return True
 
 
-async def _lock_memberships(order: Row, holds: list[Row]) -> None:
-    """Lock the order's membership and those that paid for it, all at once, as they are locked by id."""
-    ids = {order["heir"], *(hold["heir"] for hold in holds)} - {None}
-    for membership in await lock_memberships(list(ids)):
+async def _lock_all(ctx: Context, found: Row) -> tuple[Row, list[Row]]:
+    """Lock an order's membership and those that paid for it, all at once, as they are locked by id; then the order.
+
+    Returns:
+        The order, and what paid for it, in the order in which it is given back: the points that were set aside last come
+        first, vouchers by their ids.
+
+    Raises:
+        Busy: Somebody else changed one of them just now.
+    """
+    seen = {found["heir"], *(hold["heir"] for hold in await _list_captured(ctx, found))} - {None}
+    for membership in await lock_memberships(list(seen)):
         if membership["successor"] is not None:
             raise Busy
+    order = await changes.lock_whole(found)
+    # What paid is read again under the locks: a till may have captured, or a member left, between the look and the lock.
+    holds = await _list_captured(ctx, order)
+    if not {hold["heir"] for hold in holds} <= seen:
+        raise Busy
+    points = [hold for hold in holds if hold["voucher"] is None]
+    vouchers = [hold for hold in holds if hold["voucher"] is not None]
+    return order, [*reversed(points), *sorted(vouchers, key=lambda hold: hold["voucher"])]
+
+
+async def _list_captured(ctx: Context, order: Row) -> list[Row]:
+    holds = await list_of_sales(order["connection"], [order["external_id"]], ctx.now)
+    return [hold for hold in holds if hold["state"] == HoldState.CAPTURED]
 
 
 def _check_order(order: Row, refund: Row) -> None:
@@ -207,12 +247,13 @@ async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], 
     """
     left = wanted - await store.get_restored(order["id"])
     restored = 0
-    for hold in reversed(holds):
+    for hold in holds:
         # Read each time, as what is given back fills a deficit first.
         membership = await change_store.get_membership(hold["heir"])
         source_key = f"refund:{refund_id}"
         if hold["voucher"] is not None:
-            if plan.is_whole or hold["sku"] in plan.skus_back:
+            is_product_back = hold["kind"] == RewardKind.PRODUCT and hold["sku"] in plan.skus_back
+            if plan.is_whole or is_product_back:
                 await undo_capture(ctx, membership, hold["id"], source_key=source_key)
         elif left > restored:
             given = await undo_capture(ctx, membership, hold["id"], source_key=source_key, points=left - restored)
@@ -221,7 +262,7 @@ async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], 
 
 
 async def _take_back(ctx: Context, refund_id: UUID, order: Row, plan: RefundPlan, restored: int) -> store.Posted:
-    taken = exempt = owed = 0
+    back = TakenBack()
     if plan.points:
         posting = Posting(
             order_id=order["id"],
@@ -231,9 +272,15 @@ async def _take_back(ctx: Context, refund_id: UUID, order: Row, plan: RefundPlan
             reason_code="refunded",
         )
         back = await take_back(ctx, order["heir"], plan.points, posting)
-        taken, exempt, owed = back.points, back.exempt, back.owed
-        assert taken + exempt == plan.points, "an order has in its membership what it earned and has not given back"
-    return store.Posted(taken=taken, exempt=exempt, owed=owed, restored=restored, points_by_line=plan.points_by_line)
+    assert back.points + back.exempt == plan.points, "an order has in its membership what it earned and still has"
+    return store.Posted(
+        taken=back.points,
+        exempt=back.exempt,
+        owed=back.owed,
+        written_off=back.written_off,
+        restored=restored,
+        points_by_line=plan.points_by_line,
+    )
 
 
 async def _result(refund_id: UUID) -> PosRefundResult:
@@ -246,6 +293,7 @@ async def _result(refund_id: UUID) -> PosRefundResult:
         points_taken=refund["points_taken"],
         points_exempt=refund["points_exempt"],
         points_owed=refund["points_owed"],
+        points_written_off=refund["points_written_off"],
         points_restored=refund["points_restored"],
         lines=tuple(RefundLinePoints(line_id=row["line_id"], points=row["points"]) for row in lines),
     )
@@ -257,7 +305,8 @@ def refund_view(ctx: Context, row: Row) -> RefundView:
     is_late = state is RefundState.PARKED and ctx.now - row["created_at"] > REFUND_PARKED_MAX
     names = (
         "id", "external_id", "store_name", "order_number", "completed_at", "posted_at", "currency", "points_taken",
-        "points_exempt", "points_owed", "points_restored", "resolved_at", "resolved_reason",
+        "points_exempt", "points_owed", "points_written_off", "points_restored", "resolved_at", "resolved_reason",
+        "customer_differs",
     )  # fmt: skip
     return RefundView(
         **{name: row[name] for name in names},

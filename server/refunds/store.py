@@ -15,8 +15,8 @@ from shared.refunds import PosRefund
 _INSERT = """
 with sent as (
     insert into refund (id, connection, external_id, original_external_id, store, completed_at, currency, content_hash,
-                        state, created_at)
-    select $1, $2, $3, $4, s.id, $6, $7, $8, case when $4::text is null then 'blind' else 'parked' end, $9
+                        state, created_at, customer)
+    select $1, $2, $3, $4, s.id, $6, $7, $8, case when $4::text is null then 'blind' else 'parked' end, $9, $11
     from store s where s.code = $5
     on conflict (connection, external_id) do nothing
     returning id
@@ -39,12 +39,6 @@ select line_id, sku, quantity, net_minor, net_minor + tax_minor as gross_minor, 
 from order_line where "order" = $1 order by position
 """
 _RESTORED = """select coalesce(sum(points_restored), 0)::bigint from refund where "order" = $1"""
-_HOLDS = """
-select h.id, h.points, h.amount_minor, h.voucher, regulars_heir(h.membership) as heir,
-       case when v.kind = 'product' then v.sku end as sku
-from hold h left join voucher v on v.id = h.voucher
-where h.connection = $1 and h.order_reference = $2 and h.state = 'captured' order by h.voucher nulls last, h.id
-"""
 _POST = """
 with lines as (
     update refund_line l set "order" = $2, points = coalesce(t.points, 0)
@@ -52,7 +46,10 @@ with lines as (
     where own.refund = $1 and l.id = own.id
 )
 update refund set state = 'posted', "order" = $2, posted_at = $3, points_taken = $4, points_exempt = $5, points_owed = $6,
-                  points_restored = $7
+                  points_restored = $7, points_written_off = $10,
+                  customer_differs = refund.customer is not null
+                      and (select coalesce(c.merged_into, c.id) from customer c where c.id = refund.customer)
+                          is distinct from (select o.customer from orders o where o.id = $2)
 where id = $1
 """
 _REFUSE = "update refund set state = 'refused', refused_for = $2 where id = $1 and state = 'parked' returning id"
@@ -87,15 +84,17 @@ select r.*, s.name as store_name, o.number as order_number
 from refund r join store s on s.id = r.store left join orders o on o.id = r."order" where r.id = $1
 """
 _ALL = _PAGE.format(condition="")
+_DIFFERING = _PAGE.format(condition=" and customer_differs")
 _IN_STATE = _PAGE.format(condition=" and state = $4")
 
 
 class Posted(msgspec.Struct, frozen=True, kw_only=True):
-    """What a refund did."""
+    """What a refund did: of what it has `taken`, some was `owed`, and of that some `written_off`."""
 
     taken: int
     exempt: int
     owed: int
+    written_off: int
     restored: int
     points_by_line: tuple[tuple[str, int], ...]
 
@@ -109,7 +108,13 @@ class _LineRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def insert_refund(
-    refund_id: UUID, connection_id: UUID, form: PosRefund, *, content_hash: bytes, now: datetime
+    refund_id: UUID,
+    connection_id: UUID,
+    form: PosRefund,
+    *,
+    customer_id: UUID | None,
+    content_hash: bytes,
+    now: datetime,
 ) -> bool:
     """Write a refund as it came, blind or parked; False if its external id was sent before."""
     lines = [
@@ -134,6 +139,7 @@ async def insert_refund(
         content_hash,
         now,
         msgspec.json.encode(lines).decode(),
+        customer_id,
     )
     return bool(rows)
 
@@ -201,11 +207,6 @@ async def get_restored(order_id: UUID) -> int:
     return points
 
 
-async def list_captured(connection_id: UUID, external_id: str) -> list[Row]:
-    """Return the captured holds of a sale, points before vouchers, with the membership that theirs is now."""
-    return await DB.fetch(_HOLDS, connection_id, external_id)
-
-
 async def post_refund(refund_id: UUID, order_id: UUID, posted: Posted, now: datetime) -> None:
     """Write what a refund did, and that its lines count."""
     await DB.fetch(
@@ -219,6 +220,7 @@ async def post_refund(refund_id: UUID, order_id: UUID, posted: Posted, now: date
         posted.restored,
         [line_id for line_id, _ in posted.points_by_line],
         [points for _, points in posted.points_by_line],
+        posted.written_off,
     )
 
 
@@ -232,9 +234,13 @@ async def list_due(after: UUID | None, limit: int) -> list[Row]:
     return await DB.fetch(_DUE, after, limit)
 
 
-async def list_refunds(state: str, *, before: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
-    """Return refunds in a state ("": in any), newest first, from behind a cursor."""
+async def list_refunds(
+    state: str, *, is_differing: bool, before: tuple[datetime, UUID] | None, limit: int
+) -> list[Row]:
+    """Return refunds in a state ("": in any), or those of other customers than the sale's; newest first, from behind a cursor."""
     created_at, refund_id = before or (None, None)
+    if is_differing:
+        return await DB.fetch(_DIFFERING, created_at, refund_id, limit)
     if state:
         return await DB.fetch(_IN_STATE, created_at, refund_id, limit, state)
     return await DB.fetch(_ALL, created_at, refund_id, limit)

@@ -9,7 +9,8 @@ from server.audit.store import record
 from server.context import Context
 from server.db.engine import DB, Row
 from server.errors import Invalid, NotFound, Refused
-from server.programmes.service import get_default_programme
+from server.programmes.service import Programme, get_default_programme, get_programme
+from server.programmes.store import find_by_code
 from server.rewards import catalogue_store as store
 from server.rewards.rules import Terms
 from shared.problems import Code, FieldProblem
@@ -30,19 +31,18 @@ _ZONES = timedelta(days=1)
 
 async def list_rewards() -> RewardList:
     """Return the whole catalogue, retired rewards included."""
-    programme = await get_default_programme()
-    return RewardList(items=tuple(_view(row) for row in await store.list_rewards(programme.id)))
+    return RewardList(items=tuple(_view(row) for row in await store.list_rewards()))
 
 
 async def create_reward(ctx: Context, form: NewReward) -> RewardView:
     """Add a reward to the catalogue.
 
     Raises:
-        Invalid: Fields contradict each other.
+        Invalid: Fields contradict each other, or there is no such programme.
         Refused: REWARD_CODE_TAKEN.
     """
     _check(form.kind, form.percent, form.active_from, form.active_until)
-    programme = await get_default_programme()
+    programme = await _get_programme(form.programme_code, field="programme_code")
     try:
         async with DB.transaction():
             reward_id = await store.insert_reward(ctx, programme.id, form)
@@ -75,19 +75,24 @@ async def change_reward(ctx: Context, reward_id: UUID, form: RewardChange) -> Re
         return await _get(reward_id)
 
 
-async def get_terms() -> RedemptionTermsView:
-    """Return what points are worth now."""
-    programme = await get_default_programme()
-    return _terms_view(await store.get_terms(programme.id), programme.currency)
+async def get_terms(programme_code: str | None) -> RedemptionTermsView:
+    """Return what points of a programme are worth now; of that which members join, without a code.
+
+    Raises:
+        Invalid: There is no such programme.
+    """
+    programme = await _get_programme(programme_code, field="programme")
+    return _terms_view(await store.get_terms(programme.id), programme)
 
 
 async def put_terms(ctx: Context, form: RedemptionSettings) -> RedemptionTermsView:
     """Say what points are worth from now on. Open holds keep the money they promised.
 
     Raises:
+        Invalid: There is no such programme.
         Refused: VERSION_CONFLICT.
     """
-    programme = await get_default_programme()
+    programme = await _get_programme(form.programme_code, field="programme_code")
     async with DB.transaction():
         before = await store.get_terms(programme.id)
         if not await store.put_terms(programme.id, form, ctx.now):
@@ -101,7 +106,16 @@ async def put_terms(ctx: Context, form: RedemptionSettings) -> RedemptionTermsVi
         await record(
             ctx, "redemption_terms.changed", subject_kind="programme", subject_id=programme.id, details=changed
         )
-    return _terms_view(after, programme.currency)
+    return _terms_view(after, programme)
+
+
+async def _get_programme(code: str | None, *, field: str) -> Programme:
+    if code is None:
+        return await get_default_programme()
+    found = await find_by_code(code)
+    if found is None:
+        raise Invalid(FieldProblem(field=field, detail="There is no such programme."))
+    return await get_programme(found["id"])
 
 
 async def _get(reward_id: UUID) -> RewardView:
@@ -147,9 +161,10 @@ def _view(row: Row) -> RewardView:
         active_until=row["active_until"],
         status=RewardStatus(row["status"]),
         version=row["version"],
+        programme_code=row["programme_code"],
     )
 
 
-def _terms_view(terms: Terms, currency: str) -> RedemptionTermsView:
-    names = (name for name in Terms.__struct_fields__)
-    return RedemptionTermsView(**{name: getattr(terms, name) for name in names}, currency=currency)
+def _terms_view(terms: Terms, programme: Programme) -> RedemptionTermsView:
+    values = {name: getattr(terms, name) for name in Terms.__struct_fields__}
+    return RedemptionTermsView(**values, currency=programme.currency, programme_code=programme.code)

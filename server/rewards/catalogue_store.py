@@ -13,17 +13,32 @@ from shared.limits import REWARDS_MAX
 from shared.rewards import NewReward, RedemptionSettings
 
 # Reissued vouchers are void and their copies count; cancelled ones give their place back.
-_REWARDS = """
-select r.*, p.currency, p.zone,
-       (select count(*) from voucher v where v.reward = r.id and v.status <> 'void')::int as issued,
-       (select count(*) from voucher v
-        where v.reward = r.id and v.customer = $1::uuid and v.status <> 'void')::int as issued_to_customer
-from reward r join programme p on p.id = r.programme
-where {condition}
-order by r.points_cost, r.code limit {limit}
+_ISSUED = "(select count(*) from voucher v where v.reward = r.id and v.status <> 'void')::int"
+# Members ask often, and only want to know whether any is left: that takes no more counting than there is stock.
+_ISSUED_OF_STOCK = """
+case when r.stock is not null then
+    (select count(*) from (select from voucher v where v.reward = r.id and v.status <> 'void' limit r.stock) taken)
+end::int
 """
-_LIST = _REWARDS.format(condition="r.programme = $2", limit=REWARDS_MAX)
-_FIND = _REWARDS.format(condition="r.id = $2", limit=1)
+_REWARDS = f"""
+select r.*, p.currency, p.code as programme_code, {_ISSUED} as issued
+from reward r join programme p on p.id = r.programme
+where {{condition}}
+order by p.is_default desc, p.code, r.points_cost, r.code limit {REWARDS_MAX}
+"""
+_LIST = _REWARDS.format(condition="true")
+_FIND = _REWARDS.format(condition="r.id = $1")
+_OFFERS = f"""
+select r.*, p.currency, p.zone, {_ISSUED_OF_STOCK} as issued,
+       case when r.member_limit is not null then
+           (select count(*) from voucher v where v.reward = r.id and v.customer = $1::uuid and v.status <> 'void')
+       end::int as issued_to_customer
+from reward r join programme p on p.id = r.programme
+where {{condition}}
+order by r.points_cost, r.code limit {REWARDS_MAX}
+"""
+_LIST_OFFERS = _OFFERS.format(condition="r.programme = $2 and r.status = 'active'")
+_FIND_OFFER = _OFFERS.format(condition="r.id = $2")
 _LOCK = "select 1 from reward where id = $1 for update"
 _INSERT = """
 insert into reward (id, programme, code, name, points_cost, value_minor, created_at, kind, description, percent, sku,
@@ -73,14 +88,32 @@ class RewardCodeTaken(Exception):
     """Another reward has the code."""
 
 
-async def list_rewards(programme_id: UUID, *, customer_id: UUID | None = None) -> list[Row]:
-    """Return a programme's rewards, cheapest first, with the vouchers issued to all and to a customer."""
-    return await DB.fetch(_LIST, customer_id, programme_id)
+async def list_rewards() -> list[Row]:
+    """Return the rewards of all programmes, each programme's cheapest first, with how many vouchers were issued."""
+    return await DB.fetch(_LIST)
 
 
-async def find_reward(reward_id: UUID, *, customer_id: UUID | None = None) -> Row | None:
-    """Return a reward with its programme's currency and zone, and how many vouchers were issued."""
-    return await DB.fetch_row(_FIND, customer_id, reward_id)
+async def find_reward(reward_id: UUID) -> Row | None:
+    """Return a reward likewise."""
+    return await DB.fetch_row(_FIND, reward_id)
+
+
+async def list_offers(programme_id: UUID, customer_id: UUID) -> list[Row]:
+    """Return a programme's rewards that are not retired, cheapest first, with the vouchers that count against stock and limit."""
+    return await DB.fetch(_LIST_OFFERS, customer_id, programme_id)
+
+
+async def get_offer(reward_id: UUID, customer_id: UUID) -> Row:
+    """Return any reward likewise, with its programme's zone."""
+    row = await DB.fetch_row(_FIND_OFFER, customer_id, reward_id)
+    assert row is not None, "rewards are never deleted"
+    return row
+
+
+async def find_programme_of(reward_id: UUID) -> UUID | None:
+    """Return the programme of a reward, None if there is no such reward."""
+    row = await DB.fetch_row("select programme from reward where id = $1", reward_id)
+    return row["programme"] if row else None
 
 
 async def lock_reward(reward_id: UUID) -> None:

@@ -22,15 +22,20 @@ from hold
 where connection = $1 and order_reference = $2 and (state = 'captured' or (state = 'open' and expires_at > $3))
 """
 _CARD = """
-select c.customer, c.membership from card c join customer u on u.id = c.customer
+select c.customer, c.membership, m.programme
+from card c join customer u on u.id = c.customer join membership m on m.id = c.membership
 where c.code = $1 and c.status = 'active' and c.membership is not null and u.status in ('active', 'stub')
 """
-_HOME = """
-select p.membership, c.code from membership_person p
+# The programme that members join comes first.
+_HOMES = """
+select p.membership, p.programme,
+       (select c.code from card c where c.membership = p.membership and c.customer = p.customer and c.status = 'active'
+        order by c.issued_at desc limit 1) as code
+from membership_person p
 join membership m on m.id = p.membership and m.status = 'active'
-left join card c on c.membership = p.membership and c.customer = p.customer and c.status = 'active'
-where p.customer = $1 and p.programme = $2 and p.left_at is null
-order by c.issued_at desc limit 1
+join programme g on g.id = p.programme
+where p.customer = $1 and p.left_at is null
+order by g.is_default desc, m.enrolled_at, m.id
 """
 _STORE = "select id from store where code = $1"
 # Summed from the lots themselves, as the cached figures hold only until `figures_until`. What was spent and given back on
@@ -66,8 +71,8 @@ insert into hold (id, membership, customer, points, voucher, amount_minor, curre
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 """
 _FIND = """
-select h.*, v.code_last4, v.kind, v.sku, v.status as voucher_status, v.valid_until
-from hold h left join voucher v on v.id = h.voucher where h.id = $1
+select h.*, m.programme, v.code_last4, v.kind, v.sku
+from hold h join membership m on m.id = h.membership left join voucher v on v.id = h.voucher where h.id = $1
 """
 _LOCK = "select 1 from hold where id = $1 for update"
 _END = """
@@ -75,12 +80,20 @@ update hold set state = $2, ended_at = $3, entry = coalesce($4, entry), order_re
 where id = $1
 """
 _LOCK_VOUCHER = "select * from voucher where id = $1 for update"
-_FIND_VOUCHER = "select id, membership, customer from voucher where code_hash = $1"
+_FIND_VOUCHER = """
+select v.id, v.membership, v.customer, v.currency, m.programme
+from voucher v join membership m on m.id = v.membership where v.code_hash = $1
+"""
 _MOVE_VOUCHER = """
 update voucher set status = $3, ended_at = case when $3 in ('issued', 'held') then null else $4::timestamptz end
 where id = $1 and status = $2 returning id
 """
-_EXTEND_VOUCHER = "update voucher set valid_until = $2 where id = $1 and valid_until <= $3"
+_GIVE_VOUCHER_BACK = """
+update voucher
+set status = 'issued', ended_at = null, membership = $2,
+    valid_until = case when valid_until <= $3 then $4 else valid_until end
+where id = $1 and status = 'redeemed'
+"""
 _LAPSE_OF_VOUCHER = """
 with lapsed as (
     update hold set state = 'lapsed', ended_at = $2
@@ -112,7 +125,7 @@ select count(*)::int as holds from lapsed
 _EXPIRE_VOUCHERS = """
 update voucher set status = 'expired', ended_at = valid_until
 where id in (select id from voucher where status = 'issued' and valid_until <= $1
-             order by id limit $2 for update skip locked)
+             order by valid_until limit $2 for update skip locked)
 returning id
 """
 _OPEN_OF = """
@@ -120,12 +133,23 @@ select h.id, h.voucher, h.order_reference, s.name as store_name, h.expires_at
 from hold h join store s on s.id = h.store
 where h.membership = any($1::uuid[]) and h.state = 'open' and ($2::uuid is null or h.customer = $2) order by h.id
 """
-# What paid, or is about to pay, for a sale, with the membership that theirs is now and what of the points is still spent.
-_OF_SALES = """
-select h.id, h.order_reference, h.customer, h.voucher, h.state, h.amount_minor, regulars_heir(h.membership) as heir,
+# Where a voucher's owner is a member of the same programme now, who may have left, merged, or got a new account since.
+_VOUCHER_HOME = """
+select p.membership from voucher v
+join membership was on was.id = v.membership
+join membership_person p on p.customer = v.customer and p.programme = was.programme and p.left_at is null
+where v.id = {voucher}
+"""
+_FIND_VOUCHER_HOME = _VOUCHER_HOME.format(voucher="$1")
+# What paid, or is about to pay, for a sale, with the membership to which it would go back now and what of the points is
+# still spent. Points belong to the membership that they came from, a voucher to its owner.
+_OF_SALES = f"""
+select h.id, h.order_reference, h.customer, h.voucher, h.state, h.points, h.amount_minor,
+       coalesce(home.membership, regulars_heir(h.membership)) as heir,
        v.kind, v.sku, (h.points - coalesce(back.points, 0))::bigint as points_left
 from hold h
 left join voucher v on v.id = h.voucher
+left join lateral ({_VOUCHER_HOME.format(voucher="h.voucher")}) home on true
 left join lateral (
     select sum(points) as points from ledger_entry where related_entry = h.entry and kind = 'RESTORE'
 ) back on true
@@ -133,6 +157,8 @@ where h.connection = $1 and h.order_reference = any($2::text[])
   and (h.state = 'captured' or (h.state = 'open' and h.expires_at > $3))
 order by h.id
 """
+# The share lock makes a void of the sale wait, which then finds what was captured.
+_SALE_STATE = "select state from orders where connection = $1 and external_id = $2 for share"
 # Not one in its last seconds, as another till may have counted its points as free by now.
 _PROLONG = """
 update hold set expires_at = greatest(expires_at, $4)
@@ -199,13 +225,13 @@ async def get_sale(connection_id: UUID, order_reference: str, total_minor: int, 
 
 
 async def find_card(code: str) -> Row | None:
-    """Return customer and membership of an active card."""
+    """Return customer, membership and programme of an active card."""
     return await DB.fetch_row(_CARD, code)
 
 
-async def find_home(customer_id: UUID, programme_id: UUID) -> Row | None:
-    """Return a customer's active membership in a programme and the newest card's code."""
-    return await DB.fetch_row(_HOME, customer_id, programme_id)
+async def list_homes(customer_id: UUID) -> list[Row]:
+    """Return a customer's active memberships with programme and newest card's code; that which members join first."""
+    return await DB.fetch(_HOMES, customer_id)
 
 
 async def find_store(code: str) -> UUID | None:
@@ -253,7 +279,7 @@ async def insert_hold(hold: NewHoldRow, now: datetime) -> None:
 
 
 async def find_hold(hold_id: UUID) -> Row | None:
-    """Return a hold with its voucher's ending, kind, sku, status and validity."""
+    """Return a hold with its programme and its voucher's ending, kind and sku."""
     return await DB.fetch_row(_FIND, hold_id)
 
 
@@ -273,7 +299,7 @@ async def end_hold(
 
 
 async def find_voucher(code_hash: bytes) -> Row | None:
-    """Return id, membership and customer of the voucher with a code."""
+    """Return id, membership, programme, customer and currency of the voucher with a code."""
     return await DB.fetch_row(_FIND_VOUCHER, code_hash)
 
 
@@ -289,9 +315,15 @@ async def move_voucher(voucher_id: UUID, *, status: str, to: str, now: datetime)
     return await DB.fetch_row(_MOVE_VOUCHER, voucher_id, status, to, now) is not None
 
 
-async def extend_voucher(voucher_id: UUID, valid_until: datetime, now: datetime) -> None:
-    """Let a locked voucher that is over be good for a while."""
-    await DB.fetch(_EXTEND_VOUCHER, voucher_id, valid_until, now)
+async def find_voucher_home(voucher_id: UUID) -> UUID | None:
+    """Return the membership in which a voucher's owner is now, None if they are in none of its programme."""
+    row = await DB.fetch_row(_FIND_VOUCHER_HOME, voucher_id)
+    return row["membership"] if row else None
+
+
+async def give_voucher_back(voucher_id: UUID, membership_id: UUID, now: datetime, *, good_until: datetime) -> None:
+    """Let a locked voucher that was used be good again in a locked membership; one that is over meanwhile for a while."""
+    await DB.fetch(_GIVE_VOUCHER_BACK, voucher_id, membership_id, now, good_until)
 
 
 async def lapse_holds_of_voucher(voucher_id: UUID, now: datetime) -> bool:
@@ -324,6 +356,12 @@ async def list_open_holds(membership_ids: list[UUID], customer_id: UUID | None) 
 async def list_of_sales(connection_id: UUID, order_references: Sequence[str], now: datetime) -> list[Row]:
     """Return the captured and the open holds of some sales."""
     return await DB.fetch(_OF_SALES, connection_id, list(order_references), now)
+
+
+async def is_sale_voided(connection_id: UUID, order_reference: str) -> bool:
+    """Return whether a sale was voided; one that was not stays so until the transaction ends."""
+    row = await DB.fetch_row(_SALE_STATE, connection_id, order_reference)
+    return row is not None and row["state"] == "voided"
 
 
 async def prolong(connection_id: UUID, order_reference: str, *, alive_at: datetime, until: datetime) -> None:

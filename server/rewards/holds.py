@@ -15,11 +15,10 @@ from server.auth import Key
 from server.context import Context, Tools
 from server.db.engine import DB, Row
 from server.db.ids import new_id
-from server.errors import Invalid, NotFound, NotPermitted, Refused
+from server.errors import Busy, Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
 from server.ledger.movements import Origin, give_back, spend
 from server.memberships.store import lock_memberships
-from server.programmes.service import get_default_programme
 from server.rewards import hold_store as store
 from server.rewards.catalogue_store import get_terms
 from server.rewards.presence import text_to
@@ -62,9 +61,10 @@ async def quote(ctx: Context, key: Key, form: QuoteRequest) -> Quote:
         Invalid: CARD_UNKNOWN, STORE_UNKNOWN or CURRENCY_MISMATCH.
         Refused: MEMBERSHIP_CLOSED.
     """
-    await _check_till(key, form.store, form.currency)
+    await _check_store(key, form.store)
     card, _ = split_presence_text(form.card_number)
     wallet = await open_wallet(ctx, await _home_of_card(card))
+    _check_currency(form.currency, wallet.programme.currency)
     await prolong_holds(ctx, key.connection_id, form.order_reference)
     sale = await store.get_sale(key.connection_id, form.order_reference, form.order_total_minor, ctx.now)
     terms, standing = wallet.terms, wallet.standing
@@ -96,7 +96,7 @@ async def text_code(ctx: Context, key: Key, form: PresenceText) -> PresenceTexte
         Refused: PHONE_NOT_PROVEN.
         Throttled: Too many texts to this member.
     """
-    await _check_till(key, form.store, (await get_default_programme()).currency)
+    await _check_store(key, form.store)
     card, _ = split_presence_text(form.card_number)
     return await text_to(ctx, (await _home_of_card(card)).customer_id)
 
@@ -112,7 +112,7 @@ async def open_hold(ctx: Context, key: Key, call: IdempotentCall, form: NewHold)
     """
     if (form.points is None) == (form.voucher_code is None):
         raise Invalid(FieldProblem(field="points", detail="Give exactly one of points and voucher_code."))
-    store_id = await _check_till(key, form.store, form.currency)
+    store_id = await _check_store(key, form.store)
     if form.voucher_code is not None:
         return await once(ctx, call, 201, partial(_hold_voucher, ctx, key, store_id, form, form.voucher_code))
     if form.card_number is None:
@@ -130,16 +130,22 @@ async def capture_hold(ctx: Context, key: Key, hold_id: UUID, form: CaptureHold)
 
     Raises:
         NotFound: This till system has no such hold.
-        Refused: HOLD_OVER, it was released, undone or is a day late; INSUFFICIENT_POINTS with fresh figures, VOUCHER_USED,
-            REDEMPTION_HELD or MEMBERSHIP_CLOSED, where it is late and what it held is not free any more.
+        Refused: HOLD_OVER, it was released, undone or is a day late, it has paid for another sale, or the sale was
+            voided; INSUFFICIENT_POINTS with fresh figures, VOUCHER_USED, REDEMPTION_HELD, REDEMPTION_LIMIT,
+            PRESENCE_NEEDED or MEMBERSHIP_CLOSED, where it is late and what it held may not be spent any more.
     """
+    reference = form.order_reference
     hold = await _lock_hold(key, hold_id)
     if hold["state"] == HoldState.CAPTURED:
+        if hold["order_reference"] != reference:
+            raise Refused(Code.HOLD_OVER, f"It has paid for sale {hold['order_reference']}.")
         return _view(hold)
     is_late = hold["expires_at"] <= ctx.now
     if hold["state"] not in (HoldState.OPEN, HoldState.LAPSED) or ctx.now - hold["expires_at"] > HOLD_CAPTURE_LATE_MAX:
         raise Refused(Code.HOLD_OVER)
-    wallet = await open_wallet(ctx, Home(customer_id=hold["customer"], membership_id=hold["membership"]))
+    if await store.is_sale_voided(key.connection_id, reference):
+        raise Refused(Code.HOLD_OVER, f"Sale {reference} was voided.")
+    wallet = await open_wallet(ctx, _home_of(hold))
     if is_late:
         check_may_spend(wallet.standing, ctx.now)
     entry_id = None
@@ -147,7 +153,6 @@ async def capture_hold(ctx: Context, key: Key, hold_id: UUID, form: CaptureHold)
         entry_id = await _spend_held(ctx, hold, wallet, is_late=is_late)
     else:
         await _redeem_voucher(ctx, hold)
-    reference = form.order_reference
     await store.end_hold(hold_id, HoldState.CAPTURED, ctx.now, entry_id=entry_id, order_reference=reference)
     await _record(ctx, "hold.captured", hold, {"points": hold["points"], "late": is_late})
     await mark_membership(ctx, hold["membership"])
@@ -181,33 +186,45 @@ async def undo_capture(ctx: Context, membership: Row, hold_id: UUID, *, source_k
     again, if it is over for the same grace. Nothing returns to somebody who was forgotten since.
 
     Args:
-        membership: Where the points go; the hold's own, or the one that it became.
+        membership: Where they go, as `hold_store.list_of_sales` says: for points the hold's own membership or the one
+            that it became, for a voucher the one in which its owner is now.
         source_key: The refund; the same one gives back once.
         points: How many of the held points; those of a voucher stay spent.
 
     Returns:
         The points given back.
+
+    Raises:
+        Busy: The voucher's owner left the membership, or joined another one, just now.
     """
     if membership["status"] == "forfeited":
         return 0
     hold = await store.find_hold(hold_id)
     assert hold is not None
-    terms = await get_terms(membership["programme"])
     if hold["voucher"] is not None:
-        await store.lock_voucher(hold["voucher"])
-        hold = await store.lock_hold(hold_id)
-        if hold["state"] == HoldState.CAPTURED:
-            await store.move_voucher(hold["voucher"], status="redeemed", to="issued", now=ctx.now)
-            await store.extend_voucher(hold["voucher"], ctx.now + terms.grace, ctx.now)
-            await store.end_hold(hold_id, HoldState.UNDONE, ctx.now)
-            await _record(ctx, "hold.undone", hold, {"source": source_key})
+        await _undo_voucher(ctx, membership, hold, source_key)
         return 0
     hold = await store.lock_hold(hold_id)
     assert hold["entry"] is not None, "only captured holds are undone"
+    terms = await get_terms(membership["programme"])
     origin = Origin(source_key=source_key, customer_id=hold["customer"], related_entry_id=hold["entry"])
     given = await give_back(ctx, membership, points, origin, spent_entry_id=hold["entry"], grace=terms.grace)
     await _record(ctx, "hold.undone", hold, {"source": source_key, "points": given})
     return given
+
+
+async def _undo_voucher(ctx: Context, membership: Row, hold: Row, source_key: str) -> None:
+    await store.lock_voucher(hold["voucher"])
+    hold = await store.lock_hold(hold["id"])
+    home_id = await store.find_voucher_home(hold["voucher"])
+    if hold["state"] != HoldState.CAPTURED or home_id is None:
+        return
+    if home_id != membership["id"]:
+        raise Busy
+    terms = await get_terms(membership["programme"])
+    await store.give_voucher_back(hold["voucher"], home_id, ctx.now, good_until=ctx.now + terms.grace)
+    await store.end_hold(hold["id"], HoldState.UNDONE, ctx.now)
+    await _record(ctx, "hold.undone", hold, {"source": source_key})
 
 
 async def tidy(tools: Tools) -> None:
@@ -226,6 +243,7 @@ async def _hold_points(
     await store.lock_sale(key.connection_id, form.order_reference)
     await lock_memberships([home.membership_id])
     wallet = await open_wallet(ctx, home)
+    _check_currency(form.currency, wallet.programme.currency)
     check_may_spend(wallet.standing, ctx.now)
     sale = await store.get_sale(key.connection_id, form.order_reference, form.order_total_minor, ctx.now)
     _check_amount(wallet, sale, points)
@@ -255,8 +273,9 @@ async def _hold_voucher(ctx: Context, key: Key, store_id: UUID, form: NewHold, c
     found = await store.find_voucher(hash_code(ctx, normalised)) if is_voucher_code(normalised) else None
     if found is None:
         raise Invalid(FieldProblem(field="voucher_code", detail="Check the code."), code=Code.VOUCHER_UNKNOWN)
+    _check_currency(form.currency, found["currency"])
     await store.lock_sale(key.connection_id, form.order_reference)
-    home = Home(customer_id=found["customer"], membership_id=found["membership"])
+    home = _home_of(found)
     await lock_memberships([home.membership_id])
     check_may_spend((await open_wallet(ctx, home)).standing, ctx.now)
     voucher = await store.lock_voucher(found["id"])
@@ -296,24 +315,31 @@ async def _insert(ctx: Context, hold: store.NewHoldRow) -> HoldView:
     return await _get_view(hold.id)
 
 
-async def _check_till(key: Key, store_code: str, currency: str) -> UUID:
+async def _check_store(key: Key, store_code: str) -> UUID:
     if key.stores and store_code not in key.stores:
         raise NotPermitted("This key is not for this store.")
     store_id = await store.find_store(store_code)
     if store_id is None:
         raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
-    programme = await get_default_programme()
-    if currency != programme.currency:
-        field = FieldProblem(field="currency", detail=f"The programme counts {programme.currency}.")
-        raise Invalid(field, code=Code.CURRENCY_MISMATCH)
     return store_id
+
+
+def _check_currency(currency: str, counted: str) -> None:
+    if currency != counted:
+        field = FieldProblem(field="currency", detail=f"The programme counts {counted}.")
+        raise Invalid(field, code=Code.CURRENCY_MISMATCH)
 
 
 async def _home_of_card(card: str) -> Home:
     row = await store.find_card(normalise_card_number(card))
     if row is None:
         raise Invalid(FieldProblem(field="card_number", detail="Check the card."), code=Code.CARD_UNKNOWN)
-    return Home(customer_id=row["customer"], membership_id=row["membership"])
+    return _home_of(row)
+
+
+def _home_of(row: Row) -> Home:
+    """Return where a card, a voucher or a hold spends from."""
+    return Home(customer_id=row["customer"], membership_id=row["membership"], programme_id=row["programme"])
 
 
 def _check_amount(wallet: Wallet, sale: Sale, points: int) -> None:
@@ -350,11 +376,14 @@ async def _lock_hold(key: Key, hold_id: UUID) -> Row:
 
 
 async def _spend_held(ctx: Context, hold: Row, wallet: Wallet, *, is_late: bool) -> UUID:
-    standing = wallet.standing
-    # While it is open the hold's own points are among those held; other sales have theirs set aside as well.
-    free = standing.spendable if is_late else standing.available
-    if hold["points"] > free:
-        raise insufficient(standing)
+    if is_late:
+        # Nothing has been set aside for it, nor counted for the day, since it lapsed: it is as good as a new one.
+        check_points(wallet.standing, hold["points"])
+        if hold["proof"] == "card":
+            check_by_card(wallet, hold["points"])
+    elif hold["points"] > wallet.standing.available:
+        # Its own points are among those held, and other sales have theirs set aside as well.
+        raise insufficient(wallet.standing)
     origin = Origin(
         source_key=f"hold:{hold['id']}",
         customer_id=hold["customer"],

@@ -11,10 +11,9 @@ from server.errors import NotFound, Refused
 from server.memberships.store import lock_memberships, shares_with
 from server.messages.service import queue_text
 from server.messages.texts import PRESENCE, sms_code
-from server.programmes.service import get_default_programme
 from server.rewards import hold_store as store
 from server.rewards.rules import presence_code, presence_step, presence_text, presence_valid_until
-from server.rewards.spending import get_home, hash_sms_code, open_wallet, presence_secret
+from server.rewards.spending import hash_sms_code, list_homes, open_wallet, presence_secret
 from server.sessions import throttles
 from server.sessions.service import prove_password
 from shared.limits import SMS_CODE_LIFE
@@ -28,16 +27,15 @@ async def get_code(ctx: Context, member: Member) -> PresenceCode:
     Raises:
         NotFound: The member has no active card.
     """
-    programme = await get_default_programme()
-    home = await store.find_home(member.customer_id, programme.id)
-    if home is None or home["code"] is None:
+    card_number = next((home["code"] for home in await store.list_homes(member.customer_id) if home["code"]), None)
+    if card_number is None:
         raise NotFound("You have no active card.")
     step = presence_step(ctx.now)
     code = presence_code(presence_secret(ctx, member.customer_id), step)
     return PresenceCode(
-        card_number=home["code"],
+        card_number=card_number,
         code=code,
-        qr_text=presence_text(home["code"], code),
+        qr_text=presence_text(card_number, code),
         valid_until=presence_valid_until(step),
     )
 
@@ -81,12 +79,12 @@ async def text_to_customer(ctx: Context, staff: Staff, customer_id: UUID) -> Pre
     """
     if staff.customer_id is not None and await shares_with(staff.customer_id, customer_id):
         raise Refused(Code.SELF_DEALING)
-    await get_home(customer_id)
+    await list_homes(customer_id)
     return await text_to(ctx, customer_id)
 
 
 async def put_limit(ctx: Context, member: Member, form: RedemptionLimit) -> RedemptionLimitView:
-    """Set how many points may be spent in a day at most. Lowering is free, raising needs the password.
+    """Set how many points may be spent in a day at most, in each membership. Lowering is free, raising needs the password.
 
     Raises:
         NotFound: The member is in no membership.
@@ -96,19 +94,20 @@ async def put_limit(ctx: Context, member: Member, form: RedemptionLimit) -> Rede
     is_proven = form.password is not None
     if form.password is not None:
         await prove_password(ctx, member.customer_id, form.password)
-    home = await get_home(member.customer_id)
+    homes = await list_homes(member.customer_id)
     async with DB.transaction():
-        await lock_memberships([home.membership_id])
-        before = (await open_wallet(ctx, home)).standing.own_limit
-        if not is_proven and before is not None and (form.points is None or form.points > before):
-            check_stepped_up(ctx, member)
-        await store.set_limit(home.customer_id, home.membership_id, form.points)
-        await record(
-            ctx,
-            "redemption_limit.changed",
-            subject_kind="membership",
-            subject_id=home.membership_id,
-            customer_id=home.customer_id,
-            details={"before": before, "after": form.points},
-        )
+        await lock_memberships([home.membership_id for home in homes])
+        for home in homes:
+            before = (await open_wallet(ctx, home)).standing.own_limit
+            if not is_proven and before is not None and (form.points is None or form.points > before):
+                check_stepped_up(ctx, member)
+            await store.set_limit(home.customer_id, home.membership_id, form.points)
+            await record(
+                ctx,
+                "redemption_limit.changed",
+                subject_kind="membership",
+                subject_id=home.membership_id,
+                customer_id=home.customer_id,
+                details={"before": before, "after": form.points},
+            )
     return RedemptionLimitView(points=form.points)

@@ -134,9 +134,9 @@ async def change_reward(call: Call) -> RewardView:
 
 
 @operation("get_redemption_terms")
-async def get_redemption_terms(_: Call) -> RedemptionTermsView:
-    """Show what points are worth as money, and how many may be spent how."""
-    return await catalogue.get_terms()
+async def get_redemption_terms(call: Call) -> RedemptionTermsView:
+    """Show what points are worth as money, and how many may be spent how; `programme` names another than members join."""
+    return await catalogue.get_terms(call.query("programme") or None)
 
 
 @operation("put_redemption_terms")

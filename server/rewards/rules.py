@@ -99,15 +99,18 @@ def voucher_amount(kind: RewardKind, value_minor: int, percent: int | None, sale
 
 
 class Offer(msgspec.Struct, frozen=True, kw_only=True):
-    """What decides whether a reward can be taken: its window, and vouchers issued to all and to this customer."""
+    """What decides whether a reward can be taken: its window, and vouchers issued to all and to this customer.
+
+    `issued` is None without a stock and `issued_to_customer` without a limit, as nobody counts them then.
+    """
 
     status: RewardStatus
     active_from: datetime | None
     active_until: datetime | None
     stock: int | None
     member_limit: int | None
-    issued: int
-    issued_to_customer: int
+    issued: int | None
+    issued_to_customer: int | None
 
     def is_open_at(self, now: datetime) -> bool:
         """Return whether the reward is offered at an instant."""
@@ -120,9 +123,9 @@ class Offer(msgspec.Struct, frozen=True, kw_only=True):
         """How many this customer may still take, None without stock and limit."""
         parts = []
         if self.stock is not None:
-            parts.append(max(0, self.stock - self.issued))
+            parts.append(max(0, self.stock - (self.issued or 0)))
         if self.member_limit is not None:
-            parts.append(max(0, self.member_limit - self.issued_to_customer))
+            parts.append(max(0, self.member_limit - (self.issued_to_customer or 0)))
         return min(parts, default=None)
 
 

@@ -9,7 +9,7 @@ from server.context import Context
 from server.errors import NotFound, Refused
 from server.idempotency import IdempotentCall, find_reply
 from server.programmes.rules import start_of_local_day
-from server.programmes.service import Programme, get_default_programme
+from server.programmes.service import Programme, get_programme
 from server.rewards import hold_store as store
 from server.rewards.catalogue_store import get_terms
 from server.rewards.rules import Standing, Terms, find_presence_step, left_by_card
@@ -23,6 +23,7 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
 
     customer_id: UUID
     membership_id: UUID
+    programme_id: UUID
 
 
 class Wallet(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,17 +35,18 @@ class Wallet(msgspec.Struct, frozen=True, kw_only=True):
     standing: Standing
 
 
-async def get_home(customer_id: UUID) -> Home:
-    """Return the active membership of a customer.
+async def list_homes(customer_id: UUID) -> tuple[Home, ...]:
+    """Return the active memberships of a customer, that in the programme which members join first.
 
     Raises:
         NotFound: The customer is in none.
     """
-    programme = await get_default_programme()
-    row = await store.find_home(customer_id, programme.id)
-    if row is None:
+    rows = await store.list_homes(customer_id)
+    if not rows:
         raise NotFound
-    return Home(customer_id=customer_id, membership_id=row["membership"])
+    return tuple(
+        Home(customer_id=customer_id, membership_id=row["membership"], programme_id=row["programme"]) for row in rows
+    )
 
 
 async def open_wallet(ctx: Context, home: Home) -> Wallet:
@@ -53,7 +55,7 @@ async def open_wallet(ctx: Context, home: Home) -> Wallet:
     Raises:
         Refused: MEMBERSHIP_CLOSED.
     """
-    programme = await get_default_programme()
+    programme = await get_programme(home.programme_id)
     day = start_of_local_day(ctx.now, programme.zone)
     found = await store.find_standing(home.membership_id, home.customer_id, ctx.now, day)
     if found is None or found[0] != "active":

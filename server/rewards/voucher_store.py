@@ -15,11 +15,14 @@ from reward r join programme p on p.id = r.programme where r.id = $2
 # A voucher whose time is over is shown so, whether or not the sweep has been by.
 _VIEW = """
 select v.*, r.name as reward_name,
-       case when v.status = 'issued' and v.valid_until <= $2 then 'expired'
-            when v.status = 'held' and not exists (select from hold h where h.voucher = v.id and h.state = 'open'
-                                                                        and h.expires_at > $2) then 'issued'
-            else v.status end as status_now
-from voucher v join reward r on r.id = v.reward
+       case when free.status = 'issued' and v.valid_until <= $2 then 'expired' else free.status end as status_now
+from voucher v
+join reward r on r.id = v.reward
+cross join lateral (
+    select case when v.status = 'held' and not exists (select from hold h where h.voucher = v.id and h.state = 'open'
+                                                                          and h.expires_at > $2)
+                then 'issued' else v.status end as status
+) free
 where {condition}
 order by v.issued_at desc, v.id desc limit 100
 """

@@ -28,7 +28,7 @@ from server.rewards.spending import (
     check_may_spend,
     check_points,
     count_try,
-    get_home,
+    list_homes,
     open_wallet,
     use_presence,
 )
@@ -53,17 +53,18 @@ _BY_CARD, _PROVEN = "spent_by_card", "spent_on_voucher"
 
 
 async def list_offers(ctx: Context, customer_id: UUID) -> RewardOffers:
-    """Return what a member can take now, cheapest first.
+    """Return what a member can take now, cheapest first; programme by programme, if they are in several.
 
     Raises:
         NotFound: The customer is in no membership.
         Refused: MEMBERSHIP_CLOSED.
     """
-    wallet = await open_wallet(ctx, await get_home(customer_id))
-    rows = await catalogue_store.list_rewards(wallet.programme.id, customer_id=customer_id)
-    spendable = wallet.standing.spendable
-    items = tuple(_offer_view(row, spendable) for row in rows if _offer(row).is_open_at(ctx.now))
-    return RewardOffers(spendable=spendable, items=items)
+    wallets = [await open_wallet(ctx, home) for home in await list_homes(customer_id)]
+    items: list[RewardOffer] = []
+    for wallet in wallets:
+        rows = await catalogue_store.list_offers(wallet.programme.id, customer_id)
+        items += [_offer_view(row, wallet) for row in rows if _offer(row).is_open_at(ctx.now)]
+    return RewardOffers(spendable=wallets[0].standing.spendable, items=tuple(items))
 
 
 async def list_vouchers(ctx: Context, customer_id: UUID) -> VoucherList:
@@ -95,7 +96,7 @@ async def issue_to_member(ctx: Context, member: Member, call: IdempotentCall, fo
     if form.password is not None and await find_reply(call) is None:
         await prove_password(ctx, member.customer_id, form.password)
         is_proven = True
-    home = await get_home(member.customer_id)
+    home = await _find_home(member.customer_id, form.reward_id)
     work = partial(_issue_to_member, ctx, member, home, form.reward_id, is_proven)
     return _with_code(ctx, await once(ctx, call, 201, work))
 
@@ -111,7 +112,7 @@ async def issue_at_till(
         Refused: SELF_DEALING, PRESENCE_NEEDED, PRESENCE_WRONG, or as in `issue_to_member`.
     """
     await _check_not_self(staff, customer_id)
-    home = await get_home(customer_id)
+    home = await _find_home(customer_id, form.reward_id)
     if form.presence_code is not None:
         await count_try(ctx, customer_id, call, form.presence_code)
     work = partial(_issue_at_till, ctx, home, form)
@@ -149,6 +150,16 @@ async def cancel_voucher(ctx: Context, staff: Staff, voucher_id: UUID, form: Can
     )
     await mark_membership(ctx, membership["id"])
     return await _get_view(ctx, voucher_id)
+
+
+async def _find_home(customer_id: UUID, reward_id: UUID) -> Home:
+    """Return the customer's membership in the programme of a reward."""
+    homes = await list_homes(customer_id)
+    programme_id = await catalogue_store.find_programme_of(reward_id)
+    home = next((home for home in homes if home.programme_id == programme_id), None)
+    if home is None:
+        raise Refused(Code.REWARD_UNAVAILABLE)
+    return home
 
 
 async def _check_not_self(staff: Staff, customer_id: UUID) -> None:
@@ -197,9 +208,7 @@ async def _open_deal(ctx: Context, home: Home, reward_id: UUID) -> _Deal:
     (membership,) = await lock_memberships([home.membership_id])
     wallet = await open_wallet(ctx, home)
     await catalogue_store.lock_reward(reward_id)
-    reward = await catalogue_store.find_reward(reward_id, customer_id=home.customer_id)
-    if reward is None:
-        raise Refused(Code.REWARD_UNAVAILABLE)
+    reward = await catalogue_store.get_offer(reward_id, home.customer_id)
     offer = _offer(reward)
     if not offer.is_open_at(ctx.now):
         raise Refused(Code.REWARD_UNAVAILABLE)
@@ -302,8 +311,8 @@ def _offer(row: Row) -> Offer:
     )
 
 
-def _offer_view(row: Row, spendable: int) -> RewardOffer:
-    left = _offer(row).left
+def _offer_view(row: Row, wallet: Wallet) -> RewardOffer:
+    left, spendable = _offer(row).left, wallet.standing.spendable
     return RewardOffer(
         id=row["id"],
         name=row["name"],
@@ -317,4 +326,6 @@ def _offer_view(row: Row, spendable: int) -> RewardOffer:
         active_until=row["active_until"],
         left=left,
         affordable=row["points_cost"] <= spendable and left != 0,
+        programme_code=wallet.programme.code,
+        spendable=spendable,
     )

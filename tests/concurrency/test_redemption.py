@@ -13,6 +13,7 @@ from server.rewards.holds import tidy
 from tests.app import World, expect
 from tests.ledgers import assert_verified
 from tests.server.rewards.builders import Counter
+from tests.tills import push, sale
 
 AT_ONCE = 64
 
@@ -83,6 +84,27 @@ async def test_late_captures_and_new_holds_at_once_never_spend_a_point_twice(wor
     await counter.sign_in_again()
     available, held = await counter.balance()
     assert available == held
+    await assert_verified(world)
+
+
+async def test_late_captures_and_voids_of_their_sales_at_once_leave_nothing_spent(world: World) -> None:
+    counter = await Counter.open(world, points=1_600, card_daily_points=100_000)
+    sales = [sale(world, card=counter.member.card_number) for _ in range(32)]
+    for body in sales:
+        expect(await push(world, counter.key, body), 201)
+    holds = [expect(await counter.hold(50, sale=f"cart-{n}"), 201) for n in range(32)]
+    # The voids cannot see what will be paid with: it lapsed.
+    world.advance(timedelta(minutes=15))
+    calls = [counter.capture(hold, sale=body["external_id"]) for hold, body in zip(holds, sales, strict=True)]
+    calls += [push(world, counter.key, body | {"state": "voided"}) for body in sales]
+    answers = await asyncio.gather(*calls)
+    assert {answer.status_code for answer in answers} <= {200, 201, 409, 503}
+    for body in sales:
+        expect(await push(world, counter.key, body | {"state": "voided"}), 201)
+    spent = await DB.fetch_value(
+        "select coalesce(sum(points), 0)::int from ledger_entry where kind in ('REDEEM', 'RESTORE')"
+    )
+    assert spent == 0
     await assert_verified(world)
 
 

@@ -150,6 +150,20 @@ async def test_points_of_the_visit_go_when_too_little_is_left_or_with_the_last_p
         await assert_verified(world)
 
 
+async def test_points_of_the_visit_go_once_though_the_setting_changes_between_two_returns(world: World) -> None:
+    await add_rules(world, points=1, per_minor=100, visit_points=9, visit_minimum_minor=1500)
+    member, key = await world.sign_up(), await world.pos_key()
+    parts = (money("1", 300), money("1", 700), money("2", 500), money("2", 500))
+    for claws, taken in ((True, [3, 17, 0, 9]), (False, [3, 8, 13, 5])):
+        sold = await sell(world, key, member.card_number, 1000, 1000)
+        for number, (part, points) in enumerate(zip(parts, taken, strict=True)):
+            now = claws if number < 2 else not claws
+            await DB.fetch("update programme set claw_visit_points = $1, version = version + 1", now)
+            assert (await take(world, key, sold, part))["points_taken"] == points
+            await assert_verified(world)
+    assert await figures(member.membership_id) == (0, 0, 0, 0)
+
+
 async def test_a_voucher_for_an_article_is_good_again_when_the_article_is_back(world: World) -> None:
     counter = await Counter.open(world)
     reward = await counter.add_reward(kind="product", sku="MUG", value_minor=400)

@@ -6,8 +6,10 @@ from typing import Any
 from server.db.engine import DB
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, figures
+from tests.server.privacy.desk import forget
 from tests.server.refunds.till import entries, lines, money, pieces, refund, send, take
 from tests.server.rewards.builders import Counter, voucher_status
+from tests.server.sharing.desk import Desk
 from tests.tills import push, sale
 
 
@@ -79,9 +81,11 @@ async def test_points_that_lapsed_meanwhile_get_the_grace(world: World) -> None:
 
 async def test_a_voucher_is_good_again_once_nothing_of_the_sale_is_left(world: World) -> None:
     counter = await Counter.open(world)
-    code = await counter.take_code(await counter.add_reward())
+    # For any article: goods without a number are no more that one than the others.
+    code = await counter.take_code(await counter.add_reward(kind="product"))
     voucher_id = await DB.fetch_value("select id from voucher")
     body = sale(world, card=counter.member.card_number, lines=lines(1_000, 2_000))
+    body["lines"][1]["sku"] = "TEA"
     hold = expect(await counter.hold_voucher(code, sale=body["external_id"], total=3_000), 201)
     expect(await counter.capture(hold, sale=body["external_id"]), 200)
     expect(await push(world, counter.key, body), 201)
@@ -101,4 +105,64 @@ async def test_points_of_several_holds_come_back_together(world: World) -> None:
     expect(await push(world, counter.key, body), 201)
     assert (await take(world, counter.key, body["external_id"], money("1", 1_800)))["points_restored"] == 150
     assert (await take(world, counter.key, body["external_id"], money("1", 1_200)))["points_restored"] == 100
+    await assert_verified(world)
+
+
+# Whose voucher it is by then ------------------------------------------------------------------------------------------
+
+
+async def pay_by_voucher(counter: Counter, reward: dict[str, Any]) -> tuple[str, str]:
+    """Sell something that a voucher pays in part; return the sale's external id and the voucher's code."""
+    code = await counter.take_code(reward)
+    body = sale(counter.world, card=counter.member.card_number, lines=lines(1_000))
+    hold = expect(await counter.hold_voucher(code, sale=body["external_id"], total=1_000), 201)
+    expect(await counter.capture(hold, sale=body["external_id"]), 200)
+    expect(await push(counter.world, counter.key, body), 201)
+    return str(body["external_id"]), code
+
+
+async def limit_of(counter: Counter) -> object:
+    """Return the most that Ana wants to be spent in a day, in the membership where she is."""
+    sql = "select redeem_limit from membership_person where customer = $1 and left_at is null"
+    return await DB.fetch_value(sql, counter.member.customer_id)
+
+
+async def test_a_voucher_and_the_days_limit_are_where_their_owner_is_by_then(world: World) -> None:
+    counter, desk = await Counter.open(world), await Desk.open(world)
+    ana, ben = counter.member, await world.sign_up("ben@shop.test", given_name="Ben")
+    reward = await counter.add_reward()
+    sold = [await pay_by_voucher(counter, reward) for _ in range(3)]
+    limit = {"points": 350}
+    expect(await world.client.put("/v1/me/redemption-limit", json=limit, headers=ana.headers), 200)
+
+    # Her membership becomes a part of Ben's.
+    expect(await desk.combine(ben.membership_id, ana.membership_id), 201)
+    await take(world, counter.key, sold[0][0], pieces("1"))
+    expect(await counter.release(expect(await counter.hold_voucher(sold[0][1]), 201)), 200)
+    assert await limit_of(counter) == 350
+    # She leaves it for one of her own.
+    expect(await desk.leave(ben.membership_id, ana.customer_id), 201)
+    await take(world, counter.key, sold[1][0], pieces("1"))
+    expect(await counter.release(expect(await counter.hold_voucher(sold[1][1]), 201)), 200)
+    assert await limit_of(counter) == 350
+    # She gets a new account.
+    form = {"new_email": "ana.new@shop.test", "mode": "reissue", "password": ana.password}
+    expect(await world.client.post("/v1/me/email-changes", json=form, headers=ana.headers), 202)
+    link = await world.mail_to("ana.new@shop.test", purpose="email-change")
+    expect(await world.client.post("/v1/email-changes/confirm", json={"token": link.token}), 200)
+    await take(world, counter.key, sold[2][0], pieces("1"))
+    assert await limit_of(counter) == 350
+    await assert_verified(world)
+    world.advance(timedelta(hours=25))
+    expect(await counter.hold_voucher(sold[2][1]), 201)
+
+
+async def test_a_voucher_of_somebody_who_was_forgotten_does_not_come_back(world: World) -> None:
+    counter, desk = await Counter.open(world), await Desk.open(world)
+    ben = await world.sign_up("ben@shop.test", given_name="Ben")
+    sold, _ = await pay_by_voucher(counter, await counter.add_reward())
+    expect(await desk.combine(ben.membership_id, counter.member.membership_id), 201)
+    await forget(world, counter.member)
+    assert (await take(world, counter.key, sold, pieces("1")))["state"] == "posted"
+    assert await DB.fetch_value("select status from voucher") == "redeemed"
     await assert_verified(world)

@@ -45,7 +45,7 @@ def test_parts_in_any_order_take_all_that_was_earned_and_never_more(
     taken = restored = 0
     paid = Paid(points=spent, amount_minor=amount)
     for number, part in enumerate(parts):
-        plan = plan_refund(sold, parts[:number], [part])
+        plan = plan_refund(sold, parts[:number], [part], points_before=taken)
         assert plan.points >= 0
         assert plan.is_whole is (number == len(parts) - 1)
         taken += plan.points
@@ -56,7 +56,7 @@ def test_parts_in_any_order_take_all_that_was_earned_and_never_more(
     assert (taken, restored) == (max(0, sum(line.points for line in sold)), spent)
     for one in parts:
         with pytest.raises(Refused) as refused:
-            plan_refund(sold, parts, [one])
+            plan_refund(sold, parts, [one], points_before=taken)
         assert refused.value.code is Code.OVER_REFUND
 
 

@@ -44,6 +44,7 @@ async def shop(world: World) -> World:
         ("update refund set points_taken = points_taken + 1 where points_taken > 0", LINES),
         ("update refund_line set points = points + 1 where points > 0", LINES),
         ("update refund set points_restored = 5 where state = 'blind'", LINES),
+        ("update refund set points_written_off = 1 where points_taken > 0", LINES),
         (
             "update ledger_entry set source_key = 'refund:' || gen_random_uuid() where id ="
             " (select max(id::text)::uuid from ledger_entry where kind = 'CLAWBACK')",

@@ -99,6 +99,23 @@ async def test_staff_see_what_waits_and_what_needs_them(world: World) -> None:
     await assert_verified(world)
 
 
+async def test_a_refund_of_another_customer_than_the_sales_goes_by_the_sale_and_is_listed(world: World) -> None:
+    ana, ben, key = await world.sign_up(), await world.sign_up("ben@shop.test"), await world.pos_key()
+    body = sale(world, card=ana.card_number, lines=lines(1000, 500))
+    by_ben, by_ana = ({"customer": {"card_number": one.card_number}} for one in (ben, ana))
+    early = refund(world, body["external_id"], pieces("1"), **by_ben)
+    parked = expect(await send(world, key, early), 201)
+    expect(await push(world, key, body), 201)
+    assert await post_parked(world.tools) == 1
+    expect(await send(world, key, refund(world, body["external_id"], pieces("2"), **by_ana)), 201)
+    assert [(item["id"], item["customer_differs"]) for item in await listed(world, differs="true")] == [
+        (parked["refund_id"], True)
+    ]
+    assert (await figures(ana.membership_id), await figures(ben.membership_id)) == ((0, 0, 0, 0), (0, 0, 0, 0))
+    assert problem(await send(world, key, early | {"customer": None}))[:2] == (409, "REFUND_CONFLICT")
+    await assert_verified(world)
+
+
 async def test_the_list_is_paged_and_guarded(world: World) -> None:
     key = await world.pos_key()
     sent = [(await take(world, key, None, pieces("1")))["refund_id"] for _ in range(5)]

@@ -9,6 +9,7 @@ from server.rewards.holds import tidy, undo_capture
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, figures, left_in, locked
 from tests.server.rewards.builders import Counter, voucher_status
+from tests.tills import push, sale
 
 LAPSE = timedelta(minutes=15)
 
@@ -97,6 +98,36 @@ async def test_a_late_capture_takes_nothing_from_another_sale(world: World) -> N
     expect(await counter.capture(other, sale="sale-2"), 200)
     assert problem(await counter.capture(late))[:2] == (409, "INSUFFICIENT_POINTS")
     await assert_verified(world)
+
+
+async def test_a_hold_pays_for_one_sale_and_for_none_that_was_voided(world: World) -> None:
+    counter = await Counter.open(world)
+    held, late = await counter.hold_proven(100), expect(await counter.hold(100, sale="cart-2"), 201)
+    expect(await counter.capture(held, sale="sale-1"), 200)
+    again = await counter.capture(held, sale="sale-2")
+    assert problem(again)[:2] == (409, "HOLD_OVER")
+    assert again.json()["detail"] == "It has paid for sale sale-1."
+    world.advance(LAPSE)
+    body = sale(world, card=counter.member.card_number)
+    for state in ("completed", "voided"):
+        expect(await push(world, counter.key, body | {"state": state}), 201)
+    assert problem(await counter.capture(late, sale=body["external_id"]))[:2] == (409, "HOLD_OVER")
+    assert (await figures(counter.member.membership_id))[1] == 900
+    await assert_verified(world)
+
+
+async def test_a_late_capture_counts_against_the_days_limits_like_a_new_hold(world: World) -> None:
+    counter = await Counter.open(world)
+    by_card, proven = expect(await counter.hold(150), 201), await counter.hold_proven(150, sale="cart-2")
+    world.advance(LAPSE)
+    expect(await counter.capture(expect(await counter.hold(100, sale="cart-3"), 201), sale="sale-3"), 200)
+    refused = await counter.capture(by_card)
+    assert problem(refused)[:2] == (409, "PRESENCE_NEEDED")
+    assert refused.json()["data"] == {"left_by_card": 100}
+    await DB.fetch("update membership_person set redeem_limit = 200")
+    assert problem(await counter.capture(proven, sale="sale-2"))[:2] == (409, "REDEMPTION_LIMIT")
+    await DB.fetch("update membership_person set redeem_limit = 250")
+    expect(await counter.capture(proven, sale="sale-2"), 200)
 
 
 async def test_a_capture_more_than_a_day_late_is_refused(world: World) -> None:

@@ -12,6 +12,7 @@ SPENDING = "spending is covered by lots and never makes a debt"
 HOLDS = "a captured hold spent exactly its points"
 VOUCHERS = "a voucher stands for the points that it cost"
 STATES = "a voucher is held or used where a hold says so"
+HOMES = "an unspent voucher is in a membership of its owner"
 
 TAMPERING = [
     (SPENDING, "delete from allocation where debit_entry in (select id from ledger_entry where kind = 'REDEEM')"),
@@ -31,6 +32,7 @@ TAMPERING = [
     (STATES, "update voucher set status = 'redeemed'"),
     (STATES, "update voucher set status = 'held'"),
     (STATES, "update hold set state = 'released' where voucher is not null"),
+    (HOMES, "update membership_person set left_at = now(), left_reason = 'left'"),
 ]
 
 

@@ -1,5 +1,6 @@
 """Vouchers: taken for points, shown once, cancelled with every point and date."""
 
+import hashlib
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -66,8 +67,12 @@ async def test_much_in_a_day_needs_the_password(world: World) -> None:
     expect(await counter.take(reward), 201)
     assert problem(await counter.take(reward))[:2] == (403, "REAUTH_REQUIRED")
     assert problem(await counter.take(reward, password="wrong-teapot-72-gulls"))[:2] == (403, "REAUTH_REQUIRED")
-    expect(await counter.take(reward, password=counter.member.password), 201)
+    taken = await counter.take(reward, password=counter.member.password)
+    expect(taken, 201)
     assert await counter.balance() == (700, 0)
+    # Of the body only what nobody can try passwords on is kept.
+    plain = hashlib.sha256(b"/v1/me/vouchers\0" + taken.request.content).digest()
+    assert plain not in {row["body_hash"] for row in await DB.fetch("select body_hash from idempotency_key")}
 
 
 @pytest.mark.parametrize(
@@ -271,11 +276,14 @@ async def test_the_end_of_a_voucher_does_not_depend_on_the_sweep(world: World, i
     world.advance(timedelta(minutes=20))
     if is_swept:
         await tidy(world.tools)
+    manager = await world.staff_headers(Role.MANAGER)
+    path = f"/v1/staff/customers/{counter.member.customer_id}/vouchers"
+    listed = expect(await world.client.get(path, headers=manager), 200)["items"]
+    assert [one["status"] for one in listed] == ["expired", "expired"]
     expect(await counter.capture(held), 200)
     expect(await counter.release(given_up), 200)
     assert problem(await counter.capture(given_up))[:2] == (409, "HOLD_OVER")
     path = f"/v1/staff/vouchers/{unused['voucher']['id']}/cancel"
-    manager = await world.staff_headers(Role.MANAGER)
     late = await counter.send("POST", path, {"reason": "too late"}, headers=manager)
     assert problem(late)[:2] == (409, "VOUCHER_USED")
     await assert_verified(world)
