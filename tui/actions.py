@@ -116,6 +116,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="customer.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next tab", pages=("customer",), in_palette=False),
     Action(id="customer.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the tab before", pages=("customer",), in_palette=False),
     Action(id="form.hint", keys=("f9",), sentence="Take the address that is suggested", pages=("register", "email")),
+    Action(id="take.text", keys=("f9",), label="Text a code", sentence="Text this customer a code that proves they are here", pages=("take",), needs=(_P.POINTS_REDEEM,)),
     Action(id="form.commit", keys=("ctrl+s",), label="Save", sentence="Save what is in this form", pages=_FORMS),
     Action(id="merge.swap", keys=("x",), label="Swap", sentence="Swap who is kept and who is folded in", pages=("merge",)),
     Action(id="merge.right", keys=("right",), label="Choose", sentence="Let the value of the one that is folded in stay", pages=("merge",)),

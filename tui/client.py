@@ -109,6 +109,7 @@ from shared.reports import ExpirySchedule, ReportView
 from shared.rewards import (
     CancelVoucher,
     NewReward,
+    PresenceTexted,
     RedemptionSettings,
     RedemptionTermsView,
     RewardChange,
@@ -610,6 +611,9 @@ class Client:
 
     async def list_vouchers(self, customer_id: UUID) -> VoucherList:
         return await self._ask("list_customer_vouchers", VoucherList, path={"customer_id": customer_id})
+
+    async def text_code(self, customer_id: UUID) -> PresenceTexted:
+        return await self._ask("text_customer_code", PresenceTexted, path={"customer_id": customer_id})
 
     async def issue_voucher(self, customer_id: UUID, wish: StaffTakeReward, *, key: str) -> VoucherIssued:
         path = {"customer_id": customer_id}

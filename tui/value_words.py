@@ -10,7 +10,7 @@ from shared.orders import BalanceChange, StaffOrder, StaffOrderDetail
 from shared.programmes import TierView
 from shared.refunds import RefundView
 from shared.reports import ExpiryMonth, ExpirySchedule
-from shared.rewards import RewardKind, RewardOffer, VoucherView
+from shared.rewards import RewardKind, RewardOffer, VoucherStatus, VoucherView
 from shared.staff import StaffQueue
 from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, moment, points, sale_lines, signed, skipped
 
@@ -237,24 +237,28 @@ def voucher_row(voucher: VoucherView, *, now: datetime, zone: tzinfo) -> Row:
 
 def voucher_notes(voucher: VoucherView, *, now: datetime, zone: tzinfo) -> list[str]:
     """Return what an opened voucher says besides its row."""
-    is_free = voucher.status.value == "issued"
+    cancelling = {
+        VoucherStatus.ISSUED: "W cancels it and gives the points back.",
+        VoucherStatus.HELD: "It is set aside for a sale just now; if that is given up, it can be cancelled.",
+    }
     return [
         worth(voucher.kind, voucher.value_minor, voucher.currency, voucher.percent, voucher.sku),
         f"Issued {moment(voucher.issued_at, now=now, zone=zone)} for {points(voucher.points_cost)} points",
-        "W cancels it and gives the points back." if is_free else "It can no longer be cancelled.",
+        cancelling.get(voucher.status, "It can no longer be cancelled."),
     ]
 
 
 def offer_row(offer: RewardOffer) -> Row:
     """Return a reward that a customer may take."""
     left = "" if offer.left is None else f"{points(offer.left)} left"
+    why_not = "none left" if offer.left == 0 else "not enough points"
     return Row(
         key=str(offer.id),
         cells=(
             Cell(offer.name, "plain" if offer.affordable else "muted"),
-            Cell(points(offer.points_cost), "plain" if offer.affordable else "warn"),
+            Cell(points(offer.points_cost), "warn" if offer.points_cost > offer.spendable else "plain"),
             Cell(worth(offer.kind, offer.value_minor, offer.currency, offer.percent), "muted"),
-            Cell(left if offer.affordable else "not enough points", "muted" if offer.affordable else "warn"),
+            Cell(left if offer.affordable else why_not, "muted" if offer.affordable else "warn"),
         ),
     )
 
@@ -285,10 +289,15 @@ def refund_notes(refund: RefundView, *, now: datetime, zone: tzinfo) -> list[str
     told = [f"Goods went back {moment(refund.completed_at, now=now, zone=zone)} at {refund.store_name}"]
     if refund.points_taken or refund.points_restored:
         told.append(f"{points(refund.points_taken)} points taken back, {points(refund.points_restored)} given back")
-    if refund.points_owed:
-        told.append(f"{points(refund.points_owed)} of them had been spent and are owed")
+    if refund.points_owed > refund.points_written_off:
+        owed = refund.points_owed - refund.points_written_off
+        told.append(f"{points(owed)} of those taken back had been spent and are owed")
+    if refund.points_written_off:
+        told.append(f"{points(refund.points_written_off)} of those taken back had been spent and are written off")
     if refund.points_exempt:
         told.append(f"{points(refund.points_exempt)} had lapsed and were not taken again")
+    if refund.customer_differs:
+        told.append("The till named another customer than the sale counts for")
     if refund.refused_for is not None:
         told.append(f"Why it does not fit: {refund.refused_for.value.replace('_', ' ').lower()}")
     if refund.resolved_at is not None:

@@ -102,6 +102,7 @@ OPERATIONS = {
     "customer.give": {"preview_assignment", "assign_order"},
     "customer.detach": {"preview_assignment", "assign_order"},
     "customer.reward": {"issue_customer_voucher"},
+    "take.text": {"text_customer_code"},
     "customer.cancel_voucher": {"cancel_voucher"},
     "customer.link": {"preview_link", "make_link"},
     "customer.links": {"get_customer_links", "diagnose_links"},

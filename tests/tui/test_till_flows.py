@@ -455,14 +455,18 @@ async def test_a_reward_is_taken_its_code_is_shown_once_and_the_voucher_cancelle
     await credit(world, member.membership_id, 250)
     await add_reward(world)
     await add_reward(world, code="big", name="Hamper", points_cost=9_000)
+    await add_reward(world, code="gone", name="Mug", points_cost=150, stock=0)
     async with a_till(world, size=(80, 24)) as till:
         await till.open("ana@shop.test")
         await till.press("w")
         await till.until(lambda: till.page == "take")
-        await till.shows("5.00 off", "250 → 150 (-100)", "not enough points")
-        await till.fill("presence_code", "12345678")
-        await till.press("ctrl+s")
-        await till.shows("These digits are wrong, too old or used.")
+        await till.shows("5.00 off", "250 → 150 (-100)", "not enough points", "none left")
+        await till.press("f9")
+        await till.shows("This customer has no proven phone number.")
+        for digits in ("123456", "12345678"):
+            await till.fill("presence_code", digits)
+            await till.press("ctrl+s")
+            await till.shows("These digits are wrong, too old or used.")
         expect(
             await world.client.put(
                 "/v1/staff/redemption-terms", json=TERMS, headers=await world.staff_headers("manager")

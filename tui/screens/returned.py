@@ -140,7 +140,8 @@ class ReturnedPage(PreviewForm[RefundAttachment, RefundAttachmentPreview, Refund
         told.append(safe(f"· {points(preview.points_taken)} points leave {owner}", "bold"))
         for count, words in (
             (preview.points_restored, "points that paid for it come back"),
-            (preview.points_owed, "of the points had been spent and will be owed"),
+            (preview.points_owed - preview.points_written_off, "of the points had been spent and will be owed"),
+            (preview.points_written_off, "of the points had been spent and are written off"),
             (preview.points_exempt, "of the points have lapsed and are not taken again"),
         ):
             if count:

@@ -11,14 +11,22 @@ from textual.widgets import Static
 
 from shared import limits
 from shared.problems import Code
-from shared.rewards import CancelVoucher, RewardOffer, RewardOffers, StaffTakeReward, VoucherIssued, VoucherView
+from shared.rewards import (
+    CancelVoucher,
+    PresenceTexted,
+    RewardOffer,
+    RewardOffers,
+    StaffTakeReward,
+    VoucherIssued,
+    VoucherView,
+)
 from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError, Refused
 from tui.formatting import full_name, moment, points
 from tui.forms import FormPage, form_row
-from tui.pages import bindings_for
+from tui.pages import Handlers, bindings_for
 from tui.safe import join, lines
 from tui.screens.reason import Question, ReasonPage
 from tui.value_words import change_words, offer_row, worth
@@ -27,6 +35,7 @@ from tui.widgets.line_list import Column, LineList
 from tui.wording import field_errors
 
 _COLUMNS = (Column("Reward", -2), Column("Points", 8, right=True), Column("Gives", -2), Column("", 18, from_width=70))
+_CODE_LENGTHS = {limits.PRESENCE_DIGITS, limits.SMS_CODE_DIGITS}
 _ABOUT_PRESENCE = {Code.PRESENCE_NEEDED, Code.PRESENCE_WRONG}
 
 
@@ -48,9 +57,9 @@ class TakePage(FormPage):
         with Vertical(id="take-box", classes="box"):
             yield LineList(_COLUMNS, id="offers")
             yield from form_row(
-                "App code",
+                "Code",
                 Field(id="presence_code", length_max=limits.PRESENCE_DIGITS),
-                beside="8 digits, for more points",
+                beside="for more points: of the app, or texted (F9)",
             )
             yield Static(id="take-words")
 
@@ -103,13 +112,15 @@ class TakePage(FormPage):
         offer = self._offer()
         if offer is None or self._offers is None:
             return Content("")
-        spendable = self._offers.spendable
+        spendable = offer.spendable
         told = [
             join((offer.name, "bold"), f"  {worth(offer.kind, offer.value_minor, offer.currency, offer.percent)}"),
             join(offer.description) if offer.description else Content(""),
             join(("Can spend  ", "$text-muted"), (change_words(spendable, spendable - offer.points_cost), "bold")),
         ]
-        if not offer.affordable:
+        if offer.left == 0:
+            told[-1] = join(("None is left for this customer.", "$warning"))
+        elif not offer.affordable:
             told[-1] = join((f"{points(offer.points_cost - spendable)} points are missing.", "$warning"))
         return lines(*told)
 
@@ -132,8 +143,9 @@ class TakePage(FormPage):
         code = self.text("presence_code")
         if offer is None:
             self.console.say("There is no reward to take.", "warn")
-        elif code and not (code.isascii() and code.isdigit() and len(code) == limits.PRESENCE_DIGITS):
-            self.show_errors({"presence_code": f"The app shows {limits.PRESENCE_DIGITS} digits."})
+        elif code and not (code.isascii() and code.isdigit() and len(code) in _CODE_LENGTHS):
+            words = f"The app shows {limits.PRESENCE_DIGITS} digits, and {limits.SMS_CODE_DIGITS} are texted."
+            self.show_errors({"presence_code": words})
         else:
             self._issue(self._detail.id, StaffTakeReward(reward_id=offer.id, presence_code=code or None))
 
@@ -166,13 +178,35 @@ class TakePage(FormPage):
         if isinstance(error, Refused):
             self.refresh_data()
 
+    # A customer without the app -------------------------------------------------------------------------------------------
+
+    def _text(self) -> None:
+        customer_id = self._detail.id
+        call(
+            self,
+            "text",
+            lambda client: client.text_code(customer_id),
+            done=self._texted,
+            is_write=True,
+            waiting="Texting a code…",
+        )
+
+    def _texted(self, texted: PresenceTexted) -> None:
+        self.query_one("#presence_code", Field).focus()
+        self.console.say(f"A code is on its way to the number that ends in {texted.number_ending}.", "good")
+
     # The page -------------------------------------------------------------------------------------------------------------
 
+    def handlers(self) -> Handlers:
+        return super().handlers() | {"take.text": self._text}
+
     def unavailable(self, action_id: str) -> str | None:
+        if self._issued is not None and action_id in {"form.commit", "take.text"}:
+            return "the voucher is issued"
         if action_id == "form.commit":
-            if self._issued is not None:
-                return "the voucher is issued"
             offer = self._offer()
+            if offer is not None and offer.left == 0:
+                return "none is left for this customer"
             if offer is not None and not offer.affordable:
                 return "there are not enough points"
         return super().unavailable(action_id)
