@@ -2,12 +2,15 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
 # What makes a spreadsheet take a text for a formula, in full width too.
 _STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# Where the comma is the decimal sign, spreadsheets divide a line at semicolons, and what follows one is a cell.
+_INNER_START = re.compile("(;[ \u00a0]*)(?=[=+\\-@\uff1d\uff0b\uff0d\uff20])")
 
 Cell = str | int | float | date | datetime | UUID | None
 
@@ -20,7 +23,7 @@ def safe_cell(value: Cell) -> str:
         return value.isoformat()
     if not isinstance(value, str):
         return str(value)
-    text = value.replace("\x00", "")
+    text = _INNER_START.sub(r"\1'", value.replace("\x00", ""))
     return f"'{text}" if text.lstrip(" \u00a0\ufeff").startswith(_STARTS) else text
 
 

@@ -74,7 +74,7 @@ SHOWN: tuple[Shown, ...] = (
     Shown(
         name="breakage",
         tab="Breakage",
-        columns=(("programme", "Programme", -1, 0), ("month", "Earned in", 9, 0), ("issued", "Issued", 9, 0), ("used", "Used", 9, 0), ("lapsed", "Lapsed", 8, 0), ("live", "Live", 9, 0), ("lapsed_percent", "Lapsed %", 8, 0)),
+        columns=(("programme", "Programme", -1, 0), ("month", "Earned in", 9, 0), ("issued", "Issued", 9, 0), ("used", "Used", 9, 0), ("lapsed", "Lapsed", 8, 0), ("live", "Live", 9, 0), ("lapsed_percent", "Lapsed %", 8, 0), ("taken_back", "Taken back", 10, 100), ("given_up", "Given up", 8, 100)),
         kinds=("used", "lapsed", "live"),
         label="month",
         values=_pick("used", "lapsed", "live"),

@@ -65,14 +65,33 @@ class Client:
 
     async def work(self, stop: asyncio.Event) -> None:
         """Do one thing after the other until told to stop."""
-        acts = [self.sell, self.sell, self.pay, self.pay, self.adjust, self.move, self.refund]
+        acts = [self.sell, self.sell, self.sell_many, self.pay, self.pay, self.adjust, self.move, self.refund]
         async with self.http:
             while not stop.is_set():
                 await self.random.choice(acts)()
 
     async def sell(self) -> None:
+        act, body = self._ring_up()
+        answer = await self._send(act, "/v1/pos/orders", body, self.shop.till)
+        if answer is not None and act.outcome == "done":
+            act.order_id = answer["order_id"]
+
+    async def sell_many(self) -> None:
+        """Send several sales at once, each of which is accepted or refused by itself."""
+        sales = [self._ring_up() for _ in range(self.random.randint(2, 6))]
+        whole = self._note("batch", f"batch-{next(self._numbers)}", 0, self.random.choice(self.customers))
+        body = {"orders": [body for _, body in sales]}
+        answer = await self._send(whole, "/v1/pos/orders/batch", body, self.shop.till)
+        if whole.outcome == "unknown" or answer is None:
+            return
+        results = answer.get("results") or [{}] * len(sales)
+        for (act, _), result in zip(sales, results, strict=True):
+            act.outcome = "done" if result.get("order") else "refused"
+            act.order_id = result["order"]["order_id"] if result.get("order") else ""
+
+    def _ring_up(self) -> tuple[Act, dict[str, Any]]:
         who, points = self.random.choice(self.customers), self.random.randint(1, 50)
-        body = {
+        body: dict[str, Any] = {
             "external_id": f"sale-{next(self._numbers)}",
             "number": "1",
             "store": "high",
@@ -81,10 +100,7 @@ class Client:
             "customer": {"card_number": who.card},
             "lines": [{"line_id": "1", "quantity": points, "net_minor": points * 100}],
         }
-        act = self._note("sale", str(body["external_id"]), points, who)
-        answer = await self._send(act, "/v1/pos/orders", body, self.shop.till)
-        if answer is not None and act.outcome == "done":
-            act.order_id = answer["order_id"]
+        return self._note("sale", str(body["external_id"]), points, who), body
 
     async def pay(self) -> None:
         """Set points aside and spend them, or set them free."""

@@ -35,8 +35,11 @@ insert into orders (id, connection, external_id, number, store, completed_at, cu
 insert into order_line (id, "order", position, line_id, description, category, quantity, net_minor, tax_minor, points, rule)
   select bench_id(41, n), "order", 0, '1', 'Coffee beans', 'coffee', 1, 1000, 0, 10, '1 point per 1.00 GBP' from sale;
 insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order", rule_version,
-                          actor_kind)
-  select entry, membership, 'EARN', 10, at, at, 'order:' || "order" || ':1', customer, "order", bench_id(4, 1), 'key' from sale;
+                          actor_kind, actor_id)
+  select entry, membership, 'EARN', 10, at, at, 'order:' || "order" || ':1', customer, "order", bench_id(4, 1), 'key',
+         bench_id(8, 1) from sale;
+insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id)
+  select bench_id(42, n), at, 'key', bench_id(8, 1), 'order.posted', 'order', "order", customer from sale;
 insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
   select entry, membership, 10, case when is_spent or is_lapsed then 0 else 10 end, at, at,
          at + case when is_lapsed then interval '10 days' else interval '365 days' end from sale;

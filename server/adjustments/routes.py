@@ -35,10 +35,12 @@ async def adjust_points(call: Call) -> AdjustmentView:
 @operation("list_adjustments")
 async def list_adjustments(call: Call) -> AdjustmentPage:
     """List adjustments, newest first; `state` and `customer_id` narrow it, and cashiers see their own."""
-    state = call.query("state")
-    if state and state not in {*AdjustmentState}:
+    wanted = call.query("state")
+    try:
+        state = AdjustmentState(wanted) if wanted else None
+    except ValueError as error:
         words = f"One of {', '.join(AdjustmentState)}."
-        raise Invalid(FieldProblem(field="state", detail=words))
+        raise Invalid(FieldProblem(field="state", detail=words)) from error
     customer = call.query("customer_id")
     try:
         customer_id = UUID(customer) if customer else None

@@ -1,6 +1,6 @@
 """Adjusting a member's points: alone within limits, with a second person above them, and taking it back.
 
-Locks are taken in one order: customer, membership, adjustment, store, staff. What the limits count is read under the
+Locks are taken in one order: customer, membership, adjustment, staff, store. What the limits count is read under the
 last two, so that neither splitting nor racing helps.
 """
 
@@ -36,6 +36,7 @@ from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.ledger.idle import date_idle_lot
 from server.ledger.movements import Origin, claw_back, give_back, take
 from server.ledger.service import post_credit
+from server.ledger.store import list_taken
 from server.memberships import store as memberships
 from server.memberships.service import list_membership_views
 from server.programmes.rules import LotDates, lot_dates
@@ -185,7 +186,7 @@ async def refuse(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -
     """Refuse a request of somebody else.
 
     Raises:
-        Refused: NOT_FOUND, REQUEST_CLOSED, or APPROVAL_REQUIRED where it is one's own.
+        Refused: NOT_FOUND, REQUEST_CLOSED, APPROVAL_REQUIRED where it is one's own, or SELF_DEALING.
     """
     async with DB.transaction():
         if await store.find_owner(adjustment_id) is None:
@@ -194,6 +195,8 @@ async def refuse(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -
         _check_waiting(ctx, row)
         if row["requested_by"] == staff.staff_id:
             raise Refused(Code.APPROVAL_REQUIRED)
+        # Whoever would lose by a request does not decide on it either.
+        await _check_not_self((await store.lock_staff([staff.staff_id]))[staff.staff_id], row["customer"])
         await store.decide(ctx, adjustment_id, staff_id=staff.staff_id, note=reason, entry_id=None)
         await _record(ctx, "refused", adjustment_id, row["customer"], _wish(row), reason=reason)
         return await _get_view(ctx, adjustment_id)
@@ -224,7 +227,7 @@ async def undo(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -> 
 
 
 async def list_page(
-    ctx: Context, staff: Staff, *, cursor: str, limit: int, state: str, customer_id: UUID | None
+    ctx: Context, staff: Staff, *, cursor: str, limit: int, state: AdjustmentState | None, customer_id: UUID | None
 ) -> AdjustmentPage:
     """Return a page of adjustments, newest first; who may not approve sees the own ones only.
 
@@ -251,8 +254,8 @@ async def _get_situation(
     ctx: Context, staff: Staff, customer_id: UUID, membership_id: UUID | None, wish: Wish
 ) -> _Situation:
     customer, membership = await _lock_target(customer_id, membership_id)
-    await store.lock_store(staff.store_id)
     person = (await store.lock_staff([staff.staff_id]))[staff.staff_id]
+    await store.lock_store(person["store"])
     _check_role(person, Permission.POINTS_ADJUST)
     await _check_not_self(person, customer_id)
     _check_alive(customer, membership)
@@ -394,28 +397,35 @@ async def _take_back(ctx: Context, row: Row, membership: Row, person: Row) -> No
 
 
 async def _give_back(ctx: Context, row: Row, membership: Row) -> None:
-    """Give back what was taken from lots with its dates, and what is still owed as points of today."""
-    taken = await store.get_allocated(row["entry"])
+    """Give back what is still owed, which pays the debt, and then what was taken from lots, with its dates."""
+    taken = await list_taken(row["entry"])
     origin = _undo_origin(row)
-    given = await give_back(ctx, membership, taken, origin, spent_entry_id=row["entry"], grace=ADJUST_RESTORE_GRACE)
-    owed = -row["points"] - given
-    if not owed:
-        return
-    (membership,) = await memberships.lock_memberships([row["membership"]])
-    dates = await _get_dates(ctx, membership)
-    await post_credit(
+    owed = -row["points"] - sum(lot["points"] for lot in taken)
+    if owed:
+        dates = await _get_dates(ctx, membership)
+        await post_credit(
+            ctx,
+            membership_id=membership["id"],
+            deficit=membership["deficit"],
+            kind=EntryKind.ADJUST,
+            points=owed,
+            source_key=origin.source_key,
+            occurred_at=ctx.now,
+            available_at=ctx.now,
+            expires_at=dates.expires_at,
+            idle_days=dates.idle_days,
+            customer_id=row["customer"],
+            reason_code=UNDONE_REASON,
+        )
+        (membership,) = await memberships.lock_memberships([row["membership"]])
+    await give_back(
         ctx,
-        membership_id=membership["id"],
-        deficit=membership["deficit"],
-        kind=EntryKind.ADJUST,
-        points=owed,
-        source_key=origin.source_key,
-        occurred_at=ctx.now,
-        available_at=ctx.now,
-        expires_at=dates.expires_at,
-        idle_days=dates.idle_days,
-        customer_id=row["customer"],
-        reason_code=UNDONE_REASON,
+        membership,
+        -row["points"] - owed,
+        origin,
+        spent_entry_id=row["entry"],
+        grace=ADJUST_RESTORE_GRACE,
+        taken=taken,
     )
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from server.adjustments.rules import Usage, Wish
 from server.context import Context
 from server.db.engine import DB, Row
+from shared.adjustments import AdjustmentState
 from shared.limits import ADJUST_DAY, ADJUST_MONTH
 
 # The named membership, or the one the customer joined first.
@@ -20,19 +21,24 @@ _LOCK_STORE = "select pg_advisory_xact_lock(hashtextextended('adjustments:' || c
 _LOCK_STAFF = """
 select id, role, status, store, customer from staff_member where id = any($1::uuid[]) order by id for no key update
 """
-# What was approved by a second person has used nobody's limit; what was taken back has.
+# What was approved by a second person has used nobody's limit; what was taken back has. Each of the three is found by an
+# index of its own.
 _USAGE = """
-select coalesce(sum(size) filter (where requested_by = $1 and posted_at > $6), 0)::bigint as day,
-       coalesce(sum(size) filter (where requested_by = $1), 0)::bigint as month,
-       coalesce(sum(size) filter (where (membership = $2 or customer = $3) and posted_at > $6), 0)::bigint as member_day,
-       coalesce(sum(size) filter (where membership = $2 or customer = $3), 0)::bigint as member_month,
-       coalesce(sum(size) filter (where store is not distinct from $4 and requested_role = $5 and posted_at > $6), 0)::bigint
-         as store_day
+select own.day, own.month, member.day as member_day, member.month as member_month, store.day as store_day
 from (
-    select requested_by, requested_role, membership, customer, store, posted_at, abs(points) as size from adjustment
-    where posted_at > $7 and decided_by is null
-      and (requested_by = $1 or membership = $2 or customer = $3 or store is not distinct from $4)
-) lately
+    select coalesce(sum(abs(points)) filter (where posted_at > $6), 0)::bigint as day,
+           coalesce(sum(abs(points)), 0)::bigint as month
+    from adjustment where requested_by = $1 and posted_at > $7 and decided_by is null
+) own, (
+    select coalesce(sum(abs(points)) filter (where posted_at > $6), 0)::bigint as day,
+           coalesce(sum(abs(points)), 0)::bigint as month
+    from adjustment where (membership = $2 or customer = $3) and posted_at > $7 and decided_by is null
+) member, (
+    select coalesce(sum(abs(points)), 0)::bigint as day
+    from adjustment
+    where (store = $4 or ($4::uuid is null and store is null)) and requested_role = $5 and posted_at > $6
+      and decided_by is null
+) store
 """
 _INSERT = """
 insert into adjustment (id, customer, membership, store, points, reason_code, note, visible, state, needs, requested_by,
@@ -71,14 +77,15 @@ cross join lateral (
 order by a.requested_at desc, a.id desc
 """
 _VIEW_ONE = _VIEW.format(condition="a.id = $2")
-_VIEW_PAGE = _VIEW.format(
-    condition="""($2::timestamptz is null or (a.requested_at, a.id) < ($2, $3::uuid))
-      and ($4::uuid is null or a.requested_by = $4) and ($5::uuid is null or a.customer = $5)
-      and ($6 = '' or $6 = case when a.state = 'waiting' and a.lapses_at <= $1 then 'lapsed' else a.state end)
-    order by a.requested_at desc, a.id desc limit $7"""
-)
-# What a debit has taken from lots so far; the rest of its points is still owed.
-_ALLOCATED = "select coalesce(sum(points), 0)::bigint from allocation where debit_entry = $1"
+# Only what is asked for stands in a page's statement, as one with `$3 is null or ...` would be planned without the indexes.
+_VIEW_PAGE = "{conditions} order by a.requested_at desc, a.id desc limit $2"
+_IN_STATE = {
+    AdjustmentState.WAITING: "a.state = 'waiting' and a.lapses_at > $1",
+    AdjustmentState.LAPSED: "a.state = 'waiting' and a.lapses_at <= $1",
+    AdjustmentState.POSTED: "a.state = 'posted'",
+    AdjustmentState.REFUSED: "a.state = 'refused'",
+    AdjustmentState.UNDONE: "a.state = 'undone'",
+}
 
 
 async def find_membership(customer_id: UUID, membership_id: UUID | None) -> UUID | None:
@@ -166,17 +173,19 @@ async def list_views(
     *,
     before: tuple[datetime, UUID] | None,
     limit: int,
-    state: str,
+    state: AdjustmentState | None,
     requested_by: UUID | None,
     customer_id: UUID | None,
 ) -> list[Row]:
     """Return adjustments, newest first, narrowed by state, requester and customer where these are given."""
-    before_at, before_id = before or (None, None)
-    return await DB.fetch(_VIEW_PAGE, now, before_at, before_id, requested_by, customer_id, state, limit)
-
-
-async def get_allocated(entry_id: UUID) -> int:
-    """Return how many points of a debit lots have paid."""
-    points = await DB.fetch_value(_ALLOCATED, entry_id)
-    assert isinstance(points, int)
-    return points
+    conditions = ["true" if state is None else _IN_STATE[state]]
+    values: list[object] = [now, limit]
+    for column, value in (("requested_by", requested_by), ("customer", customer_id)):
+        if value is not None:
+            values.append(value)
+            conditions.append(f"a.{column} = ${len(values)}")
+    if before is not None:
+        values += before
+        conditions.append(f"(a.requested_at, a.id) < (${len(values) - 1}, ${len(values)})")
+    page = _VIEW_PAGE.format(conditions=" and ".join(conditions))
+    return await DB.fetch(_VIEW.format(condition=page), *values)

@@ -3,6 +3,7 @@
 All run in the caller's transaction with the membership locked (`memberships.store.lock_memberships`).
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -108,7 +109,14 @@ async def claw_back(
 
 
 async def give_back(
-    ctx: Context, membership: Row, points: int, origin: Origin, *, spent_entry_id: UUID, grace: timedelta
+    ctx: Context,
+    membership: Row,
+    points: int,
+    origin: Origin,
+    *,
+    spent_entry_id: UUID,
+    grace: timedelta,
+    taken: Sequence[Row] | None = None,
 ) -> int:
     """Give points of a redemption back, each with the dates it had; lapsed ones get `grace`. Returns what was given.
 
@@ -116,8 +124,10 @@ async def give_back(
         origin: Its `source_key` names what undoes the redemption; one RESTORE entry a lot is made from it.
         spent_entry_id: The REDEEM entry.
         grace: How long points that have lapsed meanwhile may be spent.
+        taken: Of which lots, as `store.list_taken` said before the caller paid a debt of that entry; of all without it.
     """
-    taken = await store.list_taken(spent_entry_id)
+    if taken is None:
+        taken = await store.list_taken(spent_entry_id)
     lots = {row["lot_entry"]: row for row in taken}
     takes = plan_restore(points, [Take(lot_entry_id=row["lot_entry"], points=row["points"]) for row in taken])
     deficit = membership["deficit"]

@@ -39,29 +39,36 @@ from (
 group by 1, 2 order by 1, 2
 """
 # By the month in which points were earned, which transferred and restored points keep: so what was issued once is spread
-# over used, lapsed and live, whatever accounts it passed through.
+# over used, lapsed, live, given up with an account, and taken back by returns or by hand, whatever accounts it passed through.
 _BREAKAGE = """
-select programme, month, issued, issued - lapsed - live as used, lapsed, live,
-       case when issued > 0 then round(100.0 * lapsed / issued, 1)::float8 end as lapsed_percent
+select programme, month, issued, used, lapsed, live,
+       case when issued > 0 then round(100.0 * lapsed / issued, 1)::float8 end as lapsed_percent,
+       issued - used - lapsed - live - given_up as taken_back, given_up
 from (
     select g.code as programme, to_char(l.earned_at at time zone g.zone, 'YYYY-MM') as month,
            coalesce(sum(l.points) filter (where e.kind not in ('TRANSFER_IN', 'RESTORE')), 0)::bigint as issued,
-           (coalesce(sum(x.points), 0) + coalesce(sum(l.remaining) filter (where l.expires_at <= $1), 0))::bigint as lapsed,
-           coalesce(sum(l.remaining) filter (where l.expires_at is null or l.expires_at > $1), 0)::bigint as live
+           (coalesce(sum(x.used), 0) - coalesce(sum(l.points) filter (where s.kind = 'REDEEM'), 0))::bigint as used,
+           (coalesce(sum(x.lapsed), 0) + coalesce(sum(l.remaining) filter (where l.expires_at <= $1), 0))::bigint as lapsed,
+           coalesce(sum(l.remaining) filter (where l.expires_at is null or l.expires_at > $1), 0)::bigint as live,
+           coalesce(sum(x.given_up), 0)::bigint as given_up
     from lot l
     join ledger_entry e on e.id = l.entry
     join membership m on m.id = l.membership
     join programme g on g.id = m.programme
+    left join ledger_entry s on e.kind = 'RESTORE' and s.id = e.related_entry
     left join (
-        select a.lot_entry, sum(a.points) as points from allocation a join ledger_entry d on d.id = a.debit_entry
-        where d.kind = 'EXPIRE' group by a.lot_entry
+        select a.lot_entry, sum(a.points) filter (where d.kind = 'REDEEM') as used,
+               sum(a.points) filter (where d.kind = 'EXPIRE') as lapsed,
+               sum(a.points) filter (where d.kind = 'FORFEIT') as given_up
+        from allocation a join ledger_entry d on d.id = a.debit_entry
+        where d.kind in ('REDEEM', 'EXPIRE', 'FORFEIT') group by a.lot_entry
     ) x on x.lot_entry = l.entry
     group by 1, 2
 ) cohort
 order by 1, 2
 """
 # Transfers move points between accounts of one shop; they are neither issued nor used. What was spent belongs to the store
-# of its hold, and so does what a refund gave back of it.
+# of its hold, and so does what a refund gave back of it; an adjustment that was taken back is of the store where it was made.
 _POINTS = """
 select g.code as programme, coalesce(s.name, '') as store, e.kind, coalesce('version ' || r.version, '') as rule,
        count(*) as entries, coalesce(sum(e.points) filter (where e.points > 0), 0)::bigint as issued,
@@ -70,7 +77,7 @@ from ledger_entry e
 join membership m on m.id = e.membership
 join programme g on g.id = m.programme
 left join orders o on o.id = e."order"
-left join adjustment a on a.entry = e.id
+left join adjustment a on a.entry = case e.reason_code when 'adjust_undone' then e.related_entry else e.id end
 left join hold h on h.entry = case e.kind when 'RESTORE' then e.related_entry else e.id end
 left join store s on s.id = coalesce(o.store, a.store, h.store)
 left join rule_version r on r.id = e.rule_version
@@ -133,7 +140,9 @@ REPORTS: Final = {
         Report(
             name="breakage",
             title="What became of points, by the month in which they were earned",
-            columns=("programme", "month", "issued", "used", "lapsed", "live", "lapsed_percent"),
+            columns=(
+                "programme", "month", "issued", "used", "lapsed", "live", "lapsed_percent", "taken_back", "given_up",
+            ),
             sql=_BREAKAGE,
             has_period=False,
         ),

@@ -18,6 +18,7 @@ from tests.server.email_changes.builders import add_voucher
 from tests.server.links.shop import Till, record, record_id, run_checks, since
 from tests.server.merges.desk import MergeDesk
 from tests.tills import push, sale
+from tests.waiting import until_somebody_waits
 
 AT_ONCE = 64
 SOME_AT_ONCE = 16
@@ -292,15 +293,7 @@ async def _let_wait(counter: Counter, ana: SignedUp, call: Call) -> None:
         sent = counter.desk.post(call.path, call.body, headers=dict(call.headers))
         # Not in this transaction, as a till is not.
         waiting = group.create_task(sent, context=contextvars.Context())
-        await _until_somebody_waits()
+        await until_somebody_waits()
         await DB.fetch("set local lock_timeout = '200ms'")
         assert await lock_memberships([ana.membership_id]), call
     assert waiting.result().is_success, (call, waiting.result().text)
-
-
-async def _until_somebody_waits() -> None:
-    """Return when another connection waits for a lock that this one holds."""
-    sql = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
-    async with asyncio.timeout(60):
-        while not await DB.fetch(sql):  # noqa: ASYNC110 - PostgreSQL tells nobody
-            await asyncio.sleep(0.005)

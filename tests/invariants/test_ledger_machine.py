@@ -294,9 +294,15 @@ class Ledger(RuleBasedStateMachine):
         }
         return starts[when.removeprefix("before ")] - INSTANT * when.startswith("before")
 
-    @rule(who=st.sampled_from([0, 0, 1, 2, None]), lines=LINES, when=TIMES, rules=NEW_RULES)
+    @rule(who=st.sampled_from([0, 0, 1, 2, None]), lines=LINES, when=TIMES, rules=NEW_RULES, is_in_batch=st.booleans())
     def earn(
-        self, who: int | None, lines: list[tuple[int, int]], when: timedelta | str, rules: Rules | None = None
+        self,
+        who: int | None,
+        lines: list[tuple[int, int]],
+        when: timedelta | str,
+        rules: Rules | None = None,
+        *,
+        is_in_batch: bool = False,
     ) -> None:
         # Lots that lapse in another order than they were earned need rules that change between sales.
         if rules is not None:
@@ -310,7 +316,11 @@ class Ledger(RuleBasedStateMachine):
         ]
         card = self.cards[who] if who is not None else None
         body = sale(self.world, card=card, lines=sent, completed_at=completed_at.isoformat())
-        result = expect(self.send("/v1/pos/orders", body, self.till()), 201)
+        if is_in_batch:
+            outcome = expect(self.send("/v1/pos/orders/batch", {"orders": [body]}, self.till()), 200)
+            result = outcome["results"][0]["order"]
+        else:
+            result = expect(self.send("/v1/pos/orders", body, self.till()), 201)
         made = Sale(lines, completed_at, back=[0] * len(lines))
         self.model.sales.append(made)
         self.model.assign(made, who, self.now)
@@ -585,9 +595,11 @@ class Ledger(RuleBasedStateMachine):
             account.claw_back(made.points, made.lot, self.now)
             return
         assert made.debit is not None
-        given = account.give_back(made.debit, made.debit.parts.total(), self.now)
-        if owed := -made.points - given:
+        # What is still owed pays the debt, so that what came from lots comes back with its dates.
+        taken = Debit(+made.debit.parts)
+        if owed := -made.points - taken.parts.total():
             account.credit(owed, self.now, self.now, self.model.rules_at(self.now).dates(self.now)[1])
+        account.give_back(taken, taken.parts.total(), self.now)
 
     @precondition(lambda self: len(self.cards) == 2)
     @rule(whose=st.integers(0, 1))

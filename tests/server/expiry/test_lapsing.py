@@ -67,7 +67,7 @@ async def post(
             deficit=membership["deficit"],
             kind=EntryKind.OPENING,
             points=points,
-            source_key=f"import:{new_id()}",
+            source_key=f"test:{new_id()}",
             occurred_at=earned_at,
             available_at=earned_at,
             expires_at=expires_at,
@@ -167,7 +167,7 @@ async def test_many_runs_at_once_book_each_lot_once(world: World, ana: SignedUp)
 _MANY_LOTS = """
 with entry as (
     insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, actor_kind)
-    select regulars_new_id(), $1, 'OPENING', 1, $2, $2, 'import:many:' || n, 'system' from generate_series(1, $4::int) n
+    select regulars_new_id(), $1, 'OPENING', 1, $2, $2, 'many:' || n, 'system' from generate_series(1, $4::int) n
     returning id
 ), lots as (
     insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)

@@ -23,7 +23,7 @@ async def post(
         deficit=deficit,
         kind=EntryKind.OPENING,
         points=points,
-        source_key=f"import:{new_id()}",
+        source_key=f"test:{new_id()}",
         occurred_at=now,
         available_at=now + timedelta(days=pending),
         expires_at=now + timedelta(days=days) if days is not None else None,
@@ -55,14 +55,14 @@ async def figures(membership_id: UUID) -> tuple[object, ...]:
     return tuple(row)
 
 
-async def move(world: World, source: UUID, target: UUID) -> ledger.TransferResult:
+async def move(world: World, source: UUID, target: UUID, *, operation_id: UUID | None = None) -> ledger.TransferResult:
     async with DB.transaction():
         rows = {row["id"]: row for row in await memberships.lock_memberships([source, target])}
         return await ledger.transfer_lots(
             world.ctx,
             from_membership=rows[source],
             to_membership=rows[target],
-            operation_id=new_id(),
+            operation_id=operation_id or new_id(),
             reason_code="email_change",
         )
 
@@ -115,6 +115,16 @@ async def test_a_deficit_moves_too(world: World) -> None:
     assert moved.deficit == 40
     assert await figures(source) == (0, 0, 0, 0)
     assert await figures(target) == (-40, 0, 0, 40)
+    await assert_verified(world)
+
+
+async def test_debts_of_several_memberships_that_one_operation_moves_are_told_apart(world: World) -> None:
+    homes = [(await world.sign_up(f"m{number}@shop.test")).membership_id for number in range(4)]
+    operation_id = new_id()
+    for points, source, target in ((40, homes[0], homes[1]), (7, homes[2], homes[3])):
+        await owe(world, source, points)
+        await move(world, source, target, operation_id=operation_id)
+        assert await figures(target) == (-points, 0, 0, points)
     await assert_verified(world)
 
 
