@@ -39,7 +39,9 @@ async def count(ctx: Context, customer_id: UUID) -> Counted:
         assert found is not None, "orders are never deleted"
         order = await changes.lock_whole(found, home)
         sale = stored_sale(programme, order, lines[order_id])
-        target = await sales.lock_target(sale, customer_id, home, "merge")
+        # What a person decided stays a person's word, whatever a till says later.
+        reason = order["assignment_reason"] if order["assignment_reason"] in changes.EXPLICIT else "merge"
+        target = await sales.lock_target(sale, customer_id, home, reason)
         sale, target = await fit_to_member(sale, target)
         if target.skipped is None:
             await changes.settle(ctx, order, sale, target, reason_code="merged")

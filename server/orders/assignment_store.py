@@ -24,8 +24,10 @@ _CUSTOMER = """
 select c.id, c.status, c.merged_into, trim(c.given_name || ' ' || c.family_name) as name, m.membership
 from customer c
 left join lateral (
-    select p.membership from membership_person p join membership s on s.id = p.membership and s.status = 'active'
-    where p.customer = c.id and p.left_at is null order by p.joined_at limit 1
+    select p.membership from membership_person p
+    join membership s on s.id = p.membership and s.status = 'active'
+    join programme g on g.id = s.programme
+    where p.customer = c.id and p.left_at is null order by g.is_default desc, p.joined_at limit 1
 ) m on true
 where c.id = $1
 """
@@ -66,7 +68,7 @@ async def list_lines(order_id: UUID) -> list[Row]:
 
 
 async def find_customer(customer_id: UUID) -> Row | None:
-    """Return a customer with name, status and active membership."""
+    """Return a customer with name, status and active membership, the one in the shop's own programme if there are several."""
     return await DB.fetch_row(_CUSTOMER, customer_id)
 
 

@@ -20,12 +20,14 @@ from server.db.engine import DB, Row
 from server.errors import Invalid, NotFound, NotPermitted, Refused, RegularsError
 from server.memberships.store import shares_with
 from server.orders import assignment_store, balances, change_store, changes, payments, sales
+from server.orders.attaching import stored_sale
 from server.orders.changes import Settled
 from server.orders.fitting import fit_to_member
 from server.orders.rules import AssignmentAction, name_action, window_of
 from server.orders.sales import Sale, Target
+from server.programmes.service import get_default_programme
 from shared.enums import OrderState, Permission, SkippedReason
-from shared.limits import LATE_POINTS_MAX
+from shared.limits import LATE_POINTS_MAX, ORDER_COMPLETED_FROM
 from shared.orders import (
     AssignmentApplied,
     AssignmentEffect,
@@ -36,7 +38,6 @@ from shared.orders import (
     StaffOrderPage,
 )
 from shared.permissions import may
-from shared.pos import PosLine, PosOrder
 from shared.problems import Code, FieldProblem
 
 _STATUS_BLOCKS = {
@@ -79,7 +80,7 @@ class _Move(msgspec.Struct, frozen=True, kw_only=True):
             action=self.action,
             points_taken=self.settled.taken,
             points_exempt=self.settled.exempt,
-            points_owed=0 if self.settled.is_shared else self.settled.owed,
+            points_owed=self.settled.owed,
             points_written_off=self.settled.written_off,
             points_earned=self.settled.earned,
             is_shared=self.settled.is_shared,
@@ -164,7 +165,7 @@ async def _try(
         # Nothing can be carried out with this; the hash is one that no execution has.
         return AssignmentPreview(
             order=view, customer_name=None, effect=None, blockers=(refusal.detail or refusal.code,), warnings=(),
-            preview_hash=hashlib.sha256(b"blocked").hexdigest(),
+            preview_hash=hashlib.sha256(b"blocked").hexdigest(), asks_redemption=refusal.code is Code.REWARD_USED,
         )  # fmt: skip
     return AssignmentPreview(
         order=view,
@@ -180,16 +181,18 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
     found = await change_store.find_order(order_id)
     if found is None:
         raise NotFound
+    # Locked first, so that nobody is merged, blocked or forgotten, and nobody joins or leaves, after they were looked at.
+    await lock_customers([one for one in {found["customer"], form.customer_id} if one is not None])
     customer = await find_customer_on_file(form.customer_id)
     membership_id = customer["membership"] if customer else None
     await check_not_self(staff, found, form.customer_id, membership_id)
-    await lock_customers([one for one in {found["customer"], form.customer_id} if one is not None])
     paid = await payments.list_payments(ctx, found)
     order = await changes.lock_whole(found, membership_id, *(one.membership_id for one in paid))
-    sale = await _sale_of(ctx, order)
+    sale = stored_sale(await get_default_programme(fresh=True), order, await assignment_store.list_lines(order["id"]))
     action = name_action(had=order["customer"] is not None, has=form.customer_id is not None)
-    if (order["customer"], order["heir"]) == (form.customer_id, membership_id):
-        detail = "The order counts for this customer already." if form.customer_id else "The order counts for nobody."
+    # What was bought in a membership stays there when its buyer leaves, as in an order that its till changes.
+    if order["customer"] == form.customer_id and (order["heir"] is not None or membership_id is None):
+        detail = "The order counts for this customer already." if customer else "The order counts for nobody."
         raise Refused(Code.ASSIGNMENT_SAME, detail)
     await _check_window(ctx, staff, order, sale, action)
     sale, target = await fit_to_member(sale, await _lock_target(sale, customer))
@@ -289,37 +292,6 @@ async def _lock_target(sale: Sale, customer: Row | None) -> Target:
     return await sales.lock_target(sale, customer["id"], customer["membership"], "staff")
 
 
-async def _sale_of(ctx: Context, order: Row) -> Sale:
-    """Return a stored order as the sale it was, worked out by the rules of its time."""
-    lines = tuple(
-        PosLine(
-            line_id=line["line_id"],
-            sku=line["sku"],
-            description=line["description"],
-            category=line["category"],
-            quantity=line["quantity"],
-            net_minor=line["net_minor"],
-            tax_minor=line["tax_minor"],
-            stored_value=line["stored_value"],
-            points_paid_minor=line["points_paid_minor"],
-        )
-        for line in await assignment_store.list_lines(order["id"])
-    )
-    sent = PosOrder(
-        external_id=order["external_id"],
-        number=order["number"],
-        store=order["store_code"],
-        completed_at=order["completed_at"],
-        currency=order["currency"],
-        state=OrderState(order["state"]),
-        revision=order["revision"],
-        lines=lines,
-    )
-    sale = await sales.prepare_sale(ctx, sent, fresh=True)
-    # What the till sends again is compared with what it sent, not with what staff made of it.
-    return msgspec.structs.replace(sale, order_id=order["id"], content_hash=order["content_hash"])
-
-
 async def _audit(ctx: Context, move: _Move, reason: str) -> None:
     """Write the act down for both customers, each of whom it concerns."""
     details = {
@@ -378,6 +350,8 @@ async def _local_day(store_code: str, day: str) -> tuple[datetime, datetime]:
     try:
         first = date.fromisoformat(day)
         after = first + timedelta(days=1)
+        if first < ORDER_COMPLETED_FROM.date():
+            raise ValueError("no sale is as old as that, and years near 1 have no UTC")
     except (ValueError, OverflowError) as error:
         detail = "Give a receipt number, or a store and a day as YYYY-MM-DD."
         raise Invalid(FieldProblem(field="day", detail=detail)) from error

@@ -46,6 +46,18 @@ _ARCHIVE = """
 insert into assignment (id, "order", version, customer, membership, reason, actor_kind, actor_id, at)
 select $1, id, assignment_version, customer, membership, assignment_reason, $3, $4, $5 from orders where id = $2
 """
+# Whether what a till names a customer by is, or was, the customer's for whom the order counts. Of somebody who was forgotten
+# nothing is left to tell it by.
+_IS_NAMED = """
+select 1 from orders o join customer c on c.id = o.customer
+where o.id = $1 and (
+    c.status = 'erased' or o.pos_customer_id = $4
+    or exists (select from card k where k.code = $2 and k.customer = c.id)
+    or exists (select from contact_point p where p.kind = 'email' and p.key = $3 and p.customer = c.id)
+    or exists (select from pos_record r join pos_link l on l.record = coalesce(r.merged_into, r.id)
+               where r.connection = o.connection and r.external_id = $4 and l.customer = c.id))
+"""
+_PROGRAMMES = "select count(distinct programme) from membership where id = any($1::uuid[])"
 _CHANGE_ORDER = """
 update orders
 set number = $2, store = (select id from store where code = $3), completed_at = $4, currency = $5, net_minor = $6,
@@ -77,6 +89,11 @@ _VOID = """
 with emptied as (update order_line set points = 0, rule = $3 where "order" = $1)
 update orders set state = 'voided', points = 0, points_returned = 0, skipped_reason = 'voided', revision = greatest(revision, $2)
 where id = $1
+"""
+_KEEP_POS_CUSTOMER = """
+update orders o set pos_customer_id = $2
+where o.id = $1 and o.pos_customer_id is distinct from $2
+  and not exists (select from customer c where c.id = o.customer and c.status = 'erased')
 """
 # Of a person who has left since, too: what they earned stays in the membership, and so does what is put right of it.
 _LOCK_KEPT = """
@@ -202,6 +219,16 @@ async def void_order(order_id: UUID, *, revision: int, rule: str) -> None:
     await DB.fetch(_VOID, order_id, revision, rule)
 
 
-async def keep_pos_customer(order_id: UUID, pos_customer_id: str) -> None:
-    """Note by which of its own ids the till names an order's customer."""
-    await DB.fetch("update orders set pos_customer_id = $2 where id = $1", order_id, pos_customer_id)
+async def keep_pos_customer(order_id: UUID, pos_customer_id: str | None) -> None:
+    """Note by which of its own ids the till names an order's customer, if by any; nothing of somebody who was forgotten."""
+    await DB.fetch(_KEEP_POS_CUSTOMER, order_id, pos_customer_id)
+
+
+async def is_named(order_id: UUID, *, card: str | None, email_key: str | None, pos_customer_id: str | None) -> bool:
+    """Return whether a till still means the customer for whom an order counts, by what may have been replaced since."""
+    return await DB.fetch_row(_IS_NAMED, order_id, card, email_key, pos_customer_id) is not None
+
+
+async def are_of_one_programme(*membership_ids: UUID) -> bool:
+    """Return whether memberships are of the same programme."""
+    return await DB.fetch_value(_PROGRAMMES, list(membership_ids)) == 1

@@ -1,5 +1,6 @@
 """Orders that come again: retries, other content, completion of an open sale, voids. In the caller's transaction."""
 
+from collections.abc import Collection
 from decimal import Decimal
 from uuid import UUID
 
@@ -8,20 +9,22 @@ import msgspec
 from server.audience.marks import mark_membership
 from server.audit.store import record as audit
 from server.context import Context
+from server.customers.rules import parse_email
 from server.db.engine import Row
-from server.errors import Busy, Refused
+from server.errors import Busy, NotPermitted, Refused
 from server.ledger import store as ledger_store
 from server.ledger.rules import Debt, plan_fills
 from server.memberships.store import lock_memberships
 from server.orders import change_store, differences, payments, return_store, rules, sales, store
-from server.orders.fitting import fit_to_member, follow_up
+from server.orders.fitting import fit_to_member, follow_up, keep_counting
 from server.orders.postings import Posting, earn, take_back, take_bonuses_back
 from server.orders.returns import SoldLine, points_returned
 from server.orders.sales import Sale, Target
 from server.orders.visits import visit_under
 from server.rewards.service import prolong_holds
+from shared.codes import normalise_card_number
 from shared.enums import EntryKind, OrderState, SkippedReason
-from shared.pos import LinePoints, PosOrderResult
+from shared.pos import LinePoints, PosCustomer, PosOrderResult
 from shared.problems import Code
 
 EXPLICIT = differences.EXPLICIT
@@ -31,10 +34,14 @@ class OrderMoved(Busy):
     """Somebody else changed the order between the look and the lock; the next try sees it as it is."""
 
 
-async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderResult:
+async def post_order(ctx: Context, connection_id: UUID, sale: Sale, *, stores: Collection[str] = ()) -> PosOrderResult:
     """Post a sale, or what is different about it if it was sent before.
 
+    Args:
+        stores: Whose orders may be changed; none for all.
+
     Raises:
+        NotPermitted: It was sent before for a store that is none of these.
         Refused: ORDER_CONFLICT, it was sent before with other content and this is no later revision.
         OrderMoved: The order was changed by somebody else just now.
     """
@@ -48,6 +55,8 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale) -> PosOrderR
         if fate_of(existing, sale) in ("replaced", "voided"):
             # The membership is locked already, so another one could not be locked in order.
             raise OrderMoved
+    if stores and existing["store_code"] not in stores:
+        raise NotPermitted("This order is of a store that this key is not for.")
     return await follow(ctx, existing, sale)
 
 
@@ -261,18 +270,21 @@ async def _look_again(existing: Row, sale: Sale) -> tuple[Sale, Target | None]:
 
 async def _replace(ctx: Context, existing: Row, sale: Sale) -> tuple[Sale, Target]:
     customer_id, membership_id, reason = await _find_claimant(existing, sale)
-    left_behind: tuple[payments.Payment, ...] = ()
-    if existing["state"] == OrderState.OPEN and existing["customer"] not in (None, customer_id):
+    is_left = existing["state"] == OrderState.OPEN and existing["customer"] not in (None, customer_id)
+    paid = await payments.list_payments(ctx, existing) if is_left else ()
+    order = await lock_whole(existing, membership_id, *(one.membership_id for one in paid))
+    if is_left:
         # The cart is no longer theirs, so nothing of theirs stays set aside for it.
-        paid = await payments.list_payments(ctx, existing)
-        left_behind = tuple(one for one in paid if one.is_open and one.customer_id == existing["customer"])
-    order = await lock_whole(existing, membership_id, *(one.membership_id for one in left_behind))
-    await payments.give_back(ctx, left_behind, source_key=f"order:{order['id']}")
+        locked = await payments.list_locked(ctx, order, paid)
+        theirs = [one for one in locked if one.is_open and one.customer_id == order["customer"]]
+        await payments.give_back(ctx, theirs, source_key=f"order:{order['id']}")
     target = await _target_of(order, sale, customer_id, membership_id, reason)
     sale, target = await fit_to_member(sale, target)
+    if order["heir"] == target.membership_id and order["skipped_reason"] is None:
+        target = keep_counting(sale, target)
     await settle(ctx, order, sale, target, reason_code="reassigned")
-    if sale.order.customer is not None and sale.order.customer.pos_customer_id is not None:
-        await change_store.keep_pos_customer(order["id"], sale.order.customer.pos_customer_id)
+    named = sale.order.customer
+    await change_store.keep_pos_customer(order["id"], named.pos_customer_id if named else None)
     await audit(
         ctx,
         "order.completed" if order["state"] == OrderState.OPEN else "order.changed",
@@ -310,11 +322,35 @@ async def _find_claimant(order: Row, sale: Sale) -> tuple[UUID | None, UUID | No
     present = (order["customer"], order["heir"], order["assignment_reason"])
     if order["assignment_reason"] in differences.EXPLICIT:
         return present
-    if sale.order.customer is None:
+    named = sale.order.customer
+    if named is None:
         return None, None, "none"
-    found, reason = await sales.resolve_customer(sale.order.customer, order["connection"])
-    # A card may have been replaced since the sale; that takes nothing from its owner.
-    return (found["customer"], found["membership"], reason) if found else present
+    found, reason = await sales.resolve_customer(named, order["connection"])
+    if found is None:
+        # A card may have been replaced since the sale; that takes nothing from its owner.
+        return present if order["customer"] is None or await _still_means(order, named) else (None, None, "none")
+    if found["customer"] == order["customer"] and await _stays(order, found["membership"]):
+        return order["customer"], order["heir"], reason
+    return found["customer"], found["membership"], reason
+
+
+async def _still_means(order: Row, named: PosCustomer) -> bool:
+    return await change_store.is_named(
+        order["id"],
+        card=normalise_card_number(named.card_number) if named.card_number else None,
+        email_key=parse_email(named.email, "customer.email").key if named.email else None,
+        pos_customer_id=named.pos_customer_id,
+    )
+
+
+async def _stays(order: Row, membership_id: UUID | None) -> bool:
+    """Return whether an order stays in its membership though its customer has another one by now.
+
+    What was bought in a shared membership stays there when its buyer leaves: how the points were divided was agreed then.
+    """
+    if order["heir"] is None or membership_id is None:
+        return order["heir"] is not None
+    return await change_store.are_of_one_programme(order["heir"], membership_id)
 
 
 async def _target_of(
@@ -325,6 +361,9 @@ async def _target_of(
         return Target(reason=reason, skipped=sale.skipped or unknown)
     if membership_id is not None and (customer_id, membership_id) == (order["customer"], order["heir"]):
         locked = await change_store.lock_kept(membership_id, customer_id)
+        if locked["status"] == "forfeited":
+            # Nobody is left who could have points there; what the order had there goes with the others that were given up.
+            return Target(customer_id=customer_id, reason=reason, skipped=sale.skipped or SkippedReason.NOT_MEMBER)
         if locked["eligible_from"] is not None:
             return sales.target_of(sale, locked, customer_id, reason, eligible_from=locked["eligible_from"])
     return await sales.lock_target(sale, customer_id, membership_id, reason)

@@ -16,7 +16,7 @@ from server.orders.sales import Sale, Target, sale_in, skip_reason
 from server.programmes.rules import needs_history
 from server.programmes.service import get_programme
 from server.tiers.service import get_occasion, note_uses, raise_tier
-from shared.enums import OrderState
+from shared.enums import OrderState, SkippedReason
 
 
 def is_plain(sale: Sale, target: Target) -> bool:
@@ -49,7 +49,7 @@ async def fit_to_member(sale: Sale, target: Target) -> tuple[Sale, Target]:
             membership_id=target.membership_id,
             completed_at=sale.order.completed_at,
             store_code=sale.order.store,
-            external_id=sale.order.external_id,
+            order_id=sale.order_id,
         )
         plan = rules.plan_points(sale.order, sale.version.rules, programme.currency, occasion)
         sale = msgspec.structs.replace(sale, plan=plan)
@@ -57,6 +57,15 @@ async def fit_to_member(sale: Sale, target: Target) -> tuple[Sale, Target]:
         expires_at = await date_idle_lot(target.membership_id, sale.dates.idle_days, sale.dates.expires_at)
         sale = msgspec.structs.replace(sale, dates=msgspec.structs.replace(sale.dates, expires_at=expires_at))
     return sale, msgspec.structs.replace(target, skipped=skip_reason(sale, target.eligible_from))
+
+
+def keep_counting(sale: Sale, target: Target) -> Target:
+    """Return the target of a sale that counted before its programme was closed: that takes nothing back."""
+    if target.skipped is not SkippedReason.PROGRAMME_INACTIVE or target.eligible_from is None:
+        return target
+    programme = msgspec.structs.replace(sale.programme, status="active")
+    skipped = skip_reason(msgspec.structs.replace(sale, programme=programme), target.eligible_from)
+    return msgspec.structs.replace(target, skipped=skipped)
 
 
 async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID, assignment_version: int) -> None:

@@ -12,7 +12,7 @@ from server.audit.store import record
 from server.context import Context
 from server.db.engine import Row
 from server.errors import NotFound, NotPermitted, Refused
-from server.orders import assignment_store, attaching_store, change_store, changes, sales
+from server.orders import assignment_store, attaching_store, change_store, changes, payments, sales
 from server.orders.attaching import stored_sale
 from server.orders.fitting import fit_to_member
 from server.orders.rules import name_action
@@ -22,10 +22,10 @@ from shared.problems import Code
 
 
 class OrderTaken(Refused):
-    """The order counts for somebody, or staff have decided that it counts for nobody."""
+    """The order counts for somebody, somebody else's points paid for it, or staff have decided that it counts for nobody."""
 
-    def __init__(self) -> None:
-        super().__init__(Code.ASSIGNMENT_SAME, "This sale was given to somebody already.")
+    def __init__(self, detail: str = "This sale was given to somebody already.") -> None:
+        super().__init__(Code.ASSIGNMENT_SAME, detail)
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ async def give_order(
     Raises:
         NotPermitted: The sale is completed and brings more points than that; nothing was written.
         NotFound: There is no such order or customer, or the sale was voided.
-        OrderTaken: It counts for somebody.
+        OrderTaken: It counts for somebody, or somebody else paid for it with points or a voucher.
         OrderMoved: Somebody else changed it just now.
     """
     found = await change_store.find_order(order_id)
@@ -65,6 +65,10 @@ async def give_order(
     if customer is None:
         raise NotFound("There is no such customer.")
     order = await changes.lock_whole(found, customer["membership"])
+    paid = await payments.list_payments(ctx, order)
+    by_others = payments.by_others(paid, customer_id=customer_id, membership_id=customer["membership"])
+    if not all(one.is_open for one in by_others):
+        raise OrderTaken("Points or a voucher of somebody else paid for this sale.")
     lines = await attaching_store.list_lines([order_id])
     sale = stored_sale(await get_default_programme(fresh=True), order, lines[order_id])
     target = await sales.lock_target(sale, customer_id, customer["membership"], reason)

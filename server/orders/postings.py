@@ -75,7 +75,7 @@ async def take_back(ctx: Context, membership_id: UUID, points: int | None, posti
     if posting.kind is EntryKind.CORRECTION and taken:
         await ledger_store.add_to_totals(membership_id, balance=0, lifetime=-taken)
     owed = max(0, owed - posting.comes_back)
-    is_forgiven = owed and not posting.comes_back and await settle_debt(ctx, membership_id, owed, posting)
+    is_forgiven = owed and await settle_debt(ctx, membership_id, owed, posting)
     return TakenBack(points=taken, exempt=exempt, owed=owed, written_off=owed if is_forgiven else 0)
 
 

@@ -84,7 +84,8 @@ async def _post_step_by_step(ctx: Context, key: Key, order: PosOrder) -> PosOrde
         raise NotPermitted("This key is not for this store.")
     if not await store.store_exists(order.store):
         raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
-    result = await changes.post_order(ctx, key.connection_id, await sales.prepare_sale(ctx, order, fresh=True))
+    sale = await sales.prepare_sale(ctx, order, fresh=True)
+    result = await changes.post_order(ctx, key.connection_id, sale, stores=key.stores)
     await receipts.issue_codes(ctx, [(order, result)])
     await return_store.wake_refunds(key.connection_id, [order.external_id])
     await store.touch_key(key.key_id, ctx.now.date())
@@ -174,7 +175,7 @@ async def look_up(ctx: Context, customer: PosCustomer) -> PosLookup:
         NotFound: Nobody has this card or proven address.
     """
     found, _ = await sales.resolve_customer(customer)
-    row = await store.look_up(found["customer"], ctx.now) if found else None
+    row = await store.look_up(found["customer"], found["membership"], ctx.now) if found else None
     if row is None:
         raise NotFound("No customer has this card or address.")
     return PosLookup(

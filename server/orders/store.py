@@ -178,11 +178,12 @@ for key share of r
 """
 # The customer comes before the membership, as in every act that locks both.
 _LOCK_TARGET = """
-with buyer as materialized (select id from customer where id = $2 for key share)
-select m.id, m.programme, m.status, m.deficit, p.eligible_from
+with buyer as materialized (select id, status from customer where id = $2 for key share)
+select m.id, m.programme, m.status, m.successor, m.deficit, p.eligible_from, (select status from buyer) as customer_status
 from membership m left join membership_person p on p.membership = m.id and p.customer = $2 and p.left_at is null
 where m.id = $1 and (select count(*) from buyer) >= 0 for no key update of m
 """
+_HOLD_CUSTOMER = "select status from customer where id = $1 for key share"
 _ORDERS = """
 select o.*, s.name as store_name from orders o join store s on s.id = o.store
 where o.customer = $1 and ($2::timestamptz is null or (o.completed_at, o.id) < ($2, $3::uuid))
@@ -195,11 +196,8 @@ select u.id, u.given_name, coalesce(m.tier, '') as tier,
                                              and c.bounced_at is not null) as email_bouncing,
        coalesce((select sum(l.remaining)::bigint from lot l where l.membership = m.id and l.remaining > 0
                  and l.available_at <= $2 and (l.expires_at is null or l.expires_at > $2)), 0) as available
-from customer u
-left join membership_person p on p.customer = u.id and p.left_at is null
-left join membership m on m.id = p.membership and m.status = 'active'
+from customer u left join membership m on m.id = $3 and m.status = 'active'
 where u.id = $1 and u.status in ('active', 'stub')
-order by p.joined_at limit 1
 """
 _TOUCH_KEY = "update api_key set last_used_on = $2 where id = $1 and last_used_on is distinct from $2"
 
@@ -359,8 +357,13 @@ async def resolve_record(connection_id: UUID, external_id: str) -> Row | None:
 
 
 async def lock_target(membership_id: UUID, customer_id: UUID) -> Row | None:
-    """Lock a membership and return its state and the person's start date in it."""
+    """Lock a membership and return its state, the person's own, and their start date in it."""
     return await DB.fetch_row(_LOCK_TARGET, membership_id, customer_id)
+
+
+async def hold_customer(customer_id: UUID) -> str:
+    """Keep a customer from being merged or forgotten until the end, and return their status."""
+    return str(await DB.fetch_value(_HOLD_CUSTOMER, customer_id))
 
 
 async def list_orders(customer_id: UUID, *, before: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
@@ -374,9 +377,9 @@ async def list_lines(order_ids: list[UUID]) -> list[Row]:
     return await DB.fetch(_LINES, order_ids)
 
 
-async def look_up(customer_id: UUID, now: datetime) -> Row | None:
-    """Return what a till may know of a customer."""
-    return await DB.fetch_row(_LOOKUP, customer_id, now)
+async def look_up(customer_id: UUID, membership_id: UUID | None, now: datetime) -> Row | None:
+    """Return what a till may know of a customer, with the points of one membership."""
+    return await DB.fetch_row(_LOOKUP, customer_id, now, membership_id)
 
 
 async def touch_key(key_id: UUID, today: date) -> None:

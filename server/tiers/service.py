@@ -26,18 +26,18 @@ async def get_occasion(
     membership_id: UUID,
     completed_at: datetime,
     store_code: str,
-    external_id: str,
+    order_id: UUID,
 ) -> Occasion:
     """Return what the rules need to know of a member for one sale: the tier at its completion and what caps have left.
 
     Args:
-        external_id: The sale's own; what it earned itself does not count against it.
+        order_id: The sale's own; what it earned itself does not count against it.
     """
     tier = await store.get_tier_at(membership_id, completed_at) if rules.tiers.levels else ""
     day_points = 0
     if rules.day_points_max is not None:
         since, until = _local_day(completed_at, programme.zone)
-        day_points = await store.get_day_points(membership_id, since, until, external_id)
+        day_points = await store.get_day_points(membership_id, since, until, order_id)
     capped = [promotion.code for promotion in rules.promotions if promotion.member_points_max is not None]
     return Occasion(
         completed_at=completed_at,
@@ -45,7 +45,7 @@ async def get_occasion(
         store_code=store_code,
         tier=tier,
         day_points=day_points,
-        promotion_points=await store.get_promotion_points(membership_id, capped, external_id) if capped else {},
+        promotion_points=await store.get_promotion_points(membership_id, capped, order_id) if capped else {},
     )
 
 

@@ -33,12 +33,12 @@ _FIND = "select id, programme, tier, tier_until from membership where id = $1"
 _DAY_POINTS = """
 select coalesce(sum(points), 0)::bigint from orders
 where membership in (select regulars_family($1)) and completed_at >= $2 and completed_at < $3
-  and state = 'completed' and external_id <> $4
+  and state = 'completed' and id <> $4
 """
 _PROMOTION_POINTS = """
 select p.code, sum(p.points)::bigint as points
 from promotion_use p join orders o on o.id = p."order" and o.assignment_version = p.assignment_version
-where o.membership in (select regulars_family($1)) and p.code = any($2::text[]) and o.external_id <> $3
+where o.membership in (select regulars_family($1)) and p.code = any($2::text[]) and o.id <> $3
   and o.state = 'completed' and o.skipped_reason is null
 group by p.code
 """
@@ -85,16 +85,16 @@ async def lock(membership_id: UUID) -> Row | None:
     return await DB.fetch_row(_LOCK, membership_id)
 
 
-async def get_day_points(membership_id: UUID, since: datetime, until: datetime, external_id: str) -> int:
+async def get_day_points(membership_id: UUID, since: datetime, until: datetime, order_id: UUID) -> int:
     """Return what the membership's other sales of a time earned."""
-    points = await DB.fetch_value(_DAY_POINTS, membership_id, since, until, external_id)
+    points = await DB.fetch_value(_DAY_POINTS, membership_id, since, until, order_id)
     assert isinstance(points, int)
     return points
 
 
-async def get_promotion_points(membership_id: UUID, codes: Sequence[str], external_id: str) -> dict[str, int]:
+async def get_promotion_points(membership_id: UUID, codes: Sequence[str], order_id: UUID) -> dict[str, int]:
     """Return what each promotion has given the membership in other sales."""
-    rows = await DB.fetch(_PROMOTION_POINTS, membership_id, list(codes), external_id)
+    rows = await DB.fetch(_PROMOTION_POINTS, membership_id, list(codes), order_id)
     return {row["code"]: row["points"] for row in rows}
 
 

@@ -148,11 +148,14 @@ async def test_older_orders_count_only_when_ticked(world: World) -> None:
     early = (world.clock.now() - timedelta(days=5)).isoformat()
     skipped = expect(await push(world, desk.key, sale(world, card=ana.card_number, completed_at=early)), 201)
     assert skipped["skipped_reason"] == "before_start"
+    await DB.fetch("update orders set assignment_reason = 'staff' where id = $1", UUID(skipped["order_id"]))
     shown = await desk.preview(ana.customer_id, old["id"])
     assert (shown["effect"]["older_orders"], shown["effect"]["older_points"]) == (1, 12)
     assert any("+12 points" in warning for warning in shown["warnings"])
     done = await desk.merged(ana.customer_id, old["id"], count_older_orders=True)
     assert (done["effect"]["older_counted"], done["effect"]["available_after"]) == (True, 12)
+    # What a person decided stays a person's word.
+    assert await DB.fetch_value("select assignment_reason from orders") == "staff"
     assert (await figures(ana.membership_id))[0] == 12
     await assert_verified(world)
     expect(await desk.unmerge(done["id"]), 200)

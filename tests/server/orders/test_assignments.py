@@ -1,6 +1,7 @@
 """An order given to somebody, moved or taken away: its points follow, in every combination, and nothing else moves."""
 
 import asyncio
+import contextvars
 import itertools
 from datetime import timedelta
 from typing import Any
@@ -9,16 +10,19 @@ from uuid import UUID
 import httpx
 import pytest
 
+from server.customers.store import lock_customers
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.ledger import movements
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.movements import Origin
+from server.programmes import store as programmes
 from shared.enums import Role
 from shared.programmes import Expiry
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, figures, locked
 from tests.tills import add_rules, push, sale
+from tests.waiting import until_somebody_waits
 
 LINES = [{"line_id": "1", "net_minor": 1000}]
 REASON = "Forgot the card, shows the receipt."
@@ -335,6 +339,60 @@ async def test_orders_are_found_by_receipt_number_and_by_the_days_nobody_came_fo
     )  # fmt: skip
     cursor = expect(first, 200)["next_cursor"]
     assert await find(store="high-street", day="2026-03-02", limit=3, cursor=cursor) == ["U-2", "U-1", "U-0"]
-    for query in ({}, {"store": "high-street"}, {"store": "high-street", "day": "yesterday"}, {"day": "2026-03-02"}):
+    await desk.world.add_store("vienna", zone="Europe/Vienna")
+    for query in (
+        {}, {"store": "high-street"}, {"store": "high-street", "day": "yesterday"}, {"day": "2026-03-02"},
+        {"store": "vienna", "day": "0001-01-01"}, {"store": "vienna", "day": "9999-12-31"},
+    ):  # fmt: skip
         answer = await desk.world.client.get("/v1/staff/orders", params=query, headers=desk.staff[Role.CASHIER])
         assert answer.status_code == 400
+
+
+async def test_an_order_counts_in_the_shops_own_programme_of_somebody_who_is_in_several(desk: Desk) -> None:
+    ctx = desk.world.ctx
+    club = await programmes.insert_programme(
+        ctx, code="club", name="Club", zone="Europe/London", currency="GBP",
+        launch_at=ctx.now - timedelta(days=10), is_default=False,
+    )  # fmt: skip
+    path = f"/v1/staff/customers/{desk.ana.customer_id}/memberships"
+    headers = desk.staff[Role.MANAGER] | {"Idempotency-Key": "join-the-club-too"}
+    expect(await desk.world.client.post(path, json={"programme_code": "club"}, headers=headers), 201)
+    await DB.fetch("update membership_person set joined_at = joined_at - interval '1 day' where programme = $1", club)
+    await desk.move(await desk.buy(None), desk.ana)
+    assert await figures(desk.ana.membership_id) == (10, 10, 0, 0)
+
+
+async def test_whoever_is_blocked_or_merged_while_an_order_is_given_to_them_does_not_get_it(desk: Desk) -> None:
+    order_id = await desk.buy(None)
+    await desk.share(desk.ana, desk.ben)
+    await DB.fetch("update membership_person set left_at = joined_at where customer = $1", desk.ben.customer_id)
+    shown = expect(await desk.preview(order_id, desk.ben.customer_id), 200)
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        await lock_customers([desk.ben.customer_id])
+        sent = desk.execute(order_id, desk.ben.customer_id, shown["preview_hash"])
+        waiting = group.create_task(sent, context=contextvars.Context())
+        await until_somebody_waits()
+        await DB.fetch("update customer set status = 'blocked' where id = $1", desk.ben.customer_id)
+    assert problem(waiting.result())[:2] == (409, "CUSTOMER_BLOCKED")
+    assert await DB.fetch_value("select customer from orders") is None
+
+
+@pytest.mark.parametrize(("policy", "left"), [("allow_negative", (-8, 0, 0, 8)), ("available_only", (0, 0, 0, 0))])
+async def test_what_a_sharer_earns_less_than_was_spent_is_told_and_follows_the_policy(
+    desk: Desk, policy: str, left: tuple[int, int, int, int]
+) -> None:
+    await DB.fetch("update programme set clawback_policy = $1", policy)
+    await desk.share(desk.ana, desk.ben)
+    # Ben came the day after, so that the order earns nothing for him.
+    since = desk.world.clock.now() + timedelta(days=1)
+    await DB.fetch(
+        "update membership_person set eligible_from = $1 where customer = $2 and left_at is null",
+        since,
+        desk.ben.customer_id,
+    )
+    order_id = await desk.buy(desk.ana)
+    await desk.spend(desk.ana, 8)
+    done = await desk.move(order_id, desk.ben)
+    assert (done["effect"]["points_owed"], done["effect"]["skipped_reason"]) == (8, "before_start")
+    assert any("have been spent" in warning for warning in done["warnings"])
+    assert await figures(desk.ana.membership_id) == left

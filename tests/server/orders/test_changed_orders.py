@@ -259,3 +259,34 @@ async def test_revisions_in_any_order_end_alike(world: World, order: tuple[int, 
         expect(await push(world, key, versions[number]), 201)
     assert await figures(member.membership_id) == (3, 3, 0, 0)
     await assert_verified(world)
+
+
+async def test_a_change_to_somebody_we_do_not_know_takes_the_points_from_whom_it_counted_for(world: World) -> None:
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    await DB.fetch("update customer set status = 'blocked' where id = $1", ben.customer_id)
+    key = await world.pos_key()
+    named: tuple[dict[str, str], ...] = (
+        {"pos_customer_id": "77"}, {"card_number": ben.card_number}, {"email": "cy@shop.test"},
+    )  # fmt: skip
+    for customer in named:
+        body = sale(world, card=ana.card_number, lines=lines(1000))
+        expect(await push(world, key, body), 201)
+        result = expect(await push(world, key, changed(body, 1, customer=customer)), 201)
+        assert (result["points"], result["skipped_reason"]) == (0, "customer_unknown")
+        assert await figures(ana.membership_id) == (0, 0, 0, 0)
+        known_by = "select pos_customer_id from orders where external_id = $1"
+        assert await DB.fetch_value(known_by, body["external_id"]) == customer.get("pos_customer_id")
+        # Whoever is linked to the record of that id later did not buy what is nobody's by now.
+        expect(await push(world, key, changed(body, 2, customer=None)), 201)
+        assert await DB.fetch_value(known_by, body["external_id"]) is None
+    await assert_verified(world)
+
+
+async def test_a_key_changes_and_voids_orders_of_its_own_stores_only(world: World) -> None:
+    member = await world.sign_up()
+    body = sale(world, card=member.card_number, lines=lines(1000))
+    expect(await push(world, await world.pos_key(), body), 201)
+    other = await world.pos_key(stores=("market",))
+    for fields in ({"revision": 1}, {"state": "voided"}):
+        assert problem(await push(world, other, body | {"store": "market"} | fields))[:2] == (403, "NOT_PERMITTED")
+    assert await figures(member.membership_id) == (10, 10, 0, 0)

@@ -283,3 +283,11 @@ async def test_a_till_may_greet_a_customer_but_learns_no_more(world: World) -> N
     }  # fmt: skip
     nobody = await world.client.get("/v1/pos/lookup", params={"card": "29000000000000"}, headers=key)
     assert problem(nobody)[:2] == (404, "NOT_FOUND")
+
+
+async def test_a_cap_counts_what_another_till_system_sold_under_the_same_receipt_id(world: World) -> None:
+    await add_rules(world, points=1, per_minor=100, day_points_max=20)
+    member = await world.sign_up()
+    body = sale(world, card=member.card_number)
+    keys = [await world.pos_key(connection=connection) for connection in ("till", "webshop")]
+    assert [expect(await push(world, key, body), 201)["points"] for key in keys] == [12, 8]

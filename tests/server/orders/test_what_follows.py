@@ -1,22 +1,29 @@
 """What goes with an order when it changes hands or is voided: points and vouchers that paid for it, bonuses, open holds."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
+import pytest
 
+from server.customers.store import lock_customers
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.verification import verify
+from server.orders.giving import OrderTaken, give_order
 from shared.enums import Role
 from shared.programmes import BonusRules, Expiry
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.orders.test_assignments import LINES, REASON, Desk, entries
+from tests.server.privacy.desk import forget
 from tests.server.refunds.till import pieces, refund, send
 from tests.server.rewards.builders import Counter
+from tests.server.sharing.desk import Desk as SharingDesk
+from tests.server.sharing.desk import two_members
 from tests.tills import add_rules, push, push_batch, sale
 
 
@@ -82,6 +89,7 @@ async def test_an_order_that_was_paid_with_somebodys_reward_waits_for_a_choice(w
     assert await figures(shop.ana.membership_id) == (610, 610, 0, 0)
     blocked = expect(await shop.preview_with(order_id, shop.ben, "refuse", Role.MANAGER), 200)
     assert "paid for this order" in blocked["blockers"][0]
+    assert blocked["asks_redemption"]
     refused = await shop.execute(UUID(order_id), shop.ben.customer_id, blocked["preview_hash"], Role.MANAGER)
     assert problem(refused)[:2] == (409, "REWARD_USED")
     assert refused.json()["data"] == {"points": 300, "vouchers": 1}
@@ -286,3 +294,51 @@ async def test_verify_finds_what_was_given_back_twice_or_told_wrongly(world: Wor
 async def tamper(change: str) -> None:
     """Write what no code of ours could, past the triggers."""
     await DB.run_script(f"set session_replication_role = replica; update {change}; reset session_replication_role")
+
+
+async def test_an_order_stays_in_the_shared_membership_that_its_buyer_has_left(world: World) -> None:
+    ana, ben = await two_members(world)
+    sharing, desk = await SharingDesk.open(world), Desk(world)
+    expect(await sharing.combine(ana.membership_id, ben.membership_id), 201)
+    body = sale(world, card=ben.card_number, lines=LINES)
+    order_id = UUID(expect(await push(world, sharing.key, body), 201)["order_id"])
+    left = expect(await sharing.leave(ana.membership_id, ben.customer_id, policy="leave_all"), 201)
+    own = UUID(left["new_membership_id"])
+    for revision, fields, points in (
+        (1, {"number": "R-new"}, 10),
+        (2, {"lines": [{"line_id": "1", "net_minor": 700}]}, 7),
+    ):
+        expect(await push(world, sharing.key, body | {"revision": revision} | fields), 201)
+        assert [(await figures(one))[0] for one in (ana.membership_id, own)] == [points, 0]
+        await assert_verified(world)
+    await desk.later(timedelta(0))
+    shown = expect(await desk.preview(order_id, ben.customer_id), 200)
+    assert shown["blockers"] == ["The order counts for this customer already."]
+
+
+async def test_an_order_of_somebody_who_was_forgotten_brings_nothing_back_when_it_is_changed(world: World) -> None:
+    member, key = await world.sign_up(), await world.pos_key()
+    body = sale(world, card=member.card_number, lines=LINES)
+    order_id = expect(await push(world, key, body), 201)["order_id"]
+    await forget(world, member)
+    for revision, net in ((1, 2500), (2, 400), (3, 900)):
+        named = {"customer": {"pos_customer_id": "till-77"}, "lines": [{"line_id": "1", "net_minor": net}]}
+        changed = body | named | {"revision": revision}
+        assert expect(await push(world, key, changed), 201)["points"] == 0
+        assert await figures(member.membership_id) == (0, 0, 0, 0)
+        await assert_verified(world)
+    row = await DB.fetch_row("select customer, pos_customer_id from orders where id = $1", UUID(order_id))
+    assert row is not None
+    assert tuple(row) == (member.customer_id, None)
+
+
+async def test_a_sale_to_nobody_that_somebody_elses_points_paid_for_is_given_to_nobody_else(world: World) -> None:
+    shop = await open_shop(world)
+    order_id = UUID(await shop.pay(sale(world, lines=LINES)))
+    for member, is_refused in ((shop.ben, True), (shop.ana, False)):
+        async with DB.transaction():
+            await lock_customers([member.customer_id])
+            with pytest.raises(OrderTaken) if is_refused else nullcontext():
+                await give_order(world.ctx, order_id, member.customer_id, reason="claim")
+    assert (await figures(shop.ana.membership_id))[0] == 610
+    await assert_verified(world)
