@@ -256,10 +256,15 @@ class OrderPage(View, frozen=True, kw_only=True):
 
 
 class ConsentView(View, frozen=True, kw_only=True):
-    """Where the member stands on one channel."""
+    """Where the member stands on one channel.
+
+    `source` is where the last answer was given: `app`, `till`, `import`; `email_change`, `correction` or `merge`, which took
+    it along; `mailchimp_unsubscribed` or `mailchimp_complaint`.
+    """
 
     state: ConsentAnswer
     since: datetime | None = None
+    source: str | None = None
 
 
 class Consents(View, frozen=True, kw_only=True):

@@ -124,6 +124,11 @@ _CONSENTS: dict[ConsentAnswer, Cell] = {
     ConsentAnswer.PENDING: Cell("waiting for a yes", "warn"),
     ConsentAnswer.NOT_ASKED: Cell("not asked", "muted"),
 }
+# What staff did not hear themselves, and may be asked about.
+_CONSENT_SOURCES = {
+    "mailchimp_unsubscribed": ": unsubscribed by a mail",
+    "mailchimp_complaint": ": reported a mail as unwanted",
+}
 _HOLD_REASONS = {
     "email_change": "email changed",
     "email_change_undone": "email change taken back",
@@ -166,7 +171,8 @@ def consent(view: ConsentView, *, now: datetime, zone: tzinfo) -> Cell:
     cell = _CONSENTS[view.state]
     if view.since is None:
         return cell
-    return Cell(f"{cell.text}, since {moment(view.since, now=now, zone=zone)}", cell.tone)
+    why = _CONSENT_SOURCES.get(view.source or "", "")
+    return Cell(f"{cell.text}, since {moment(view.since, now=now, zone=zone)}{why}", cell.tone)
 
 
 def skipped(reason: str) -> str:
@@ -322,11 +328,8 @@ def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell
         found.append(Cell(f"This customer is {detail.status}: read only.", "bad"))
     if detail.shared_with:
         found.append(Cell(f"Shared with {', '.join(detail.shared_with)}: the balance is common.", "warn"))
-    if detail.redemption_held_until is not None and detail.redemption_held_until > now:
-        until = moment(detail.redemption_held_until, now=now, zone=zone)
-        reason = detail.redemption_held_reason or ""
-        why = f" ({_HOLD_REASONS.get(reason, reason.replace('_', ' '))})" if reason else ""
-        found.append(Cell(f"Points cannot be spent until {until}{why}.", "warn"))
+    if is_held(detail, now=now):
+        found.append(Cell(hold_words(detail, now=now, zone=zone), "warn"))
     if detail.email_bouncing:
         found.append(Cell(f"Mail to {detail.email} comes back: ask for another address (E).", "bad"))
     if not detail.has_login and detail.invitation is not None and detail.invitation.state == "failed":
@@ -342,6 +345,20 @@ def notices(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Cell
             until = moment(change.undo_until, now=now, zone=zone)
             found.append(Cell(f"u takes the change back until {until}: email was {change.old_email}.", "muted"))
     return found
+
+
+def is_held(detail: CustomerDetail, *, now: datetime) -> bool:
+    """Return whether the customer's points cannot be spent just now."""
+    return detail.redemption_held_until is not None and detail.redemption_held_until > now
+
+
+def hold_words(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> str:
+    """Return until when the points of a customer whose spending is held cannot be spent, and why."""
+    assert detail.redemption_held_until is not None
+    until = moment(detail.redemption_held_until, now=now, zone=zone)
+    reason = detail.redemption_held_reason or ""
+    why = f" ({_HOLD_REASONS.get(reason, reason.replace('_', ' '))})" if reason else ""
+    return f"Points cannot be spent until {until}{why}."
 
 
 def _override_words(change: EmailChangeView, *, now: datetime, zone: tzinfo) -> str:

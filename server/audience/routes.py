@@ -1,14 +1,8 @@
-"""HTTP of the audience: how the link to Mailchimp is doing, its two repairs, and Mailchimp's webhook."""
+"""HTTP of the audience: how the link to Mailchimp is doing, and its two repairs."""
 
-from litestar import Response
-
-from server.audience import hooks, service
-from server.decoding import read_body
+from server.audience import service
 from server.http import Call, operation
-from shared.limits import HOOK_BYTES_MAX
 from shared.staff import AudienceContactView, AudienceStatus
-
-_FORM = "application/x-www-form-urlencoded"
 
 
 @operation("get_audience")
@@ -27,25 +21,3 @@ async def retry_audience_contact(call: Call) -> AudienceContactView:
 async def resume_audience(call: Call) -> AudienceStatus:
     """Let the queue run again after its cause of stopping was repaired."""
     return await service.resume(call.ctx)
-
-
-@operation("check_mailchimp_hook")
-async def check_mailchimp_hook(call: Call) -> Response[bytes]:
-    """Answer Mailchimp's look at the address before it registers the webhook."""
-    hooks.check_secret(call.ctx, call.request.path_params["secret"])
-    return _ok()
-
-
-@operation("mailchimp_hook")
-async def mailchimp_hook(call: Call) -> Response[bytes]:
-    """Take an event of Mailchimp; the last part of the address is the credential, and the body no more than a hint.
-
-    An address cleaned as it bounced for good is flagged wherever staff meet the customer; everything else is let go.
-    """
-    hooks.check_secret(call.ctx, call.request.path_params["secret"])
-    await hooks.take_event(call.ctx, await read_body(call.request, HOOK_BYTES_MAX, media_type=_FORM))
-    return _ok()
-
-
-def _ok() -> Response[bytes]:
-    return Response(b"ok", media_type="text/plain", headers={"Cache-Control": "no-store"})

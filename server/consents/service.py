@@ -1,5 +1,6 @@
 """Use cases of consents. Every yes or no is an event with its words; the latest about the exact address rules."""
 
+from datetime import datetime
 from uuid import UUID
 
 from server.audience.marks import mark_customers
@@ -7,9 +8,10 @@ from server.audit.store import record
 from server.consents import store
 from server.consents.wordings import version_of
 from server.context import Context
+from server.customers.rules import parse_email
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
-from server.errors import Refused
+from server.errors import Invalid, Refused
 from shared.base import ConsentChoices
 from shared.enums import ConsentAnswer, ConsentChannel
 from shared.members import Consents, ConsentView
@@ -96,8 +98,39 @@ async def change_consents(ctx: Context, customer_id: UUID, choices: ConsentChoic
         return _view(await store.list_current(customer_id))
 
 
+async def take_opt_out(ctx: Context, *, address: str, at: datetime, source: str) -> None:
+    """Note that whoever reads an address wants no news and offers there, in the caller's transaction.
+
+    A later yes to the same address stands, and somebody who said no before has no more to say.
+
+    Args:
+        at: When they said so.
+        source: Where and how, such as "mailchimp_complaint".
+    """
+    try:
+        key = parse_email(address, "email").key
+    except Invalid:
+        return
+    found = await store.list_customers_at(key)
+    await lock_customers(found)
+    withdrawn = await store.insert_opt_outs(ctx, found, key, at=at, source=source)
+    for customer_id in withdrawn:
+        await record(
+            ctx,
+            "consent.changed",
+            subject_kind="customer",
+            subject_id=customer_id,
+            customer_id=customer_id,
+            details={"changed": [f"{ConsentChannel.EMAIL}:{ConsentAnswer.OPTED_OUT}"], "source": source},
+        )
+    if withdrawn:
+        await mark_customers(ctx, withdrawn)
+
+
 def _view(rows: list[Row]) -> Consents:
     views = {
-        row["kind"]: ConsentView(state=ConsentAnswer(row["state"]), since=row["at"]) for row in rows if row["state"]
+        row["kind"]: ConsentView(state=ConsentAnswer(row["state"]), since=row["at"], source=row["source"])
+        for row in rows
+        if row["state"]
     }
     return Consents(email=views.get("email", _NOT_ASKED), sms=views.get("phone", _NOT_ASKED))

@@ -1,5 +1,6 @@
 """SQL of consents."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -28,14 +29,32 @@ select $1, $2, $3, $4,
 """
 # Consent belongs to an address: what was said about a former one says nothing about the present one.
 _CURRENT = """
-select p.kind, p.key, e.state, e.at
+select p.kind, p.key, e.state, e.at, e.source
 from contact_point p
 left join lateral (
-    select state, at from consent_event
+    select state, at, source from consent_event
     where customer = p.customer and channel = case p.kind when 'phone' then 'sms' else 'email' end and address_key = p.key
     order by at desc, id desc limit 1
 ) e on true
 where p.customer = $1 and p.is_primary
+"""
+
+
+# Former addresses too: a mail that was on its way when the address changed has a link to say no.
+_AT = """
+select distinct p.customer from contact_point p join customer c on c.id = p.customer
+where p.kind = 'email' and p.key = $1 and c.status in ('stub', 'active', 'blocked')
+"""
+_OPT_OUT = """
+insert into consent_event (id, customer, channel, address_key, state, source, actor_kind, actor_id, at)
+select regulars_new_id(), c.id, 'email', $2, 'opted_out', $3, $4, $5, $6
+from unnest($1::uuid[]) as c(id)
+left join lateral (
+    select state, at from consent_event where customer = c.id and channel = 'email' and address_key = $2
+    order by at desc, id desc limit 1
+) e on true
+where e.state is distinct from 'opted_out' and coalesce(e.at <= $6, true)
+returning customer
 """
 
 
@@ -81,6 +100,19 @@ async def insert_event(
     )
 
 
+async def list_customers_at(email_key: str) -> list[UUID]:
+    """Return who has, or had, an address."""
+    return [row["customer"] for row in await DB.fetch(_AT, email_key)]
+
+
+async def insert_opt_outs(
+    ctx: Context, customer_ids: Sequence[UUID], email_key: str, *, at: datetime, source: str
+) -> list[UUID]:
+    """Add a no at an instant for each who has not said no, nor anything later, and return whom it was added for."""
+    rows = await DB.fetch(_OPT_OUT, list(customer_ids), email_key, source, ctx.actor.kind, ctx.actor.id, at)
+    return [row["customer"] for row in rows]
+
+
 async def list_current(customer_id: UUID) -> list[Row]:
-    """Return kind and key of a customer's primary addresses, with state and time of the latest event about each."""
+    """Return kind and key of a customer's primary addresses, with state, time and source of the latest event about each."""
     return await DB.fetch(_CURRENT, customer_id)

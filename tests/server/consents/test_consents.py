@@ -26,7 +26,8 @@ async def events() -> list[tuple[str, str, str]]:
 async def test_nobody_has_consented_to_anything_by_joining(world: World) -> None:
     member = await world.sign_up()
     answer = expect(await world.client.get("/v1/me/consents", headers=member.headers), 200)
-    assert answer == {"email": {"state": "not_asked", "since": None}, "sms": {"state": "not_asked", "since": None}}
+    nothing = {"state": "not_asked", "since": None, "source": None}
+    assert answer == {"email": nothing, "sms": nothing}
     assert await events() == []
 
 

@@ -1,22 +1,27 @@
-"""Mailchimp's webhook: which addresses bounced there. It is not signed, so it can do no more than flag an address.
+"""Mailchimp's webhook: which addresses bounced there, and who wants no more mail. It is not signed, so it can do no more.
 
 Nothing that comes this way grants consent or changes an address, a name or a sign-in.
 """
 
 import hashlib
 import hmac
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 from urllib.parse import parse_qsl
 
 import msgspec
 
+from server.consents.service import take_opt_out
 from server.context import Context
 from server.db.engine import DB
 from server.errors import NotFound
 from server.messages.bounces import flag_bounces
 from server.messages.store import remember_events
 
-_FIELDS_MAX = 500  # A contact has thirty merge fields.
+UNSUBSCRIBED: Final = "mailchimp_unsubscribed"
+COMPLAINT: Final = "mailchimp_complaint"
+_FIELDS_MAX: Final = 500  # A contact has thirty merge fields.
+_TO_ITS_END: Final = timedelta(seconds=1, microseconds=-1)
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +30,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     list_id: str
     email: str
+    action: str
     reason: str
     fired_at: datetime | None
     key: str
@@ -42,19 +48,42 @@ def check_secret(ctx: Context, secret: str) -> None:
 
 
 async def take_event(ctx: Context, body: bytes) -> None:
-    """Flag an address that bounced for good, once an event; what we do not know or cannot read is let go.
+    """Flag an address that bounced for good, or take a no to news and offers, once an event; the rest is let go.
 
-    A complaint (`abuse`) says that mail does arrive, so it flags nothing.
+    A complaint (`abuse`) says that mail does arrive, so it is a no and flags nothing.
     """
     event = read_event(body)
-    if event is None or event.kind != "cleaned" or event.list_id != ctx.settings.mailchimp_list_id:
+    if event is None or event.list_id != ctx.settings.mailchimp_list_id:
         return
-    if event.reason != "hard":
+    source = why_no(event)
+    is_bounce = event.kind == "cleaned" and event.reason == "hard"
+    if source is None and not is_bounce:
         return
-    bounced_at = min(event.fired_at or ctx.now, ctx.now)
+    fired_at = event.fired_at or ctx.now
     async with DB.transaction():
-        if await remember_events([f"mailchimp:{event.key}"], ctx.now):
-            await flag_bounces(ctx, {event.email: bounced_at}, reason="mailchimp")
+        if not await remember_events([f"mailchimp:{event.key}"], ctx.now):
+            return
+        if source is not None:
+            # Mailchimp tells whole seconds: of a yes and a no within one the no counts.
+            await take_opt_out(ctx, address=event.email, at=min(fired_at + _TO_ITS_END, ctx.now), source=source)
+        else:
+            await flag_bounces(ctx, {event.email: min(fired_at, ctx.now)}, reason="mailchimp")
+
+
+def why_no(event: Event) -> str | None:
+    """Return the source of the consent event that an event of Mailchimp is, None if nobody said no by it.
+
+    A contact that was archived there (`delete`), as we do ourselves and staff may, has not said anything.
+    """
+    match event.kind, event.reason, event.action:
+        case (("unsubscribe" | "cleaned"), "abuse", _):
+            return COMPLAINT
+        case "unsubscribe", _, "delete":
+            return None
+        case "unsubscribe", _, _:
+            return UNSUBSCRIBED
+        case _:
+            return None
 
 
 def read_event(body: bytes) -> Event | None:
@@ -69,6 +98,7 @@ def read_event(body: bytes) -> Event | None:
         kind=kind,
         list_id=fields.get("data[list_id]", ""),
         email=email,
+        action=fields.get("data[action]", ""),
         reason=fields.get("data[reason]", ""),
         fired_at=_read_instant(fired_at),
         key=key,
