@@ -13,11 +13,13 @@ from server.db.engine import DB, Row
 from server.errors import Refused
 from server.links.service import ask_check
 from server.messages.service import queue_mail
+from server.programmes.service import get_shop_zone
 from server.sessions import store as sessions
 from server.sessions import throttles
 from server.sessions.links import Link, Purpose, create_link, find_link, use_link
 from server.sessions.passwords import check_new_password
 from server.sessions.service import after_new_password
+from server.time_words import say_moment
 from shared.limits import PASSWORD_RESET_LINK_LIFE
 from shared.members import Accepted, PasswordResetConfirm, PasswordResetRequest
 from shared.problems import Code
@@ -38,6 +40,8 @@ async def request_reset(ctx: Context, form: PasswordResetRequest) -> Accepted:
     may_mail = await throttles.may_mail(ctx, Purpose.PASSWORD_RESET, email.key)
     async with DB.transaction():
         member = await store.find_member(email.key)
+        # Before their links, as in every act that locks both.
+        await store.hold_customer(member["customer"] if member else None)
         withheld = _NO_ACCOUNT if member is None else None if may_mail else _TOO_MANY
         token = await create_link(
             ctx,
@@ -86,8 +90,8 @@ async def _reset(ctx: Context, link: Link, form: PasswordResetConfirm) -> None:
     password_hash = await ctx.tools.passwords.hash(form.new_password)
     ctx = ctx.acting_as("member", customer_id)
     async with DB.transaction():
-        await use_link(ctx, purpose=Purpose.PASSWORD_RESET, token=form.token)
         await customers.lock_customers([customer_id])
+        await use_link(ctx, purpose=Purpose.PASSWORD_RESET, token=form.token)
         if not await sessions.set_password(
             ctx, customer_id, password_version=login["password_version"], password_hash=password_hash
         ):
@@ -100,7 +104,7 @@ async def _reset(ctx: Context, link: Link, form: PasswordResetConfirm) -> None:
             to=login["email"],
             template="password_changed",
             customer_id=customer_id,
-            parameters={"given_name": login["given_name"], "at": f"{ctx.now:%d %B %Y, %H:%M} UTC"},
+            parameters={"given_name": login["given_name"], "at": say_moment(ctx.now, await get_shop_zone())},
         )
 
 
@@ -121,6 +125,8 @@ async def _accept_invitation(ctx: Context, link: Link, form: PasswordResetConfir
     ctx = ctx.acting_as("member", link.customer_id)
     try:
         async with DB.transaction():
+            await store.lock_address(link.email_key)
+            await customers.lock_customers([link.customer_id])
             await use_link(ctx, purpose=Purpose.INVITATION, token=form.token)
             await _admit(ctx, link, password_hash)
     except customers.AddressTaken as error:
@@ -131,8 +137,6 @@ async def _accept_invitation(ctx: Context, link: Link, form: PasswordResetConfir
 async def _admit(ctx: Context, link: Link, password_hash: str) -> None:
     customer_id = link.customer_id
     assert customer_id is not None
-    await store.lock_address(link.email_key)
-    await customers.lock_customers([customer_id])
     holders = await store.list_holders(link.email_key)
     holder = next((holder for holder in holders if holder.customer_id == customer_id), None)
     if holder is None:

@@ -29,7 +29,7 @@ from server.memberships.service import OpenedMembership
 from server.messages.service import queue_mail
 from server.sessions import store as sessions
 from server.sessions import throttles
-from server.sessions.links import Purpose, create_link, use_link, void_links
+from server.sessions.links import Purpose, create_link, find_link, use_link, void_links
 from server.sessions.passwords import check_new_password
 from server.sessions.service import end_sessions
 from server.tokens import hash_claim_code
@@ -42,6 +42,7 @@ from shared.problems import Code
 CHECK_YOUR_INBOX = Accepted(detail="Look into your inbox: we have sent you a mail that says how to go on.")
 
 CLAIM_JOB = "claims.use"
+PROVEN_JOB = "accounts.proven"
 # The first proof of an address ends whatever was begun before it.
 _KILLED_BY_PROOF = (Purpose.PASSWORD_RESET, Purpose.INVITATION, Purpose.EMAIL_CHANGE)
 _WITHHELD = "too_many"
@@ -53,6 +54,12 @@ class ClaimWish(msgspec.Struct, frozen=True, kw_only=True):
     customer_id: UUID
     code_hash: str
     network: str
+
+
+class AddressProven(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's payload: somebody whom the shop knew has proven an address, for the first time by themselves."""
+
+    customer_id: UUID
 
 
 async def sign_up(ctx: Context, form: SignUp) -> Accepted:
@@ -72,7 +79,10 @@ async def sign_up(ctx: Context, form: SignUp) -> Accepted:
     password_hash = await ctx.tools.passwords.hash(form.password)
     may_mail = await throttles.may_mail(ctx, Purpose.SIGN_UP, email.key)
     async with DB.transaction():
+        # Forms and proofs of one address go one after the other, and whoever has it comes before their links.
+        await store.lock_address(email.key)
         member = await store.find_member(email.key)
+        await store.hold_customer(member["customer"] if member else None)
         counts = may_mail and member is None
         intent_id = await store.insert_intent(
             ctx,
@@ -113,22 +123,27 @@ async def confirm_sign_up(ctx: Context, token: str) -> SignUpConfirmed:
     Raises:
         Refused: TOKEN_EXPIRED.
     """
+    found = await find_link(ctx, purposes=[Purpose.SIGN_UP], token=token)
     try:
         async with DB.transaction():
-            link = await use_link(ctx, purpose=Purpose.SIGN_UP, token=token)
-            await store.lock_address(link.email_key)
-            assert link.subject is not None
-            intent = await store.take_intent(ctx, link.subject)
+            # The address first, then the customer, then forms and links, as everywhere.
+            await store.lock_address(found.email_key)
+            owner = choose_owner(await store.list_holders(found.email_key))
+            if owner is not None:
+                await customers.lock_customers([owner.customer_id])
+            assert found.subject is not None
+            intent = await store.take_intent(ctx, found.subject)
+            await use_link(ctx, purpose=Purpose.SIGN_UP, token=token)
             if intent is None:
                 raise Refused(Code.TOKEN_EXPIRED)
-            return await _open_account(ctx, intent)
+            return await _open_account(ctx, intent, owner)
     except customers.AddressTaken as error:
         # An email change proved the same address at this very moment.
         raise Refused(Code.TOKEN_EXPIRED) from error
 
 
-async def _open_account(ctx: Context, intent: Row) -> SignUpConfirmed:
-    owner = choose_owner(await store.list_holders(intent["email_key"]))
+async def _open_account(ctx: Context, intent: Row, owner: rules.Holder | None) -> SignUpConfirmed:
+    """Open the account of a form, for its owner if the shop knows one, whose row is locked."""
     birthday = customers.join_birthday(intent)
     phone = parse_phone(intent["phone"], ctx.settings.default_country, "phone") if intent["phone"] else None
     if owner is None:
@@ -177,7 +192,6 @@ async def _add_customer(ctx: Context, intent: Row, birthday: Birthday | None) ->
 
 async def _adopt_customer(ctx: Context, intent: Row, birthday: Birthday | None, *, owner: rules.Holder) -> None:
     """Let the person behind a proven address have the record that the shop keeps under it."""
-    await customers.lock_customers([owner.customer_id])
     known = await store.lock_profile(owner.customer_id, ctx.now)
     await customers.update_person(
         ctx,
@@ -203,6 +217,8 @@ async def prove_address(ctx: Context, owner: rules.Holder) -> None:
         raise Refused(Code.TOKEN_EXPIRED)
     await void_links(ctx, customer_id=owner.customer_id, purposes=_KILLED_BY_PROOF)
     await end_sessions(ctx, owner.customer_id, reason="address_proved")
+    # What had to wait for a proof, such as codes that are worth money, is told by those who made it.
+    await jobs.enqueue(PROVEN_JOB, AddressProven(customer_id=owner.customer_id))
 
 
 async def give_login(ctx: Context, customer_id: UUID, *, email_key: str, password_hash: str) -> None:

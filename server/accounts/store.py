@@ -63,6 +63,7 @@ _MY_PROFILE = (
 )
 _FIND_PROFILE = _PROFILE_COLUMNS + "from customer c" + _ADDRESSES + "where c.id = $1"
 _LOCK_CUSTOMER = "select 1 from customer where id = $1 for update"
+_HOLD_CUSTOMER = "select 1 from customer where id = $1 for key share"
 
 
 async def insert_intent(
@@ -111,6 +112,11 @@ async def close_intents(ctx: Context, email_key: str) -> None:
 async def lock_address(email_key: str) -> None:
     """Let no other proof of an address go on before this transaction is over."""
     await DB.fetch(_LOCK_ADDRESS, email_key)
+
+
+async def hold_customer(customer_id: UUID | None) -> None:
+    """Let nobody change a customer before this transaction is over; for what writes links of a customer, who comes first."""
+    await DB.fetch(_HOLD_CUSTOMER, customer_id)
 
 
 async def list_holders(email_key: str) -> list[Holder]:

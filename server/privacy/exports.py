@@ -202,6 +202,8 @@ async def _mail_link(ctx: Context, export_id: UUID, row: Row) -> None:
         email_key=row["email_key"],
         subject=export_id,
         life=EXPORT_LIFE,
+        # Copies may be finished in any order, and each mail says how long its own link works.
+        replaces_older=False,
     )
     await queue_mail(
         ctx,

@@ -7,6 +7,7 @@ import hashlib
 from datetime import datetime, timedelta
 from functools import partial
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -26,9 +27,10 @@ from server.privacy import erasing_store, journal, retention_store, rules
 from server.privacy import erasure_store as store
 from server.privacy.erasing import check_free, clear_way, erase, lock_family
 from server.privacy.erasure_store import NewErasure
-from server.sessions.links import Purpose, create_link, use_link, void_links
+from server.sessions.links import Purpose, create_link, find_link, use_link, void_links
 from server.sessions.service import prove_password
 from server.sharing.commands import try_out
+from server.time_words import say_day
 from shared.enums import Role
 from shared.privacy import (
     ErasureCancelling,
@@ -223,7 +225,7 @@ async def _begin_cooling(ctx: Context, erasure_id: UUID, customer_id: UUID, exec
         template="erasure_planned",
         customer_id=customer_id,
         token=token,
-        parameters={"given_name": person["given_name"], "day": rules.say_day(execute_after, person["zone"])},
+        parameters={"given_name": person["given_name"], "day": say_day(execute_after, ZoneInfo(person["zone"]))},
     )
 
 
@@ -307,10 +309,13 @@ async def cancel_by_link(ctx: Context, token: str) -> MyErasure:
     Raises:
         Refused: TOKEN_EXPIRED; REQUEST_CLOSED, it was carried out or given up.
     """
+    link = await find_link(ctx, purposes=[Purpose.ERASURE_CANCEL], token=token)
+    assert link.subject is not None
+    assert link.customer_id is not None
     async with DB.transaction():
-        link = await use_link(ctx, purpose=Purpose.ERASURE_CANCEL, token=token)
-        assert link.subject is not None
-        assert link.customer_id is not None
+        # Customers come before links, as in every act that locks both.
+        await lock_family(link.customer_id)
+        await use_link(ctx, purpose=Purpose.ERASURE_CANCEL, token=token)
         ctx = ctx.acting_as("member", link.customer_id)
         await _cancel(ctx, link.subject, link.customer_id, reason=None)
     view = await _get_view(ctx, link.subject)

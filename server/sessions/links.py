@@ -47,11 +47,11 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
     state: str
 
 
-# A new link replaces the customer's open ones of the same purpose.
+# A new link replaces the customer's open ones of the same purpose, unless they are about different things.
 _CREATE = """
 with replaced as (
     update one_time_token set voided_at = $9
-    where customer = $4 and purpose = $2 and used_at is null and voided_at is null and not $10
+    where customer = $4 and purpose = $2 and used_at is null and voided_at is null and not $10 and $11
 )
 insert into one_time_token (id, purpose, token_hash, customer, email_key, subject, state, expires_at, created_at, voided_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, case when $10 then $9::timestamptz end)
@@ -86,18 +86,21 @@ async def create_link(
     subject: UUID | None = None,
     state: str = "",
     is_void: bool = False,
+    replaces_older: bool = True,
 ) -> MailToken:
-    """Add a link in the caller's transaction and return what its mail needs; the customer's older ones are void.
+    """Add a link in the caller's transaction and return what its mail needs.
 
     Args:
         email_key: The address it is mailed to; using it proves this address.
+        replaces_older: Whether the customer's older links of this purpose are void from now on.
         is_void: The link never opens anything; for operations that must do the same work for people we do not know.
     """
     link_id = new_id()
     token_hash = hash_token(ctx.tokens.derive(purpose, link_id))
     await DB.fetch(
-        _CREATE, link_id, purpose, token_hash, customer_id, email_key, subject, state, ctx.now + life, ctx.now, is_void
-    )
+        _CREATE, link_id, purpose, token_hash, customer_id, email_key, subject, state, ctx.now + life, ctx.now, is_void,
+        replaces_older,
+    )  # fmt: skip
     return MailToken(token_id=link_id, purpose=purpose)
 
 

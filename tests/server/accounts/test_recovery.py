@@ -1,11 +1,14 @@
 """Choosing a password by a mailed link: neutral to ask, single use, and it ends what a thief may have begun."""
 
 import asyncio
+import contextvars
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import UUID
 
 import httpx
 
+from server.accounts import store
 from server.customers import store as customers
 from server.db.engine import DB
 from server.messages.service import queue_mail
@@ -156,6 +159,43 @@ async def test_a_sign_in_that_overlaps_a_reset_opens_no_session(world: World) ->
     assert results[1].status_code == 204
     live = await DB.fetch_value("select count(*) from member_session where ended_at is null")
     assert live == 0
+
+
+async def test_whoever_a_link_is_about_is_locked_before_it_as_an_email_change_does(world: World) -> None:
+    ana = await world.sign_up()
+    reset = await reset_token(world)
+    bea_id, invitation = await invite(world, "bea@shop.test")
+    expect(await world.request_sign_up("cy@shop.test"), 202)
+    sign_up = (await world.mail_to("cy@shop.test", purpose="signup")).token
+    touch_all = "update one_time_token set voided_at = voided_at where used_at is null"
+    calls: tuple[tuple[UUID | str, Callable[[], Awaitable[httpx.Response]], int], ...] = (
+        (ana.customer_id, lambda: choose(world, reset), 204),
+        (ana.customer_id, lambda: ask(world), 202),
+        (ana.customer_id, lambda: world.request_sign_up(ana.email), 202),
+        (bea_id, lambda: choose(world, invitation), 204),
+        # Two forms, or a form and its proof, of one address take turns.
+        ("cy@shop.test", lambda: world.client.post("/v1/signup/confirm", json={"token": sign_up}), 201),
+    )
+    for locked, call, status in calls:
+        async with asyncio.TaskGroup() as group, DB.transaction():
+            await (store.lock_address(locked) if isinstance(locked, str) else customers.lock_customers([locked]))
+            waiting = group.create_task(_await(call), context=contextvars.Context())
+            await _until_somebody_waits()
+            await DB.fetch("set local lock_timeout = '200ms'")
+            await DB.fetch(touch_all)
+        assert waiting.result().status_code == status, waiting.result().text
+
+
+async def _await(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
+    return await call()
+
+
+async def _until_somebody_waits() -> None:
+    """Return when another connection waits for a lock that this one holds."""
+    sql = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
+    async with asyncio.timeout(10):
+        while not await DB.fetch(sql):  # noqa: ASYNC110 - PostgreSQL tells nobody
+            await asyncio.sleep(0.005)
 
 
 # Invitations ------------------------------------------------------------------------------------------------------------
