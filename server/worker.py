@@ -20,7 +20,7 @@ from pgqueuer.models import Job
 from pgqueuer.qm import QueueManager
 from pgqueuer.queries import Queries
 
-from server.accounts.service import CLAIM_JOB
+from server.accounts.service import CLAIM_JOB, PROVEN_JOB
 from server.audience import store as audience_store
 from server.audience.marks import PUSH_JOB
 from server.bonuses.service import grant_due
@@ -29,6 +29,7 @@ from server.claims.service import claim_at_sign_up
 from server.context import Tools, system_context
 from server.duplicates.search import compare_marked
 from server.email_changes.overrides import OVERRIDE_JOB, carry_out_due, sweep_overrides
+from server.email_changes.service import tell_codes
 from server.errors import RegularsError
 from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
@@ -94,6 +95,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         EXPORT_JOB: partial(make_export, tools),
         ERASE_JOB: partial(erase_due, tools),
         CLAIM_JOB: partial(claim_at_sign_up, tools),
+        PROVEN_JOB: partial(tell_codes, tools),
         OVERRIDE_JOB: partial(carry_out_due, tools),
         PUSH_JOB: _do_nothing,
     }

@@ -19,6 +19,12 @@ order by m.id
 """
 _CARDS = "select id, code, membership from card where customer = $1 and status = 'active' order by id"
 _VOUCHERS = "select id from voucher where customer = $1 and status = 'issued' order by id"
+# Codes that nobody was told, as they were made for an address that was not proven.
+_REISSUED = """
+select v.id from voucher v join voucher o on o.customer = v.customer and o.replaced_by = v.id
+where v.customer = $1 and v.status = 'issued' and o.void_reason in ('email_change', 'email_change_undone')
+order by v.id
+"""
 _LOTS = """
 select remaining, available_at, expires_at from lot where membership = any($1::uuid[]) and remaining > 0
 """
@@ -92,6 +98,11 @@ async def list_cards(customer_id: UUID) -> tuple[CardState, ...]:
 async def list_unspent_vouchers(customer_id: UUID) -> tuple[UUID, ...]:
     """Return the ids of a customer's unspent vouchers."""
     return tuple(row["id"] for row in await DB.fetch(_VOUCHERS, customer_id))
+
+
+async def list_reissued_vouchers(customer_id: UUID) -> tuple[UUID, ...]:
+    """Return the ids of a customer's unspent vouchers whose codes were made by an email change."""
+    return tuple(row["id"] for row in await DB.fetch(_REISSUED, customer_id))
 
 
 async def list_lots(membership_ids: Sequence[UUID]) -> tuple[LotState, ...]:

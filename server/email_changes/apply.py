@@ -146,7 +146,9 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     await _carry_opt_out_back(ctx, change)
     await _move_contact_back(ctx, change)
     # What the member asked for since was about the address that goes.
-    await store.supersede_pending(change.customer_id)
+    restored = await store.find_customer(change.customer_id)
+    assert restored is not None
+    await supersede(ctx, restored)
     await store.close_change(ctx, change, state="undone")
     await void_links_about(ctx, subjects=[change.id], purpose=Purpose.NOT_ME)
     await _record(ctx, "email_change.undone", change, effects, reason)
@@ -159,6 +161,21 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     await mails.tell_undone(ctx, customer, change, applied)
     await ask_pos_write(change.customer_id)
     return applied
+
+
+async def give_up_change(ctx: Context, customer_id: UUID) -> None:
+    """Cancel whatever change of a locked customer waits, as before a merge."""
+    customer = await store.find_customer(customer_id)
+    assert customer is not None
+    await supersede(ctx, customer, state="cancelled")
+
+
+async def supersede(ctx: Context, customer: Row, *, state: str = "superseded") -> None:
+    """Put a change aside that waits, in the caller's transaction; whoever was told that it comes is told that it does not."""
+    change_id = await store.supersede_pending(customer["id"], state=state)
+    change = await store.find_change(change_id) if change_id is not None else None
+    if change is not None and change.is_override and change.execute_after is not None:
+        await mails.tell_override_off(ctx, customer, change)
 
 
 async def ask_pos_write(customer_id: UUID) -> None:

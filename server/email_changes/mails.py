@@ -9,12 +9,15 @@ from uuid import UUID
 
 from server.context import Context
 from server.customers.rules import mask_email
+from server.customers.store import get_primary
 from server.db.engine import Row
 from server.email_changes.rules import PROVEN
 from server.email_changes.store import Change
 from server.messages.service import queue_mail, queue_text
-from server.messages.texts import EMAIL_OVERRIDE
+from server.messages.texts import EMAIL_OVERRIDE, EMAIL_OVERRIDE_OVER
+from server.programmes.service import get_shop_zone
 from server.sessions.links import Purpose, create_link
+from server.time_words import say_moment
 from shared.limits import EMAIL_CHANGE_LINK_LIFE, NOT_ME_LINK_LIFE
 
 if TYPE_CHECKING:
@@ -85,40 +88,65 @@ async def tell_applied(ctx: Context, customer: Row, change: Change, applied: "Ap
         await send_codes(ctx, customer, change.new_email, applied.voucher_ids)
 
 
-async def warn_of_override(ctx: Context, customer: Row, change: Change, phone: Row | None) -> None:
+async def warn_of_override(ctx: Context, customer: Row, change: Change) -> None:
     """Tell the address that is said to be out of reach and a proven phone number, as far as proven, how to stop it."""
     if customer["email_status"] in PROVEN:
         await _to_old(ctx, customer, change, "email_override_planned")
-    if phone is None or phone["status"] not in PROVEN:
+    phone = await _proven_phone(change.customer_id)
+    if phone is None:
         return
     token = await create_link(
         ctx, purpose=Purpose.NOT_ME, customer_id=None, email_key="", subject=change.id, life=NOT_ME_LINK_LIFE
     )
-    await queue_text(
-        ctx, to=phone["key"], template=EMAIL_OVERRIDE, customer_id=change.customer_id, code_id=token.token_id
-    )
+    await queue_text(ctx, to=phone, template=EMAIL_OVERRIDE, customer_id=change.customer_id, code_id=token.token_id)
 
 
 async def tell_cancelled(ctx: Context, customer: Row, change: Change) -> None:
-    """Tell the address in use, if it was proven, that the change will not happen."""
-    if customer["email_status"] not in PROVEN:
-        return
-    parameters = {"given_name": customer["given_name"]}
+    """Tell the address in use, if it was proven, that the change will not happen; of an override the phone as well."""
     if change.is_override:
-        parameters["held"] = _hold_words(customer["redemption_held_until"], ctx.now)
-    await queue_mail(
-        ctx,
-        to=change.old_email,
-        template="email_override_stopped" if change.is_override else "email_change_cancelled",
-        customer_id=change.customer_id,
-        parameters=parameters,
-    )
+        await _tell_override_over(ctx, customer, change, "email_override_stopped")
+    elif customer["email_status"] in PROVEN:
+        await queue_mail(
+            ctx,
+            to=change.old_email,
+            template="email_change_cancelled",
+            customer_id=change.customer_id,
+            parameters={"given_name": customer["given_name"]},
+        )
 
 
-def _hold_words(held_until: datetime | None, now: datetime) -> str:
+async def tell_override_off(ctx: Context, customer: Row, change: Change) -> None:
+    """Tell whoever was told that the address will be changed that it will not: something stood against it, or came first."""
+    await _tell_override_over(ctx, customer, change, "email_override_off")
+
+
+async def _tell_override_over(ctx: Context, customer: Row, change: Change, template: str) -> None:
+    """Tell the proven address of today and a proven phone number: the old mailbox is said to be out of reach."""
+    if customer["email_status"] in PROVEN:
+        await queue_mail(
+            ctx,
+            to=customer["email"],
+            template=template,
+            customer_id=change.customer_id,
+            parameters={
+                "given_name": customer["given_name"],
+                "new_email": mask_email(change.new_email),
+                "held": await _hold_words(customer["redemption_held_until"], ctx.now),
+            },
+        )
+    if phone := await _proven_phone(change.customer_id):
+        await queue_text(ctx, to=phone, template=EMAIL_OVERRIDE_OVER, customer_id=change.customer_id, code_id=change.id)
+
+
+async def _proven_phone(customer_id: UUID) -> str | None:
+    phone = await get_primary(customer_id, "phone")
+    return phone["key"] if phone is not None and phone["status"] in PROVEN else None
+
+
+async def _hold_words(held_until: datetime | None, now: datetime) -> str:
     if held_until is None or held_until <= now:
         return ""
-    return f" Points cannot be spent until {held_until:%d %B %Y, %H:%M} UTC; collecting goes on."
+    return f" Points cannot be spent until {say_moment(held_until, await get_shop_zone())}; collecting goes on."
 
 
 async def tell_undone(ctx: Context, customer: Row, change: Change, applied: "Applied") -> None:

@@ -15,7 +15,7 @@ returning id
 _FAIL = "update email_change set failed_because = $2 where id = $1"
 _DUE = """
 select id from email_change
-where state = 'pending' and execute_after <= $1 and expires_at > $1
+where state = 'pending' and execute_after <= $1
 order by execute_after limit $2
 """
 _LOCK_STAFF = "select id, role, status, customer from staff_member where id = any($1::uuid[]) order by id for share"
@@ -54,7 +54,7 @@ async def note_failure(change_id: UUID, code: str) -> None:
 
 
 async def list_due(now: datetime, *, limit: int) -> list[UUID]:
-    """Return the approved corrections whose time has come."""
+    """Return the approved corrections whose time has come, or is over."""
     return [row["id"] for row in await DB.fetch(_DUE, now, limit)]
 
 

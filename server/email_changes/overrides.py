@@ -17,7 +17,7 @@ from server.cursors import decode_cursor, encode_cursor
 from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.email_changes import mails, override_store, store
-from server.email_changes.apply import apply_change
+from server.email_changes.apply import apply_change, supersede
 from server.email_changes.rules import PROVEN, Command
 from server.email_changes.service import lock_customer
 from server.email_changes.staff_service import (
@@ -81,7 +81,7 @@ async def request(ctx: Context, staff: Staff, customer_id: UUID, form: EmailOver
         raise Invalid(FieldProblem(field="identity_attested", detail="Check who stands before you first."))
     customer = await lock_customer(customer_id)
     situation = await get_previewed(ctx, staff, customer, _COMMAND, form.new_email, preview_hash=form.preview_hash)
-    await store.supersede_pending(customer_id)
+    await supersede(ctx, customer)
     change = await store.insert_change(
         ctx,
         customer,
@@ -139,7 +139,7 @@ async def _approve(ctx: Context, staff: Staff, change_id: UUID, form: EmailOverr
     # Whoever stands in the shop may be a thief, who would spend first; the worker may come late, so no moment is left open.
     held_until = execute_after + REDEMPTION_HOLD
     await customers.hold_redemption(ctx, customer["id"], until=held_until, reason="email_override")
-    await mails.warn_of_override(ctx, customer, change, await customers.get_primary(customer["id"], "phone"))
+    await mails.warn_of_override(ctx, customer, change)
     await _record(ctx, "email_override.approved", change, reason=form.note or None)
     return await _get_view(ctx, change.id)
 
@@ -229,6 +229,9 @@ async def _carry_out(ctx: Context, found: Change) -> bool:
     customer, change = await _lock(found)
     if not _is_due(ctx, change):
         return False
+    if ctx.now >= change.expires_at:
+        # The worker was away for so long that nobody expects the change any more.
+        raise Refused(Code.REQUEST_CLOSED)
     if customer["email_key"] != change.old_key:
         raise Refused(Code.PREVIEW_STALE)
     if customer["status"] != "active":
@@ -250,21 +253,18 @@ async def _carry_out(ctx: Context, found: Change) -> bool:
 
 
 async def _give_up(ctx: Context, change_id: UUID, code: Code) -> None:
-    """Close a correction that cannot be carried out; staff see why, and may ask anew."""
+    """Close a correction that cannot be carried out; staff see why and may ask anew, and the customer is told."""
     async with DB.transaction():
-        _, change = await _lock(await _find(change_id))
+        customer, change = await _lock(await _find(change_id))
         if _is_due(ctx, change):
             await store.close_change(ctx, change, state="cancelled")
             await override_store.note_failure(change.id, code)
             await _record(ctx, "email_override.failed", change, reason=code)
+            await mails.tell_override_off(ctx, customer, change)
 
 
 def _is_due(ctx: Context, change: Change) -> bool:
-    return (
-        change.state == "pending"
-        and change.execute_after is not None
-        and change.execute_after <= ctx.now < change.expires_at
-    )
+    return change.state == "pending" and change.execute_after is not None and change.execute_after <= ctx.now
 
 
 async def _lock(found: Change) -> tuple[Row, Change]:

@@ -2,16 +2,20 @@
 
 from uuid import UUID
 
+import msgspec
+
+from server.accounts.service import AddressProven
 from server.audience.marks import mark_customers
 from server.audit.store import record
 from server.auth import Member
-from server.context import Context
+from server.context import Context, Tools, system_context
 from server.customers import store as customers
 from server.customers.service import read_email
 from server.db.engine import DB, Row
 from server.email_changes import account_store, mails, store
-from server.email_changes.apply import apply_change, ask_pos_write, carry_consent, undo_change
+from server.email_changes.apply import apply_change, ask_pos_write, carry_consent, supersede, undo_change
 from server.email_changes.reissue import renew_vouchers
+from server.email_changes.rules import PROVEN
 from server.email_changes.store import Change
 from server.errors import Refused, Throttled
 from server.links.service import ask_check
@@ -48,7 +52,7 @@ async def request_change(ctx: Context, member: Member, form: EmailChangeRequest)
             raise Refused(Code.EMAIL_SAME)
         await _check_limit(ctx, customer["id"])
         owner_id = await customers.find_customer_by_verified_email(email.key)
-        await store.supersede_pending(customer["id"])
+        await supersede(ctx, customer)
         change = await store.insert_change(
             ctx,
             customer,
@@ -120,6 +124,20 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
         redemption_held_until=customer["redemption_held_until"],
         undo_until=change.undo_until,
     )
+
+
+async def tell_codes(tools: Tools, payload: bytes) -> None:
+    """Mail the codes that an email change made for somebody who had proven no address; the worker's handler of `PROVEN_JOB`.
+
+    Staff see no codes, and an address that is not proven may be a stranger's, so until the proof nobody could be told.
+    """
+    ctx = system_context(tools)
+    customer_id = msgspec.json.decode(payload, type=AddressProven).customer_id
+    async with DB.transaction():
+        customer = await lock_customer(customer_id)
+        if customer["email_status"] in PROVEN:
+            voucher_ids = await account_store.list_reissued_vouchers(customer_id)
+            await mails.send_codes(ctx, customer, customer["email"], voucher_ids)
 
 
 async def cancel_change(ctx: Context, token: str) -> EmailChangeDone:

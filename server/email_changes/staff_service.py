@@ -10,7 +10,7 @@ from server.customers import store as customers
 from server.customers.service import read_email
 from server.db.engine import Row
 from server.email_changes import account_store, mails, store
-from server.email_changes.apply import Applied, apply_change, undo_change
+from server.email_changes.apply import Applied, apply_change, supersede, undo_change
 from server.email_changes.rules import PROVEN, Command, Situation, hash_preview, is_typo_of
 from server.email_changes.service import ALIVE, cancel_pending, lock_customer
 from server.email_changes.store import Change
@@ -35,7 +35,7 @@ _OVERRIDE_EFFECTS = (
     "With the approval the old address and a proven phone number get a notice with a link that stops it, valid 7 days.",
     "Spending points is held from the approval until a day after the change; earning goes on.",
     "The new address gets a link to prove it when it changes.",
-    "Card, points and history stay; unspent vouchers get new codes. Email marketing: the customer's answer goes along.",
+    "Card, points and history stay; unspent vouchers get new codes, mailed with the proof. Email marketing: the customer's answer goes along.",
     "It can be taken back for 7 days after the change.",
 )
 
@@ -210,7 +210,7 @@ async def _execute(
     customer = await lock_customer(customer_id)
     situation = await get_previewed(ctx, staff, customer, command, new_email, preview_hash=preview_hash)
     is_correction = command.operation == "correction"
-    await store.supersede_pending(customer_id)
+    await supersede(ctx, customer)
     change = await store.insert_change(
         ctx,
         customer,
@@ -408,8 +408,8 @@ def _list_effects(command: Command, situation: Situation, sessions_count: int) -
     else:
         effects.append("Card, points and history stay.")
         effects.append("Email marketing: the customer's answer goes along.")
-    if command.operation == "correction":
-        effects.append("Unspent vouchers get new codes.")
+    if situation.voucher_ids and (command.mode is EmailChangeMode.REISSUE or _renews_vouchers(command, situation)):
+        effects.append("Unspent vouchers get new codes, which are mailed once the new address is proven.")
     if sessions_count:
         effects.append(f"Signed-in devices that are signed out: {sessions_count}.")
     effects.append("Spending points is held for 24 hours; earning goes on.")

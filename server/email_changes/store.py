@@ -128,13 +128,14 @@ select * from email_change where customer = $1 and state = 'confirmed' and effec
 _PENDING = """
 select id from email_change where customer = $1 and state = 'pending' and expires_at > $2 and id is distinct from $3
 """
+_PLANNED = "select 1 from email_change where customer = $1 and state = 'pending' and execute_after is not null"
 _REQUEST_TIMES = """
 select requested_at from email_change
 where customer = $1 and requested_by_kind = 'member' and requested_at > $2
 order by requested_at limit 100
 """
 _SUPERSEDE = """
-update email_change set state = 'superseded' where customer = $1 and state = 'pending' returning id
+update email_change set state = $2 where customer = $1 and state = 'pending' returning id
 """
 _INSERT = """
 insert into email_change (id, customer, old_email, old_email_key, new_email, new_email_key, mode, state,
@@ -201,14 +202,19 @@ async def find_pending(customer_id: UUID, now: datetime, *, other_than: UUID | N
     return row["id"] if row else None
 
 
+async def is_override_planned(customer_id: UUID) -> bool:
+    """Return whether two of the staff have agreed on another address, which waits for its time."""
+    return await DB.fetch_row(_PLANNED, customer_id) is not None
+
+
 async def list_request_times(customer_id: UUID, since: datetime) -> list[datetime]:
     """Return when a member asked for changes since an instant, oldest first."""
     return [row["requested_at"] for row in await DB.fetch(_REQUEST_TIMES, customer_id, since)]
 
 
-async def supersede_pending(customer_id: UUID) -> UUID | None:
+async def supersede_pending(customer_id: UUID, *, state: str = "superseded") -> UUID | None:
     """Put the customer's pending change aside and return its id."""
-    row = await DB.fetch_row(_SUPERSEDE, customer_id)
+    row = await DB.fetch_row(_SUPERSEDE, customer_id, state)
     return row["id"] if row else None
 
 

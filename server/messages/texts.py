@@ -22,17 +22,20 @@ PRESENCE: Final = "sms_presence"
 PHONE_PROOF: Final = "sms_phone_proof"
 INVITATION: Final = "sms_invitation"
 EMAIL_OVERRIDE: Final = "sms_email_override"
+EMAIL_OVERRIDE_OVER: Final = "sms_email_override_over"
 TEXTS: Final[Mapping[str, str]] = {
     PRESENCE: "{code} is your code to pay with points at {shop_name}. Tell it to nobody but the person at the till.",
     PHONE_PROOF: "{code} proves to {shop_name} that this number is yours. If you did not ask for it, do nothing.",
     INVITATION: "{shop_name}: choose a password for your rewards account, once: {link}",
     EMAIL_OVERRIDE: "{shop_name}: staff were asked to change the email address of your account. Not you? Stop it: {link}",
+    EMAIL_OVERRIDE_OVER: "{shop_name}: the email address of your account stays as it is. Staff were asked to change it; that is off.",
 }
 LIVES: Final[Mapping[str, timedelta]] = {
     PRESENCE: SMS_CODE_LIFE,
     PHONE_PROOF: SMS_CODE_LIFE,
     INVITATION: INVITATION_LINK_LIFE,
     EMAIL_OVERRIDE: NOT_ME_LINK_LIFE,
+    EMAIL_OVERRIDE_OVER: NOT_ME_LINK_LIFE,
 }
 """After this long a text is of no use, and is not sent any more."""
 _NOT_ME: Final = "not-me"  # What the link opens, as the mailed ones do.

@@ -51,8 +51,9 @@ async def home_of(customer_id: UUID) -> UUID:
     return home
 
 
-async def add_voucher(member: SignedUp, *, value_minor: int = 500, status: str = "issued") -> UUID:
-    """Give a member a voucher."""
+async def add_voucher(member: SignedUp | UUID, *, value_minor: int = 500, status: str = "issued") -> UUID:
+    """Give a member, or a customer by the id, a voucher."""
+    customer_id = member if isinstance(member, UUID) else member.customer_id
     reward, voucher = new_id(), new_id()
     await DB.fetch(
         "insert into reward (id, programme, code, name, points_cost, value_minor, created_at) "
@@ -62,7 +63,7 @@ async def add_voucher(member: SignedUp, *, value_minor: int = 500, status: str =
     await DB.fetch(
         "insert into voucher (id, reward, membership, customer, code_hash, code_last4, value_minor, currency, status, "
         "issued_at) values ($1, $2, $3, $4, $5, 'XXXX', $6, 'GBP', $7, $8)",
-        voucher, reward, await home_of(member.customer_id), member.customer_id, voucher.bytes, value_minor, status,
+        voucher, reward, await home_of(customer_id), customer_id, voucher.bytes, value_minor, status,
         START_AT,
     )  # fmt: skip
     return voucher

@@ -8,7 +8,9 @@ from uuid import UUID
 import httpx
 import pytest
 
+from server.accounts.service import PROVEN_JOB
 from server.db.engine import DB
+from server.email_changes.service import tell_codes
 from shared.enums import Role
 from tests.app import PASSWORD, World, expect, problem
 from tests.server.email_changes.builders import (
@@ -275,14 +277,25 @@ async def test_a_change_by_staff_replaces_one_that_waits_for_its_proof(world: Wo
     assert problem(answer)[:2] == (410, "TOKEN_EXPIRED")
 
 
-async def test_a_customer_without_a_login_gets_the_invitation_at_the_new_address(world: World) -> None:
+async def test_a_customer_without_a_login_gets_the_invitation_at_the_new_address_and_then_the_codes(
+    world: World,
+) -> None:
+    world.jobs[PROVEN_JOB] = tell_codes
     headers = await world.staff_headers("manager")
     customer = await register(world, headers, email=OLD, phone="07911 123456")
-    await change_by_staff(world, headers, customer["id"])
+    await add_voucher(UUID(customer["id"]))
+    shown = await preview(world, headers, customer["id"], body(mode="reissue"))
+    assert "Unspent vouchers get new codes, which are mailed once the new address is proven." in shown["effects"]
+    await change_by_staff(world, headers, customer["id"], mode="reissue")
     mail = await world.mail_to(NEW, purpose="invitation")
+    assert [told.subject for told in await world.mails_to(NEW)] == [mail.subject], "a stranger may read that mailbox"
     form = {"token": mail.token, "new_password": PASSWORD}
     expect(await world.client.post("/v1/password-resets/confirm", json=form), 204)
     expect(await world.sign_in(NEW), 201)
+    (told,) = [mail for mail in await world.mails_to(NEW) if mail.subject == "Your vouchers have new codes"]
+    (last4,) = [row["code_last4"] for row in await DB.fetch("select code_last4 from voucher where status = 'issued'")]
+    assert last4 in told.text
+    assert "new codes" not in " ".join(mail.subject for mail in await world.mails_to(OLD))
 
 
 async def test_a_customer_without_an_address_gets_one_and_loses_it_by_undo(world: World) -> None:
