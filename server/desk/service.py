@@ -45,7 +45,7 @@ async def open_customer(ctx: Context, staff: Staff, customer_id: UUID) -> Custom
     """
     async with DB.transaction(isolation="repeatable_read"):
         # Whoever was merged goes on as somebody else, and old receipts and notes name the old id.
-        customer_id = await store.find_heir(customer_id) or customer_id
+        customer_id = await customers.find_heir(customer_id) or customer_id
         if staff.role is Role.CASHIER:
             await _check_views(ctx, staff, customer_id)
         detail = await _get_detail(ctx, customer_id)

@@ -64,14 +64,6 @@ select max(at) as at from (
 where action = 'customer.viewed' and at > $2 and subject_id <> $3
 group by subject_id order by at desc
 """
-_HEIR = """
-with recursive chain as (
-    select id, merged_into from customer where id = $1
-    union all
-    select c.id, c.merged_into from customer c join chain on c.id = chain.merged_into
-)
-select id from chain where merged_into is null
-"""
 _MERGED_FROM = """
 with recursive tombstone as (
     select id from customer where merged_into = $1
@@ -126,12 +118,6 @@ async def list_email_changes(customer_id: UUID, now: datetime) -> list[Row]:
 async def list_views(staff_id: UUID, since: datetime, *, other_than: UUID) -> list[datetime]:
     """Return when a staff member last opened each customer but one, newest first."""
     return [row["at"] for row in await DB.fetch(_VIEWS, staff_id, since, other_than)]
-
-
-async def find_heir(customer_id: UUID) -> UUID | None:
-    """Return who a customer is today: the one into whom all merges led."""
-    row = await DB.fetch_row(_HEIR, customer_id)
-    return row["id"] if row else None
 
 
 async def list_merged_from(customer_id: UUID) -> list[UUID]:

@@ -21,12 +21,12 @@ async def go_on(tools: Tools, payload: bytes) -> None:
     It may break off anywhere and begin again: an order that was done is not found a second time.
     """
     rest = msgspec.json.decode(payload, type=Rest)
-    after: Place | None = rest.after
+    after = await _step(system_context(tools), rest, rest.after)
     while after is not None:
         after = await _step(system_context(tools), rest, after)
 
 
-async def _step(ctx: Context, rest: Rest, after: Place) -> Place | None:
+async def _step(ctx: Context, rest: Rest, after: Place | None) -> Place | None:
     async with DB.transaction():
         link = await _lock(rest.link_id)
         holder_id = await store.find_holder(link["record"])
@@ -50,7 +50,7 @@ async def _lock(link_id: UUID) -> Row:
     return link
 
 
-async def _post(ctx: Context, link: Row, after: Place) -> Place | None:
+async def _post(ctx: Context, link: Row, after: Place | None) -> Place | None:
     record, person = await store.lock_record(link["record"]), await store.find_person(link["customer"])
     assert record is not None
     assert person is not None
@@ -60,7 +60,7 @@ async def _post(ctx: Context, link: Row, after: Place) -> Place | None:
     return attached.more_after
 
 
-async def _take_back(ctx: Context, link: Row, after: Place) -> Place | None:
+async def _take_back(ctx: Context, link: Row, after: Place | None) -> Place | None:
     person = await store.find_person(link["customer"])
     detached = await service.detach(ctx, link, after=after)
     membership_id = person["membership"] if person else None
@@ -69,6 +69,8 @@ async def _take_back(ctx: Context, link: Row, after: Place) -> Place | None:
 
 
 async def _finish_step(ctx: Context, link: Row, membership_id: UUID | None, *, orders: int, points: int) -> None:
+    if not orders:
+        return
     await audit(
         ctx,
         "link.continued",

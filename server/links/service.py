@@ -4,7 +4,7 @@ Locks are taken in the order customers, records, memberships, orders.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -32,11 +32,15 @@ from server.orders.attaching import (
     detach_orders,
     expect_orders,
 )
+from server.programmes.service import get_shop_zone
 from server.sessions.links import Purpose, create_link
+from server.time_words import say_moment
 from shared.codes import is_card_number
 from shared.limits import LINK_HOLD, NOT_ME_LINK_LIFE
 
 _HOLD_REASON: Final = "pos_link"
+_COMMIT_LAG: Final = timedelta(minutes=10)
+"""After which every sale that was being written when a link ended is there."""
 REST_JOB: Final = "links.rest"
 UNLINKED: Final = "unlinked"
 DISPUTED: Final = "disputed"
@@ -44,11 +48,21 @@ DISPUTED: Final = "disputed"
 
 
 class Rest(msgspec.Struct, frozen=True, kw_only=True):
-    """The job's payload: a link, whether its orders are taken back or posted, and after which of them the work goes on."""
+    """The job's payload: a link, whether its orders are taken back or posted, and after which of them the work goes on,
+    None for all of them.
+    """
 
     link_id: UUID
-    after: Place
+    after: Place | None = None
     takes_back: bool = False
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True):
+    """What went along with a merge: links and matches to decide; matches that the merge itself has decided."""
+
+    link_ids: tuple[UUID, ...] = ()
+    review_ids: tuple[UUID, ...] = ()
+    settled_ids: tuple[UUID, ...] = ()
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,6 +194,9 @@ async def end_link(
     detached = await detach(ctx, link, after=None) if take_back_orders else Detached()
     if detached.more_after is not None:
         await enqueue(REST_JOB, Rest(link_id=link["id"], after=detached.more_after, takes_back=True))
+    if take_back_orders:
+        # A sale that waited for this, or was being written, has seen the link in force.
+        await enqueue(REST_JOB, Rest(link_id=link["id"], takes_back=True), delay=_COMMIT_LAG)
     await store.end_link(ctx, link["id"], reason=ended_reason)
     await todo_store.drop_stale(ctx, link["record"])
     await audit(
@@ -211,27 +228,32 @@ async def detach(ctx: Context, link: Row, *, after: Place | None) -> Detached:
     )
 
 
-async def move_links(ctx: Context, *, from_customer: UUID, to_customer: UUID) -> tuple[UUID, ...]:
-    """Let all of a customer's POS records be another's, and return the links that moved.
+async def move_links(ctx: Context, *, from_customer: UUID, to_customer: UUID) -> Moved:
+    """Let all of a customer's POS records, and what a person has to decide about them, be another's; return what moved.
 
     For a merge: it runs in the caller's transaction with both customers locked. Orders do not move with the links; the
-    merge moves them. `move_back` takes the links to return when the merge is undone.
+    merge moves them. `move_back` takes what moved to return it when the merge is undone.
     """
     moved = await store.move_links_to_customer(from_customer, to_customer)
     await store.end_wishes(ctx, from_customer)
     await todo_store.follow(from_customer, to_customer)
     await todos.note_doubles(ctx, to_customer, moved)
     await store.retire_check(ctx, from_customer)
-    # What is still to be decided is found again for who is left.
+    # What a look finds is found again for who is left; what somebody said, or the till did, is told once.
     await store.settle_stale_reviews(ctx, from_customer, but=())
+    settled = await store.settle_merged_reviews(ctx, from_customer, to_customer)
+    reviews = await store.move_reviews(from_customer, to_customer)
     await store.ask_check(ctx, to_customer)
-    return tuple(moved)
+    return Moved(link_ids=tuple(moved), review_ids=tuple(reviews), settled_ids=tuple(settled))
 
 
-async def move_back(ctx: Context, *, link_ids: tuple[UUID, ...], to_customer: UUID) -> None:
-    """Return links that `move_links` moved, those that have ended meanwhile left alone; for undoing a merge."""
-    await todo_store.give_back(ctx, to_customer, list(link_ids))
-    await store.return_links(list(link_ids), to_customer)
+async def move_back(ctx: Context, *, moved: Moved, from_customer: UUID, to_customer: UUID) -> None:
+    """Return what `move_links` moved, what has ended meanwhile left alone; for undoing a merge."""
+    await todo_store.give_back(ctx, to_customer, list(moved.link_ids))
+    await store.return_links(list(moved.link_ids), to_customer)
+    await store.return_reviews(
+        moved.review_ids, moved.settled_ids, from_customer=from_customer, to_customer=to_customer
+    )
     await store.ask_check(ctx, to_customer)
 
 
@@ -276,7 +298,7 @@ async def _guard(ctx: Context, record: Row, person: Row, *, method: str, link_id
             template="pos_record_linked",
             customer_id=None,
             token=await _not_me(ctx, link_id, address),
-            parameters={"at": f"{ctx.now:%d %B %Y, %H:%M} UTC"},
+            parameters={"at": say_moment(ctx.now, await get_shop_zone())},
         )
     held_until = ctx.now + LINK_HOLD
     await customers.hold_redemption(ctx, person["id"], until=held_until, reason=_HOLD_REASON)

@@ -47,8 +47,14 @@ _END_WISHES = """
 update pos_link set state = 'ended', ended_at = $2, ended_reason = 'taken' where customer = $1 and state = 'waiting'
 """
 _MOVE_TO_RECORD = "update pos_link set record = $2 where id = $1 and state = 'linked'"
+# A link that was said not to be right goes along while nobody has looked, as its orders go along too.
 _MOVE_TO_CUSTOMER = """
-update pos_link set customer = $2 where customer = $1 and state in ('linked', 'waiting')
+update pos_link set customer = $2
+where customer = $1
+  and (state in ('linked', 'waiting')
+       or ended_reason = 'disputed' and exists (
+           select from link_review v where v.customer = $1 and v.record = pos_link.record and v.reason = 'disputed'
+                                       and v.state = 'open'))
   and not (state = 'waiting' and exists (select from pos_link w where w.record = pos_link.record and w.customer = $2
                                                                 and w.state = 'waiting'))
 returning id
@@ -73,7 +79,8 @@ order by l.created_at, l.id
 """
 _LOCK_LINK = "select id, record, customer, state, actor_id, ended_reason from pos_link where id = $1 for update"
 _RETURN = """
-update pos_link set customer = $2 where id = any($1::uuid[]) and state in ('linked', 'waiting')
+update pos_link set customer = $2
+where id = any($1::uuid[]) and (state in ('linked', 'waiting') or ended_reason = 'disputed')
 """
 _RETIRE_CHECK = "update link_check set state = 'unlinked', checked_at = $2, next_check_at = null where customer = $1"
 _SELF_MADE = """
@@ -161,6 +168,31 @@ on conflict (customer, record, reason) where state = 'open' do nothing
 _SETTLE_STALE = """
 update link_review set state = 'settled', settled_at = $2, note = 'no longer so'
 where customer = $1 and state = 'open' and reason in ('ambiguous', 'taken') and record <> all($3::uuid[])
+"""
+# The two customers of a match are one by now; the other match is open for whom the reviews go to already.
+_SETTLE_MERGED = """
+update link_review v set state = 'settled', settled_at = $3, note = 'they were merged'
+where v.state = 'open' and v.reason in ('disputed', 'merged_in_pos')
+  and (v.customer = $1 and v.other_customer = $2 or v.customer = $2 and v.other_customer = $1
+       or v.customer = $1 and exists (select from link_review o where o.customer = $2 and o.record = v.record
+                                                                  and o.reason = v.reason and o.state = 'open'))
+returning id
+"""
+_MOVE_REVIEWS = """
+update link_review set customer = $2 where customer = $1 and state = 'open' and reason in ('disputed', 'merged_in_pos')
+returning id
+"""
+_RETURN_REVIEWS = """
+update link_review v set customer = $3
+where v.id = any($1::uuid[]) and v.customer = $2 and v.state = 'open'
+  and not exists (select from link_review o where o.customer = $3 and o.record = v.record and o.reason = v.reason
+                                              and o.state = 'open')
+"""
+_REOPEN_REVIEWS = """
+update link_review v set state = 'open', settled_at = null, note = ''
+where v.id = any($1::uuid[]) and v.state = 'settled'
+  and not exists (select from link_review o where o.customer = v.customer and o.record = v.record and o.reason = v.reason
+                                              and o.state = 'open')
 """
 _SETTLE = """
 update link_review set state = 'settled', settled_at = $2, settled_by = $3, note = $4 where id = $1 and state = 'open'
@@ -371,6 +403,24 @@ async def open_review(
 async def settle_stale_reviews(ctx: Context, customer_id: UUID, *, but: Sequence[UUID]) -> None:
     """Close what is to be decided about a customer, except about these records."""
     await DB.fetch(_SETTLE_STALE, customer_id, ctx.now, list(but))
+
+
+async def settle_merged_reviews(ctx: Context, from_customer: UUID, to_customer: UUID) -> list[UUID]:
+    """Close what was to be decided between two customers who are one now, and return the ids."""
+    return [row["id"] for row in await DB.fetch(_SETTLE_MERGED, from_customer, to_customer, ctx.now)]
+
+
+async def move_reviews(from_customer: UUID, to_customer: UUID) -> list[UUID]:
+    """Let what no look would find again be decided about another customer, and return the ids."""
+    return [row["id"] for row in await DB.fetch(_MOVE_REVIEWS, from_customer, to_customer)]
+
+
+async def return_reviews(
+    moved_ids: Sequence[UUID], settled_ids: Sequence[UUID], *, from_customer: UUID, to_customer: UUID
+) -> None:
+    """Give back what moved and nobody has decided, and open again what a merge had closed."""
+    await DB.fetch(_RETURN_REVIEWS, list(moved_ids), from_customer, to_customer)
+    await DB.fetch(_REOPEN_REVIEWS, list(settled_ids))
 
 
 async def settle_review(ctx: Context, review_id: UUID, *, note: str) -> UUID | None:

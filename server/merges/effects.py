@@ -76,3 +76,5 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     codes: tuple[str, ...]
     contact_emails: tuple[str, ...]
     shown: MergeEffect
+    reviews: tuple[UUID, ...] = ()
+    reviews_settled: tuple[UUID, ...] = ()

@@ -12,6 +12,7 @@ from server.audience.marks import mark_membership
 from server.context import Context
 from server.customers.store import update_person
 from server.db.ids import new_id
+from server.email_changes.apply import give_up_change
 from server.errors import Busy
 from server.ledger.movements import Origin, claw_back
 from server.links.service import move_links
@@ -63,13 +64,14 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
     survivor, absorbed = pair.survivor, pair.absorbed
     fields = plan_fields(survivor, absorbed, wish.choices)
     if wish.choices.cancel_email_changes:
-        await store.cancel_changes(pair.ids)
+        for customer_id in pair.ids:
+            await give_up_change(ctx, customer_id)
     bonuses_twice = await store.list_bonuses_twice(survivor.id, absorbed.id)
     places = await _merge_places(ctx, pair, wish)
     cards = await store.move_cards(absorbed.id, survivor.id)
     vouchers = await store.move_vouchers(absorbed.id, survivor.id)
     orders = await store.move_orders(ctx, absorbed.id, survivor.id)
-    links = await move_links(ctx, from_customer=absorbed.id, to_customer=survivor.id)
+    moved = await move_links(ctx, from_customer=absorbed.id, to_customer=survivor.id)
     void = await _void_self_referrals(ctx, pair, wish)
     referrals, referred, codes = await store.move_referrals(absorbed.id, survivor.id)
     emails = await store.list_contact_emails(absorbed.id)
@@ -89,7 +91,7 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
         cards=tuple(card["code"] for card in cards if card["status"] == "active"),
         vouchers=sum(voucher["status"] in _UNSPENT for voucher in vouchers),
         orders=len(orders),
-        pos_links=len(links),
+        pos_links=len(moved.link_ids),
         older_orders=older.orders,
         older_points=older.points,
         older_counted=wish.choices.count_older_orders,
@@ -110,7 +112,9 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
         cards=tuple(card["id"] for card in cards),
         vouchers=tuple(voucher["id"] for voucher in vouchers),
         orders=tuple(orders),
-        links=links,
+        links=moved.link_ids,
+        reviews=moved.review_ids,
+        reviews_settled=moved.settled_ids,
         login=login,
         staff=tuple(staff),
         referrals=tuple(referrals),

@@ -14,10 +14,10 @@ from server.audit.store import record
 from server.auth import Staff
 from server.context import Context
 from server.cursors import decode_cursor, encode_cursor
-from server.customers.store import hold_redemption
+from server.customers.store import find_heir, hold_redemption, lock_customers
 from server.db.engine import DB, Row
 from server.db.ids import new_id
-from server.errors import NotFound, NotPermitted, Refused
+from server.errors import Busy, NotFound, NotPermitted, Refused
 from server.memberships.service import list_membership_views
 from server.merges import mails, store
 from server.merges.checks import Pair, check_not_self, check_pair, list_needs, load_pair
@@ -26,7 +26,7 @@ from server.merges.merging import Wish, carry_out, lock_everything
 from server.merges.rules import Person
 from server.merges.store import NewMerge
 from server.merges.undoing import DISPUTED, carry_back
-from server.sessions.links import Purpose, use_link
+from server.sessions.links import Purpose, find_link, use_link
 from server.sharing.commands import try_out
 from server.sharing.store import find_operation
 from shared.enums import Permission, Role
@@ -272,16 +272,26 @@ async def dispute(ctx: Context, token: str) -> MergeDisputed:
 
     Raises:
         Refused: TOKEN_EXPIRED.
+        Busy: Whoever has the points is being merged just now.
     """
+    found = await find_link(ctx, purposes=[Purpose.MERGE_NOT_ME], token=token)
+    merge = await store.find_merge(found.subject) if found.subject else None
+    if merge is None:
+        raise Refused(Code.TOKEN_EXPIRED)
     async with DB.transaction():
-        link = await use_link(ctx, purpose=Purpose.MERGE_NOT_ME, token=token)
-        row = await store.find_merge(link.subject) if link.subject else None
+        # The points may have gone on with another merge; whoever has them is locked before the link.
+        holder_id = await find_heir(merge["survivor"]) or merge["survivor"]
+        (holder,) = await lock_customers([holder_id])
+        if holder["status"] == "merged":
+            raise Busy
+        await use_link(ctx, purpose=Purpose.MERGE_NOT_ME, token=token)
+        row = await store.find_merge(merge["id"])
         if row is None or row["state"] != "done":
             raise Refused(Code.TOKEN_EXPIRED)
         until = ctx.now + MERGE_DISPUTE_HOLD
-        await hold_redemption(ctx, row["survivor"], until=until, reason=DISPUTED)
+        await hold_redemption(ctx, holder_id, until=until, reason=DISPUTED)
         await store.dispute(ctx, row["id"])
-        await _record(ctx, "customer.merge_disputed", row["id"], (row["survivor"],), None, {})
+        await _record(ctx, "customer.merge_disputed", row["id"], (holder_id,), None, {})
     return MergeDisputed(redemption_held_until=until)
 
 

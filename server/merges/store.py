@@ -252,14 +252,14 @@ async def has_pending_change(customer_ids: Sequence[UUID], now: datetime) -> boo
     return bool(await DB.fetch(_PENDING_CHANGES, list(customer_ids), now))
 
 
-async def has_open_erasure(customer_ids: Sequence[UUID]) -> bool:
-    """Return whether one of these customers has asked to be forgotten, and is not yet."""
-    return await DB.fetch_row(_OPEN_REQUESTS, list(customer_ids)) is not None
-
-
 async def cancel_changes(customer_ids: Sequence[UUID]) -> None:
     """Give up changes of address that wait for their proof."""
     await DB.fetch(_CANCEL_CHANGES, list(customer_ids))
+
+
+async def has_open_erasure(customer_ids: Sequence[UUID]) -> bool:
+    """Return whether one of these customers has asked to be forgotten, and is not yet."""
+    return await DB.fetch_row(_OPEN_REQUESTS, list(customer_ids)) is not None
 
 
 async def set_person(ctx: Context, customer_id: UUID, fields: PersonFields) -> None:

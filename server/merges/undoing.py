@@ -8,7 +8,7 @@ from server.audience.marks import mark_membership
 from server.context import Context
 from server.db.engine import Row
 from server.errors import Refused
-from server.links.service import move_back
+from server.links.service import Moved, move_back
 from server.merges import contacts, store
 from server.merges.effects import Effects, PersonFields
 from server.merges.merging import write_fields
@@ -45,7 +45,8 @@ async def carry_back(ctx: Context, merge: Row, *, reason: str) -> MergeUndoEffec
     await _return_places(ctx, effects, survivor_id, absorbed_id)
     split = [await _split(ctx, operation_id, reason) for operation_id in reversed(effects.operations)]
     orders = await store.return_orders(ctx, effects.orders, absorbed_id, survivor_id)
-    await move_back(ctx, link_ids=effects.links, to_customer=absorbed_id)
+    moved = Moved(link_ids=effects.links, review_ids=effects.reviews, settled_ids=effects.reviews_settled)
+    await move_back(ctx, moved=moved, from_customer=survivor_id, to_customer=absorbed_id)
     await store.return_referrals(effects.referrals, effects.referred, effects.codes, absorbed_id)
     await store.return_staff(effects.staff, absorbed_id, survivor_id)
     await contacts.return_addresses(effects.points)

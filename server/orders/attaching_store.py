@@ -20,10 +20,14 @@ where o.connection = $1 and o.pos_customer_id = any($2::text[]) and o.customer i
 order by o.completed_at, o.id limit $4
 for update of o
 """
+# A merge, and its undoing, take an order along as it was: what it rested on before is what counts.
 _THROUGH = """
 select o.id, o.external_id, o.completed_at, o.points - o.points_returned as points
 from orders o
-where o.connection = $1 and o.pos_customer_id = any($2::text[]) and o.customer = $3 and o.assignment_reason = 'pos'
+where o.connection = $1 and o.pos_customer_id = any($2::text[]) and o.customer = $3
+  and (o.assignment_reason = 'pos' or o.assignment_reason in ('merge', 'undo') and 'pos' = (
+      select a.reason from assignment a where a."order" = o.id and a.reason not in ('merge', 'undo')
+      order by a.version desc limit 1))
   and ($5::timestamptz is null or (o.completed_at, o.id) > ($5, $6::uuid))
 order by o.completed_at, o.id limit $4
 """

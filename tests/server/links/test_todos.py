@@ -39,7 +39,7 @@ class MergingTill(Limited):
         self.merged.append((kept_id, absorbed_id))
 
 
-async def _merged(world: World, till: Till) -> tuple[SignedUp, SignedUp, tuple[UUID, ...]]:
+async def _merged(world: World, till: Till) -> tuple[SignedUp, SignedUp, service.Moved]:
     """Let two members with a record each, in one till, be one customer; return them and the links that moved."""
     await settled_record(world, till, "p-1")
     await settled_record(world, till, "p-2", email="bea@shop.test")
@@ -101,7 +101,7 @@ async def test_what_a_merge_left_to_do_is_nothing_to_do_once_the_merge_is_undone
     ana, bea, moved = await _merged(world, till)
     assert len(await _todos(world)) == 1
     async with DB.transaction():
-        await service.move_back(world.ctx, link_ids=moved, to_customer=bea.customer_id)
+        await service.move_back(world.ctx, moved=moved, from_customer=ana.customer_id, to_customer=bea.customer_id)
     assert (await _todos(world), await _todos(world, "done")) == ([], [])
     assert await links_of(bea.customer_id) == [("p-2", "linked", "email")]
     # Nor once one of the two records is somebody else's after all.

@@ -58,6 +58,17 @@ async def test_two_sign_ins_take_two_people_and_both_are_told_with_a_way_to_obje
     await assert_verified(world)
 
 
+async def test_a_dispute_holds_the_points_where_they_are_by_now(world: World) -> None:
+    ana, ben = await two_members(world)
+    cy = await world.sign_up("cy@shop.test")
+    desk = await MergeDesk.open(world)
+    await desk.merged(ana.customer_id, ben.customer_id)
+    mail = await world.mail_to(ben.email, purpose="merge-not-me")
+    await desk.merged(cy.customer_id, ana.customer_id)
+    expect(await world.client.post("/v1/account-merges/dispute", json={"token": mail.token}), 200)
+    assert (await desk.customer(cy.customer_id))["redemption_held_reason"] == "merge_disputed"
+
+
 async def test_a_wish_lapses_after_a_day_and_can_be_refused_by_another_person(world: World) -> None:
     ana, ben = await two_members(world)
     desk = await MergeDesk.open(world)
