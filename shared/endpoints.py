@@ -137,6 +137,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="preview_link", method="POST", path="/v1/staff/customers/{customer_id}/links/preview", caller=_S, request=links.LinkRequest, response=links.LinkPreview, permission=_P.LINK_MAKE),
     Endpoint(operation="make_link", method="POST", path="/v1/staff/customers/{customer_id}/links", caller=_S, status=201, request=links.LinkRequest, response=links.LinkMade, permission=_P.LINK_MAKE, idempotent=True),
     Endpoint(operation="approve_link", method="POST", path="/v1/staff/links/{link_id}/approve", caller=_S, request=links.LinkApproval, response=links.LinkMade, permission=_P.LINK_ATTEST, idempotent=True),
+    Endpoint(operation="preview_link_approval", method="POST", path="/v1/staff/links/{link_id}/approve/preview", caller=_S, request=links.LinkApproval, response=links.LinkPreview, permission=_P.LINK_ATTEST),
     Endpoint(operation="preview_link_end", method="POST", path="/v1/staff/links/{link_id}/end/preview", caller=_S, request=links.LinkEnding, response=links.LinkEndingPreview, permission=_P.LINK_ATTEST),
     Endpoint(operation="end_link", method="POST", path="/v1/staff/links/{link_id}/end", caller=_S, request=links.LinkEnding, response=links.LinkMade, permission=_P.LINK_ATTEST, idempotent=True),
     Endpoint(operation="list_waiting_links", method="GET", path="/v1/staff/links", caller=_S, response=links.WaitingLinkPage, permission=_P.LINK_ATTEST, query=_PAGE),
@@ -258,6 +259,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="revoke_claim_batch", method="POST", path="/v1/staff/claim-batches/{batch_id}/revoke", caller=_S, request=claims.ClaimRevocation, response=claims.ClaimBatchView, permission=_P.CLAIM_BATCH),
     Endpoint(operation="write_claim_csv", method="POST", path="/v1/staff/claim-batches/{batch_id}/csv", caller=_S, permission=_P.CLAIM_BATCH, media_type="text/csv"),
     Endpoint(operation="write_claim_letters", method="POST", path="/v1/staff/claim-batches/{batch_id}/letters", caller=_S, permission=_P.CLAIM_BATCH, media_type="application/pdf"),
+    Endpoint(operation="lift_redemption_hold", method="POST", path="/v1/staff/customers/{customer_id}/redemption-hold/lift", caller=_S, request=staff.HoldLifting, response=staff.HoldLifted, permission=_P.HOLD_LIFT, idempotent=True),
     Endpoint(operation="hint_email", method="GET", path="/v1/staff/email-hint", caller=_S, response=staff.EmailHint, permission=_P.CUSTOMER_SEARCH, query=("email",)),
     # Privacy.
     Endpoint(operation="request_my_export", method="POST", path="/v1/me/exports", caller=_M, status=202, request=privacy.ExportRequest, response=privacy.ExportView, idempotent=True, step_up=True),

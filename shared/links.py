@@ -309,9 +309,10 @@ class LinkMade(View, frozen=True, kw_only=True):
 
 
 class LinkApproval(Request, frozen=True, kw_only=True):
-    """A second person's yes to a link that somebody else asked for."""
+    """A second person's yes to a link that somebody else asked for, as previewed."""
 
     note: Annotated[str, msgspec.Meta(max_length=limits.REASON_LENGTH_MAX)] = ""
+    preview_hash: Hash | None = None
 
 
 class LinkEnding(Request, frozen=True, kw_only=True):

@@ -467,6 +467,25 @@ class Undo(Request, frozen=True, kw_only=True):
     reason: Reason
 
 
+class HoldLifting(Request, frozen=True, kw_only=True):
+    """A manager's wish to let a customer spend points again before a hold is over.
+
+    `held_until` is the end of the hold that was looked at; `identity_attested` says that the manager has checked who stands
+    there.
+    """
+
+    held_until: Annotated[datetime, msgspec.Meta(tz=True)]
+    identity_attested: bool
+    reason: Reason
+
+
+class HoldLifted(View, frozen=True, kw_only=True):
+    """That points can be spent again, and until when they would have been held."""
+
+    customer_id: UUID
+    held_until: datetime
+
+
 class ProgrammeView(View, frozen=True, kw_only=True):
     """A programme, its settings and the rules in force; `version` goes up with every change of either."""
 

@@ -151,6 +151,8 @@ from shared.staff import (
     EmailOverridePage,
     EmailOverrideRequest,
     EmailOverrideView,
+    HoldLifted,
+    HoldLifting,
     ProgrammeList,
     ProgrammeView,
     RegisterCustomer,
@@ -302,6 +304,10 @@ class Client:
     ) -> EmailOverrideView:
         path = {"change_id": change_id}
         return await self._ask("approve_email_override", EmailOverrideView, path=path, body=decision, key=key)
+
+    async def lift_hold(self, customer_id: UUID, lifting: HoldLifting, *, key: str) -> HoldLifted:
+        path = {"customer_id": customer_id}
+        return await self._ask("lift_redemption_hold", HoldLifted, path=path, body=lifting, key=key)
 
     # Points --------------------------------------------------------------------------------------------------------
 
@@ -483,6 +489,10 @@ class Client:
 
     async def make_link(self, customer_id: UUID, wish: LinkRequest, *, key: str) -> LinkMade:
         return await self._ask("make_link", LinkMade, path={"customer_id": customer_id}, body=wish, key=key)
+
+    async def preview_link_approval(self, link_id: UUID) -> LinkPreview:
+        path = {"link_id": link_id}
+        return await self._ask("preview_link_approval", LinkPreview, path=path, body=LinkApproval())
 
     async def approve_link(self, link_id: UUID, approval: LinkApproval, *, key: str) -> LinkMade:
         return await self._ask("approve_link", LinkMade, path={"link_id": link_id}, body=approval, key=key)

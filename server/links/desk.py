@@ -5,6 +5,7 @@ A preview is the execution, taken back: both run the same steps, so that what wa
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
@@ -25,6 +26,8 @@ from server.links.views import effect_view, hit_of, link_view, review_views
 from server.memberships import service as memberships
 from server.orders.attaching import Expected
 from server.pos.protocol import Capability, Connector, PosRefused, PosUnavailable
+from server.programmes.service import get_shop_zone
+from server.time_words import say_day
 from shared.codes import normalise_card_number
 from shared.enums import Permission
 from shared.limits import LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS_MAX
@@ -75,9 +78,12 @@ class _Act(msgspec.Struct, frozen=True, kw_only=True):
     person: Row
     method: str
     expected: Expected
+    is_approval: bool = False
 
     @property
     def needs_second_person(self) -> bool:
+        if self.is_approval:
+            return False
         # Of a record with more orders than are looked at, the points are not known.
         return self.expected.points > LINK_POINTS_ALONE_MAX or self.expected.has_more
 
@@ -268,33 +274,51 @@ async def _get_view(link_id: UUID) -> LinkView:
     return link_view(row)
 
 
-async def approve_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkApproval) -> LinkMade:
-    """Grant a link that waits for a second person, in the caller's transaction.
+async def preview_approval(ctx: Context, staff: Staff, link_id: UUID) -> LinkPreview:
+    """Return what granting a link that waits for a second person would do.
 
     Raises:
         NotFound: There is no such link.
-        Refused: APPROVAL_REQUIRED, it is this person's own wish; LINK_OVER, LINK_TAKEN, LINK_SELF.
+        Refused: LINK_SELF.
+    """
+    link = await store.get_link(link_id)
+    hit = await directory_store.find_hit(link["record"]) if link is not None else None
+    if link is None or hit is None:
+        raise NotFound
+    _check_not_self(staff, link["customer"])
+    shown: LinkPreview | None = None
+    try:
+        async with DB.transaction():
+            shown = await _try_granting(ctx, staff, link, hit_of(hit))
+            raise _TakenBack
+    except _TakenBack:
+        assert shown is not None
+        return shown
+
+
+async def _try_granting(ctx: Context, staff: Staff, link: Row, hit: RecordHit) -> LinkPreview:
+    try:
+        act = await _check_wish(ctx, staff, link)
+        linked = await _grant(ctx, act, link)
+    except Refused as refusal:
+        return _blocked(hit, refusal)
+    return _shown(hit, act, linked, warnings=_warnings(act, linked))
+
+
+async def approve_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkApproval) -> LinkMade:
+    """Grant a link that waits for a second person as previewed, in the caller's transaction.
+
+    Raises:
+        NotFound: There is no such link.
+        Refused: PREVIEW_STALE; APPROVAL_REQUIRED, it is this person's own wish; LINK_OVER, LINK_TAKEN, LINK_SELF.
     """
     link = await store.get_link(link_id)
     if link is None:
         raise NotFound
-    _check_not_self(staff, link["customer"])
-    if link["actor_id"] == staff.staff_id:
-        raise Refused(Code.APPROVAL_REQUIRED)
-    await lock_customers([link["customer"]])
-    record, person = await store.lock_record(link["record"]), await store.find_person(link["customer"])
-    locked = await store.lock_link(link_id)
-    assert record is not None
-    assert person is not None
-    assert locked is not None
-    if locked["state"] != "waiting":
-        raise Refused(Code.LINK_OVER)
-    _check_open(person)
-    _check_whole(record)
-    linked = await service.link_record(
-        ctx, record, person, method=link["method"], evidence=link["evidence"], reason=link["reason"],
-        waiting_link_id=link_id,
-    )  # fmt: skip
+    act = await _check_wish(ctx, staff, link)
+    if form.preview_hash != act.hash:
+        raise Refused(Code.PREVIEW_STALE)
+    linked = await _grant(ctx, act, link)
     await audit(
         ctx,
         "link.approved",
@@ -304,6 +328,34 @@ async def approve_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkAppr
         reason=form.note or None,
     )
     return LinkMade(link=await _get_view(link_id), effect=effect_view(linked.attached, held_until=linked.held_until))
+
+
+async def _check_wish(ctx: Context, staff: Staff, link: Row) -> _Act:
+    """Return what somebody else asked for, with record, customer and link locked."""
+    _check_not_self(staff, link["customer"])
+    if link["actor_id"] == staff.staff_id:
+        raise Refused(Code.APPROVAL_REQUIRED)
+    await lock_customers([link["customer"]])
+    record, person = await store.lock_record(link["record"]), await store.find_person(link["customer"])
+    locked = await store.lock_link(link["id"])
+    assert record is not None
+    assert person is not None
+    assert locked is not None
+    if locked["state"] != "waiting" or locked["customer"] != link["customer"]:
+        raise Refused(Code.LINK_OVER)
+    _check_open(person)
+    _check_whole(record)
+    if record["holder"] is not None:
+        raise store.LinkTaken(record["holder"])
+    expected = await service.expect(ctx, record, person)
+    return _Act(record=record, person=person, method=link["method"], expected=expected, is_approval=True)
+
+
+async def _grant(ctx: Context, act: _Act, link: Row) -> Linked:
+    return await service.link_record(
+        ctx, act.record, act.person, method=link["method"], evidence=link["evidence"], reason=link["reason"],
+        waiting_link_id=link["id"],
+    )  # fmt: skip
 
 
 async def take_record(ctx: Context, staff: Staff, record_id: UUID, form: RecordTaking) -> RecordTaken:
@@ -369,17 +421,25 @@ async def _try(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest,
     except Refused as refusal:
         if refusal.code in (Code.NOT_FOUND, Code.LINK_SELF):
             raise
-        # Nothing can be carried out with this; the hash is one that no execution has.
-        return LinkPreview(
-            record=hit, effect=None, method="", blockers=(refusal.detail or refusal.code,), warnings=(),
-            needs_second_person=False, preview_hash=_BLOCKED,
-        )  # fmt: skip
+        return _blocked(hit, refusal)
+    return _shown(hit, act, linked, warnings=[*_warnings(act, linked), *_email_warnings(ctx, act, form)])
+
+
+def _blocked(hit: RecordHit, refusal: Refused) -> LinkPreview:
+    # Nothing can be carried out with this; the hash is one that no execution has.
+    return LinkPreview(
+        record=hit, effect=None, method="", blockers=(refusal.detail or refusal.code,), warnings=(),
+        needs_second_person=False, preview_hash=_BLOCKED,
+    )  # fmt: skip
+
+
+def _shown(hit: RecordHit, act: _Act, linked: Linked, *, warnings: Sequence[str]) -> LinkPreview:
     return LinkPreview(
         record=hit,
         effect=effect_view(linked.attached, held_until=linked.held_until),
         method=act.method,
         blockers=(),
-        warnings=tuple(_warnings(ctx, act, linked, form)),
+        warnings=tuple(warnings),
         needs_second_person=act.needs_second_person,
         preview_hash=act.hash,
     )
@@ -398,7 +458,7 @@ async def _check(ctx: Context, staff: Staff, customer_id: UUID, form: LinkReques
         raise NotFound("There is no such POS record.")
     _check_whole(record)
     if record["holder"] == customer_id:
-        raise Refused(Code.LINK_TAKEN, f"They are linked since {record['linked_at']:%d %B %Y}.")
+        raise Refused(Code.LINK_TAKEN, f"They are linked since {say_day(record['linked_at'], await get_shop_zone())}.")
     if record["holder"] is not None:
         raise store.LinkTaken(record["holder"])
     method = _method(staff, record, person, form)
@@ -454,7 +514,7 @@ def _check_whole(record: Row) -> None:
         raise Refused(Code.LINK_OVER, "The till has merged this record into another one, or removed it.")
 
 
-def _warnings(ctx: Context, act: _Act, linked: Linked, form: LinkRequest) -> list[str]:
+def _warnings(act: _Act, linked: Linked) -> list[str]:
     record, person = act.record, act.person
     warnings: list[str] = []
     addresses = [*person["emails"], *person["unproven_emails"]]
@@ -477,9 +537,14 @@ def _warnings(ctx: Context, act: _Act, linked: Linked, form: LinkRequest) -> lis
         warnings.append(f"{orders}, as somebody else's points or voucher paid.")
     if linked.attached.more_after is not None:
         warnings.append("There are more orders than are posted at once; the others follow in a few minutes.")
-    if form.write_email and not person["email"]:
+    return warnings
+
+
+def _email_warnings(ctx: Context, act: _Act, form: LinkRequest) -> list[str]:
+    warnings: list[str] = []
+    if form.write_email and not act.person["email"]:
         warnings.append("The customer has no proven address that could be written to the till.")
-    if form.write_email and Capability.WRITE_EMAIL not in kind_of(ctx.settings, record["connection_code"])[1]:
+    if form.write_email and Capability.WRITE_EMAIL not in kind_of(ctx.settings, act.record["connection_code"])[1]:
         warnings.append("This till takes no address from here: type it there.")
     return warnings
 

@@ -103,9 +103,15 @@ async def make_link(call: Call) -> LinkMade:
     return await desk.make_link(call.ctx, call.staff, _id(call, "customer_id"), call.message(LinkRequest))
 
 
+@operation("preview_link_approval")
+async def preview_link_approval(call: Call) -> LinkPreview:
+    """Show what granting a link that somebody else asked for would do now."""
+    return await desk.preview_approval(call.ctx, call.staff, _id(call, "link_id"))
+
+
 @operation("approve_link")
 async def approve_link(call: Call) -> LinkMade:
-    """Grant a link that somebody else asked for."""
+    """Grant a link that somebody else asked for; `preview_hash` says what was looked at."""
     return await desk.approve_link(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkApproval))
 
 

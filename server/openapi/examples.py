@@ -126,7 +126,7 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "reason": "The customer showed their passport",
         "preview_hash": _PREVIEW_HASH,
     },
-    links.LinkApproval: {"note": "Looked at it together"},
+    links.LinkApproval: {"preview_hash": _PREVIEW_HASH, "note": "Looked at it together"},
     links.LinkEnding: {
         "reason": "It was another person of the same name",
         "take_back_orders": True,
@@ -285,6 +285,11 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     claims.ClaimRevocation: {"reason": "The letter came back"},
     claims.ClaimBatchRequest: {"reissue": False},
     adjustments.AdjustmentRefusal: {"reason": "No receipt to be seen"},
+    staff.HoldLifting: {
+        "held_until": "2026-03-06T10:00:00+00:00",
+        "identity_attested": True,
+        "reason": "The correction was called off; saw the passport",
+    },
     staff.Undo: {"reason": "The customer rang: not their wish"},
     programmes.ProgrammeJoining: {"programme_code": "rewards"},
     programmes.NewProgramme: {

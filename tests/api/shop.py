@@ -194,7 +194,7 @@ class Shop:
             "hold_id": self.hold_id,
             "record_id": self.record_id,
             "todo_id": self.todo_id,
-            "link_id": self.asked_link_id if endpoint.operation == "approve_link" else self.link_id,
+            "link_id": self.asked_link_id if "/approve" in endpoint.path else self.link_id,
             "order_id": self.order_id,
             "change_id": self.change_id,
             "purpose": "signup",

@@ -348,8 +348,21 @@ async def link(shop: Shop) -> Case:
 
 async def link_approval(shop: Shop) -> Case:
     """A link that a cashier asked for."""
-    path = f"/v1/staff/links/{shop.asked_link_id}/approve"
-    return Case(path=path, body={}, other={"note": "something else"})
+    case = await _previewed(shop, f"/v1/staff/links/{shop.asked_link_id}/approve", {"note": "looked at it"})
+    return Case(path=case.path, body=case.body, other=case.body | {"note": "something else"})
+
+
+async def hold_lift(shop: Shop) -> Case:
+    """A hold on Ben's spending that is lifted."""
+    held_until = shop.world.clock.now() + timedelta(days=1)
+    await DB.fetch(
+        "update customer set redemption_held_until = $2, redemption_held_reason = 'email_override' where id = $1",
+        shop.ben.customer_id,
+        held_until,
+    )
+    body = {"held_until": held_until.isoformat(), "identity_attested": True, "reason": "saw the passport"}
+    path = f"/v1/staff/customers/{shop.ben.customer_id}/redemption-hold/lift"
+    return Case(path=path, body=body, other=body | {"reason": "something else"})
 
 
 async def link_end(shop: Shop) -> Case:
@@ -417,6 +430,7 @@ CASES: dict[str, tuple[str, Callable[[Shop], Awaitable[Case]]]] = {
     "correction of a proven address": ("request_email_override", override),
     "approved correction": ("approve_email_override", override_approval),
     "undo": ("undo_email_change", undo),
+    "lifted hold": ("lift_redemption_hold", hold_lift),
     "own voucher": ("issue_my_voucher", my_voucher),
     "voucher at the till": ("issue_customer_voucher", till_voucher),
     "cancelled voucher": ("cancel_voucher", cancelled_voucher),

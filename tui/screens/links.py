@@ -1,7 +1,7 @@
 """A customer's POS records, and why purchases are missing, each reason with what puts it right."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, tzinfo
 from enum import IntEnum
 from functools import partial
@@ -19,6 +19,7 @@ from shared.links import (
     Finding,
     LinkApproval,
     LinkMade,
+    LinkPreview,
     LinkView,
 )
 from shared.members import Accepted
@@ -28,15 +29,15 @@ from tui.actions import BY_ID, Action
 from tui.calls import call
 from tui.client import Client
 from tui.formatting import Cell, Row, full_name, points
-from tui.link_words import finding_row, link_notes, link_row, state_words
-from tui.pages import Handlers, bindings_for
+from tui.link_words import effect_words, finding_row, link_notes, link_row, record_words, state_words
+from tui.pages import Handlers, Page, bindings_for
 from tui.safe import safe
 from tui.screens.choosing import Chosen
 from tui.screens.list_page import Listing, ListPage, ListTab
-from tui.screens.reason import Question, ReasonPage
+from tui.screens.reason import DecisionPage, Question
 from tui.widgets.facts import TONE_STYLES
 from tui.widgets.line_list import Column
-from tui.wording import WHO_MAY
+from tui.wording import WHO_MAY, blocker_words
 
 
 class Tab(IntEnum):
@@ -222,7 +223,7 @@ class LinksPage(ListPage[Finding | LinkView]):
     def _approve(self) -> None:
         link = self._link()
         assert link is not None
-        self.app.push_screen(approve_page(link, who=self._who, done=self._approved))
+        ask_approval(self, link, who=self._who, done=self._approved)
 
     def _approved(self, answer: LinkMade) -> None:
         self.console.say(approved_words(answer), "good")
@@ -265,25 +266,53 @@ def join_state(name: str, state: Cell) -> str:
     return f" {name}: {state.text}"
 
 
-def approve_page(link: LinkView, *, who: str, done: Callable[[LinkMade], None]) -> ReasonPage[LinkMade]:
-    """Return the question before a link that a colleague asked for is approved."""
-    question = Question(
+def ask_approval(page: Page, link: LinkView, *, who: str, done: Callable[[LinkMade], None]) -> None:
+    """Look at what a link that a colleague asked for will bring, and ask whether it is approved."""
+
+    def look(client: Client) -> Awaitable[LinkPreview]:
+        return client.preview_link_approval(link.id)
+
+    def ask_sure(preview: LinkPreview) -> None:
+        asked = _approval(page, link, preview, who=who)
+        if isinstance(asked, str):
+            page.console.say(asked, "warn")
+            return
+        decision = DecisionPage(
+            preview,
+            question=lambda shown: _approval(page, link, shown, who=who),
+            ask=look,
+            send=lambda client, shown, typed, key: client.approve_link(
+                link.id, LinkApproval(note=typed.reason, preview_hash=shown.preview_hash), key=key
+            ),
+            done=done,
+        )
+        page.app.push_screen(decision)
+
+    call(page, "approval", look, done=ask_sure, waiting="Looking at what it will bring…")
+
+
+def _approval(page: Page, link: LinkView, preview: LinkPreview, *, who: str) -> Question | str:
+    """Return the question before a link is approved, or why it cannot be approved."""
+    if preview.blockers or preview.effect is None:
+        return f"This cannot be approved as things stand: {' '.join(map(blocker_words, preview.blockers))}"
+    session = page.console.session
+    assert session is not None
+    return Question(
         title="Approve a link",
         crumb=f"{who} › Approve a link",
         facts=(
-            ("Record", link.external_id),
+            ("Record", record_words(preview.record)),
             ("Customer", who),
             ("Asked by", link.linked_by or "a colleague"),
         ),
-        sentences=("Its sales earn their points at once, and both names are kept with it.",),
+        sentences=(
+            *preview.warnings,
+            *effect_words(preview.effect, now=page.console.now(), zone=session.zone),
+            "Both names are kept with it.",
+        ),
         commit_words="Approve",
         waiting_words="Linking, and giving the sales their points…",
         needs_reason=False,
-    )
-    return ReasonPage(
-        question,
-        send=lambda client, typed, key: client.approve_link(link.id, LinkApproval(note=typed.reason), key=key),
-        done=done,
     )
 
 

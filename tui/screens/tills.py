@@ -221,16 +221,16 @@ class TillsPage(ListPage[TillItem]):
         return self.current if isinstance(self.current, WaitingLink) else None
 
     def _approve(self) -> None:
-        from tui.screens.links import approve_page, approved_words
+        from tui.screens.links import approved_words, ask_approval
 
         waiting = self._waiting()
         assert waiting is not None
-        page = approve_page(
+        ask_approval(
+            self,
             waiting.link,
             who=waiting.customer_name,
             done=lambda answer: self.console.say(approved_words(answer), "good"),
         )
-        self.app.push_screen(page)
 
     def _refuse(self) -> None:
         from tui.screens.unlink import UnlinkPage

@@ -132,6 +132,13 @@ async def staff_post(
     return await world.client.post(path, json=body, headers=keyed)
 
 
+async def grant(world: World, headers: Mapping[str, str], link_id: object, **fields: object) -> httpx.Response:
+    """Look at what a link that waits would bring and approve it."""
+    path = f"/v1/staff/links/{link_id}/approve"
+    seen = expect(await world.client.post(f"{path}/preview", json={}, headers=dict(headers)), 200)
+    return await staff_post(world, headers, path, fields | {"preview_hash": seen["preview_hash"]})
+
+
 async def link(world: World, headers: Mapping[str, str], customer_id: UUID, wish: dict[str, Any]) -> httpx.Response:
     """Preview a link and make it."""
     path = f"/v1/staff/customers/{customer_id}/links"

@@ -1,6 +1,7 @@
 """Staff find POS records and link them: what they may do alone, what needs proof, and what needs a second person."""
 
 import asyncio
+import contextvars
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,6 +17,7 @@ from tests.ledgers import credit
 from tests.server.links.shop import (
     Till,
     balance_of,
+    grant,
     link,
     links_of,
     record,
@@ -28,6 +30,7 @@ from tests.server.links.shop import (
     state_of,
     wrong_rows,
 )
+from tests.server.merges.desk import MergeDesk
 from tests.server.rewards.builders import Counter
 from tests.tills import push, sale
 
@@ -139,9 +142,19 @@ async def test_many_points_wait_for_a_second_person(world: World) -> None:
     assert (made["link"]["state"], made["effect"], await balance_of(ana)) == ("waiting", None, 0)
     path = f"/v1/staff/links/{made['link']['id']}/approve"
     assert problem(await staff_post(world, first, path, {}))[1] == "APPROVAL_REQUIRED"
-    granted = expect(await staff_post(world, second, path, {"note": "looked at it"}), 200)
-    assert granted["effect"]["points"] == LINK_POINTS_ALONE_MAX + 1
-    assert await balance_of(ana) == LINK_POINTS_ALONE_MAX + 1
+    own = expect(await world.client.post(f"{path}/preview", json={}, headers=first), 200)
+    assert (own["blockers"], own["effect"]) == (["APPROVAL_REQUIRED"], None)
+    seen = expect(await world.client.post(f"{path}/preview", json={}, headers=second), 200)
+    brings = {"orders_found": 1, "orders_counted": 1, "points": LINK_POINTS_ALONE_MAX + 1}
+    assert {name: seen["effect"][name] for name in brings} == brings
+    assert (seen["needs_second_person"], await balance_of(ana), len(await world.mails_to(ana.email))) == (False, 0, 1)
+    # What comes meanwhile was not looked at, nor was anything by whoever sends no hash.
+    await till.sell("rich")
+    for stale in ({}, {"preview_hash": seen["preview_hash"]}):
+        assert problem(await staff_post(world, second, path, stale))[1] == "PREVIEW_STALE"
+    granted = expect(await grant(world, second, made["link"]["id"], note="looked at it"), 200)
+    assert granted["effect"]["points"] == LINK_POINTS_ALONE_MAX + 1 + 12
+    assert await balance_of(ana) == LINK_POINTS_ALONE_MAX + 1 + 12
     assert problem(await staff_post(world, second, path, {}))[1] in ("LINK_OVER", "LINK_TAKEN")
     assert await wrong_rows(world) == []
 
@@ -343,12 +356,12 @@ async def test_links_move_with_a_merge_and_back(world: World) -> None:
     await run_checks(world)
     async with DB.transaction():
         moved = await service.move_links(world.ctx, from_customer=bea.customer_id, to_customer=ana.customer_id)
-    assert len(moved) == 1
+    assert len(moved.link_ids) == 1
     assert sorted(await links_of(ana.customer_id)) == [("p-1", "linked", "email"), ("p-2", "linked", "email")]
     await till.sell("p-2")
     assert (await balance_of(ana), await balance_of(bea)) == (12, 0)
     async with DB.transaction():
-        await service.move_back(world.ctx, link_ids=moved, to_customer=bea.customer_id)
+        await service.move_back(world.ctx, moved=moved, from_customer=ana.customer_id, to_customer=bea.customer_id)
     assert await links_of(bea.customer_id) == [("p-2", "linked", "email")]
     assert await reviews_of(ana.customer_id) == []
 
@@ -483,6 +496,80 @@ async def test_whoever_is_told_of_a_link_can_end_it_and_what_came_with_it_is_hel
     assert await wrong_rows(world) == []
 
 
+async def test_what_is_to_be_decided_goes_along_with_a_merge_and_back(world: World) -> None:
+    till = await Till.of(world)
+    await settled_record(world, till, "p-1")
+    await till.sell("p-1")
+    ana, ben = await world.sign_up(), await world.sign_up("ben@shop.test")
+    await settled_record(world, till, "p-2", email="cy@shop.test")
+    await settled_record(world, till, "p-3", email="dee@shop.test")
+    cy, dee = await world.sign_up("cy@shop.test"), await world.sign_up("dee@shop.test")
+    await run_checks(world)
+    token = (await world.mail_to(ana.email, purpose="link-not-me")).token
+    expect(await world.client.post("/v1/links/dispute", json={"token": token}), 200)
+    await till.send(record("p-2", email="cy@shop.test", former_ids=["p-3"]))
+    assert (await reviews_of(ana.customer_id), await reviews_of(dee.customer_id)) == (["disputed"], ["merged_in_pos"])
+    world.advance(timedelta(days=8))  # What is held is not merged.
+    desk = await MergeDesk.open(world)
+
+    done = await desk.merged(ben.customer_id, ana.customer_id)
+    assert (await reviews_of(ana.customer_id), await reviews_of(ben.customer_id)) == ([], ["disputed"])
+    assert await links_of(ben.customer_id) == [("p-1", "ended", "email")]
+    expect(await desk.unmerge(done["id"]), 200)
+    assert (await reviews_of(ana.customer_id), await reviews_of(ben.customer_id)) == (["disputed"], [])
+    await desk.merged(ben.customer_id, ana.customer_id)
+    # Whom it is decided for is who has the purchases now.
+    links = expect(await world.client.get(f"/v1/staff/customers/{ben.customer_id}/links", headers=desk.headers), 200)
+    path, wish = f"/v1/staff/links/{links['links'][0]['id']}/end", {"reason": "not hers", "take_back_orders": True}
+    shown = expect(await desk.post(f"{path}/preview", wish), 200)
+    assert (shown["orders"], shown["points_taken"]) == (1, 12)
+    expect(await desk.post(path, wish | {"preview_hash": shown["preview_hash"]}), 200)
+    assert (await reviews_of(ben.customer_id), await balance_of(ben)) == ([], 0)
+
+    # The till was right: its two records are one person's.
+    done = await desk.merged(cy.customer_id, dee.customer_id)
+    assert (await reviews_of(cy.customer_id), await reviews_of(dee.customer_id)) == ([], [])
+    expect(await desk.unmerge(done["id"]), 200)
+    assert await reviews_of(dee.customer_id) == ["merged_in_pos"]
+    assert await wrong_rows(world) == []
+
+
+async def test_a_sale_that_races_the_end_of_its_link_counts_for_nobody_in_the_end(world: World) -> None:
+    till = await Till.of(world)
+    await settled_record(world, till, "p-1")
+    ana = await world.sign_up()
+    await run_checks(world)
+    await till.sell("p-1")
+    manager = await world.staff_headers("manager")
+    links = expect(await world.client.get(f"/v1/staff/customers/{ana.customer_id}/links", headers=manager), 200)
+    path, wish = f"/v1/staff/links/{links['links'][0]['id']}/end", {"reason": "another Ana", "take_back_orders": True}
+    shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=manager), 200)
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        await DB.fetch("select from membership where id = $1 for update", ana.membership_id)
+        sent = staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]})
+        ending = group.create_task(sent, context=contextvars.Context())
+        await _until_waiting(1)
+        # The sale has looked at the link, and waits for whoever ends it.
+        sale_task = group.create_task(till.sell("p-1"), context=contextvars.Context())
+        await _until_waiting(2)
+    expect(ending.result(), 200)
+    assert sale_task.result()["order_id"]
+    await run_checks(world)
+    assert await balance_of(ana) == 0
+    assert await DB.fetch_value("select count(*) from orders where customer is not null") == 0
+    assert await wrong_rows(world) == []
+
+
+async def _until_waiting(connections: int) -> None:
+    """Return when so many connections wait for a lock."""
+    sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(10):
+        while await DB.fetch_value(sql) != connections:
+            await asyncio.sleep(0.005)
+            # A transaction goes on seeing what it has seen of the others.
+            await DB.fetch("select pg_stat_clear_snapshot()")
+
+
 async def test_a_link_with_very_many_orders_goes_on_in_steps_until_all_are_there_and_all_are_gone(world: World) -> None:
     till = await Till.of(world)
     await settled_record(world, till, "p-1")
@@ -534,7 +621,7 @@ async def test_of_more_orders_than_are_looked_at_two_people_decide_and_nobody_is
     wish = {"record_id": str(await record_id("p-1")), "attestation": "saw_id"}
     made = expect(await link(world, manager, ana.customer_id, wish), 201)
     assert made["link"]["state"] == "waiting"
-    expect(await staff_post(world, second, f"/v1/staff/links/{made['link']['id']}/approve", {}), 200)
+    expect(await grant(world, second, made["link"]["id"]), 200)
     await run_checks(world)
     assert await balance_of(ana) == 12
     (told,) = [mail.text for mail in await world.mails_to("ana@shop.test") if "purchases" in mail.subject]
