@@ -24,6 +24,7 @@ class Permission(StrEnum):
     CUSTOMER_INVITE = "customer.invite"
     EMAIL_CHANGE = "email.change"
     EMAIL_CORRECT = "email.correct"
+    HOLD_LIFT = "hold.lift"
     AUDIENCE_READ = "audience.read"
     AUDIENCE_REPAIR = "audience.repair"
     AUDIT_READ = "audit.read"

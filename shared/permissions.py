@@ -31,6 +31,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
         | {
             Permission.CUSTOMER_EDIT,
             Permission.EMAIL_CHANGE,
+            Permission.HOLD_LIFT,
             Permission.CUSTOMER_MERGE,
             Permission.MERGE_READ,
             Permission.MERGE_APPROVE,

@@ -100,6 +100,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="customer.claims", keys=("C",), label="Claim code", sentence="Claim codes, with which the customer takes these points into the app", pages=("customer",), needs=(_P.CUSTOMER_READ,)),
     Action(id="customer.privacy", keys=("P",), label="Privacy", sentence="Make a copy of everything held about the customer, or let them be forgotten", pages=("customer",), needs=(_P.CUSTOMER_EXPORT, _P.ERASURE_READ)),
     Action(id="customer.edit", keys=("e",), label="Edit", sentence="Change name, birthday, postal address or notes", pages=("customer",), needs=(_P.CUSTOMER_EDIT,)),
+    Action(id="customer.lift", keys=("H",), label="Lift hold", sentence="Let this customer spend points again before the hold on them is over", pages=("customer",), needs=(_P.HOLD_LIFT,)),
     Action(id="customer.invite", keys=("i",), label="Invite", sentence="Mail the customer a link to choose a password", pages=("customer",), needs=(_P.CUSTOMER_INVITE,)),
     Action(id="customer.share", keys=("s",), label="Share", sentence="Share points with another customer, or combine both memberships", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
     Action(id="customer.join", keys=("j",), label="Join", sentence="Let this customer join another customer's membership", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),

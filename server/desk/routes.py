@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from server.desk import joining, lookalikes, queue, registration, service
+from server.desk import joining, lifting, lookalikes, queue, registration, service
 from server.desk.search import search_customers as find
 from server.http import Call, operation
 from server.tiers.service import get_tier
@@ -13,6 +13,8 @@ from shared.staff import (
     CustomerDetail,
     CustomerRegistered,
     DuplicateCheck,
+    HoldLifted,
+    HoldLifting,
     RegisterCustomer,
     SearchResult,
     StaffQueue,
@@ -69,6 +71,15 @@ async def change_customer(call: Call) -> CustomerDetail:
 async def join_programme(call: Call) -> ProgrammeJoined:
     """Make a customer a member of a further programme."""
     return await joining.join_programme(call.ctx, call.staff, _customer_id(call), call.message(ProgrammeJoining))
+
+
+@operation("lift_redemption_hold")
+async def lift_redemption_hold(call: Call) -> HoldLifted:
+    """Let a customer spend points again before a hold on them is over; `held_until` is the end that was looked at.
+
+    Not while a correction of the address waits for its time: cancel that first.
+    """
+    return await lifting.lift_hold(call.ctx, call.staff, _customer_id(call), call.message(HoldLifting))
 
 
 @operation("invite_customer")

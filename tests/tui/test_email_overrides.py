@@ -32,4 +32,14 @@ async def test_one_asks_another_approves_and_either_manager_stops_it(world: Worl
         await desk.fill("reason", "found the old mailbox")
         await desk.press("ctrl+s")
         await desk.shows("Cancelled. The address stays as it is.")
+        await desk.press("o")
+        await desk.until(lambda: desk.page == "customer")
+        await desk.shows("Points cannot be spent until", "email is about to change")
+        await desk.press("H")
+        await desk.until(lambda: desk.page == "reason")
+        await desk.shows("With Ctrl+S you say that you have checked who stands before you.")
+        await desk.fill("reason", "it was called off")
+        await desk.press("ctrl+s")
+        await desk.shows("Points can be spent again.")
+    assert await DB.fetch_value("select count(*) from customer where redemption_held_until is not null") == 0
     assert await DB.fetch_value("select key from contact_point where customer = $1", ana.customer_id) == ana.email

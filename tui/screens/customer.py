@@ -35,6 +35,7 @@ from tui.formatting import (
     entry_row,
     full_name,
     header_facts,
+    is_held,
     main_membership,
     notices,
     order_notes,
@@ -96,6 +97,7 @@ _CHANGING = _NEED_MEMBERSHIP | {
     "customer.undo",
     "customer.edit",
     "customer.invite",
+    "customer.lift",
     "customer.order",
     "customer.attach",
     "customer.give",
@@ -557,6 +559,20 @@ class CustomerPage(Page):
             waiting="Sending the invitation…",
         )
 
+    def _lift_hold(self) -> None:
+        from tui.screens.lift_hold import lift_page
+
+        session = self.console.session
+        assert self.detail is not None
+        assert session is not None
+        page = lift_page(
+            self.detail,
+            now=self.console.now(),
+            zone=session.zone,
+            done=lambda _: self.console.say("Points can be spent again.", "good"),
+        )
+        self.app.push_screen(page, self.came_back)
+
     def _invited(self, answer: Accepted) -> None:
         self.console.say(answer.detail or "The invitation is on its way.", "good")
 
@@ -580,6 +596,7 @@ class CustomerPage(Page):
             "customer.undo": self._undo,
             "customer.edit": self._edit,
             "customer.invite": self._invite,
+            "customer.lift": self._lift_hold,
             **self.together.handlers(),
             **self.records.handlers(),
             "customer.tab_next": partial(self._step_tab, 1),
@@ -615,6 +632,8 @@ class CustomerPage(Page):
             return f"this customer is {detail.status}"
         if action_id == "customer.undo" and not self._has_undoable():
             return "there is no change that can still be taken back"
+        if action_id == "customer.lift" and not is_held(detail, now=self.console.now()):
+            return "points can be spent already"
         if action_id == "customer.invite":
             if detail.has_login:
                 return "this customer can sign in already"

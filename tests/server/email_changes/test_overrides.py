@@ -14,6 +14,7 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from server.email_changes.overrides import OVERRIDE_JOB, carry_out, carry_out_due, sweep_overrides
 from shared.enums import Role
+from shared.limits import OVERRIDE_LATE_MAX
 from tests.app import PASSWORD, SignedUp, World, expect, problem
 from tests.server.email_changes.builders import NEW, OLD, change, dump, give_points, keyed, not_me, request, snapshot
 
@@ -217,6 +218,67 @@ async def test_staff_and_the_member_cancel_it_and_what_was_taken_meanwhile_is_no
     failed = await DB.fetch("select failed_because from email_change where failed_because is not null")
     assert [row["failed_because"] for row in failed] == ["EMAIL_TAKEN"]
     expect(await world.sign_in(OLD), 201)
+
+
+async def test_whoever_was_told_that_the_address_changes_is_told_that_it_does_not(world: World) -> None:
+    # Taken by somebody else meanwhile; too late, as no worker ran; replaced by another wish.
+    ana, ben, cy = [await world.sign_up(f"{name}@shop.test") for name in ("ana", "ben", "cy")]
+    for number, member in enumerate((ana, ben, cy)):
+        await prove_phone(world, member, f"+44770090010{number}")
+    await planned(world, ana, "taken@shop.test")
+    await world.sign_up("taken@shop.test")
+    await planned(world, cy, "third@shop.test")
+    await ask(world, await world.staff_headers(Role.CASHIER), cy.customer_id, "fourth@shop.test")
+    world.advance(DELAY)
+    await carry_out_all(world)
+    await planned(world, ben, "other@shop.test")
+    world.advance(DELAY + OVERRIDE_LATE_MAX)
+    await carry_out_all(world)
+    for member, held_until in ((ana, "6 March 2026, 10:00"), (ben, None), (cy, "6 March 2026, 10:00")):
+        (told,) = [
+            mail for mail in await world.mails_to(member.email) if mail.subject == "Your email address is not changed"
+        ]
+        held = f"Points cannot be spent until {held_until} (Europe/London); collecting goes on."
+        assert (held in " ".join(told.text.split())) == (held_until is not None), told.text
+    texts = [path.read_text() for path in world.settings.mail_folder.glob("*.sms")]
+    assert sum("stays as it is" in text for text in texts) == 3, "the mailbox is said to be out of reach"
+    failed = await DB.fetch("select failed_because from email_change where failed_because is not null order by id")
+    assert [row["failed_because"] for row in failed] == ["EMAIL_TAKEN", "REQUEST_CLOSED"]
+
+
+async def test_a_manager_lifts_the_hold_that_a_cancelled_correction_leaves(world: World) -> None:
+    member = await world.sign_up(OLD)
+    approved = await planned(world, member)
+    manager = await world.staff_headers(Role.MANAGER)
+    path = f"/v1/staff/customers/{member.customer_id}"
+    shown = expect(await world.client.get(path, headers=manager), 200)
+    form = {"held_until": shown["redemption_held_until"], "identity_attested": True, "reason": "was a mistake"}
+
+    async def lift(headers: dict[str, str] = manager, **fields: object) -> httpx.Response:
+        return await world.client.post(f"{path}/redemption-hold/lift", json=form | fields, headers=keyed(headers))
+
+    assert problem(await lift())[1] == "EMAIL_CHANGE_PENDING", "it is what the hold is for"
+    undo = {"reason": "found the mailbox"}
+    cancel = f"/v1/staff/email-changes/{approved['id']}/undo"
+    expect(await world.client.post(cancel, json=undo, headers=keyed(manager)), 200)
+    assert problem(await lift(await world.staff_headers(Role.CASHIER)))[0] == 403
+    assert problem(await lift(identity_attested=False))[2] == ["identity_attested"]
+    assert problem(await lift(held_until="2026-03-09T10:00:00Z"))[1] == "PREVIEW_STALE"
+    own = await world.add_staff(Role.MANAGER)
+    await DB.fetch("update staff_member set customer = $2 where id = $1", own, member.customer_id)
+    assert problem(await lift(await world.staff_headers(staff_id=own)))[1] == "SELF_DEALING"
+    assert expect(await lift(), 200)["held_until"] == shown["redemption_held_until"]
+    shown = expect(await world.client.get(path, headers=manager), 200)
+    assert (shown["redemption_held_until"], shown["redemption_held_reason"]) == (None, None)
+    assert problem(await lift())[1] == "PREVIEW_STALE", "there is none any more"
+    assert (await world.mails_to(OLD))[-1].subject == "Your points can be spent again"
+    entry = await DB.fetch_row("select * from audit_entry where action = 'redemption_hold.lifted'")
+    assert entry is not None
+    assert (entry["actor_kind"], entry["reason"], entry["customer_id"]) == (
+        "staff",
+        "was a mistake",
+        member.customer_id,
+    )
 
 
 async def test_an_address_that_nobody_has_proven_is_told_nothing_about_its_customer(world: World) -> None:
