@@ -1,6 +1,8 @@
 """Card numbers and codes: how they are built, checked and recognised by service and console alike."""
 
-from shared.limits import CARD_LENGTH, CARD_PREFIX, CLAIM_CODE_LENGTH, VOUCHER_CODE_LENGTH
+from shared.limits import CARD_LENGTH, CARD_PREFIX, CLAIM_CODE_LENGTH, PRESENCE_DIGITS, VOUCHER_CODE_LENGTH
+
+_CARD_WITH_CODE_MIN = 8
 
 
 def check_digit(digits: str) -> str:
@@ -30,6 +32,15 @@ def is_card_number(text: str) -> bool:
         and text.startswith(CARD_PREFIX)
         and check_digit(text[:-1]) == text[-1]
     )
+
+
+def card_of(scanned: str) -> str:
+    """Return the card number of what the app's QR code holds, card and digits in one; any other text as it is."""
+    card, dot, digits = scanned.partition(".")
+    is_code = len(digits) == PRESENCE_DIGITS and digits.isascii() and digits.isdigit()
+    # So long a card and these digits are more than any phone number has, which may be written with a dot as well.
+    is_card = len(card) >= _CARD_WITH_CODE_MIN and card.isascii() and card.isalnum()
+    return card if dot and is_code and is_card else scanned
 
 
 # Crockford's base 32: no I, L, O or U, so that a code read aloud or off a receipt has one reading.

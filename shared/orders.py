@@ -115,7 +115,10 @@ class AssignmentEffect(View, frozen=True, kw_only=True):
 
 
 class AssignmentPreview(View, frozen=True, kw_only=True):
-    """What moving an order will do; nothing has changed yet. `preview_hash` must come with the command."""
+    """What moving an order will do; nothing has changed yet. `preview_hash` must come with the command.
+
+    `asks_redemption` says that it waits only for the request's choice in `redemption`.
+    """
 
     order: StaffOrder
     customer_name: str | None
@@ -124,6 +127,7 @@ class AssignmentPreview(View, frozen=True, kw_only=True):
     warnings: tuple[str, ...]
     preview_hash: str
     balances: tuple[BalanceChange, ...] = ()
+    asks_redemption: bool = False
 
 
 class AssignmentApplied(View, frozen=True, kw_only=True):

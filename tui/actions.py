@@ -80,6 +80,7 @@ _FORMS = (
     "spending",
     "copy",
     "erase",
+    "enrol",
 )
 
 ACTIONS: tuple[Action, ...] = (
@@ -107,6 +108,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="customer.leave", keys=("v",), label="Leave", sentence="Let this customer leave the shared membership", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
     Action(id="customer.spending", keys=("S",), label="Who spends", sentence="Say who may spend the common points of this shared membership", pages=("customer",), needs=(_P.MEMBERSHIP_SHARE,)),
     Action(id="customer.merge", keys=("m",), label="Merge", sentence="Merge this customer with another one who is the same person", pages=("customer",), needs=(_P.CUSTOMER_MERGE,)),
+    Action(id="customer.programme", keys=("n",), sentence="Show the customer's points in their next programme", pages=("customer",)),
+    Action(id="customer.enrol", keys=("N",), sentence="Make this customer a member of a further programme", pages=("customer",), needs=(_P.CUSTOMER_REGISTER,)),
     Action(id="customer.tab1", keys=("1",), sentence="Show the customer's points, movement by movement", pages=("customer",)),
     Action(id="customer.tab2", keys=("2",), sentence="Show the customer's orders and what they earned", pages=("customer",)),
     Action(id="customer.tab3", keys=("3",), sentence="Show the customer's cards", pages=("customer",)),
@@ -189,6 +192,8 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="queue.tab1", keys=("1",), sentence="Show the adjustments that wait for a second person", pages=("queue",), needs=(_P.ADJUSTMENT_READ,)),
     Action(id="queue.tab2", keys=("2",), sentence="Show all adjustments, newest first", pages=("queue",), needs=(_P.ADJUSTMENT_READ,)),
     Action(id="queue.tab3", keys=("3",), sentence="Show refunds, first those that need a person", pages=("queue",), needs=(_P.REFUND_READ,)),
+    Action(id="queue.tab4", keys=("4",), sentence="Show sales on which a till and a person differ", pages=("queue",), needs=(_P.CUSTOMER_READ,)),
+    Action(id="queue.give", keys=("g",), label="Give", sentence="Give the sale under the cursor to the customer whom the till names", pages=("queue",), needs=(_P.ORDER_ASSIGN,)),
     Action(id="queue.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next list", pages=("queue",), in_palette=False),
     Action(id="queue.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the list before", pages=("queue",), in_palette=False),
     Action(id="link.merge", keys=("f9",), label="Merge both", sentence="Merge this customer with the one whose POS record it is", pages=("link",), needs=(_P.CUSTOMER_MERGE,)),

@@ -18,6 +18,7 @@ from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.worker import Worker, WorkerState
 
+from shared.codes import card_of
 from tui.actions import ACTIONS, BY_ID, Action
 from tui.gate import Gate
 from tui.pages import Handlers, Page
@@ -305,8 +306,18 @@ class Console(App[int], inherit_bindings=False):
         self._to_find(lambda page: page.start_over())
 
     def find_code(self, code: str) -> None:
-        """Search for a scanned code and open the customer it belongs to."""
+        """Search for a scanned code and open the customer it belongs to; the app's code names a card."""
+        code = card_of(code)
         self._to_find(lambda page: page.search_and_open(code), by=f"scan {code}")
+
+    def show_sale(self, number: str) -> None:
+        """Show the sales of a receipt."""
+
+        async def arrive() -> None:
+            await self.switch_mode("orders")
+            self.take_scan(number)
+
+        start(self, arrive, group="arrive")
 
     def go_register(self) -> None:
         """Open the form for a new customer, filled with what was searched for."""
@@ -401,10 +412,10 @@ class Console(App[int], inherit_bindings=False):
         if words and tone in {"warn", "bad"} and self.options.has_bell:
             self.bell()
 
-    def say_failure(self, error: "ConsoleError") -> None:
+    def say_failure(self, error: "ConsoleError", *, in_form: bool = False) -> None:
         from tui.wording import sentence
 
-        self.say(sentence(error), "bad")
+        self.say(sentence(error, in_form=in_form), "bad")
 
     def note_failure(self, error: "ConsoleError") -> None:
         """Draw what a failure means for all pages: no connection, or a session that is over."""

@@ -68,6 +68,7 @@ from shared.orders import (
     AssignmentApplied,
     AssignmentPreview,
     OrderAssignment,
+    OrderDifferencePage,
     OrderRecorded,
     OrderRecording,
     RecordingPreview,
@@ -95,6 +96,8 @@ from shared.programmes import (
     NewProgramme,
     ProgrammeChange,
     ProgrammeClosing,
+    ProgrammeJoined,
+    ProgrammeJoining,
     ProgrammeOpening,
     ProgrammeStanding,
     RulesPreview,
@@ -171,6 +174,7 @@ ParamValue = str | int | None
 _KEYED_TRIES = 3
 _RETRY_WAIT_SECONDS = 0.3
 _LONG_SECONDS = 40.0  # For what counts through past sales; the service itself stops before.
+_LOOKS = {"find_claim_code", "staff_sign_in"}  # Sent as commands are, though nothing is there afterwards that was not.
 # Raised before a request left this machine: it cannot have been carried out.
 _NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
@@ -253,6 +257,10 @@ class Client:
 
     async def change_customer(self, customer_id: UUID, change: CustomerChange) -> CustomerDetail:
         return await self._ask("change_customer", CustomerDetail, path={"customer_id": customer_id}, body=change)
+
+    async def join_programme(self, customer_id: UUID, joining: ProgrammeJoining, *, key: str) -> ProgrammeJoined:
+        path = {"customer_id": customer_id}
+        return await self._ask("join_programme", ProgrammeJoined, path=path, body=joining, key=key)
 
     async def invite(self, customer_id: UUID) -> Accepted:
         return await self._ask("invite_customer", Accepted, path={"customer_id": customer_id})
@@ -431,6 +439,9 @@ class Client:
         return await self._ask("reopen_duplicate", DuplicateView, path={"duplicate_id": duplicate_id})
 
     # Orders and refunds ---------------------------------------------------------------------------------------------
+
+    async def list_order_differences(self, *, cursor: str | None = None) -> OrderDifferencePage:
+        return await self._ask("list_order_differences", OrderDifferencePage, query={"cursor": cursor})
 
     async def find_orders(
         self, *, number: str = "", day: str = "", store: str = "", cursor: str | None = None
@@ -727,8 +738,7 @@ class Client:
         try:
             return msgspec.json.decode(response.content, type=answer)
         except msgspec.DecodeError as error:
-            maybe_done = endpoint.method != "GET"
-            raise AnswerNotUnderstood(status=response.status_code, maybe_done=maybe_done) from error
+            raise AnswerNotUnderstood(status=response.status_code, maybe_done=_changes(endpoint)) from error
 
     async def _fetch(
         self,
@@ -775,7 +785,7 @@ class Client:
         )
         if response.is_success:
             return response
-        raise _refusal(response, maybe_done=endpoint.method != "GET")
+        raise _refusal(response, maybe_done=_changes(endpoint))
 
     def _url(self, path: str) -> httpx.URL:
         return self._http.base_url.join(path)
@@ -800,7 +810,7 @@ class Client:
     async def _send_once(
         self, endpoint: Endpoint, request: httpx.Request, *, within: float | None = None
     ) -> httpx.Response:
-        is_command = endpoint.method != "GET"
+        is_command = _changes(endpoint)
         try:
             # The in-process transport knows no time limits, so the limit is set here for both.
             async with asyncio.timeout(within or self._answer_seconds):
@@ -811,6 +821,12 @@ class Client:
             raise NoAnswer(maybe_done=is_command) from error
         except httpx.TransportError as error:
             raise Unreachable(maybe_done=is_command) from error
+
+
+def _changes(endpoint: Endpoint) -> bool:
+    """Return whether an operation may change something: previews and look-ups are sent as commands are, and do not."""
+    is_look = endpoint.operation.startswith("preview_") or endpoint.operation in _LOOKS
+    return endpoint.method != "GET" and not is_look
 
 
 def _refusal(response: httpx.Response, *, maybe_done: bool) -> Refused | AnswerNotUnderstood:

@@ -241,8 +241,10 @@ def main_membership(detail: CustomerDetail) -> MembershipView | None:
 
 
 def balance_words(balance: Balance) -> str:
-    """Return a balance with what is still to come and what is owed: 3,249 (120 pending)."""
+    """Return a balance with what is set aside, still to come and owed: 3,249 (120 pending)."""
     extras = []
+    if balance.held:
+        extras.append(f"{points(balance.held)} set aside")
     if balance.pending:
         extras.append(f"{points(balance.pending)} pending")
     if balance.deficit:
@@ -250,9 +252,13 @@ def balance_words(balance: Balance) -> str:
     return points(balance.available) + (f" ({', '.join(extras)})" if extras else "")
 
 
-def header_facts(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list[Fact]:
-    """Return the facts above a customer's tabs, most wanted first; two by two they make the narrow header."""
-    membership = main_membership(detail)
+def header_facts(
+    detail: CustomerDetail, membership: MembershipView | None, *, now: datetime, zone: tzinfo
+) -> list[Fact]:
+    """Return the facts above a customer's tabs, most wanted first; two by two they make the narrow header.
+
+    Balance, card and programme are those of `membership`.
+    """
     if membership is None:
         balance = Cell("no membership", "warn")
         since = NOTHING
@@ -260,14 +266,19 @@ def header_facts(detail: CustomerDetail, *, now: datetime, zone: tzinfo) -> list
         tone: Tone = "warn" if membership.balance.deficit else "strong"
         balance = Cell(f"{balance_words(membership.balance)} {membership.unit_many}", tone)
         since = f"{membership.programme_name}, {moment(membership.enrolled_at, now=now, zone=zone)}"
+    others = max(0, len(detail.memberships) - 1)
+    # With one membership also a card that stands alone, as one that was blocked, is told.
+    cards = tuple(
+        card for card in detail.cards if not others or membership is None or card.membership_id == membership.id
+    )
     return [
         Fact(label="Balance", value=balance),
         _contact_fact("Email", detail.email, "bouncing" if detail.email_bouncing else detail.email_status),
-        Fact(label="Card", value=_current_card(detail.cards)),
+        Fact(label="Card", value=_current_card(cards)),
         _contact_fact("Phone", detail.phone, detail.phone_status),
         Fact(label="Offers", value=_consents(detail)),
         Fact(label="Mailchimp", value=_audience(detail, now=now, zone=zone)),
-        Fact(label="Member", value=Cell(since)),
+        Fact(label="Member", value=Cell(since), tail=Cell(f"(n: {others} more)" if others else "")),
         Fact(label="Sign-in", value=_sign_in(detail)),
         Fact(label="Birthday", value=Cell(birthday(detail.birthday))),
         Fact(label="Last order", value=_maybe_moment(detail.last_order_at, now=now, zone=zone)),
@@ -454,8 +465,8 @@ def _line(line: LineView, currency: str) -> str:
     return f"{line.quantity} × {name}  {amount}  {signed(line.points)}  {line.rule}"
 
 
-def card_row(card: CardView, *, now: datetime, zone: tzinfo) -> Row:
-    """Return a card and, when it was replaced, its successor."""
+def card_row(card: CardView, *, programme: str = "", now: datetime, zone: tzinfo) -> Row:
+    """Return a card and, when it was replaced, its successor; `programme` where there are several."""
     ended = NOTHING if card.ended_at is None else moment(card.ended_at, now=now, zone=zone)
     return Row(
         key=card.code,
@@ -464,7 +475,7 @@ def card_row(card: CardView, *, now: datetime, zone: tzinfo) -> Row:
             card_state(card.status),
             Cell(moment(card.issued_at, now=now, zone=zone)),
             Cell(ended),
-            Cell(card.successor_code or NOTHING),
+            Cell(" · ".join(part for part in (card.successor_code, programme) if part) or NOTHING),
         ),
     )
 

@@ -134,6 +134,9 @@ class FormPage(Page):
         self.frame_changed()
         self.show_failure(error)
 
+    def show_failure(self, error: ConsoleError) -> None:
+        self.console.say_failure(error, in_form=True)
+
     def leave_form(self) -> None:
         if self.console.stop_waiting(self):
             return

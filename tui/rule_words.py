@@ -73,7 +73,8 @@ def rule_readings(rules: EarningRules, *, currency: str, zone: tzinfo) -> list[t
     for name, words in _BONUSES.items():
         given = getattr(rules.bonuses, name)
         if given:
-            told.append(("Bonus", f"{counted(given, 'point', 'points')} for {words}, once"))
+            often = "once a year" if name == "birthday" else "once"
+            told.append(("Bonus", f"{counted(given, 'point', 'points')} for {words}, {often}"))
     wait = "at once" if not rules.pending_days else f"after {counted(rules.pending_days, 'day', 'days')}"
     told += [("Can be spent", wait), ("Lapse", expiry_words(rules.expiry))]
     return told

@@ -6,8 +6,9 @@ runs. So data is cleaned here and handed on as `Content`, which is never parsed.
 
 import re
 import unicodedata
+from textwrap import wrap
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len, chop_cells, set_cell_size
 from textual.content import Content
 
 SHOWN_INSTEAD = "·"
@@ -59,6 +60,13 @@ def _part(part: str | tuple[str, str]) -> Content:
 def lines(*contents: Content) -> Content:
     """Return contents under each other."""
     return Content("\n").join(contents)
+
+
+def wrapped(text: str, cells: int) -> list[str]:
+    """Return cleaned text in lines of at most `cells` terminal cells, broken at blanks unless its letters are wide."""
+    shown = plain(text)
+    has_plain_letters = all(cell_len(character) == 1 for character in shown)
+    return wrap(shown, cells) if has_plain_letters else chop_cells(shown, cells)
 
 
 def fit(text: str, cells: int, *, right: bool = False) -> str:

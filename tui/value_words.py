@@ -1,12 +1,13 @@
 """Points, orders, vouchers and refunds in words: rows and sentences. Pure, as `tui.formatting` is."""
 
+import re
 from datetime import date, datetime, timedelta, tzinfo
 
 from shared.adjustments import AdjustmentState, AdjustmentView, AdjustReason
 from shared.limits import QUEUE_COUNT_MAX
 from shared.members import EntryView
 from shared.money import money
-from shared.orders import BalanceChange, StaffOrder, StaffOrderDetail
+from shared.orders import BalanceChange, OrderDifference, StaffOrder, StaffOrderDetail
 from shared.programmes import TierView
 from shared.refunds import RefundView
 from shared.reports import ExpiryMonth, ExpirySchedule
@@ -150,6 +151,32 @@ def trace_notes(entry: EntryView, detail: StaffOrderDetail) -> list[str]:
     """Return why an entry has the points it has, from the lines of its order."""
     told = [f"Why {signed(entry.points)}? Line by line, as the sale stands now:"]
     return told + [f"  {words}" for words in detail_notes(detail)]
+
+
+def difference_row(difference: OrderDifference, *, now: datetime, zone: tzinfo) -> Row:
+    """Return a sale for which a till names somebody else than staff did."""
+    order = difference.order
+    return Row(
+        key=str(order.id),
+        cells=(
+            Cell(moment(difference.last_seen_at, now=now, zone=zone)),
+            Cell(order.number),
+            Cell(money(order.net_minor + order.tax_minor, order.currency)),
+            Cell(order.customer_name or "nobody", "plain" if order.customer_name else "warn"),
+            Cell(difference.named_customer_name, "warn"),
+        ),
+    )
+
+
+def difference_notes(difference: OrderDifference, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return what an opened difference says besides its row, and the next step."""
+    order, named = difference.order, difference.named_customer_name
+    return [
+        f"Sale {order_words(order, now=now, zone=zone)}",
+        f"Staff decided that it counts for {order.customer_name or 'nobody'}; that holds, whatever the till sends.",
+        f"The till names {named} since {moment(difference.first_seen_at, now=now, zone=zone)}.",
+        f"g gives it to {named} after all. Else put it right in the till.",
+    ]
 
 
 # Membership -----------------------------------------------------------------------------------------------------------
@@ -332,6 +359,12 @@ def _many(count: int, one: str, many: str) -> str:
 # Reading what was typed -----------------------------------------------------------------------------------------------
 
 
+_AMOUNT = re.compile(r"(?P<whole>[0-9]*)(?:[.,](?P<decimals>[0-9]*))?")
+_GROUPED_AMOUNT = re.compile(
+    r"(?P<whole>[1-9][0-9]{0,2}(?P<mark>[.,])[0-9]{3}(?:(?P=mark)[0-9]{3})*)(?:(?!(?P=mark))[.,](?P<decimals>[0-9]*))?"
+)
+
+
 def parse_points(text: str, *, available: int) -> int:
     """Read a signed number of points, or with `=` the wanted balance: +50, -20, 1,000, =3300.
 
@@ -347,26 +380,24 @@ def parse_points(text: str, *, available: int) -> int:
 def parse_money(text: str, minor_digits: int) -> int:
     """Read an amount of money with a point or a comma, in minor units: 42.10, 42,1, 1.234,56.
 
+    A mark before three digits parts thousands where the currency has no three decimals, and nowhere else.
+
     Raises:
         ValueError: It is none, or has more decimals than the currency.
     """
-    cleaned = text.replace(" ", "").replace("'", "")
-    whole, mark, decimals = cleaned.replace(",", ".").rpartition(".")
-    if not mark:
-        whole, decimals = decimals, ""
-    is_thousands = bool(mark) and len(decimals) == 3 and minor_digits != 3 and bool(whole)
-    if is_thousands:
-        whole, decimals = whole + decimals, ""
-    whole = whole.replace(".", "")
-    digits = whole + decimals
-    if len(decimals) > minor_digits or not (digits.isascii() and digits.isdigit()):
+    cleaned = "".join(text.split()).replace("'", "")
+    found = _AMOUNT.fullmatch(cleaned)
+    if found is None or len(found["decimals"] or "") > minor_digits:
+        found = _GROUPED_AMOUNT.fullmatch(cleaned)
+    whole, decimals = (re.sub("[.,]", "", found["whole"]), found["decimals"] or "") if found else ("", "")
+    if not whole + decimals or len(decimals) > minor_digits:
         raise ValueError("not an amount")
     unit: int = 10**minor_digits
     return int(whole or "0") * unit + int(decimals.ljust(minor_digits, "0") or "0")
 
 
 def parse_day(text: str, *, today: date) -> date:
-    """Read a day: 13.3., 13.3.2026, 13 Mar, 2026-03-13, today, yesterday; without a year the last such day.
+    """Read a day: 13.3., 13.3.26, 13 Mar, 2026-03-13, today, yesterday; without a year the last such day.
 
     Raises:
         ValueError: It is none of these.
@@ -383,7 +414,8 @@ def parse_day(text: str, *, today: date) -> date:
         raise ValueError("a day is day and month, and perhaps a year")
     month = int(parts[1]) if parts[1].isdigit() else _month_named(parts[1])
     if len(parts) == 3:
-        return date(int(parts[2]), month, int(parts[0]))
+        century = today.year // 100 * 100 if len(parts[2]) == 2 else 0
+        return date(century + int(parts[2]), month, int(parts[0]))
     this_year = date(today.year, month, int(parts[0]))
     return this_year if this_year <= today else this_year.replace(year=today.year - 1)
 

@@ -5,6 +5,7 @@ from shared.permissions import may
 from shared.problems import Code, Problem
 from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Refused, SignedOut, Unreachable
 
+CARD_FOR_RECEIPT = "This is a card, not a receipt: the scan was not used."
 NOT_CONNECTED = "Not connected. Looking up and saving do not work."
 
 SENTENCES: dict[Code, str] = {
@@ -73,8 +74,8 @@ SENTENCES: dict[Code, str] = {
     Code.LINK_NEEDS_PROOF: "Nothing ties the record to this customer: say how you know, or scan their card.",
     Code.LINK_OVER: "This link is over. F5 shows how it stands.",
     Code.REWARD_UNAVAILABLE: "This reward cannot be had just now.",
-    Code.PRESENCE_NEEDED: "That is more than the card alone may spend: ask for the code in the customer's app.",
-    Code.PRESENCE_WRONG: "These digits are wrong, too old or used. Ask for the ones the app shows now.",
+    Code.PRESENCE_NEEDED: "More than the card alone may spend: ask for the code in their app, or F9 texts one.",
+    Code.PRESENCE_WRONG: "These digits are wrong, too old or used. Ask for the ones the app shows now, or the newest text.",
     Code.REDEMPTION_LIMIT: "That is more than the customer wants to be spent in a day.",
     Code.MEMBERSHIP_EXISTS: "They share points already, or this customer has a membership of their own.",
     Code.MEMBERSHIP_SAME: "They share these points already.",
@@ -124,15 +125,16 @@ def _who_may(permission: Permission) -> str:
 WHO_MAY: dict[Permission, str] = {permission: _who_may(permission) for permission in Permission}
 
 
-def sentence(error: ConsoleError) -> str:
-    """Return what went wrong and, where there is one, the next step."""
+def sentence(error: ConsoleError, *, in_form: bool = True) -> str:
+    """Return what went wrong and, where there is one, the next step; outside a form there is no Ctrl+S."""
     match error:
         case SignedOut():
             return SENTENCES[Code.NOT_SIGNED_IN]
         case Refused():
             return _refusal(error.problem, error.retry_after_seconds)
         case Unreachable() | NoAnswer() | AnswerNotUnderstood() if error.maybe_done:
-            return "We do not know if this was saved. Ctrl+S asks again; it cannot be saved twice."
+            again = "Ctrl+S asks again; it cannot be saved twice." if in_form else "F5 shows how it stands."
+            return f"We do not know if this was saved. {again}"
         case Unreachable():
             return NOT_CONNECTED
         case NoAnswer():

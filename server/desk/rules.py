@@ -7,7 +7,7 @@ from phonenumbers import country_code_for_region
 
 from server.customers.rules import fold_name, parse_email
 from server.errors import Invalid
-from shared.codes import normalise_card_number
+from shared.codes import card_of, normalise_card_number
 from shared.limits import SEARCH_DIGITS_MIN, SEARCH_LETTERS_MIN
 
 PHONE_SUFFIX_MIN = 4  # Three last digits match a thousandth of all customers: too many to be a find.
@@ -59,7 +59,7 @@ def read_query(text: str, country: str) -> Reading:
         text: As typed or scanned, blanks and all.
         country: ISO 3166 code for phone numbers written without a country.
     """
-    text = text.strip()
+    text = card_of(text.strip())
     if "@" in text:
         return _read_email(text)
     if _DIGITS.fullmatch(text):

@@ -39,7 +39,7 @@ from shared.orders import StaffOrder, StaffOrderDetail, StaffOrderPage
 from shared.permissions import PERMISSIONS
 from shared.problems import Code, FieldProblem, Problem
 from shared.programmes import CategoryRule, EarningRules, Promotion, RuleVersionList, RuleVersionView, TierView
-from shared.refunds import RefundPage
+from shared.refunds import RefundPage, RefundState, RefundView
 from shared.reports import ExpirySchedule, ReportView
 from shared.rewards import (
     RedemptionTermsView,
@@ -215,6 +215,7 @@ class FakeService:
         self.entries_count = 3
         self.parked: tuple[AudienceContactView, ...] = ()
         self.paused_reason: str | None = None
+        self.refunds: list[RefundView] = []  # Newest first; a page holds two.
         self.is_down = False
         self.sessions: dict[str, Role] = {}
         self._replies: dict[str, tuple[bytes, bytes]] = {}
@@ -355,6 +356,11 @@ class FakeService:
                 found = next(contact for contact in self.parked if str(contact.id) == path["contact_id"])
                 self.parked = tuple(contact for contact in self.parked if contact is not found)
                 return replace(found, parked_reason=None, waiting=True)
+            case "find_orders":
+                order = _staff_order()
+                return StaffOrderPage(items=(order,) if query.get("number") in (None, order.number) else ())
+            case "list_refunds":
+                return self._refund_page(query.get("state"), int(query.get("cursor", "0")))
             case "get_report":
                 return _report(path["name"])
             case _ if operation in _ALWAYS:
@@ -439,6 +445,11 @@ class FakeService:
             card_number=customer.cards[0].code,
             invited_by="email" if asked.email else None,
         )
+
+    def _refund_page(self, state: str | None, start: int) -> RefundPage:
+        found = [refund for refund in self.refunds if state in (None, refund.state.value)]
+        more = str(start + 2) if len(found) > start + 2 else None
+        return RefundPage(items=tuple(found[start : start + 2]), next_cursor=more)
 
     def _entries(self, cursor: str | None) -> EntryPage:
         first = int(cursor or 0)
@@ -633,6 +644,29 @@ def _voucher() -> VoucherView:
     )
 
 
+def make_refund(name: str, state: RefundState, *, days_ago: int) -> RefundView:
+    at = NOW - timedelta(days=days_ago)
+    return RefundView(
+        id=made_id(name),
+        external_id=name,
+        original_order=None,
+        order_id=None,
+        order_number=None,
+        store_name="High Street",
+        completed_at=at,
+        received_at=at,
+        posted_at=None,
+        currency="GBP",
+        state=state,
+        needs_person=state is RefundState.BLIND,
+        refused_for=None,
+        points_taken=0,
+        points_exempt=0,
+        points_owed=0,
+        points_restored=0,
+    )
+
+
 def _audit_entry() -> AuditEntryView:
     return AuditEntryView(
         id=made_id("audit"),
@@ -763,10 +797,8 @@ _ALWAYS: dict[str, Callable[[], msgspec.Struct]] = {
     "list_duplicates": lambda: DuplicatePage(items=(), next_cursor=None),
     "get_customer_expiry": lambda: ExpirySchedule(zone="Europe/London", never=0, items=(), as_of=NOW),
     "list_customer_vouchers": lambda: VoucherList(items=(_voucher(),)),
-    "find_orders": lambda: StaffOrderPage(items=(_staff_order(),)),
     "get_order": lambda: StaffOrderDetail(order=_staff_order(), lines=_order().lines),
     "list_adjustments": lambda: AdjustmentPage(items=()),
-    "list_refunds": lambda: RefundPage(items=()),
     "list_link_reviews": lambda: LinkReviewPage(items=(), next_cursor=None),
     "list_pos_todos": lambda: PosTodoPage(items=(), next_cursor=None),
     "list_programmes": lambda: ProgrammeList(items=(_programme(),)),

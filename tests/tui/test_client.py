@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -95,6 +96,16 @@ async def test_a_connection_that_breaks_after_sending_leaves_the_outcome_open() 
         await client_over(transport).register(FORM, key=new_key())
     assert caught.value.maybe_done
     assert "cannot be saved twice" in sentence(caught.value)
+
+
+async def test_a_preview_whose_answer_is_lost_leaves_nothing_open() -> None:
+    for lost in (httpx.ReadError("broken"), TimeoutError()):
+        with pytest.raises((Unreachable, NoAnswer)) as caught:
+            await client_over(Raising(lost)).preview_programme_closing(uuid4())
+        assert "saved" not in sentence(caught.value)
+    with pytest.raises(Unreachable) as caught:
+        await client_over(Raising(httpx.ReadError("broken"))).invite(uuid4())
+    assert sentence(caught.value, in_form=False).endswith("F5 shows how it stands."), "there is no Ctrl+S"
 
 
 async def test_a_read_is_sent_once() -> None:

@@ -41,6 +41,21 @@ async def test_an_answer_to_an_earlier_text_is_dropped() -> None:
         assert "Scorpio" not in till.screen_text()
 
 
+async def test_the_answer_to_a_text_that_was_taken_back_is_dropped() -> None:
+    service = FakeService(*SCORPIOS)
+    async with signed_in(service) as till:
+        await till.fill("search", "scorpio")
+        await till.shows("2 found")
+        service.held["search_customers"] = asyncio.Event()
+        asked = service.count("search_customers")
+        await till.fill("search", "scorpio x")
+        await till.until(lambda: service.count("search_customers") > asked)
+        await till.fill("search", "scorpio")
+        service.held["search_customers"].set()
+        await till.until(lambda: not till.console.waits)
+        await till.shows("2 found", "Quinn Scorpio")
+
+
 async def test_enter_never_picks_one_of_several_people() -> None:
     async with signed_in(FakeService(*SCORPIOS)) as till:
         await till.fill("search", "scorpio")

@@ -18,6 +18,7 @@ from tui.formatting import (
     birthday,
     can_undo,
     header_facts,
+    main_membership,
     moment,
     notices,
     parse_birthday,
@@ -107,7 +108,8 @@ def test_a_balance_names_what_is_pending_and_owed() -> None:
 
 
 def test_the_header_always_says_whether_an_address_is_proven() -> None:
-    facts = header_facts(make_customer(1, "Ben", email_status="unverified"), now=NOW, zone=LONDON)
+    ben = make_customer(1, "Ben", email_status="unverified")
+    facts = header_facts(ben, main_membership(ben), now=NOW, zone=LONDON)
     assert next(fact for fact in facts if fact.label == "Email").tail.text == "not proven"
 
 

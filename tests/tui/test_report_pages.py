@@ -159,3 +159,11 @@ async def test_without_the_service_the_pages_say_so_and_come_back() -> None:
         service.is_down = False
         await till.press("f5")
         await till.shows("● online", "can be spent", "together", "1,500")
+        await till.press("f4")
+        await till.shows("R-2000")
+        service.is_down = True
+        await till.press("slash")
+        await till.fill("receipt", "R-77")
+        await till.press("enter")
+        await till.shows("receipt R-77", "This could not be fetched. F5 asks again.")
+        assert "R-2000" not in till.screen_text(), "rows of an earlier question do not stand under this one"

@@ -181,6 +181,12 @@ async def test_a_slow_answer_is_told_and_can_be_stopped() -> None:
         await till.press("escape")
         await till.shows("Stopped. F5 asks again.")
         assert till.page == "customer"
+        service.held["get_report"] = asyncio.Event()
+        await till.press("ctrl+g")
+        await till.shows(waits[1], "Esc stops")
+        await till.press("escape")
+        await till.shows("Stopped. F5 asks again.")
+        assert till.page == "reports"
 
 
 async def test_a_busy_service_says_how_long_to_wait_for() -> None:

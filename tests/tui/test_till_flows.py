@@ -6,13 +6,20 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from msgspec import to_builtins
+
+from server.db.engine import DB
 from server.db.ids import new_id
 from shared.enums import Role
-from shared.programmes import Tier, TierRules
+from shared.programmes import EarningRules, Tier, TierRules
+from shared.refunds import RefundState
 from tests.app import PASSWORD, SignedUp, World, expect
 from tests.ledgers import assert_verified, credit, figures
+from tests.server.rewards.builders import Counter
+from tests.server.rewards.test_texted_codes import prove_phone, read_code
 from tests.tills import add_rules, push, sale
-from tests.tui.desk import OPTIONS, Till
+from tests.tui.desk import OPTIONS, Till, signed_in
+from tests.tui.fake import FakeService, make_refund
 from tui.app import Console
 from tui.widgets.choice import Choice
 
@@ -148,6 +155,14 @@ async def test_what_moved_since_the_preview_is_asked_for_again(world: World) -> 
         await till.shows("This changed since you looked", "! was Can spend 0 → 10", "! now Can spend 12 → 22 (+10)")
         await till.press("ctrl+s")
         await till.shows("balance 22")
+        # A wanted total is reached from where the balance is by now.
+        await adjust(till, "=50", "g")
+        await till.shows("that is +28")
+        await sell(world, member.card_number)
+        await till.press("ctrl+s")
+        await till.shows("that is +16", "34 → 50 (+16)", "This changed since you looked")
+        await till.press("ctrl+s")
+        await till.shows("balance 50")
 
 
 async def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(world: World) -> None:
@@ -288,6 +303,19 @@ async def test_refunds_that_need_a_person_come_first_and_are_given_their_sale_or
     await assert_verified(world)
 
 
+async def test_a_refund_that_needs_a_person_is_first_however_long_ago_it_came() -> None:
+    service = FakeService()
+    service.refunds = [make_refund(f"posted-{day}", RefundState.POSTED, days_ago=day) for day in range(3)]
+    service.refunds.append(make_refund("blind-9", RefundState.BLIND, days_ago=9))
+    async with signed_in(service, size=(80, 24)) as till:
+        await till.press("ctrl+r", "3")
+        await till.shows("blind-9", "posted-1")
+        await till.press("end")
+        await till.shows("posted-2")
+        listed = till.console.screen.query_one("#rows")
+        assert [row.cells[1].text for row in listed.rows] == ["blind-9", "posted-0", "posted-1", "posted-2"]
+
+
 # Sales ----------------------------------------------------------------------------------------------------------------
 
 
@@ -370,6 +398,107 @@ async def test_a_sale_that_is_too_old_is_refused_before_anything_is_sent(world: 
         assert till.page == "assign"
 
 
+async def test_a_scan_of_the_apps_code_opens_its_customer_and_one_of_a_receipt_its_sale(world: World) -> None:
+    member = await world.sign_up("ana@shop.test")
+    await sell(world, number="HS-2044")
+    shown = expect(await world.client.get("/v1/me/presence-code", headers=member.headers), 200)
+    async with a_till(world, Role.CASHIER, size=(80, 24)) as till:
+        await till.scan(shown["qr_text"])
+        await till.shows("Find › Ana Flores")
+        await till.scan("HS-2044")
+        await till.shows("receipt HS-2044", "12.34 GBP")
+        assert till.page == "orders"
+        await till.scan(shown["qr_text"])
+        await till.shows("Find › Ana Flores")
+
+
+async def test_a_sale_of_somebody_needs_a_reason_and_what_they_paid_with_points_a_decision(world: World) -> None:
+    counter = await Counter.open(world, card_daily_points=100_000)
+    await world.sign_up("ben@shop.test", given_name="Ben")
+    body = sale(world, card=counter.member.card_number, number="R-9")
+    held = expect(await counter.hold(300, sale=body["external_id"], total=1_234), 201)
+    expect(await push(world, counter.key, body), 201)
+    expect(await counter.capture(held, sale=body["external_id"]), 200)
+    async with a_till(world, size=(80, 24)) as till:
+        await till.open("ben@shop.test")
+        await till.press("a")
+        await till.until(lambda: till.page == "assign")
+        await till.fill("receipt", "R-9")
+        await till.shows("counts for Ana Flores", "bought together")
+        await till.press("ctrl+s")
+        await till.shows("Choose why.")
+        await choose(till, "why", "w")
+        await previewed(till)
+        await till.shows("paid for this order", "Paid by points")
+        await till.press("ctrl+s")
+        await till.shows("✗ Somebody else's points or voucher paid for it")
+        await till.press("l")
+        await previewed(till)
+        await till.shows("points leave Ana Flores")
+        await choose(till, "redemption", "g")
+        await previewed(till)
+        await till.shows("300 points and 0 vouchers that paid for the order go back")
+        await till.press("ctrl+s")
+        await till.shows("Given: sale R-9 to Ben Flores")
+    assert (await figures(counter.member.membership_id))[0] == 1_000
+    await assert_verified(world)
+
+
+async def test_a_sale_for_which_a_till_names_somebody_else_is_listed_and_given_to_them(world: World) -> None:
+    ana = await world.sign_up("ana@shop.test")
+    ben = await world.sign_up("ben@shop.test", given_name="Ben")
+    key, body = await world.pos_key(), sale(world, card=ana.card_number, number="R-12")
+    order_id = expect(await push(world, key, body), 201)["order_id"]
+    async with a_till(world, Role.CASHIER, size=(80, 24)) as till:
+        staff = await world.staff_headers()
+        path, wish = f"/v1/staff/orders/{order_id}/assignment", {"customer_id": str(ben.customer_id), "reason": "hers"}
+        shown = expect(await world.client.post(f"{path}/preview", json=wish, headers=staff), 200)
+        keyed = staff | {"Idempotency-Key": f"test-{new_id()}"}
+        expect(await world.client.post(path, json=wish | {"preview_hash": shown["preview_hash"]}, headers=keyed), 200)
+        await till.press("ctrl+r", "4")
+        await till.shows("No till names another customer than staff did.")
+        expect(await push(world, key, body | {"revision": 1}), 201)
+        await till.press("f5")
+        await till.shows("R-12", "Ben Flores", "Ana Flores")
+        await till.press("enter")
+        await till.shows("that holds, whatever the till", "g gives it to Ana Flores after all")
+        await till.press("g")
+        await till.until(lambda: till.page == "assign")
+        await choose(till, "why", "w")
+        await previewed(till)
+        await till.press("ctrl+s")
+        await till.shows("Given: sale R-12 to Ana Flores", "No till names another customer")
+    assert (await figures(ana.membership_id))[0] == 12
+
+
+async def test_who_belongs_to_no_store_names_one(world: World) -> None:
+    await world.sign_up("ana@shop.test")
+    await sell(world, number="R-8")
+    async with a_till(world, size=(80, 24)) as till:
+        await DB.fetch("update staff_member set store = null")
+        await till.press("ctrl+l")
+        await till.until(lambda: till.page == "lock")
+        await till.sign_in("mara", PASSWORD)
+        await till.press("f4")
+        await till.shows("You belong to no store: type a receipt number")
+        for typed, told in (("31.12.2099", "That day has not come yet."), ("today high-street", "R-8")):
+            await till.press("slash")
+            await till.fill("receipt", typed)
+            await till.press("enter")
+            await till.shows(told)
+        await till.shows("sales of nobody at high-street")
+        await till.open("ana@shop.test")
+        await till.press("o")
+        await till.until(lambda: till.page == "record")
+        await till.fill("amount", "5")
+        await till.press("ctrl+s")
+        await till.shows("type the code of the one")
+        await till.fill("store", "high-street")
+        await previewed(till)
+        await till.press("ctrl+s")
+        await till.shows("5 points for Ana Flores. Balance 5.")
+
+
 async def test_the_orders_page_finds_by_day_and_receipt_unfolds_lines_and_says_whose_a_sale_is(world: World) -> None:
     member = await world.sign_up("ana@shop.test")
     await sell(world, number="R-yesterday")
@@ -414,6 +543,8 @@ async def test_a_sale_is_written_down_in_three_keys_and_a_known_receipt_is_given
         await till.press("o")
         await till.until(lambda: till.page == "record")
         await till.fill("amount", "42,10")
+        await till.scan(member.card_number)
+        await till.shows("This is a card, not a receipt")
         await till.fill("number", "R-2051")
         await previewed(till)
         await till.shows("= 42.10 GBP", "Earns 42", "0 → 42 (+42)")
@@ -431,6 +562,7 @@ async def test_a_sale_is_written_down_in_three_keys_and_a_known_receipt_is_given
         await till.press("ctrl+s")
         await till.shows("Given: sale R-2050 to Ana Flores, +12.")
         await till.until(lambda: till.page == "customer")
+        await till.shows("54 points")
         await till.press("f4", "n")
         await till.until(lambda: till.page == "record")
         await till.fill("amount", "1.234")
@@ -494,6 +626,64 @@ async def test_a_reward_is_taken_its_code_is_shown_once_and_the_voucher_cancelle
     await assert_verified(world)
 
 
+async def test_a_texted_code_proves_who_stands_there(world: World) -> None:
+    member = await world.sign_up("ana@shop.test")
+    await credit(world, member.membership_id, 900)
+    await add_reward(world, points_cost=800)
+    await prove_phone(Counter(world, member, {}, {}))
+    async with a_till(world, Role.CASHIER, size=(80, 24)) as till:
+        await till.open("ana@shop.test")
+        await till.press("w")
+        await till.until(lambda: till.page == "take")
+        await till.shows("900 → 100 (-800)")
+        await till.scan(member.card_number)
+        await till.shows("This is the card.")
+        await till.press("ctrl+s")
+        await till.shows("or F9 texts one")
+        await till.press("f9")
+        await till.shows("the number that ends in 123")
+        await till.fill("presence_code", await read_code(world))
+        await till.press("ctrl+s")
+        await till.shows("Voucher code")
+    assert (await figures(member.membership_id))[0] == 100
+
+
+async def test_a_customer_joins_a_further_programme_whose_points_are_shown_and_moved_apart(world: World) -> None:
+    member = await world.sign_up("ana@shop.test")
+    await credit(world, member.membership_id, 70)
+    further = {
+        "code": "alpha", "name": "Alpha Club", "unit_one": "star", "unit_many": "stars", "zone": "Asia/Tokyo",
+        "currency": "GBP", "rules": to_builtins(EarningRules(points=1, per_minor=100)),
+    }  # fmt: skip
+    manager = await world.staff_headers(Role.MANAGER)
+    expect(await world.client.post("/v1/staff/programmes", json=further, headers=manager), 201)
+    async with a_till(world, Role.CASHIER, size=(80, 24)) as till:
+        assert till.console.session is not None
+        assert str(till.console.session.zone) == "Europe/London", "the clock stays the shop's"
+        await till.open("ana@shop.test")
+        await till.press("n")
+        await till.shows("this customer is in one")
+        await till.press("N")
+        await till.until(lambda: till.page == "enrol")
+        await till.shows("Ana Flores collects stars in Alpha Club")
+        await till.fill("card", "1234")
+        await till.press("ctrl+s")
+        await till.until(lambda: "✗" in till.screen_text())
+        await till.fill("card", "")
+        await till.press("ctrl+s")
+        await till.shows("Member of Alpha Club. Card", "0 stars", "(n: 1 more)")
+        await adjust(till, "+30", "g")
+        await till.press("ctrl+s")
+        await till.shows("balance 30", "30 stars")
+        await till.press("n")
+        await till.shows("70 points")
+        await till.press("3")
+        await till.shows("Alpha Club")
+        await till.press("N")
+        await till.shows("in every programme that takes members")
+    assert (await figures(member.membership_id))[0] == 70
+
+
 TERMS = {
     "version": 0, "step_points": 100, "step_minor": 100, "cap_percent": 100, "minimum_points": 0,
     "card_daily_points": 2_000, "restore_grace_days": 30,
@@ -527,7 +717,7 @@ async def test_the_membership_says_tier_qualifying_points_and_what_lapses_when(w
 
 
 async def test_a_hostile_name_and_receipt_are_only_text_on_every_new_page(world: World) -> None:
-    evil = "[@click=app.quit()]O[/]Brien"
+    evil = "O[/]Brien[@click=app.quit()]"
     member = await world.sign_up("ana@shop.test", given_name=evil, family_name="[bold")
     await sell(world, number="[/]R[red]1")
     await add_reward(world, name="[@click=app.quit()]Mug[/]")
@@ -587,4 +777,17 @@ async def test_a_service_that_is_gone_keeps_the_form_and_posts_it_once_it_is_bac
         assert till.console.screen.text("points") == "+5"
         await till.press("ctrl+s")
         await till.shows("balance 5", "● online")
+        # Neither a preview that was not had nor the currency is missing for good.
+        await till.until(lambda: till.page == "customer")
+        till.console.client._http = httpx.AsyncClient(
+            transport=httpx.MockTransport(refuse), base_url="http://localhost"
+        )
+        await till.press("o")
+        await till.until(lambda: till.page == "record")
+        await till.fill("amount", "5")
+        await till.press("ctrl+s")
+        await till.shows("Not connected. Looking up and saving do not work.")
+        till.console.client._http = real
+        await till.press("f5")
+        await till.shows("= 5.00 GBP", "Earns 5")
     assert await figures(member.membership_id) == (5, 5, 0, 0)

@@ -37,13 +37,17 @@ def test_points_are_signed_or_a_wanted_balance(text: str, points: int) -> None:
     [
         ("42.10", 2, 4210), ("42,1", 2, 4210), ("42", 2, 4200), (".5", 2, 50), ("1.234,56", 2, 123456),
         ("1,234.56", 2, 123456), ("1.234", 2, 123400), ("1 234", 0, 1234), ("1,234", 0, 1234), ("1.234", 3, 1234),
+        ("1,234,567", 0, 1234567), ("1\u00a0234,50", 2, 123450),
     ],
 )  # fmt: skip
 def test_amounts_are_read_with_point_or_comma(text: str, digits: int, minor: int) -> None:
     assert parse_money(text, digits) == minor
 
 
-@pytest.mark.parametrize("text", ["", "abc", "-5", "1.2.3x", "4.1055", "12.3456", "٤٢", "1e5", "--", ".", "+5"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "abc", "-5", "1.2.3x", "4.1055", "12.3456", "٤٢", "1e5", "--", ".", "+5", "0.500", "1234.567", "1.23.45"],
+)
 def test_what_is_no_amount_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  # Whichever it is, the field says what is wanted.
         parse_money(text, 2)
@@ -54,7 +58,7 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
     [
         ("", TODAY), ("today", TODAY), ("Yesterday", date(2026, 3, 13)), ("13.3.", date(2026, 3, 13)),
         ("13 Mar", date(2026, 3, 13)), ("24.12.", date(2025, 12, 24)), ("2026-03-01", date(2026, 3, 1)),
-        ("1/2/2025", date(2025, 2, 1)),
+        ("1/2/2025", date(2025, 2, 1)), ("1.2.25", date(2025, 2, 1)),
     ],
 )  # fmt: skip
 def test_a_day_without_a_year_is_the_last_such_day(text: str, day: date) -> None:

@@ -10,10 +10,11 @@ from textual.widgets import Static
 from shared import limits
 from shared.adjustments import AdjustmentPreview, AdjustmentRequest, AdjustmentState, AdjustmentView, AdjustReason
 from shared.enums import Permission
+from shared.members import MembershipView
 from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.client import Client
-from tui.formatting import full_name, main_membership, moment, points, signed, span
+from tui.formatting import full_name, moment, points, signed, span
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
@@ -36,13 +37,14 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
     TITLE_WORDS = "Give or take points"
     WAITING_WORDS = "Posting the points…"
 
-    def __init__(self, detail: CustomerDetail, *, adjusted: Callable[[AdjustmentView], None]) -> None:
+    def __init__(
+        self, detail: CustomerDetail, membership: MembershipView, *, adjusted: Callable[[AdjustmentView], None]
+    ) -> None:
         super().__init__()
         self._detail = detail
         self._adjusted = adjusted
-        membership = main_membership(detail)
-        assert membership is not None, "the customer's page offers this for members only"
         self._membership = membership
+        self._available = membership.balance.available  # As far as is known; a preview may know better.
 
     def compose_form(self) -> ComposeResult:
         yield Static(id="now", classes="ahead")
@@ -56,25 +58,24 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
         yield from form_row("Show the note", Choice(NO_YES, value="no", id="visible"), beside="to the customer")
 
     def on_mount(self) -> None:
+        self._show_now(held=self._membership.balance.held)
+        super().on_mount()
+
+    def _show_now(self, *, held: int) -> None:
         name = full_name(self._detail.given_name, self._detail.family_name)
-        held = (
-            f", {points(self._membership.balance.held)} of them set aside at a till"
-            if self._membership.balance.held
-            else ""
-        )
+        aside = f", {points(held)} of them set aside at a till" if held else ""
         now = join(
-            (f"{name} can spend ", "$text-muted"),
-            (points(self._membership.balance.available), "bold"),
-            (f" {self._membership.unit_many}{held}", "$text-muted"),
+            (f"{name} has ", "$text-muted"),
+            (points(self._available), "bold"),
+            (f" {self._membership.unit_many}{aside}", "$text-muted"),
         )
         self.query_one("#now", Static).update(now)
-        super().on_mount()
 
     # What is asked for --------------------------------------------------------------------------------------------------
 
     def _delta(self) -> int | None:
         try:
-            return parse_points(self.text("points"), available=self._membership.balance.available)
+            return parse_points(self.text("points"), available=self._available)
         except ValueError:
             return None
 
@@ -118,6 +119,17 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
     def send(self, client: Client, wish: AdjustmentRequest, preview: AdjustmentPreview) -> Awaitable[AdjustmentView]:
         confirmed = replace(wish, preview_hash=preview.preview_hash)
         return client.adjust_points(self._detail.id, confirmed, key=self.key)
+
+    def _previewed(self, wish: AdjustmentRequest, preview: AdjustmentPreview) -> None:
+        """Take over a balance that moved since the form was opened: a wanted total is reached from there."""
+        if preview.balance.available != self._available:
+            self._available = preview.balance.available
+            self._show_now(held=preview.balance.held)
+            self.edited("points")
+            if wish != self.wish():
+                self.preview_soon()
+                return
+        super()._previewed(wish, preview)
 
     # In words -----------------------------------------------------------------------------------------------------------
 

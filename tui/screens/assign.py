@@ -7,11 +7,20 @@ from uuid import UUID
 from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
+from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import Static
 
 from shared import limits
-from shared.orders import AssignmentApplied, AssignmentPreview, OrderAssignment, StaffOrder, StaffOrderPage
+from shared.codes import card_of, is_card_number
+from shared.orders import (
+    AssignmentApplied,
+    AssignmentPreview,
+    OrderAssignment,
+    RedemptionChoice,
+    StaffOrder,
+    StaffOrderPage,
+)
 from tui.actions import Action
 from tui.calls import call
 from tui.client import Client
@@ -26,6 +35,7 @@ from tui.value_words import balance_lines, order_words, staff_order_row
 from tui.widgets.choice import Choice, Option
 from tui.widgets.field import Field
 from tui.widgets.line_list import Column, LineList
+from tui.wording import CARD_FOR_RECEIPT
 
 _OTHER = Option("other", "other", "o")
 _WRONG = Option("Counted for the wrong customer", "wrong customer", "w")
@@ -44,6 +54,13 @@ _COLUMNS = (
     Column("Points", 7, right=True),
     Column("Counts for", -1),
     Column("State", -1, from_width=110),
+)
+# What becomes of points or vouchers of somebody else that paid for the sale; asked only where there are any.
+_UNSAID = RedemptionChoice.REFUSE.value
+_PAID = (
+    Option(_UNSAID, "not said", "n"),
+    Option(RedemptionChoice.RETURN.value, "give back", "g"),
+    Option(RedemptionChoice.KEEP.value, "leave spent", "l"),
 )
 _ACTIONS = {"attached": "Given", "reassigned": "Given", "detached": "Taken away"}
 
@@ -77,15 +94,19 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
         self._asks_customer = customer is None and not detaches
         self._candidates: dict[str, StaffOrder] = {}
         self._chooser = CustomerChooser(self)
-        is_owned = order is not None and order.customer_id is not None
-        self._options = _DETACHING if detaches else _GIVING if is_owned else _ATTACHING
+        self._options = self._usual_reasons()
         self.TITLE_WORDS = (
             "Take a sale away from its customer"
             if detaches
             else "Give a sale to another customer"
-            if is_owned
+            if self._options is _GIVING
             else "Give a sale to a customer"
         )
+
+    def _usual_reasons(self) -> tuple[Option, ...]:
+        if self._detaches:
+            return _DETACHING
+        return _GIVING if self._order is not None and self._order.customer_id is not None else _ATTACHING
 
     def compose_form(self) -> ComposeResult:
         yield Static(id="sale", classes="ahead")
@@ -94,12 +115,17 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
             yield LineList(_COLUMNS, id="candidates")
         if self._asks_customer:
             yield from customer_row()
-        # Attaching is the everyday case and has its usual reason; taking from somebody asks for one.
-        first = self._options[0].value if self._options is _ATTACHING else ""
-        yield from form_row("Reason", Choice(self._options, value=first, id="why"))
+        yield from form_row("Reason", Choice(self._options, value=self._first_reason(), id="why"))
         yield from form_row("Note", Field(id="note", length_max=200), beside="needed for other")
+        with Vertical(id="paid-row"):
+            yield from form_row("Paid by points", Choice(_PAID, value=_UNSAID, id="redemption"), beside="of others")
+
+    def _first_reason(self) -> str:
+        # Attaching is the everyday case and has its usual reason; taking from somebody asks for one.
+        return self._options[0].value if self._options is _ATTACHING else ""
 
     def on_mount(self) -> None:
+        self.query_one("#paid-row").display = False
         if self._asks_order:
             self.query_one("#candidates").add_class("candidates")
             self._find_candidates()
@@ -172,6 +198,12 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
 
     def _choose_order(self, order: StaffOrder | None) -> None:
         self._order, self.preview = order, None
+        options = self._usual_reasons()
+        if options is not self._options:
+            self._options = options
+            self.query_one("#why", Choice).offer(options, value=self._first_reason())
+        self.query_one("#redemption", Choice).value = _UNSAID
+        self.query_one("#paid-row").display = False
         self._show_sale()
         self.preview_soon()
 
@@ -206,7 +238,9 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
             return None
         target = self._target()
         return OrderAssignment(
-            customer_id=UUID(target.id) if target else None, reason=self._reason()[: limits.REASON_LENGTH_MAX]
+            customer_id=UUID(target.id) if target else None,
+            reason=self._reason()[: limits.REASON_LENGTH_MAX],
+            redemption=RedemptionChoice(self.answer("redemption")),
         )
 
     def has_preview(self) -> bool:
@@ -224,6 +258,29 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
     def send(self, client: Client, wish: OrderAssignment, preview: AssignmentPreview) -> Awaitable[AssignmentApplied]:
         confirmed = replace(wish, preview_hash=preview.preview_hash)
         return client.assign_order(preview.order.id, confirmed, key=self.key)
+
+    def _previewed(self, wish: OrderAssignment, preview: AssignmentPreview) -> None:
+        """Ask what becomes of what others paid with, once the service says that somebody did."""
+        if wish == self.wish():
+            is_said = self.answer("redemption") != _UNSAID
+            self.query_one("#paid-row").display = preview.asks_redemption or is_said
+        super()._previewed(wish, preview)
+
+    def _waits_for_choice(self) -> bool:
+        return self.preview is not None and self.has_preview() and self.preview.asks_redemption
+
+    def commit(self) -> None:
+        if self._waits_for_choice():
+            # Only now the cursor goes there: it is never taken from where somebody is typing.
+            self.clear_notes()
+            self.show_errors({"redemption": "Somebody else's points or voucher paid for it: give them back?"})
+            return
+        super().commit()
+
+    def unavailable(self, action_id: str) -> str | None:
+        if action_id == "form.commit" and self._waits_for_choice():
+            return None
+        return super().unavailable(action_id)
 
     # In words -----------------------------------------------------------------------------------------------------------
 
@@ -245,7 +302,13 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
         owner = preview.order.customer_name
         if owner is not None:
             told.append(safe(f"· {points(effect.points_taken)} points leave {owner}"))
-        if preview.customer_name is not None:
+        if effect.holds_released:
+            told.append(safe("· What was set aside at the till for it is free again"))
+        if preview.customer_name is not None and effect.points_expected:
+            told.append(
+                safe(f"· {points(effect.points_expected)} points go to {preview.customer_name} once it is paid")
+            )
+        elif preview.customer_name is not None:
             told.append(safe(f"· {points(effect.points_earned)} points go to {preview.customer_name}"))
         if effect.skipped_reason is not None and preview.customer_name is not None:
             told.append(join((f"  It earns nothing: {skipped(effect.skipped_reason)}.", "$warning")))
@@ -256,7 +319,12 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
     def applied(self, answer: AssignmentApplied) -> None:
         effect, order = answer.effect, answer.order
         word = _ACTIONS.get(effect.action, "Moved")
-        to = f" to {order.customer_name}, {signed(effect.points_earned)}" if order.customer_name else ""
+        earned = (
+            f"{signed(effect.points_expected)} once it is paid"
+            if effect.points_expected
+            else signed(effect.points_earned)
+        )
+        to = f" to {order.customer_name}, {earned}" if order.customer_name else ""
         taken = f", {points(effect.points_taken)} taken back" if effect.points_taken else ""
         self.console.say(f"{word}: sale {order.number}{to}{taken}.", "good")
         if self._done is not None:
@@ -283,5 +351,8 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
         field_id = "customer" if self._asks_customer else "receipt" if self._asks_order else ""
         if not field_id:
             self.console.say("The scan was not used. Finish this or leave it with Esc first.", "warn")
+            return
+        if field_id == "receipt" and is_card_number(card_of(code)):
+            self.console.say(CARD_FOR_RECEIPT, "warn")
             return
         self.query_one(f"#{field_id}", Field).value = code

@@ -239,7 +239,7 @@ class ClaimFilePage(FormPage):
 
     def on_mount(self) -> None:
         codes = counted(self._batch.codes, "code", "codes")
-        self.query_one("#claim-file-box").border_title = f"Write {codes} to a file"
+        self.query_one("#claim-file-box").border_title = safe(f"Write {codes} to a file")
         session = self.console.session
         assert session is not None
         until = moment(self._batch.files_until, now=self._now, zone=session.zone)

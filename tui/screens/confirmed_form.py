@@ -97,7 +97,10 @@ class ConfirmedForm(FormPage):
     def meet_theirs(self, before: dict[str, str], theirs: dict[str, str]) -> None:
         """Take over what somebody else changed, and where both changed a field keep what is typed and show theirs."""
         typed = self.values()
-        changed = [field_id for field_id, text in theirs.items() if text != before[field_id]]
+        # What stands here already may have been saved by an earlier try of this very form, whose answer was lost.
+        changed = [
+            field_id for field_id, text in theirs.items() if text != before[field_id] and text != typed[field_id]
+        ]
         notes: dict[str, str] = {}
         for field_id in changed:
             text = theirs[field_id]
@@ -110,6 +113,9 @@ class ConfirmedForm(FormPage):
         self.query_one("#changes", Static).update("")
         # A value that is put in takes its field's note away, so the notes come after that.
         self.call_after_refresh(self._show_notes, notes)
+        if not notes:
+            self.console.say("It is saved as it stands here, by somebody or by the try before.", "good")
+            return
         self.console.say("Somebody changed this meanwhile. Read the notes; Ctrl+S keeps what stands here.", "warn")
 
     def _show_notes(self, notes: dict[str, str]) -> None:

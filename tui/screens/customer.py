@@ -15,10 +15,10 @@ from textual.widgets import Static
 from shared.adjustments import AdjustmentView
 from shared.enums import Permission
 from shared.limits import ADJUST_UNDO_OWN
-from shared.members import Accepted, EntryPage, EntryView, OrderPage, OrderView
+from shared.members import Accepted, EntryPage, EntryView, MembershipView, OrderPage, OrderView
 from shared.orders import StaffOrderDetail
 from shared.rewards import VoucherStatus, VoucherView
-from shared.staff import AuditEntryView, AuditPage, CustomerDetail, EmailChangeView
+from shared.staff import AuditEntryView, AuditPage, CustomerDetail, EmailChangeView, ProgrammeList
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
@@ -103,6 +103,7 @@ _CHANGING = _NEED_MEMBERSHIP | {
     "customer.give",
     "customer.detach",
     "customer.cancel_voucher",
+    "customer.enrol",
     *TOGETHER_ACTIONS,
 }
 
@@ -126,6 +127,7 @@ class CustomerPage(Page):
         super().__init__()
         self.customer_id = UUID(customer_id)
         self.detail: CustomerDetail | None = None
+        self._membership_id: UUID | None = None  # Of the programme that was chosen with n.
         self._name = name
         self._opened: set[str] = set()
         self._entries: Paged[EntryView] = Paged()
@@ -182,11 +184,20 @@ class CustomerPage(Page):
         now, zone = self.console.now(), self.zone
         status = "" if detail.status == "active" else f"  ({detail.status})"
         self.query_one("#customer-name", Static).update(safe(f" {self._name}{status}", "bold"))
-        self.query_one("#customer-facts", Facts).show(header_facts(detail, now=now, zone=zone))
+        self.query_one("#customer-facts", Facts).show(header_facts(detail, self.shown_membership, now=now, zone=zone))
         told = [*notices(detail, now=now, zone=zone), *self.together.notices()]
         shown = [safe(f" ! {cell.text}", TONE_STYLES[cell.tone]) for cell in told[:NOTICES_MAX]]
         self.query_one("#customer-notices", Static).update(lines(*shown))
         self.query_one("#customer-notices").display = bool(told)
+
+    @property
+    def shown_membership(self) -> MembershipView | None:
+        """The membership whose points are shown and moved: that of the programme which was chosen."""
+        detail = self.detail
+        if detail is None:
+            return None
+        chosen = (view for view in detail.memberships if view.id == self._membership_id)
+        return next(chosen, None) or main_membership(detail)
 
     @property
     def zone(self) -> tzinfo:
@@ -236,7 +247,7 @@ class CustomerPage(Page):
             case Tab.ORDERS:
                 return self._with_notes(self._orders, partial(order_row, now=now, zone=zone), order_notes)
             case Tab.CARDS:
-                return [card_row(card, now=now, zone=zone) for card in detail.cards]
+                return self._card_rows(detail)
             case Tab.MEMBERSHIP:
                 return self._membership_rows()
             case Tab.CONSENTS:
@@ -245,6 +256,18 @@ class CustomerPage(Page):
                 return contact_rows(detail, now=now, zone=zone)
             case _:
                 return self._with_notes(self._audit, partial(audit_row, now=now, zone=zone), audit_notes)
+
+    def _card_rows(self, detail: CustomerDetail) -> list[Row]:
+        names = {view.id: view.programme_name for view in detail.memberships} if len(detail.memberships) > 1 else {}
+        return [
+            card_row(
+                card,
+                programme=names.get(card.membership_id, "") if card.membership_id else "",
+                now=self.console.now(),
+                zone=self.zone,
+            )
+            for card in detail.cards
+        ]
 
     def _with_notes(
         self, items: Paged[ItemT], to_row: Callable[[ItemT], Row], to_notes: Callable[[ItemT], list[str]]
@@ -305,7 +328,7 @@ class CustomerPage(Page):
     def _fetch_membership(self) -> None:
         detail = self.detail
         assert detail is not None
-        view = main_membership(detail)
+        view = self.shown_membership
         others = tuple(membership for membership in detail.memberships if membership is not view)
         call(
             self,
@@ -320,8 +343,7 @@ class CustomerPage(Page):
             self._show_tab()
 
     def _fetch(self, *, more: bool) -> None:
-        detail, tab = self.detail, self.tab
-        membership = main_membership(detail) if detail else None
+        tab, membership = self.tab, self.shown_membership
         paged = self._paged()
         if paged is None or (more and paged.next_cursor is None):
             return
@@ -364,6 +386,9 @@ class CustomerPage(Page):
             rows.empty_words = _EMPTY[self.tab]
             rows.set_rows(self._rows())
             self._show_count()
+            for entry in self._entries if self.tab == Tab.ACTIVITY else ():
+                if str(entry.id) in self._opened:
+                    self._fetch_trace(entry)  # What was told of it before was dropped with the rest.
 
     def _show_count(self) -> None:
         paged = self._paged()
@@ -442,8 +467,10 @@ class CustomerPage(Page):
     def _adjust(self) -> None:
         from tui.screens.adjust import AdjustPage
 
+        view = self.shown_membership
         assert self.detail is not None
-        self.app.push_screen(AdjustPage(self.detail, adjusted=self._note_adjusted), self.came_back)
+        assert view is not None, "offered for members only"
+        self.app.push_screen(AdjustPage(self.detail, view, adjusted=self._note_adjusted), self.came_back)
 
     def _note_adjusted(self, adjustment: AdjustmentView) -> None:
         self._adjusted = adjustment
@@ -535,6 +562,45 @@ class CustomerPage(Page):
         self._adjusted = None
         self.console.say(f"Taken back. Balance {points(adjustment.available)}.", "good")
 
+    # Programmes -----------------------------------------------------------------------------------------------------------
+
+    def _next_programme(self) -> None:
+        """Show the points of the next programme; what was fetched of the one before is dropped."""
+        detail, shown = self.detail, self.shown_membership
+        assert detail is not None
+        assert shown is not None, "offered where there are several"
+        place = detail.memberships.index(shown)
+        self._show_programme(detail.memberships[(place + 1) % len(detail.memberships)].id)
+        self.show_header()
+        self.show_tab(self.tab)
+
+    def _show_programme(self, membership_id: UUID) -> None:
+        self.workers.cancel_group(self, "tab")
+        self._membership_id = membership_id
+        self._entries = Paged()
+        self._membership = None
+
+    def _enrol(self) -> None:
+        call(
+            self,
+            "programmes",
+            lambda client: client.list_programmes(),
+            done=self._choose_programme,
+            waiting="Asking which programmes there are…",
+        )
+
+    def _choose_programme(self, programmes: ProgrammeList) -> None:
+        from tui.screens.enrol import EnrolPage
+
+        detail = self.detail
+        assert detail is not None
+        member_of = {view.programme_code for view in detail.memberships if view.status == "active"}
+        further = [one for one in programmes.items if one.status == "active" and one.code not in member_of]
+        if not further:
+            self.console.say("This customer is in every programme that takes members.", "info")
+            return
+        self.app.push_screen(EnrolPage(detail, further, done=self._show_programme), self.came_back)
+
     def came_back(self, _: None) -> None:
         self.refresh_data()
 
@@ -597,6 +663,8 @@ class CustomerPage(Page):
             "customer.edit": self._edit,
             "customer.invite": self._invite,
             "customer.lift": self._lift_hold,
+            "customer.programme": self._next_programme,
+            "customer.enrol": self._enrol,
             **self.together.handlers(),
             **self.records.handlers(),
             "customer.tab_next": partial(self._step_tab, 1),
@@ -624,6 +692,8 @@ class CustomerPage(Page):
 
     def unavailable(self, action_id: str) -> str | None:
         detail = self.detail
+        if action_id == "customer.programme" and (detail is None or len(detail.memberships) < 2):
+            return "this customer is in one programme"
         if action_id not in _CHANGING:
             return self.records.why_not(action_id)
         if detail is None:
@@ -646,7 +716,7 @@ class CustomerPage(Page):
         if action_id in TOGETHER_ACTIONS:
             return self.together.why_not(action_id, detail)
         if action_id in _NEED_MEMBERSHIP:
-            membership = main_membership(detail)
+            membership = self.shown_membership
             if membership is None or membership.status != "active":
                 return "this customer has no active membership"
         if action_id in {"customer.give", "customer.detach"} and self._current_order() is None:

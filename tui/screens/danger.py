@@ -76,7 +76,7 @@ class DangerDialog(ModalScreen[bool]):
                 )
 
     def on_mount(self) -> None:
-        self.query_one("#danger-box").border_title = f"DANGER: {self._danger.title}"
+        self.query_one("#danger-box").border_title = safe(f"DANGER: {self._danger.title}")
         self._show_typed()
 
     def watch_typed(self) -> None:

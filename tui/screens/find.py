@@ -16,6 +16,7 @@ from textual.widgets import Input, Static
 
 from shared import limits
 from shared.merges import MergeState, MergeView
+from shared.orders import StaffOrderPage
 from shared.staff import CustomerHit, SearchResult
 from tui.calls import call
 from tui.errors import ConsoleError
@@ -94,6 +95,7 @@ class FindPage(Page):
         self._hits: dict[str, CustomerHit] = {}
         self._recent: list[CustomerHit] = []
         self._marked: list[CustomerHit] = []
+        self._scanned = ""
 
     def compose_body(self) -> ComposeResult:
         with Vertical(id="search-box", classes="box"):
@@ -126,6 +128,7 @@ class FindPage(Page):
         box = self.query_one("#search", SearchBox)
         with box.prevent(Input.Changed):
             box.value = text
+        self._scanned = text
         self.start_over()
         self._enter()
 
@@ -136,6 +139,10 @@ class FindPage(Page):
         if text != self._enter_text:
             self._enter_text = None
         if text == self._result_text and self._result is not None:
+            # What stands below is the answer to this; that to a text typed in between must not take its place.
+            self.workers.cancel_group(self, "search")
+            self._asked_text = ""
+            self.query_one("#results", LineList).remove_class("-stale")
             return
         if not _is_enough(text):
             self._stop_search()
@@ -312,11 +319,30 @@ class FindPage(Page):
             self._open(str(exact[0].id))
         elif len(result.items) == 1 and not result.more:
             self._open(str(result.items[0].id))
+        elif not result.items and self._result_text == self._scanned:
+            self._find_sale(self._scanned)
         elif not result.items:
             self.console.say(self._nobody(self._result_text), "warn")
         else:
             people = f"More than {len(result.items)}" if result.more else str(len(result.items))
             self.console.say(f"{people} people match: choose with ↓, then Enter.", "warn")
+
+    def _find_sale(self, code: str) -> None:
+        """Look whether a scan that is nobody's card is a receipt."""
+        call(
+            self,
+            "sale",
+            lambda client: client.find_orders(number=code),
+            done=partial(self._sale_came, code),
+            waiting="Looking for a sale…",
+        )
+
+    def _sale_came(self, code: str, page: StaffOrderPage) -> None:
+        self._scanned = ""
+        if page.items:
+            self.console.show_sale(code)
+        else:
+            self.console.say(self._nobody(code), "warn")
 
     def _open(self, key: str) -> None:
         hit = self._hits.get(key)

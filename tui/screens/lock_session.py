@@ -24,7 +24,9 @@ async def open_session(client: Client, login: str, password: str, *, terminal: s
     except Refused:
         # Times in UTC are better than no sign-in.
         return session
-    zone = next((programme.zone for programme in programmes.items if programme.status == "active"), "UTC")
+    # A further programme may count its days elsewhere; the shop's own clock is that of the one customers join.
+    chosen = sorted(programmes.items, key=lambda programme: (not programme.is_default, programme.status != "active"))
+    zone = chosen[0].zone if chosen else "UTC"
     return Session(staff=tokens.staff, shop_name=tokens.shop_name, zone=zone_named(zone))
 
 

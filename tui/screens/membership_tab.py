@@ -13,6 +13,7 @@ from shared.rewards import VoucherView
 from shared.sharing import SharedMembership
 from tui.client import Client
 from tui.formatting import Cell, Row, moment, points
+from tui.screens.lock_session import zone_named
 from tui.sharing_words import sharing_notes, sharing_rows
 from tui.value_words import (
     expiry_notes,
@@ -70,7 +71,8 @@ def membership_notes(found: Membership, key: str | None, *, now: datetime, zone:
     """Return what an opened row says: the days on which points lapse, or what a voucher is."""
     for month in found.schedule.items if found.schedule else ():
         if key == f"expiry:{month.month}":
-            return expiry_notes(month, zone=zone)
+            # A lot's last day is one of the programme's calendar, wherever the shop's clock stands.
+            return expiry_notes(month, zone=zone_named(found.schedule.zone) if found.schedule else zone)
     if found.shared is not None and (notes := sharing_notes(found.shared, key, now=now, zone=zone)):
         return notes
     voucher = find_voucher(found, key)

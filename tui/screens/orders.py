@@ -1,5 +1,6 @@
 """Sales at the desk: today's that count for nobody, another day's, or those of a receipt number."""
 
+import contextlib
 from datetime import date, timedelta
 from functools import partial
 from uuid import UUID
@@ -10,7 +11,7 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Static
 
 from shared.claims import ClaimCodeIssued
-from shared.codes import is_card_number
+from shared.codes import card_of, is_card_number
 from shared.orders import StaffOrder, StaffOrderDetail, StaffOrderPage
 from tui.calls import call
 from tui.client import new_key
@@ -31,6 +32,8 @@ _COLUMNS = (
     Column("Counts for", -2),
     Column("State", -2, from_width=110),
 )
+_AHEAD = "That day has not come yet."
+_NO_STORE = "You belong to no store: type a receipt number, or a day and a store, like today high-street."
 _NEED_ROW = {"orders.choose", "orders.detach", "orders.customer", "orders.detail", "orders.code"}
 
 
@@ -46,6 +49,8 @@ class OrdersPage(Page):
         super().__init__()
         self._day: date | None = None
         self._number = ""
+        self._store = ""  # Another than one's own.
+        self._shown_of = ""  # What was asked for when the rows came.
         self._orders: list[StaffOrder] = []
         self._details: dict[UUID, StaffOrderDetail] = {}
         self._opened: set[str] = set()
@@ -82,10 +87,10 @@ class OrdersPage(Page):
         session = self.console.session
         if session is None:
             return
-        store, number, on = session.staff.store_code or "", self._number, self._day or self._today
+        store, number, on = self._store or session.staff.store_code or "", self._number, self._day or self._today
         self.query_one("#orders-box").border_subtitle = safe(self._what())
         if not number and not store:
-            self.query_one("#orders", LineList).empty_words = "You belong to no store: type a receipt number."
+            self._forget_rows(_NO_STORE)
             return
         call(
             self,
@@ -103,7 +108,7 @@ class OrdersPage(Page):
         if self._number:
             return f"receipt {plain(self._number)}"
         session = self.console.session
-        store = session.staff.store_name if session is not None else None
+        store = self._store or (session.staff.store_name if session is not None else None)
         on = self._day or self._today
         words = "today" if on == self._today else day(on, today=self._today)
         return f"{words}, sales of nobody{f' at {store}' if store else ''}"
@@ -114,10 +119,20 @@ class OrdersPage(Page):
             self._details.clear()
         self._orders += page.items
         self._next_cursor = page.next_cursor
+        self._shown_of = self._what()
         self._show()
         self.frame_changed()
         for key in self._opened & {str(order.id) for order in self._orders}:
             self._fetch_lines(UUID(key))
+
+    def _forget_rows(self, words: str) -> None:
+        """Take away rows that are not of what is asked for now, and say instead why there are none."""
+        self._orders, self._next_cursor = [], None
+        self.query_one("#detail", Static).update("")
+        listed = self.query_one("#orders", LineList)
+        listed.empty_words = words
+        listed.set_rows(())
+        self.frame_changed()
 
     def _show(self) -> None:
         session = self.console.session
@@ -155,19 +170,30 @@ class OrdersPage(Page):
         self.look_for(self.query_one("#receipt", Field).value.strip())
 
     def look_for(self, text: str) -> None:
-        """List the sales of a day, or of a receipt number; nothing is today."""
+        """List the sales of a day, perhaps of another store, or of a receipt number; nothing is today."""
+        on, store = self._read_day(text)
+        if on is not None and on > self._today:
+            self.console.say(_AHEAD, "warn")
+            return
         self._opened.clear()
-        try:
-            self._day, self._number = parse_day(text, today=self._today), ""
-        except ValueError:
-            self._number = text
+        self._store = store
+        self._day, self._number = (on, "") if on is not None else (self._day, text)
         self.query_one("#orders", LineList).focus()
         self.refresh_data()
+
+    def _read_day(self, text: str) -> tuple[date | None, str]:
+        """Return a day and the code of a store that stands after it; no day where it is a receipt number."""
+        before, _, last = text.rpartition(" ")
+        for words, store in ((text, ""), (before, last)):
+            if words or not text:
+                with contextlib.suppress(ValueError):
+                    return parse_day(words, today=self._today), store
+        return None, ""
 
     def _step_day(self, step: int) -> None:
         on = (self._day or self._today) + timedelta(days=step)
         if on > self._today:
-            self.console.say("That day has not come yet.", "warn")
+            self.console.say(_AHEAD, "warn")
             return
         self._day, self._number = on, ""
         self.query_one("#receipt", Field).value = ""
@@ -312,7 +338,7 @@ class OrdersPage(Page):
         return "A scanned card opens its customer; a scanned receipt finds its sale."
 
     def take_scan(self, code: str) -> None:
-        if is_card_number(code):
+        if is_card_number(card_of(code)):
             self.console.find_code(code)
             return
         self.query_one("#receipt", Field).value = code
@@ -323,5 +349,5 @@ class OrdersPage(Page):
 
     def show_failure(self, error: ConsoleError) -> None:
         super().show_failure(error)
-        if not self._orders:
-            self.query_one("#orders", LineList).empty_words = "This could not be fetched. F5 asks again."
+        if not self._orders or self._shown_of != self._what():
+            self._forget_rows("This could not be fetched. F5 asks again.")

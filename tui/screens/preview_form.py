@@ -19,7 +19,7 @@ from tui.changes import CHANGED, Changes
 from tui.client import Client
 from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage
-from tui.safe import join
+from tui.safe import join, safe
 from tui.widgets.choice import Choice
 from tui.wording import field_errors
 
@@ -95,7 +95,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
                 yield Static(id="preview")
 
     def on_mount(self) -> None:
-        self.query_one(".preview-form").border_title = self.TITLE_WORDS
+        self.query_one(".preview-form").border_title = safe(self.TITLE_WORDS)
         self.query_one(".preview-box").border_title = "What will happen"
         super().on_mount()
         self.preview_soon()  # A form that opens complete shows at once what it will do.
@@ -136,6 +136,13 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
         if wish is not None and not self.has_preview():
             self._soon = self.set_timer(PREVIEW_SECONDS, self.ask_preview)
 
+    def refresh_data(self) -> None:
+        """Ask again for what could not be shown. What was read stays, as it may be what a lost answer was about."""
+        if not self.has_preview():
+            self._refusal = None
+            self.show_preview()
+            self.ask_preview()
+
     def ask_preview(self) -> None:
         wish = self.wish()
         if wish is None or self.is_sending:
@@ -159,7 +166,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
     def _not_previewed(self, wish: WishT, error: ConsoleError) -> None:
         from tui.wording import sentence
 
-        self._refusal = (wish, sentence(error))
+        self._refusal = (wish, sentence(error, in_form=True))
         self.show_failure(error)
         self.show_preview()
 

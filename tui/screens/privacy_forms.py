@@ -61,7 +61,7 @@ class CopyPage(FormPage):
             yield from form_row("Reason", Field(id="reason", length_max=limits.REASON_LENGTH_MAX))
 
     def on_mount(self) -> None:
-        self.query_one("#copy-box").border_title = f"A copy of everything held about {self._who}"
+        self.query_one("#copy-box").border_title = safe(f"A copy of everything held about {self._who}")
         super().on_mount()
 
     def commit(self) -> None:

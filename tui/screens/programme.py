@@ -1,6 +1,5 @@
 """One programme: its rules in words, all their versions with what each changed, and its settings."""
 
-import textwrap
 from enum import IntEnum
 from uuid import UUID
 
@@ -15,7 +14,7 @@ from tui.errors import ConsoleError
 from tui.formatting import Cell, Row, Tone, counted, moment
 from tui.pages import Handlers, Page, bindings_for
 from tui.rule_words import differences, headline, rule_readings
-from tui.safe import join, plain
+from tui.safe import join, wrapped
 from tui.screens.lock_session import zone_named
 from tui.screens.programmes import READING_COLUMNS, reading_rows
 from tui.setting_words import setting_readings
@@ -161,8 +160,8 @@ class ProgrammePage(Page):
         )
         if key not in self._opened:
             return [row]
-        wrapped = [line for change in changed for line in textwrap.wrap(plain(change), max(30, width - _NOTE_MARGIN))]
-        return [row, *(Row(key=f"{key}/{n}", cells=(Cell(line),), is_note=True) for n, line in enumerate(wrapped))]
+        told = [line for change in changed for line in wrapped(change, max(30, width - _NOTE_MARGIN))]
+        return [row, *(Row(key=f"{key}/{n}", cells=(Cell(line),), is_note=True) for n, line in enumerate(told))]
 
     def _changes(self, place: int) -> list[str]:
         """Return what a version changed; what the first one says."""

@@ -15,7 +15,7 @@ from tui.errors import ConsoleError, Refused
 from tui.formatting import counted, moment, points
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
-from tui.safe import join, lines
+from tui.safe import join, lines, safe
 from tui.screens.danger import Danger, make_sure
 from tui.screens.lock_session import zone_named
 from tui.widgets.field import Field
@@ -49,7 +49,7 @@ class ClosingPage(FormPage):
 
     def on_mount(self) -> None:
         verb = "Close" if self.is_closing else "Open again:"
-        self.query_one("#closing-box").border_title = f"{verb} {self._programme.name}"
+        self.query_one("#closing-box").border_title = safe(f"{verb} {self._programme.name}")
         self.query_one("#standing", Static).update(
             join("Members join and earn again. Sales made meanwhile stay without points.")
         )

@@ -17,6 +17,7 @@ from tui.formatting import NOTHING
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.rule_words import headline, plain_words, read_count
+from tui.safe import safe
 from tui.screens.confirmed_form import ConfirmedForm, instant_reader, write_instant
 from tui.screens.lock_session import zone_named
 from tui.screens.programmes import rules_of
@@ -104,7 +105,7 @@ class SettingsPage(ConfirmedForm):
             yield Static(id="changes")
 
     def on_mount(self) -> None:
-        self.query_one("#settings-box").border_title = f"Settings of {self._programme.name}"
+        self.query_one("#settings-box").border_title = safe(f"Settings of {self._programme.name}")
         for field_id, text in _texts(self._programme).items():
             self.put_any(field_id, text)
         super().on_mount()
@@ -227,7 +228,9 @@ class NewProgrammePage(ConfirmedForm):
             yield Static(id="changes")
 
     def on_mount(self) -> None:
-        self.query_one("#settings-box").border_title = f"A further programme, with the rules of {self._model.name}"
+        self.query_one("#settings-box").border_title = safe(
+            f"A further programme, with the rules of {self._model.name}"
+        )
         for name in ("unit_one", "unit_many", "zone", "currency"):
             self.put(name, getattr(self._model, name))
         super().on_mount()

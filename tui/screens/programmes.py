@@ -1,6 +1,5 @@
 """The programmes, with what the one under the cursor gives points for."""
 
-import textwrap
 from datetime import tzinfo
 from itertools import zip_longest
 
@@ -16,7 +15,7 @@ from tui.errors import ConsoleError
 from tui.formatting import Cell, Row, moment, rule_lines
 from tui.pages import Handlers, Page, bindings_for
 from tui.rule_words import headline, rule_readings
-from tui.safe import join, plain
+from tui.safe import join, wrapped
 from tui.screens.lock_session import zone_named
 from tui.widgets.line_list import Column, LineList, column_widths
 
@@ -44,7 +43,7 @@ def reading_rows(readings: list[tuple[str, str]], width: int) -> list[Row]:
     what_width, how_width = (max(10, cells) for cells in column_widths(READING_COLUMNS, width - 1))
     rows = []
     for place, (name, words) in enumerate(readings):
-        names, parts = textwrap.wrap(plain(name), what_width), textwrap.wrap(plain(words), how_width)
+        names, parts = wrapped(name, what_width), wrapped(words, how_width)
         for number, (what, how) in enumerate(zip_longest(names, parts, fillvalue="")):
             rows.append(Row(key=f"{place}/{number}", cells=(Cell(what, "muted"), Cell(how))))
     return rows
@@ -154,8 +153,12 @@ class ProgrammesPage(Page):
             "programmes.open": self._open,
             "programmes.new": self._new,
             "programmes.rewards": lambda: self.console.go("rewards"),
-            "app.back": self.console.go_home,
+            "app.back": self._back,
         }
+
+    def _back(self) -> None:
+        if not self.console.stop_waiting(self):
+            self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id in {"programmes.open", "programmes.new"} and self._current() is None:

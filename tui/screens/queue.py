@@ -1,5 +1,6 @@
-"""What waits for a person: adjustments that need a second one, and refunds that will not come right by waiting."""
+"""What waits for a person: adjustments that need a second one, refunds that will not come right by waiting, and more."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime, tzinfo
 from enum import IntEnum
@@ -13,11 +14,13 @@ from shared.adjustments import (
     AdjustmentState,
     AdjustmentView,
 )
+from shared.orders import OrderDifference
 from shared.refunds import RefundNote, RefundState, RefundView
 from shared.staff import Undo
 from tui.client import Client
 from tui.formatting import Row, points, signed
 from tui.pages import Handlers, bindings_for
+from tui.screens.choosing import Chosen
 from tui.screens.list_page import Listed, Listing, ListPage, ListTab
 from tui.screens.reason import DecisionPage, Question, ReasonPage
 from tui.value_words import (
@@ -26,6 +29,8 @@ from tui.value_words import (
     adjustment_row,
     can_take_back,
     change_words,
+    difference_notes,
+    difference_row,
     refund_notes,
     refund_row,
 )
@@ -38,6 +43,7 @@ class Tab(IntEnum):
     WAITING = 0
     DECIDED = 1
     REFUNDS = 2
+    DIFFERENCES = 3
 
 
 _ADJUSTMENTS = (
@@ -56,12 +62,21 @@ _REFUNDS = (
     Column("Points", 7, right=True),
     Column("State", 18),
 )
+_DIFFERENCES = (
+    Column("Last seen", 15),
+    Column("Sale", 12),
+    Column("Paid", 13, right=True, from_width=70),
+    Column("Counts for", -1),
+    Column("Till names", -1),
+)
+# States in which a refund may need a person; the rest is history.
+_OPEN_REFUNDS = (RefundState.BLIND, RefundState.REFUSED, RefundState.PARKED)
 _DECIDING = {"queue.approve", "queue.refuse"}
 _DECIDED_MEANWHILE = "Somebody else has decided on this meanwhile, or it lapsed."
 
 
-class QueuePage(ListPage[AdjustmentView | RefundView]):
-    """Lists of adjustments and refunds; Enter says what each is about."""
+class QueuePage(ListPage[AdjustmentView | RefundView | OrderDifference]):
+    """Lists of adjustments, refunds and differences; Enter says what each is about."""
 
     PAGE = "queue"
     BINDINGS = bindings_for("queue")
@@ -69,28 +84,43 @@ class QueuePage(ListPage[AdjustmentView | RefundView]):
         ListTab(title="To approve", columns=_ADJUSTMENTS, empty="Nothing waits for a second person."),
         ListTab(title="All adjustments", columns=_ADJUSTMENTS, empty="Nobody has given or taken points by hand yet."),
         ListTab(title="Refunds", columns=_REFUNDS, empty="No refunds yet."),
+        ListTab(title="Tills differ", columns=_DIFFERENCES, empty="No till names another customer than staff did."),
     )
 
     def ask(
         self, client: Client, tab: int, cursor: str | None
-    ) -> Awaitable[Listed[AdjustmentView] | Listed[RefundView]]:
+    ) -> Awaitable[Listed[AdjustmentView] | Listed[RefundView] | Listed[OrderDifference]]:
+        if tab == Tab.DIFFERENCES:
+            return client.list_order_differences(cursor=cursor)
         if tab == Tab.REFUNDS:
             return self._ask_refunds(client, cursor)
         state = AdjustmentState.WAITING.value if tab == Tab.WAITING else ""
         return client.list_adjustments(state=state, cursor=cursor)
 
     async def _ask_refunds(self, client: Client, cursor: str | None) -> Listing[RefundView]:
-        """Ask for refunds, what needs a person first; the rest is history."""
-        page = await client.list_refunds(cursor=cursor)
-        items = sorted(page.items, key=lambda refund: not refund.needs_person)
-        return Listing(items=tuple(items), next_cursor=page.next_cursor)
+        """Ask for refunds: first what needs a person, however long ago it came, then all others, newest first."""
+        if cursor is not None:
+            page = await client.list_refunds(cursor=cursor)
+            known = {item.id for item in self.items if isinstance(item, RefundView)}
+            return Listing(items=tuple(one for one in page.items if one.id not in known), next_cursor=page.next_cursor)
+        page, *open_ones = await asyncio.gather(
+            client.list_refunds(), *(client.list_refunds(state=state.value) for state in _OPEN_REFUNDS)
+        )
+        waiting = {one.id: one for open_page in open_ones for one in open_page.items if one.needs_person}
+        first = sorted(waiting.values(), key=lambda refund: refund.received_at, reverse=True)
+        rest = (one for one in page.items if one.id not in waiting)
+        return Listing(items=(*first, *rest), next_cursor=page.next_cursor)
 
-    def row(self, item: AdjustmentView | RefundView, *, now: datetime, zone: tzinfo) -> Row:
+    def row(self, item: AdjustmentView | RefundView | OrderDifference, *, now: datetime, zone: tzinfo) -> Row:
+        if isinstance(item, OrderDifference):
+            return difference_row(item, now=now, zone=zone)
         if isinstance(item, RefundView):
             return refund_row(item, now=now, zone=zone)
         return adjustment_row(item, now=now, zone=zone)
 
-    def notes(self, item: AdjustmentView | RefundView, *, now: datetime, zone: tzinfo) -> list[str]:
+    def notes(self, item: AdjustmentView | RefundView | OrderDifference, *, now: datetime, zone: tzinfo) -> list[str]:
+        if isinstance(item, OrderDifference):
+            return difference_notes(item, now=now, zone=zone)
         if isinstance(item, RefundView):
             return refund_notes(item, now=now, zone=zone)
         return adjustment_notes(item, now=now, zone=zone)
@@ -100,6 +130,9 @@ class QueuePage(ListPage[AdjustmentView | RefundView]):
 
     def _refund(self) -> RefundView | None:
         return self.current if isinstance(self.current, RefundView) else None
+
+    def _difference(self) -> OrderDifference | None:
+        return self.current if isinstance(self.current, OrderDifference) else None
 
     # Deciding ---------------------------------------------------------------------------------------------------------
 
@@ -172,8 +205,23 @@ class QueuePage(ListPage[AdjustmentView | RefundView]):
         words = f"{signed(answer.points)} for {answer.customer_name}, balance {points(answer.available)}."
         self.console.say(f"{word}: {words}", "good")
 
+    def _give(self) -> None:
+        from tui.screens.assign import AssignPage
+
+        difference = self._difference()
+        assert difference is not None
+        named = Chosen(id=str(difference.named_customer_id), name=difference.named_customer_name)
+        self.app.push_screen(AssignPage(order=difference.order, customer=named))
+
     def _open_customer(self) -> None:
-        adjustment = self._adjustment()
+        adjustment, difference = self._adjustment(), self._difference()
+        if difference is not None:
+            owner = difference.order
+            self.console.open_customer(
+                str(owner.customer_id or difference.named_customer_id),
+                name=owner.customer_name or difference.named_customer_name,
+            )
+            return
         assert adjustment is not None
         self.console.open_customer(str(adjustment.customer_id), name=adjustment.customer_name)
 
@@ -190,12 +238,17 @@ class QueuePage(ListPage[AdjustmentView | RefundView]):
             "queue.customer": self._open_customer,
             "queue.attach": self._attach_sale,
             "queue.dismiss": self._dismiss_or_reopen,
+            "queue.give": self._give,
         }
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id in {"queue.attach", "queue.dismiss"}:
             return self._why_not_settled(action_id)
+        if action_id == "queue.give" and self._difference() is None:
+            return "choose a sale in tab 4 first"
         if action_id not in {*_DECIDING, "queue.undo", "queue.customer"}:
+            return None
+        if action_id == "queue.customer" and self._difference() is not None:
             return None
         adjustment = self._adjustment()
         if adjustment is None:

@@ -18,7 +18,7 @@ from tui.client import Client, new_key
 from tui.errors import ConsoleError, Refused
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
-from tui.safe import join, lines
+from tui.safe import join, lines, safe
 from tui.screens.danger import Danger, make_sure
 from tui.widgets.field import Field
 from tui.wording import field_errors
@@ -88,7 +88,7 @@ class ReasonPage(FormPage, Generic[AnswerT]):
                 yield from form_row("Password", password, beside="your own, once more")
 
     def on_mount(self) -> None:
-        self.query_one("#reason-box").border_title = self._question.title
+        self.query_one("#reason-box").border_title = safe(self._question.title)
         self.query_one("#reason-words", Static).update(self._words())
         self.query_one("#proof").display = False
         super().on_mount()

@@ -9,6 +9,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 
 from shared import limits
+from shared.codes import card_of, is_card_number
 from shared.money import minor_digits, money
 from shared.orders import OrderRecorded, OrderRecording, RecordingPreview
 from shared.staff import ProgrammeList
@@ -24,8 +25,10 @@ from tui.screens.choosing import Chosen, CustomerChooser, customer_row
 from tui.screens.preview_form import PreviewForm
 from tui.value_words import balance_lines, order_words, parse_moment, parse_money
 from tui.widgets.field import Field
+from tui.wording import CARD_FOR_RECEIPT
 
-_AMOUNT_HINT = "with tax, like 42.10"
+# An amount of a currency as it is typed, by its decimals.
+_EXAMPLES = {0: "4210", 2: "42.10", 3: "42.100"}
 
 
 class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
@@ -48,21 +51,38 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
     def compose_form(self) -> ComposeResult:
         if self._customer is None:
             yield from customer_row()
-        yield from form_row("Amount paid", Field(id="amount", length_max=16), beside=_AMOUNT_HINT)
+        yield from form_row("Amount paid", Field(id="amount", length_max=16), beside=self._hint())
         yield from form_row("Receipt", Field(id="number", length_max=64), beside="scan, or leave empty")
         yield from form_row("Made at", Field(id="made_at", length_max=30), beside="empty: now; 10:52")
+        if self._asks_store:
+            yield from form_row("Store", Field(id="store", length_max=64), beside="its code, like high-street")
+
+    @property
+    def _asks_store(self) -> bool:
+        """Whether whoever is signed in belongs to no store, whose sale it would be otherwise."""
+        session = self.console.session
+        return session is not None and session.staff.store_code is None
 
     def on_mount(self) -> None:
         if self._customer is not None:
             self.TITLE_WORDS = f"Write down a sale for {self._customer.name}"
-        call(self, "currency", lambda client: client.list_programmes(), done=self._learn_currency)
+        self._ask_currency()
         super().on_mount()
+
+    def _ask_currency(self) -> None:
+        call(self, "currency", lambda client: client.list_programmes(), done=self._learn_currency)
+
+    def refresh_data(self) -> None:
+        if not self._currency:
+            self._ask_currency()
+        super().refresh_data()
 
     def _learn_currency(self, programmes: ProgrammeList) -> None:
         """The shop's own programme says in which money amounts are typed."""
         chosen = sorted(programmes.items, key=lambda programme: not programme.is_default)
         if chosen:
             self._currency = chosen[0].currency
+            self._read_back()
             self.preview_soon()
 
     # What is asked for --------------------------------------------------------------------------------------------------
@@ -78,9 +98,12 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
         try:
             amount = parse_money(self.text("amount"), minor_digits(self._currency))
         except ValueError:
-            self.beside("amount", _AMOUNT_HINT)
+            self.beside("amount", self._hint())
         else:
-            self.beside("amount", f"= {money(amount, self._currency)}")
+            self.beside("amount", f"= {money(amount, self._currency)}" if self._currency else self._hint())
+
+    def _hint(self) -> str:
+        return f"with tax, like {_EXAMPLES[minor_digits(self._currency)]}"
 
     def _target(self) -> Chosen | None:
         return self._customer or self._chooser.chosen
@@ -91,13 +114,16 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
             missing["customer"] = "Scan or type who bought."
         try:
             if not 0 < parse_money(self.text("amount"), minor_digits(self._currency)) <= limits.MONEY_MINOR_MAX:
-                missing["amount"] = "More than nothing, and less than ten million."
+                most = money(limits.MONEY_MINOR_MAX, self._currency)
+                missing["amount"] = f"More than nothing, and {most} at most."
         except ValueError:
-            missing["amount"] = "Type what was paid, like 42.10."
+            missing["amount"] = f"Type what was paid, like {_EXAMPLES[minor_digits(self._currency)]}."
         try:
             self._made_at()
         except ValueError:
             missing["made_at"] = "Write it like 10:52, yesterday 17:30 or 13.3. 10:52."
+        if self._asks_store and not self.text("store"):
+            missing["store"] = "You belong to no store: type the code of the one where it was."
         return missing
 
     def _made_at(self) -> datetime | None:
@@ -114,6 +140,7 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
             net_minor=parse_money(self.text("amount"), minor_digits(self._currency)),
             number=self.text("number"),
             completed_at=parse_moment(self.text("made_at"), now=self.console.now(), zone=session.zone),
+            store=self.text("store") if self._asks_store else None,
         )
 
     def ask(self, client: Client, wish: OrderRecording) -> Awaitable[RecordingPreview]:
@@ -155,15 +182,17 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
         known = self.preview.known_order if self.preview is not None and self.has_preview() else None
         target = self._target()
         if known is None or target is None:
+            if not self._currency:
+                # Without it nothing can be read or asked; the answer to this asks for the preview.
+                self._ask_currency()
             super().commit()
             return
         from tui.screens.assign import AssignPage
 
-        # The sale is there: what is left to do is to say whose it is.
+        # The sale is there: what is left to do is to say whose it is. Then this form is left as well, so that whoever
+        # opened it asks for what has changed.
         self.is_saved = True
-        console = self.console
-        self.dismiss()
-        console.push_screen(AssignPage(order=known, customer=target))
+        self.app.push_screen(AssignPage(order=known, customer=target), lambda _: self.dismiss())
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id == "form.commit" and self.preview is not None and self.preview.known_order is not None:
@@ -192,5 +221,9 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
         return "A scan fills in the receipt." if self._customer else "A scan fills in the customer, then the receipt."
 
     def take_scan(self, code: str) -> None:
-        field_id = "customer" if self._customer is None and self._chooser.chosen is None else "number"
-        self.query_one(f"#{field_id}", Field).value = code
+        is_card = is_card_number(card_of(code))
+        if is_card and self._customer is not None:
+            self.console.say(CARD_FOR_RECEIPT, "warn")
+            return
+        asks_customer = self._customer is None and (is_card or self._chooser.chosen is None)
+        self.query_one("#customer" if asks_customer else "#number", Field).value = code

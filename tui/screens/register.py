@@ -12,7 +12,7 @@ from textual.widgets import Input, Static
 
 from shared import limits
 from shared.base import Birthday, ConsentChoices
-from shared.codes import is_card_number
+from shared.codes import card_of, is_card_number
 from shared.money import money
 from shared.orders import StaffOrder, StaffOrderPage
 from shared.problems import Code
@@ -292,9 +292,13 @@ class RegisterPage(FormPage):
             # A receipt in the hand is this customer's; a sale that is only the newest is asked about.
             self.query_one("#sale", Choice).choose("yes")
             self.console.say(f"Sale {free[0].number} will count for them.", "good")
+        elif page.items:
+            self.console.say(f"It counts for somebody already: {code}.", "warn")
+        elif isinstance(self.focused, Field):
+            self.console.say(f"No sale has this number: {code}.", "warn")
         else:
-            whose = "It counts for somebody already" if page.items else "No sale has this number"
-            self.console.say(f"{whose}: {code}.", "warn")
+            # With the cursor in no field a code that is no receipt is a card, of another make perhaps.
+            self._put_card(code, f"No sale has this number, so it is taken as a card: {code}.")
 
     def _show_sale(self, order: StaffOrder | None) -> None:
         self._sale = order
@@ -412,15 +416,17 @@ class RegisterPage(FormPage):
         return "A scanned card is written into Card; a scanned receipt is the sale that counts for them."
 
     def take_scan(self, code: str) -> None:
-        focused = self.focused
-        if is_card_number(code) or not isinstance(focused, Field):
-            card = self.query_one("#card", Field)
-            card.value = code
-            self.console.say("Card scanned.", "good")
-        elif _looks_like_receipt(code):
-            self._find_receipt(code)
-        else:
+        focused, code = self.focused, card_of(code)
+        if is_card_number(code):
+            self._put_card(code, "Card scanned.")
+        elif isinstance(focused, Field) and not _looks_like_receipt(code):
             self.put_scan_in_focus(code)
+        else:
+            self._find_receipt(code)
+
+    def _put_card(self, code: str, words: str) -> None:
+        self.query_one("#card", Field).value = code
+        self.console.say(words, "good")
 
 
 def _looks_like_email(text: str) -> bool:

@@ -19,6 +19,7 @@ from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.report_words import Shown
 from tui.rule_words import read_day
+from tui.safe import safe
 from tui.widgets.choice import Choice, Option
 from tui.widgets.field import Field
 
@@ -133,7 +134,7 @@ class ExportPage(FormPage):
             yield Static(f"On this machine; without a folder it goes to {Path.cwd()}.", markup=False)
 
     def on_mount(self) -> None:
-        self.query_one("#export-box").border_title = f"Write the report {self._shown.tab} to a file"
+        self.query_one("#export-box").border_title = safe(f"Write the report {self._shown.tab} to a file")
         field = self.query_one("#path", Field)
         field.value = self._proposal
         field.cursor_position = len(self._proposal)

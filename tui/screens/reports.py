@@ -86,6 +86,7 @@ class ReportsPage(Page):
         chart, listed = self.query_one("#report-chart", Chart), self.query_one("#report-rows", LineList)
         if report is None or self.console.session is None:
             chart.show((), ())
+            listed.empty_words = ""  # That of another report is not known of this one.
             listed.set_rows([])
             self.query_one("#report-head", Static).update("")
             return
@@ -157,8 +158,7 @@ class ReportsPage(Page):
     def _choose_period(self) -> None:
         from tui.screens.report_forms import PeriodPage
 
-        zone = zone_named(self._report.zone) if self._report else None
-        today = self.console.now().astimezone(zone).date()
+        today = self._today()
         page = PeriodPage(self.since or today - timedelta(days=PERIOD_DAYS), self.until or today, today=today)
         self.app.push_screen(page, lambda _: self._period_chosen(page))
 
@@ -170,11 +170,18 @@ class ReportsPage(Page):
             self.since, self.until = page.chosen
             self.refresh_data()
 
+    def _today(self) -> date:
+        """Return the day it is where the report counts its days, else at the shop."""
+        session = self.console.session
+        assert session is not None, "only the signed-in reports"
+        zone = zone_named(self._report.zone) if self._report else session.zone
+        return self.console.now().astimezone(zone).date()
+
     def _export(self) -> None:
         from tui.screens.report_forms import ExportPage
 
         since, until = self.days_text()
-        self.app.push_screen(ExportPage(self.shown, since=since, until=until, today=self.console.now().date()))
+        self.app.push_screen(ExportPage(self.shown, since=since, until=until, today=self._today()))
 
     # The page ---------------------------------------------------------------------------------------------------------
 
@@ -190,8 +197,12 @@ class ReportsPage(Page):
             "reports.period": self._choose_period,
             "reports.view": self._next_view,
             "reports.export": self._export,
-            "app.back": self.console.go_home,
+            "app.back": self._back,
         }
+
+    def _back(self) -> None:
+        if not self.console.stop_waiting(self):
+            self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id == "reports.period" and not self.shown.has_period:

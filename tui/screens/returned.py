@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from shared import limits
+from shared.codes import card_of, is_card_number
 from shared.orders import StaffOrder, StaffOrderPage
 from shared.refunds import RefundAttachment, RefundAttachmentPreview, RefundView
 from tui.actions import Action
@@ -24,6 +25,7 @@ from tui.screens.preview_form import PreviewForm
 from tui.value_words import order_words, staff_order_row
 from tui.widgets.field import Field
 from tui.widgets.line_list import Column, LineList
+from tui.wording import CARD_FOR_RECEIPT
 
 _COLUMNS = (
     Column("When", 15),
@@ -168,4 +170,7 @@ class ReturnedPage(PreviewForm[RefundAttachment, RefundAttachmentPreview, Refund
         return "A scanned receipt chooses the sale."
 
     def take_scan(self, code: str) -> None:
+        if is_card_number(card_of(code)):
+            self.console.say(CARD_FOR_RECEIPT, "warn")
+            return
         self.query_one("#receipt", Field).value = code

@@ -24,7 +24,7 @@ from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.reward_words import terms_words
 from tui.rule_words import read_count, read_money, write_money
-from tui.safe import plain
+from tui.safe import plain, safe
 from tui.screens.confirmed_form import ConfirmedForm, instant_reader, write_instant
 from tui.widgets.choice import Choice, Option
 from tui.widgets.field import Field
@@ -83,8 +83,8 @@ class RewardPage(ConfirmedForm):
             yield Static(id="changes")
 
     def on_mount(self) -> None:
-        title = f"Change {plain(self._reward.name)}" if self._reward else "A new reward"
-        self.query_one("#reward-box").border_title = title
+        title = f"Change {self._reward.name}" if self._reward else "A new reward"
+        self.query_one("#reward-box").border_title = safe(title)
         if self._reward is not None:
             for field_id, text in self._texts(self._reward).items():
                 self.put(field_id, text)

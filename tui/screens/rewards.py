@@ -146,8 +146,12 @@ class RewardsPage(Page):
             "rewards.new": self._new,
             "rewards.retire": self._retire,
             "rewards.terms": self._change_terms,
-            "app.back": self.console.go_home,
+            "app.back": self._back,
         }
+
+    def _back(self) -> None:
+        if not self.console.stop_waiting(self):
+            self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:
         if action_id in {"rewards.open", "rewards.retire"} and self._current() is None:

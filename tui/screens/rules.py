@@ -120,7 +120,7 @@ class RulesPage(ConfirmedForm):
 
     def on_mount(self) -> None:
         box = self.query_one("#rules-box")
-        box.border_title = f"New rules of {self._programme.name}"
+        box.border_title = safe(f"New rules of {self._programme.name}")
         box.border_subtitle = "nothing changes before it is published"
         self.query_one("#categories", Field).placeholder = "books 200 %; gift cards 0 %; sandwich 5 points"
         self.query_one("#skus", Field).placeholder = "ART-17 300 %; ART-18 10 points"

@@ -10,6 +10,7 @@ from textual.content import Content
 from textual.widgets import Static
 
 from shared import limits
+from shared.codes import is_card_number
 from shared.problems import Code
 from shared.rewards import (
     CancelVoucher,
@@ -27,12 +28,12 @@ from tui.errors import ConsoleError, Refused
 from tui.formatting import full_name, moment, points
 from tui.forms import FormPage, form_row
 from tui.pages import Handlers, bindings_for
-from tui.safe import join, lines
+from tui.safe import join, lines, safe
 from tui.screens.reason import Question, ReasonPage
 from tui.value_words import change_words, offer_row, worth
 from tui.widgets.field import Field
 from tui.widgets.line_list import Column, LineList
-from tui.wording import field_errors
+from tui.wording import SENTENCES, field_errors
 
 _COLUMNS = (Column("Reward", -2), Column("Points", 8, right=True), Column("Gives", -2), Column("", 18, from_width=70))
 _CODE_LENGTHS = {limits.PRESENCE_DIGITS, limits.SMS_CODE_DIGITS}
@@ -59,13 +60,13 @@ class TakePage(FormPage):
             yield from form_row(
                 "Code",
                 Field(id="presence_code", length_max=limits.PRESENCE_DIGITS),
-                beside="for more points: of the app, or texted (F9)",
+                beside="if asked; F9 texts one",
             )
             yield Static(id="take-words")
 
     def on_mount(self) -> None:
         name = full_name(self._detail.given_name, self._detail.family_name)
-        self.query_one("#take-box").border_title = f"Take a reward for {name}"
+        self.query_one("#take-box").border_title = safe(f"Take a reward for {name}")
         self.refresh_data()
         super().on_mount()
 
@@ -171,12 +172,14 @@ class TakePage(FormPage):
 
     def show_failure(self, error: ConsoleError) -> None:
         if isinstance(error, Refused) and error.problem.code in _ABOUT_PRESENCE:
-            self.show_errors({"presence_code": error.problem.title})
+            self.show_errors({"presence_code": SENTENCES[error.problem.code]})
             return
         if not self.show_errors(field_errors(error)):
             super().show_failure(error)
         if isinstance(error, Refused):
             self.refresh_data()
+        elif self._offers is None:
+            self.query_one("#offers", LineList).empty_words = "This could not be fetched. F5 asks again."
 
     # A customer without the app -------------------------------------------------------------------------------------------
 
@@ -222,6 +225,9 @@ class TakePage(FormPage):
         return "A scanned app code fills in the digits."
 
     def take_scan(self, code: str) -> None:
+        if is_card_number(code):
+            self.console.say("This is the card. The code is the one that the app shows.", "warn")
+            return
         # The app's QR code holds card and digits in one; the digits are its end.
         self.query_one("#presence_code", Field).value = code[-limits.PRESENCE_DIGITS :]
 

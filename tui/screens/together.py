@@ -14,7 +14,7 @@ from shared.merges import MergeState, MergeView
 from shared.sharing import SharedMembership, SharingOperationView, SharingUndone
 from shared.staff import CustomerDetail, EmailChangeView
 from tui.calls import call
-from tui.formatting import Cell, counted, full_name, main_membership, moment
+from tui.formatting import Cell, counted, full_name, moment
 from tui.merge_words import is_merge_undoable
 from tui.pages import Handlers, Page
 from tui.sharing_words import OPERATION_KEY, is_undoable
@@ -223,12 +223,11 @@ class Together:
         self._last = merge if merge.state is MergeState.DONE else None
 
     def _view(self) -> MembershipView | None:
-        detail = self._page.detail
-        return main_membership(detail) if detail is not None else None
+        return self._page.shown_membership
 
     def why_not(self, action_id: str, detail: CustomerDetail) -> str | None:
         """Return why one of the forms cannot be opened just now."""
-        view = main_membership(detail)
+        view = self._view()
         is_member = view is not None and view.status == "active"
         if action_id in {"customer.share", "customer.leave", "customer.spending"} and not is_member:
             return "this customer has no active membership"

@@ -29,7 +29,7 @@ from tui.formatting import Cell, Row, Tone, counted, moment, points, signed
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.rule_words import headline, read_day, read_instant
-from tui.safe import join, lines
+from tui.safe import join, lines, safe
 from tui.screens.danger import Danger, make_sure
 from tui.screens.lock_session import zone_named
 from tui.trial_sums import Sums, spans_of
@@ -109,7 +109,7 @@ class TrialPage(FormPage):
     def on_mount(self) -> None:
         box = self.query_one("#trial-box")
         version = f"version {self._from_version} again" if self._from_version else "new rules"
-        box.border_title = f"Try {version} on past sales, then publish"
+        box.border_title = safe(f"Try {version} on past sales, then publish")
         box.border_subtitle = "nothing changes before Ctrl+S"
         today = self.console.now().astimezone(self.zone).date()
         self.query_one("#since", Field).value = f"{(today - timedelta(days=TRIAL_DAYS)).replace(day=1)}"

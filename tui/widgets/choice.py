@@ -70,6 +70,12 @@ class Choice(Widget, can_focus=True):
             parts.append(("  ", ""))
         return join(*parts)
 
+    def offer(self, options: Sequence[Option], *, value: str) -> None:
+        """Offer other answers, of which one, or none yet, is chosen."""
+        self._options = tuple(options)
+        self.value = value
+        self.refresh(layout=True)
+
     @property
     def _index(self) -> int:
         """The place of the chosen answer; -1 while nothing is chosen."""

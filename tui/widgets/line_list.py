@@ -1,7 +1,6 @@
 """A list that draws one line for each row, and only the lines that are visible, whatever its length."""
 
 from collections.abc import Sequence
-from textwrap import wrap
 from typing import ClassVar
 
 import msgspec
@@ -16,7 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from tui.formatting import Cell, Row
-from tui.safe import fit, plain
+from tui.safe import fit, wrapped
 
 _GAP = 2
 _NOTE_INDENT = 5
@@ -239,7 +238,7 @@ class LineList(ScrollView, can_focus=True):
         if index < len(self._rows):
             return self._line(self._rows[index], index=index, width=width)
         if not self._rows and self.empty_words:
-            words = wrap(plain(self.empty_words), max(1, width - len(_NO_MARK) - 1))
+            words = wrapped(self.empty_words, max(2, width - len(_NO_MARK) - 1))
             line = words[y - 1] if y <= len(words) else ""
             return self._strip(fit(_NO_MARK + line, width), self._style("empty"))
         return self._strip(" " * width, self._style("plain"))
@@ -285,8 +284,10 @@ class LineList(ScrollView, can_focus=True):
 
 
 def _folded(row: Row, width: int) -> list[Row]:
-    """Return a note as lines of at most so many letters; before the first layout, and for all else, the row itself."""
-    if not row.is_note or not row.cells or len(row.cells[0].text) <= width or width <= 0:
+    """Return a note as lines of at most so many cells; before the first layout, and for all else, the row itself."""
+    if not row.is_note or not row.cells or width <= 1:
         return [row]
-    parts = wrap(plain(row.cells[0].text), width)
+    parts = wrapped(row.cells[0].text, width)
+    if len(parts) <= 1:
+        return [row]
     return [Row(key=row.key, cells=(Cell(part, row.cells[0].tone),), is_note=True) for part in parts]

@@ -26,6 +26,11 @@ from tests.server.email_changes.builders import give_points
         ("+1 (202) 5", DigitsQuery(card="12025", phone_prefix="+12025", phone_reversed="52021")),
         ("0044 7911", DigitsQuery(card="00447911", phone_prefix="+447911", phone_reversed="11974400")),
         ("123", DigitsQuery(card="123", phone_prefix="+44123", phone_reversed="")),
+        (
+            "2912345678901.12345678",
+            DigitsQuery(card="2912345678901", phone_prefix="+442912345678901", phone_reversed="1098765432192"),
+        ),
+        ("M0000005.12345678", CardQuery(card="M0000005", name_prefix="m0000005")),
         ("M0000005", CardQuery(card="M0000005", name_prefix="m0000005")),
         ("  Scörpio, Bén ", NameQuery(prefix="scorpio ben")),
         ("O'Brien", NameQuery(prefix="obrien")),
