@@ -194,6 +194,7 @@ async def _serve_known(
     given, order_problem = None, None
     if form.order_id is not None:
         try:
+            await _find_order(form, entry)
             given = await _give_order(ctx, staff, form.order_id, customer_id)
         except Refused as refusal:
             # Nobody stands at the till any more who could be told; the note below is for whoever looks.

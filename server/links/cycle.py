@@ -4,11 +4,10 @@ One runner at a time for each till system, by a lease. A run may break off anywh
 any order: what was posted is known by the till's own ids and content.
 """
 
-import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -18,6 +17,7 @@ import msgspec
 
 from server.auth import Key
 from server.context import Context, Tools, system_context
+from server.db.again import again_while_busy
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Busy, Invalid, Refused, RegularsError
@@ -36,8 +36,6 @@ from shared.links import PosRecord, RecordOutcome
 log = get_logger()
 
 CYCLE_JOB: Final = "pos.cycle"
-_TRIES_MAX: Final = 5
-_FIRST_WAIT_SECONDS: Final = 0.2
 _SET_ASIDE_AT_ONCE: Final = 1_000
 _NOBODY: Final = UUID(int=0)
 _COALESCE: Final = timedelta(seconds=1)
@@ -252,7 +250,7 @@ class _Run:
                 await self._set_aside(row, error.reason, error.detail)
         for first in range(0, len(read), ORDER_BATCH_MAX):
             chunk = read[first : first + ORDER_BATCH_MAX]
-            refused = await _again_while_busy(partial(self._post_sales, chunk))
+            refused = await again_while_busy(partial(self._post_sales, chunk))
             for row, order in chunk:
                 if order.refunds and row["id"] not in refused:
                     await self._post_refunds(row, order)
@@ -285,7 +283,7 @@ class _Run:
 
     async def _post_refunds(self, row: Row, order: ReadOrder) -> None:
         try:
-            await _again_while_busy(partial(self._take_refunds, row, order))
+            await again_while_busy(partial(self._take_refunds, row, order))
             self.figures["refunds"] += len(order.refunds)
         except Refused as refusal:
             await self._set_aside(row, refusal.code.lower(), _words(refusal))
@@ -301,22 +299,6 @@ class _Run:
     async def _set_aside(self, row: Row, reason: str, detail: str) -> None:
         self.figures["quarantined"] += 1
         await cycle_store.set_aside(row["id"], reason=reason, detail=detail)
-
-
-async def _again_while_busy(work: "partial[Coroutine[object, object, set[UUID]]]") -> set[UUID]:
-    """Return what some work in one transaction comes to, tried again while others are in its way.
-
-    Raises:
-        Busy: They still are.
-    """
-    wait_seconds = _FIRST_WAIT_SECONDS
-    for _ in range(_TRIES_MAX - 1):
-        try:
-            return await work()
-        except Busy:
-            await asyncio.sleep(wait_seconds)
-            wait_seconds *= 2
-    return await work()
 
 
 def _words(refusal: Refused) -> str:

@@ -6,18 +6,21 @@ so.
 
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import msgspec
 
 from server.context import Context
 from server.csv_files import chunks
+from server.db.again import again_while_busy
 from server.db.engine import DB
 from server.errors import Invalid, Refused
 from server.links.directory import Taken, take_records
 from server.links.files import ReadRecord, read_records
 from server.problems import problem_of
 from shared.limits import POS_RECORD_BATCH_MAX
+from shared.links import PosRecord
 
 Progress = Callable[[int], None]
 
@@ -47,16 +50,20 @@ async def import_records(ctx: Context, text: str, *, connection_id: UUID, on_pro
 
     Raises:
         WrongFile: It cannot be read.
+        Busy: The database did not keep up; run the import again.
     """
     done: list[ImportedRecord] = []
     for chunk in chunks(read_records(text), POS_RECORD_BATCH_MAX):
         good = [one.record for one in chunk if one.record is not None]
-        async with DB.transaction():
-            now = ctx.tools.clock.now()
-            taken = iter(await take_records(msgspec.structs.replace(ctx, now=now), connection_id, good))
+        taken = iter(await again_while_busy(partial(_take, ctx, connection_id, good)))
         done += [_line_of(one, next(taken) if one.record is not None else None) for one in chunk]
         on_progress(len(chunk))
     return RecordsImported(counts=dict(Counter(line.result for line in done)), records=tuple(done))
+
+
+async def _take(ctx: Context, connection_id: UUID, records: list[PosRecord]) -> tuple[Taken, ...]:
+    async with DB.transaction():
+        return await take_records(msgspec.structs.replace(ctx, now=ctx.tools.clock.now()), connection_id, records)
 
 
 def _line_of(one: ReadRecord, taken: Taken | None) -> ImportedRecord:

@@ -99,6 +99,11 @@ async def test_a_till_that_was_offline_registers_as_of_then_and_never_a_second_t
     assert len(noted) == 1
     again = expect(await register(world, headers, phone=PHONE, **form), 201)
     assert again["order_problem"] == "This sale was given to somebody already."
+    # An older sale is given by the rules for giving sales, however the person was taken down.
+    early = sale(world, completed_at=(then - timedelta(hours=25)).isoformat())
+    old = expect(await push(world, till, early), 201)["order_id"]
+    told = expect(await register(world, headers, phone=PHONE, **form | {"order_id": old}), 201)
+    assert (told["order_points"], "older than 24 hours" in told["order_problem"]) == (None, True)
     ages = await register(world, headers, phone=PHONE, registered_at=(then - timedelta(days=8)).isoformat())
     assert problem(ages) == (400, "TIME_OUT_OF_RANGE", ["registered_at"])
 

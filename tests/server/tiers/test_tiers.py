@@ -133,6 +133,10 @@ async def test_the_card_names_the_programme_that_counts(world: World) -> None:
     joined = expect(await world.client.post(path, json={"programme_code": "club"}, headers=staff), 201)
     assert await buy(world, joined["card_number"]) == 61
     assert await buy(world, member.card_number) == 12
+    till = await world.pos_key()
+    for card, points in ((joined["card_number"], 61), (member.card_number, 12)):
+        greeted = expect(await world.client.get("/v1/pos/lookup", params={"card": card}, headers=till), 200)
+        assert greeted["available"] == points
     again = await world.client.post(
         path, json={"programme_code": "club"}, headers=staff | {"Idempotency-Key": "join-the-club-again"}
     )
