@@ -21,6 +21,7 @@ from tests.api.conformity import check_problem
 from tests.api.mutations import some_of
 from tests.api.shop import Shop
 from tests.app import PASSWORD, expect
+from tests.ledgers import assert_verified
 
 Fields = Mapping[str, Any]
 
@@ -281,7 +282,12 @@ async def undone_leaving(shop: Shop) -> Case:
 
 async def _newcomer(shop: Shop) -> dict[str, Any]:
     """Return a customer who has no membership any more."""
-    sql = "update membership_person set left_at = $2, left_reason = 'test' where customer = $1"
+    sql = """
+    with gone as (
+        update membership_person set left_at = $2, left_reason = 'test' where customer = $1 returning membership
+    )
+    update membership set status = 'closed' from gone where id = gone.membership
+    """
     await DB.fetch(sql, shop.till_customer_id, shop.world.clock.now())
     await DB.fetch("update card set status = 'blocked' where customer = $1", shop.till_customer_id)
     return {"customer_id": str(shop.till_customer_id)}
@@ -466,6 +472,16 @@ TOLD_AGAIN = {
 }
 # These say whether anything was new: the first is told so, the others that nothing has changed.
 TELLS_CHANGES = {"push_pos_customer", "push_pos_customers"}
+# These move no points and take no sale or voucher along.
+QUIET = {
+    "correct_email",
+    "request_email_override",
+    "approve_email_override",
+    "publish_rules",
+    "push_pos_customer",
+    "push_pos_customers",
+}
+AT_ONCE, SOME_AT_ONCE = 64, 3
 GOOD_KEY = "till-4-receipt-000123"
 
 each = pytest.mark.parametrize("name", CASES)
@@ -692,15 +708,24 @@ async def test_a_key_is_for_one_call_and_its_repetitions(shop: Shop, name: str) 
 
 
 @each
-async def test_the_same_thing_under_two_keys_at_once_happens_once_and_breaks_nothing(shop: Shop, name: str) -> None:
+async def test_the_same_thing_under_many_keys_at_once_happens_once_and_breaks_nothing(shop: Shop, name: str) -> None:
     caller = await Caller.of(shop, name)
-    answers = await asyncio.gather(*(caller.send(f"another-key-{i:06}") for i in range(3)))
+    many = SOME_AT_ONCE if caller.operation in QUIET else AT_ONCE
+    answers: list[httpx.Response] = []
+    waiting = [f"another-key-{i:06}" for i in range(many)]
+    while waiting:
+        sent = await asyncio.gather(*(caller.send(key) for key in waiting))
+        # Whom the service is too busy for asks again.
+        waiting = [key for key, answer in zip(waiting, sent, strict=True) if answer.status_code == 503]
+        answers += [answer for answer in sent if answer.status_code != 503]
     done = [answer for answer in answers if answer.is_success]
     # A till that sends its receipt again is told what it earned; the rest is refused, as the world has moved on.
     assert len({answer.content for answer in done}) == (2 if caller.operation in TELLS_CHANGES else 1)
-    assert len(done) == (3 if caller.operation in TOLD_AGAIN else 1)
+    assert len(done) == (many if caller.operation in TOLD_AGAIN else 1)
     for answer in answers:
-        assert answer.is_success or check_problem(answer).status in (400, 404, 409)
+        # Passwords that come along are counted.
+        assert answer.is_success or check_problem(answer).status in (400, 404, 409, 429)
+    await assert_verified(shop.world)
 
 
 async def test_a_key_belongs_to_its_caller(shop: Shop) -> None:
