@@ -14,7 +14,7 @@ from server.db.ids import new_ids
 from server.errors import Invalid, NotPermitted, Refused
 from server.orders import batch_store, changes, differences, return_store, sales
 from server.orders.fitting import is_plain
-from server.orders.sales import Sale, Target
+from server.orders.sales import BuyerMoved, Sale, Target
 from server.programmes.service import get_default_programme
 from shared.codes import normalise_card_number
 from shared.enums import OrderState, SkippedReason
@@ -47,7 +47,7 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
     Memberships are locked first and in the order of their ids, so that two batches cannot wait for each other.
 
     Raises:
-        Busy: Somebody else changed one of the orders just now; nothing of the batch has happened.
+        Busy: Somebody else changed one of the orders, or who bought, just now; nothing of the batch has happened.
     """
     outcomes: dict[int, Outcome] = {}
     ready = await _prepare(ctx, sender, orders, outcomes)
@@ -159,7 +159,11 @@ class _Finder:
 
     @classmethod
     async def of(cls, sender: Sender, prepared: Sequence[Sale], other_memberships: Sequence[UUID | None]) -> "_Finder":
-        """Look everybody up in one statement a kind and lock the memberships, `other_memberships` included."""
+        """Look everybody up in one statement a kind and lock the memberships, `other_memberships` included.
+
+        Raises:
+            BuyerMoved: Somebody was merged or forgotten, or their points moved, between the look and the lock.
+        """
         customers = [sale.order.customer for sale in prepared if sale.order.customer is not None]
         cards = await batch_store.resolve_cards(
             {normalise_card_number(one.card_number) for one in customers if one.card_number is not None}
@@ -173,7 +177,11 @@ class _Finder:
         whole = (*cards.values(), *records.values(), *emails.values())
         found = [row["membership"] for row in whole if row["membership"]]
         ids = {*found, *(one for one in other_memberships if one is not None)}
+        buyers = {row["customer"] for row in whole if row["customer"]}
+        gone = await batch_store.hold_people(buyers, ids)
         locked = await batch_store.lock_memberships(ids)
+        if gone & buyers or any(locked[one]["successor"] is not None for one in found):
+            raise BuyerMoved
         return cls(cards, records, emails, locked=locked, people=await batch_store.list_people(ids))
 
     def find(self, sale: Sale) -> Target:
@@ -234,7 +242,7 @@ async def _write(
 
 async def _step(ctx: Context, sender: Sender, sale: Sale, *, is_known: bool) -> Outcome:
     try:
-        result = await changes.post_order(ctx, sender.connection_id, sale)
+        result = await changes.post_order(ctx, sender.connection_id, sale, stores=sender.stores)
     except Refused as refusal:
         # Refusals come before the first write, so there is nothing to take back.
         return Outcome(external_id=sale.order.external_id, refusal=refusal)

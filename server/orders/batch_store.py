@@ -58,14 +58,20 @@ where r.connection = $1 and r.external_id = any($2::text[])
 order by r.external_id
 for key share of r
 """
-# The people come before the memberships, as in every act that locks both.
-_LOCK = """
-with people as materialized (
-    select c.id from customer c join membership_person p on p.customer = c.id
-    where p.membership = any($1::uuid[]) and p.left_at is null order by c.id for key share of c
+# The people come before the memberships, as in every act that locks both. A row that was changed while this waited is
+# read as it is now; whoever merges or forgets somebody holds them for update.
+_HOLD_PEOPLE = """
+with held as materialized (
+    select c.id, c.status from customer c
+    where c.id in (select unnest($1::uuid[])
+                   union select customer from membership_person where membership = any($2::uuid[]) and left_at is null)
+    order by c.id for key share
 )
-select id, programme, status, deficit, figures_until from membership
-where id = any($1::uuid[]) and (select count(*) from people) >= 0 order by id for no key update
+select id from held where status not in ('active', 'stub')
+"""
+_LOCK = """
+select id, programme, status, successor, deficit, figures_until from membership
+where id = any($1::uuid[]) order by id for no key update
 """
 _PEOPLE = """
 select membership, customer, eligible_from from membership_person
@@ -218,6 +224,12 @@ async def resolve_records(connection_id: UUID, external_ids: Collection[str]) ->
         return {}
     rows = await DB.fetch(_RECORDS, connection_id, list(external_ids))
     return {row["found_by"]: row for row in rows if row["customer_status"] in ("active", "stub")}
+
+
+async def hold_people(customer_ids: Collection[UUID], membership_ids: Collection[UUID]) -> set[UUID]:
+    """Keep customers, and all in these memberships, as they are until the end; return those who were merged or forgotten."""
+    rows = await DB.fetch(_HOLD_PEOPLE, list(customer_ids), list(membership_ids)) if customer_ids else []
+    return {row["id"] for row in rows}
 
 
 async def lock_memberships(ids: Collection[UUID]) -> dict[UUID, Row]:

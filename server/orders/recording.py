@@ -160,10 +160,11 @@ async def _blocked(ctx: Context, staff: Staff, form: OrderRecording, refusal: Re
 
 async def _carry_out(ctx: Context, staff: Staff, form: OrderRecording) -> _Recorded:
     store = await _get_store(staff, form)
+    # Locked before the look, so that nobody is merged or forgotten in between.
+    await lock_customers([form.customer_id])
     customer = await find_customer_on_file(form.customer_id)
     assert customer is not None, "the message names a customer"
     await check_not_self(staff, {"customer": None, "heir": None}, customer["id"], customer["membership"])
-    await lock_customers([customer["id"]])
     sale = await sales.prepare_sale(ctx, await _order_of(ctx, form, store), fresh=True)
     await _check_receipt(form.number, store, sale.order.completed_at)
     await _check_window(ctx, staff, sale)
@@ -208,7 +209,10 @@ async def _order_of(ctx: Context, form: OrderRecording, store: Row) -> PosOrder:
 
 def _id_of(receipt: str, store: Row, at: datetime) -> UUID:
     """Return the same id for the same receipt of a day, so that two people cannot write it down twice."""
-    day = "" if at.tzinfo is None else at.astimezone(ZoneInfo(store["zone"])).date().isoformat()
+    try:
+        day = "" if at.tzinfo is None else at.astimezone(ZoneInfo(store["zone"])).date().isoformat()
+    except OverflowError:
+        day = ""  # At either end of the calendar, and refused with the sale.
     return uuid5(_RECEIPTS, f"{store['code']}/{day}/{receipt}")
 
 

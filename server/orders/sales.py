@@ -10,7 +10,7 @@ from server.context import Context
 from server.customers.rules import parse_email
 from server.db.engine import Row
 from server.db.ids import new_id, new_ids
-from server.errors import Invalid
+from server.errors import Busy, Invalid
 from server.orders import rules, store
 from server.programmes.rules import EarningPlan, LotDates, Occasion, lot_dates
 from server.programmes.service import Programme, RuleVersion, get_default_programme
@@ -48,6 +48,14 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     deficit: int = 0
     reason: str = "none"
     skipped: SkippedReason | None = None
+
+
+PRESENT = ("active", "stub")
+"""The states of customers for whom a sale can count."""
+
+
+class BuyerMoved(Busy):
+    """Somebody else moved the points of who bought, or merged them, just now; the next try finds them where they are."""
 
 
 async def prepare_sale(ctx: Context, order: PosOrder, *, fresh: bool = False, order_id: UUID | None = None) -> Sale:
@@ -99,22 +107,36 @@ def _hash_content(order: PosOrder) -> bytes:
 
 
 async def find_target(sale: Sale, connection_id: UUID) -> Target:
-    """Find and lock the membership that a till system's sale counts for, or say why there is none."""
+    """Find and lock the membership that a till system's sale counts for, or say why there is none.
+
+    Raises:
+        BuyerMoved: Who bought was merged or forgotten, or their points moved, between the look and the lock.
+    """
     if sale.order.customer is None:
         return Target(skipped=sale.skipped or SkippedReason.NO_CUSTOMER)
     found, reason = await resolve_customer(sale.order.customer, connection_id)
     if found is None:
         return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
+    if await store.hold_customer(found["customer"]) not in PRESENT:
+        raise BuyerMoved
     return await lock_target(sale, found["customer"], found["membership"], reason)
 
 
 async def lock_target(sale: Sale, customer_id: UUID, membership_id: UUID | None, reason: str) -> Target:
-    """Lock the membership that a known customer's sale counts for, and say why it earns nothing if it does not."""
+    """Lock the membership that a known customer's sale counts for, and say why it earns nothing if it does not.
+
+    Raises:
+        BuyerMoved: The customer was merged, or the points moved, between the look and the lock.
+    """
     not_member = Target(customer_id=customer_id, reason=reason, skipped=sale.skipped or SkippedReason.NOT_MEMBER)
     if membership_id is None:
+        if await store.hold_customer(customer_id) == "merged":
+            raise BuyerMoved
         return not_member
     locked = await store.lock_target(membership_id, customer_id)
     assert locked is not None
+    if locked["successor"] is not None or locked["customer_status"] == "merged":
+        raise BuyerMoved
     if not _is_member(locked):
         return not_member
     return target_of(sale, locked, customer_id, reason, eligible_from=locked["eligible_from"])
@@ -141,7 +163,7 @@ async def resolve_customer(customer: PosCustomer, connection_id: UUID | None = N
     """Return who is meant, with the membership, and by what; a till's own ids mean something in its system only."""
     if customer.card_number is not None:
         found = await store.resolve_card(normalise_card_number(customer.card_number))
-        if found is None or found["status"] != "active" or found["customer_status"] not in ("active", "stub"):
+        if found is None or found["status"] != "active" or found["customer_status"] not in PRESENT:
             return None, "card"
         return found, "card"
     if customer.email is not None:
@@ -149,7 +171,7 @@ async def resolve_customer(customer: PosCustomer, connection_id: UUID | None = N
     if customer.pos_customer_id is None or connection_id is None:
         return None, "pos"
     found = await store.resolve_record(connection_id, customer.pos_customer_id)
-    is_known = found is not None and found["customer_status"] in ("active", "stub")
+    is_known = found is not None and found["customer_status"] in PRESENT
     return (found if is_known else None), "pos"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+import httpx
 import pytest
 
 from server.customers.store import lock_customers
@@ -17,7 +18,7 @@ from tests.ledgers import assert_verified
 from tests.server.email_changes.builders import add_voucher
 from tests.server.links.shop import Till, record, record_id, run_checks, since
 from tests.server.merges.desk import MergeDesk
-from tests.tills import push, sale
+from tests.tills import add_rules, push, push_batch, sale
 from tests.waiting import until_somebody_waits
 
 AT_ONCE = 64
@@ -297,3 +298,50 @@ async def _let_wait(counter: Counter, ana: SignedUp, call: Call) -> None:
         await DB.fetch("set local lock_timeout = '200ms'")
         assert await lock_memberships([ana.membership_id]), call
     assert waiting.result().is_success, (call, waiting.result().text)
+
+
+@pytest.mark.parametrize(
+    ("act", "how"),
+    [("merge", "batch"), ("merge", "step by step"), ("combine", "batch"), ("combine", "by email")],
+)
+async def test_a_sale_that_waits_for_its_buyer_counts_where_the_points_are_then(
+    world: World, act: str, how: str
+) -> None:
+    """The till's look at who bought is older than the act, its lock younger."""
+    counter = await Counter.open(world)
+    if how == "step by step":
+        await add_rules(world, points=1, per_minor=100, day_points_max=1_000)
+    ana = await counter.member()
+    if act == "merge":
+        stub = await counter.stub()
+        buyer_id, bought = UUID(stub["id"]), {"card_number": stub["card_number"]}
+        call = await counter.merge(ana.customer_id, buyer_id)
+    else:
+        ben = await counter.member()
+        buyer_id = ben.customer_id
+        bought = {"email": ben.email} if how == "by email" else {"card_number": ben.card_number}
+        call = await counter.combine(ana.membership_id, ben.membership_id)
+    order = sale(world, customer=bought, lines=[{"line_id": "1", "net_minor": 700}])
+    key = counter.desk.key
+
+    async def sell() -> httpx.Response:
+        return await (push_batch(world, key, [order]) if how == "batch" else push(world, key, order))
+
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        await lock_customers([buyer_id])
+        sent = counter.desk.post(call.path, call.body, headers=dict(call.headers))
+        acting = group.create_task(sent, context=contextvars.Context())
+        await until_somebody_waits()
+        selling = group.create_task(sell(), context=contextvars.Context())
+        await until_somebody_waits(2)
+    expect(acting.result(), 201)
+    answer = selling.result()
+    if answer.status_code == 503:
+        answer = await sell()
+    assert answer.is_success, answer.text
+    row = await DB.fetch_row(
+        "select points, regulars_heir(membership) as heir from orders where external_id = $1", order["external_id"]
+    )
+    assert row is not None
+    assert tuple(row) == (7, ana.membership_id)
+    await assert_verified(world)

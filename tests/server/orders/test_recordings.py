@@ -102,6 +102,9 @@ async def test_a_cashier_writes_down_no_more_than_the_role_may_nor_for_themselve
     assert "ask a manager" in expect(await desk.preview(**form, net_minor=100, completed_at=old), 200)["blockers"][0]
     ahead = (world.clock.now() + timedelta(days=1)).isoformat()
     assert problem(await desk.preview(**form, net_minor=100, completed_at=ahead))[1] == "TIME_OUT_OF_RANGE"
+    for end in ("0001-01-01T00:00:00+00:00", "9999-12-31T23:59:59+00:00"):
+        wrong = await desk.preview(**form, net_minor=100, number="R-1", completed_at=end)
+        assert [one["field"] for one in expect(wrong, 400)["errors"]] == ["completed_at"]
     assert problem(await desk.preview(**form, net_minor=100, store="nowhere"))[1] == "STORE_UNKNOWN"
     assert problem(await desk.preview(customer_id=str(new_id()), net_minor=100))[1] == "NOT_FOUND"
     for wrong in ({"net_minor": 0}, {"net_minor": -5}, {"net_minor": 10**12}, {"net_minor": 1, "tax_minor": -1}):
