@@ -94,7 +94,7 @@ MUTANTS = (
     Mutant(
         "no-grace",
         "server/ledger/movements.py",
-        "return ctx.now + grace, None",
+        "return idle_until(ctx.now, grace.days, zone), None",
         "return expires_at, idle_days",
         "points that lapsed while they were spent get days of grace when they come back",
     ),

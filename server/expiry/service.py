@@ -24,6 +24,7 @@ _TEMPLATE: Final = "points_lapse"
 _RESCUE: Final = " Whatever you buy or redeem before then keeps points that lapse by inactivity."
 _MEMBERSHIPS_AT_ONCE: Final = 200
 _NO_ID: Final = UUID(int=0)
+_LAST_ID: Final = UUID(int=2**128 - 1)
 
 
 class ExpiryRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +79,7 @@ async def sweep_expiry(tools: Tools) -> None:
     await run_expiry(system_context(tools))
 
 
-async def send_notices(ctx: Context) -> int:
+async def send_notices(ctx: Context, *, memberships_at_once: int = _MEMBERSHIPS_AT_ONCE) -> int:
     """Mail members once about each group of points, 30 and 7 days ahead, and return how many mails were queued.
 
     A mail tells of a week's worth of points. Where it is night at the programme's place, notices wait for the morning.
@@ -87,26 +88,24 @@ async def send_notices(ctx: Context) -> int:
     count = 0
     # From far to near, each step leaving to the nearer one what is its.
     for days, nearer in zip(EXPIRY_NOTICE_DAYS, (*EXPIRY_NOTICE_DAYS[1:], 0), strict=True):
-        while sent := await _send_some(ctx, days, nearer, awake):
-            count += sent
+        count += await _send_ahead(ctx, days, nearer, awake, at_once=memberships_at_once)
     return count
 
 
-async def _send_some(ctx: Context, days: int, nearer: int, programme_ids: list[UUID]) -> int:
-    until = ctx.now + timedelta(days=days)
-    async with DB.transaction():
-        rows = await store.note_notices(
-            ctx.now,
-            after=ctx.now + timedelta(days=nearer),
-            until=until,
-            told_until=until + EXPIRY_NOTICE_SPAN,
-            days=days,
-            programme_ids=programme_ids,
-            limit=_MEMBERSHIPS_AT_ONCE,
-        )
-        for row in rows:
-            await _queue(ctx, row)
-    return len(rows)
+async def _send_ahead(ctx: Context, days: int, nearer: int, programme_ids: list[UUID], *, at_once: int) -> int:
+    after, until = ctx.now + timedelta(days=nearer), ctx.now + timedelta(days=days)
+    place, count = (after, _LAST_ID), 0
+    while True:
+        async with DB.transaction():
+            due = await store.list_due(place, until=until, days=days, programme_ids=programme_ids, limit=at_once)
+            members = sorted({row["membership"] for row in due})
+            rows = await store.note_notices(ctx.now, members, after=after, until=until + EXPIRY_NOTICE_SPAN, days=days)
+            for row in rows:
+                await _queue(ctx, row)
+        count += len(rows)
+        if len(due) < at_once:
+            return count
+        place = (due[-1]["expires_at"], due[-1]["membership"])
 
 
 async def _queue(ctx: Context, row: Row) -> None:

@@ -25,27 +25,32 @@ select g.zone, (select coalesce(sum(l.remaining), 0)::bigint from lot l
 from membership m join programme g on g.id = m.programme where m.id = $1
 """
 _ZONES = "select id, zone from programme where status <> 'draft' order by id limit 1000"
-# Memberships in which something lapses between $2 and $3 that nobody was told of so many ($5) days ahead, and somebody
-# can be told; with all that lapses in them until $4. The notices are noted first: who notes one, mails it.
+# Memberships in which something lapses until $3 that nobody was told of so many ($4) days ahead, and somebody can be told,
+# from behind a place on: whoever was told an instant ago is not looked at again.
+_DUE = """
+select distinct l.expires_at, l.membership
+from lot l join membership m on m.id = l.membership and m.status = 'active' and m.programme = any($5::uuid[])
+where l.remaining > 0 and (l.expires_at, l.membership) > ($1, $2) and l.expires_at <= $3
+  and not exists (select from expiry_notice n
+                  where n.membership = l.membership and n.expires_at = l.expires_at and n.days = $4)
+  and exists (select from membership_person p
+              join customer u on u.id = p.customer and u.status in ('stub', 'active')
+              join contact_point c on c.customer = p.customer
+              where p.membership = l.membership and p.left_at is null
+                and c.kind = 'email' and c.is_primary and c.status = 'verified')
+order by l.expires_at, l.membership limit $6
+"""
+# All that lapses in memberships between two instants, as far as nobody was told. The notices are noted first: who notes one,
+# mails it.
 _NOTE = """
-with due as (
-    select distinct l.membership
-    from lot l join membership m on m.id = l.membership and m.status = 'active' and m.programme = any($6::uuid[])
-    where l.remaining > 0 and l.expires_at > $2 and l.expires_at <= $3
-      and not exists (select from expiry_notice n
-                      where n.membership = l.membership and n.expires_at = l.expires_at and n.days = $5)
-      and exists (select from membership_person p join contact_point c on c.customer = p.customer
-                  where p.membership = l.membership and p.left_at is null
-                    and c.kind = 'email' and c.is_primary and c.status = 'verified')
-    limit $7
-), lots as (
+with lots as (
     select l.membership, l.expires_at, sum(l.remaining)::bigint as points, bool_or(l.idle_days is not null) as is_idle
-    from lot l join due on due.membership = l.membership
-    where l.remaining > 0 and l.expires_at > $2 and l.expires_at <= $4
+    from lot l
+    where l.membership = any($2::uuid[]) and l.remaining > 0 and l.expires_at > $3 and l.expires_at <= $4
     group by l.membership, l.expires_at
 ), noted as (
     insert into expiry_notice (id, membership, expires_at, days, at)
-    select regulars_new_id(), membership, expires_at, $5, $1 from lots
+    select regulars_new_id(), membership, expires_at, $5, $1 from lots order by membership, expires_at
     on conflict (membership, expires_at, days) do nothing
     returning membership, expires_at
 ), told as (
@@ -81,15 +86,19 @@ async def list_zones() -> list[Row]:
     return await DB.fetch(_ZONES)
 
 
+async def list_due(
+    place: tuple[datetime, UUID], *, until: datetime, days: int, programme_ids: Sequence[UUID], limit: int
+) -> list[Row]:
+    """Return memberships in which something lapses until an instant that nobody was told of so many days ahead.
+
+    Args:
+        place: The instant and the membership behind which to go on.
+    """
+    return await DB.fetch(_DUE, *place, until, days, list(programme_ids), limit)
+
+
 async def note_notices(
-    now: datetime,
-    *,
-    after: datetime,
-    until: datetime,
-    told_until: datetime,
-    days: int,
-    programme_ids: Sequence[UUID],
-    limit: int,
+    now: datetime, membership_ids: Sequence[UUID], *, after: datetime, until: datetime, days: int
 ) -> list[Row]:
     """Note what nobody was told of yet and return whom to tell, one row a person."""
-    return await DB.fetch(_NOTE, now, after, until, told_until, days, list(programme_ids), limit)
+    return await DB.fetch(_NOTE, now, list(membership_ids), after, until, days)

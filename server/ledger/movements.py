@@ -18,6 +18,7 @@ from server.ledger.credits import credit_membership
 from server.ledger.idle import date_idle_lot, move_idle_lots
 from server.ledger.rules import Take, plan_clawback, plan_restore, plan_takes
 from server.ledger.transfer_store import find_moved
+from server.programmes.rules import idle_until
 from shared.enums import EntryKind
 from shared.problems import Code
 
@@ -123,7 +124,7 @@ async def give_back(
     Args:
         origin: Its `source_key` names what undoes the redemption; one RESTORE entry a lot is made from it.
         spent_entry_id: The REDEEM entry.
-        grace: How long points that have lapsed meanwhile may be spent.
+        grace: For how many whole days points that have lapsed meanwhile may be spent.
         taken: Of which lots, as `store.list_taken` said before the caller paid a debt of that entry; of all without it.
     """
     if taken is None:
@@ -226,6 +227,7 @@ async def _find_end(
     if idle_days is not None:
         expires_at = await date_idle_lot(membership_id, idle_days, expires_at)
     if expires_at is not None and expires_at <= ctx.now:
-        # A last chance, which nothing moves.
-        return ctx.now + grace, None
+        # A last chance, which nothing moves; like all points they lapse at the end of a day.
+        zone = (await store.get_idle_ground(membership_id))["zone"]
+        return idle_until(ctx.now, grace.days, zone), None
     return expires_at, idle_days

@@ -130,7 +130,7 @@ class Account:  # One membership.
         for lot in sorted(debit.parts, key=Lot.order, reverse=True):
             if part := min(points - given, debit.parts[lot]):
                 debit.parts[lot] -= part
-                expires_at = now + GRACE if lot.is_over(now) else lot.expires_at
+                expires_at = midnight(now, GRACE.days + 1) if lot.is_over(now) else lot.expires_at
                 self.credit(part, lot.earned_at, lot.available_at, expires_at)
                 given += part
         return given

@@ -274,10 +274,17 @@ async def test_runs_at_once_tell_once(world: World, ana: SignedUp) -> None:
     assert sum(await asyncio.gather(*(send_notices(world.ctx) for _ in range(8)))) == 1
 
 
-async def test_an_address_that_is_not_proven_gets_no_notice(world: World, ana: SignedUp) -> None:
-    await credit(world, ana.membership_id, 50, days=20)
-    await DB.fetch("update contact_point set status = 'unverified'")
-    assert await send_notices(world.ctx) == 0
+async def test_who_cannot_be_told_gets_no_notice_and_keeps_nobody_from_theirs(world: World, ana: SignedUp) -> None:
+    ben, cy, dan = [await world.sign_up(f"{who}@shop.test") for who in ("ben", "cy", "dan")]
+    for member, days in ((ana, 20), (ben, 20), (ben, 22), (cy, 21), (dan, 23)):
+        await credit(world, member.membership_id, 50, days=days)
+    await DB.fetch("update contact_point set status = 'unverified' where customer = $1", ana.customer_id)
+    await DB.fetch("update customer set status = 'blocked' where id = $1", cy.customer_id)
+    assert [await send_notices(world.ctx, memberships_at_once=1) for _ in range(2)] == [2, 0]
+    assert [
+        "50 after 22 March 2026, 50 after 24 March 2026" in text for text in await lapse_mails(world, ben.email)
+    ] == [True]
+    assert await DB.fetch_value("select count(*) from expiry_notice") == 3
 
 
 def test_hours_are_those_of_the_place() -> None:

@@ -1,6 +1,6 @@
 """Points going out and coming back, rule by rule."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -124,6 +124,13 @@ async def test_points_given_back_after_they_lapsed_get_a_grace(world: World, mem
         await give_back(world.ctx, membership, 10, Origin(source_key="cancel:1"), spent_entry_id=spent, grace=GRACE)
     assert await figures(membership_id) == (10, 10, 0, 0)
     world.advance(GRACE)
+    await expire_lapsed(world.ctx)
+    assert await figures(membership_id) == (10, 10, 0, 0)
+    # Whole days of the place, as a notice names the last day on which they can be spent; it is summer by now.
+    world.clock.set(datetime(2026, 4, 7, 22, 59, 59, tzinfo=UTC))
+    await expire_lapsed(world.ctx)
+    assert (await figures(membership_id))[0] == 10
+    world.advance(timedelta(seconds=1))
     await expire_lapsed(world.ctx)
     assert await figures(membership_id) == (0, 0, 0, 0)
     await assert_verified(world)

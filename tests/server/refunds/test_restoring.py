@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 from server.db.engine import DB
+from server.programmes.rules import idle_until
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, figures
 from tests.server.privacy.desk import forget
@@ -74,7 +75,7 @@ async def test_points_that_lapsed_meanwhile_get_the_grace(world: World) -> None:
     # The key of before has lapsed as well.
     result = await take(world, await world.pos_key(), sold, pieces("1"))
     assert result["points_restored"] == 600
-    until = world.clock.now() + timedelta(days=30)
+    until = idle_until(world.clock.now(), 30, "Europe/London")
     assert await DB.fetch_value("select count(*) from lot where remaining > 0 and expires_at = $1", until) == 1
     await assert_verified(world)
 

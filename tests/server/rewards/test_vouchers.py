@@ -8,6 +8,7 @@ import pytest
 
 from server.db.engine import DB
 from server.ledger.lapsing import expire_lapsed
+from server.programmes.rules import idle_until
 from server.rewards.holds import tidy
 from shared.codes import is_voucher_code, normalise_voucher_code
 from shared.enums import Role
@@ -159,7 +160,8 @@ async def test_points_that_lapsed_meanwhile_come_back_for_the_grace(world: World
     path = f"/v1/staff/vouchers/{issued['voucher']['id']}/cancel"
     expect(await counter.send("POST", path, {"reason": "wrong one"}, headers=manager), 200)
     expires_at = await DB.fetch_value("select expires_at from lot where remaining = 100")
-    assert expires_at == world.clock.now() + timedelta(days=7)
+    # At the end of a day, like all points.
+    assert expires_at == idle_until(world.clock.now(), 7, "Europe/London")
     await assert_verified(world)
 
 
