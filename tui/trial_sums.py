@@ -26,13 +26,15 @@ def months_between(since: datetime, until: datetime, zone: tzinfo) -> list[tuple
 
 
 def spans_of(rules: EarningRules, since: datetime, until: datetime, zone: tzinfo) -> list[tuple[datetime, datetime]]:
-    """Return the spans to be tried one after the other.
+    """Return the spans to be tried one after the other."""
+    return [(since, until)] if looks_back(rules) else months_between(since, until, zone)
 
-    A month can be counted by itself, unless what a promotion gives one member is capped over all of its time.
+
+def looks_back(rules: EarningRules) -> bool:
+    """Return whether a month cannot be counted by itself: a tier is reached by the sales of others, and what a promotion
+    gives one member may be capped over all of its time.
     """
-    if any(promotion.member_points_max is not None for promotion in rules.promotions):
-        return [(since, until)]
-    return months_between(since, until, zone)
+    return bool(rules.tiers.levels) or any(one.member_points_max is not None for one in rules.promotions)
 
 
 class Sums:

@@ -54,7 +54,8 @@ async def open_membership(
     Raises:
         Refused: CARD_UNKNOWN or CARD_TAKEN.
     """
-    programme = programme or await get_default_programme()
+    # Another process may have changed what decides from when on sales count.
+    programme = programme or await get_default_programme(fresh=True)
     membership_id = new_id()
     await store.open_membership(
         membership_id,

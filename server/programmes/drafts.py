@@ -2,7 +2,7 @@
 
 from calendar import monthrange
 from collections.abc import Collection, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from shared.problems import FieldProblem
 from shared.programmes import CategoryRule, EarningRules, ProgrammeSettings, Promotion, SkuRule
@@ -20,6 +20,8 @@ _TWICE = "This is given twice."
 _YEAR_MIN = 2000
 FIRST_RULES_FROM = datetime(_YEAR_MIN, 1, 1, tzinfo=UTC)
 _YEAR_MAX = 2200
+_VALID_FROM_SLACK = timedelta(minutes=10)  # Whoever chose "now" in a form may send it a while later.
+_VALID_FROM_AHEAD = timedelta(days=731)
 
 
 def list_problems(rules: EarningRules, *, store_codes: Collection[str]) -> list[FieldProblem]:
@@ -68,6 +70,8 @@ def list_warnings(rules: EarningRules) -> list[str]:
         warnings.append("No sale earns anything under these rules.")
     if rules.order_points_max == 0 or rules.day_points_max == 0:
         warnings.append("A cap of 0 points lets nobody earn anything.")
+    if rules.expiry.kind == "days" and not rules.expiry.days:
+        warnings.append("Points lapse at the end of the day on which they can first be spent.")
     return warnings
 
 
@@ -79,6 +83,20 @@ def time_problem(field: str, at: datetime) -> FieldProblem | None:
     if not _YEAR_MIN <= at.year <= _YEAR_MAX:
         return FieldProblem(field=field, detail=f"A time of the years {_YEAR_MIN} to {_YEAR_MAX}.")
     return None
+
+
+def list_valid_from_problems(valid_from: datetime | None, now: datetime) -> list[FieldProblem]:
+    """Return what is wrong with the time from which rules are to hold; None is at once."""
+    if valid_from is None:
+        return []
+    if problem := time_problem("valid_from", valid_from):
+        return [problem]
+    detail = None
+    if valid_from < now - _VALID_FROM_SLACK:
+        detail = "New rules cannot begin in the past: what was earned stays as it was explained."
+    elif valid_from > now + _VALID_FROM_AHEAD:
+        detail = "This is too far ahead."
+    return [FieldProblem(field="valid_from", detail=detail)] if detail else []
 
 
 def _repeated(where: str, field: str, keys: Iterable[str]) -> Iterator[FieldProblem]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -12,7 +12,7 @@ import msgspec
 from server.audit.store import record
 from server.context import Context
 from server.db.engine import DB
-from server.errors import Busy, Invalid, NotFound, Refused
+from server.errors import Busy, DatabaseBusy, Invalid, NotFound, Refused
 from server.programmes import drafts, store
 from server.programmes.service import Programme, get_programme
 from server.programmes.trial import Trial, cost_of, look_back_from
@@ -27,8 +27,7 @@ from shared.programmes import (
 )
 
 TRIAL_SECONDS = 20.0
-_VALID_FROM_SLACK = timedelta(minutes=10)  # Whoever chose "now" in a form may send it a while later.
-_VALID_FROM_AHEAD = timedelta(days=731)
+_TOO_MANY = "There are too many sales in this time to count; choose a shorter one."
 _trials = asyncio.Semaphore(1)
 
 
@@ -71,7 +70,7 @@ async def preview_rules(
 
     Raises:
         NotFound: There is no such programme or version.
-        Invalid: With every wrong field.
+        Invalid: With every wrong field; `since` where there is too much to count in time.
         Busy: Another preview is running.
     """
     programme = await get_programme(programme_id, fresh=True)
@@ -83,8 +82,11 @@ async def preview_rules(
     async with _trials:
         try:
             return await _try(programme, rules, proposal, until, seconds)
-        except asyncpg.QueryCanceledError as error:
-            raise Busy from error
+        except DatabaseBusy as error:
+            # Time that ran out within a statement is none of those reasons for which trying again would help.
+            if isinstance(error.__cause__, asyncpg.QueryCanceledError):
+                raise Invalid(FieldProblem(field="since", detail=_TOO_MANY)) from error
+            raise
 
 
 async def publish_rules(ctx: Context, programme_id: UUID, publication: RulesPublication) -> RuleVersionView:
@@ -167,7 +169,7 @@ async def _look_back(trial: Trial, programme: Programme, rules: EarningRules, si
 
 async def _check(ctx: Context, programme: Programme, asked: RulesProposal | RulesPublication) -> EarningRules:
     """Return the rules that are meant, checked."""
-    problems = _valid_from_problems(asked.valid_from, ctx.now)
+    problems = drafts.list_valid_from_problems(asked.valid_from, ctx.now)
     if (asked.rules is None) == (asked.from_version is None):
         raise Invalid(
             FieldProblem(field="rules", detail="Give either rules or the version to take them from."), *problems
@@ -185,19 +187,6 @@ def _rules_of(programme: Programme, number: int | None) -> EarningRules:
     if found is None:
         raise NotFound("The programme has no such version of its rules.")
     return found
-
-
-def _valid_from_problems(valid_from: datetime | None, now: datetime) -> list[FieldProblem]:
-    if valid_from is None:
-        return []
-    if problem := drafts.time_problem("valid_from", valid_from):
-        return [problem]
-    detail = None
-    if valid_from < now - _VALID_FROM_SLACK:
-        detail = "New rules cannot begin in the past: what was earned stays as it was explained."
-    elif valid_from > now + _VALID_FROM_AHEAD:
-        detail = "This is too far ahead."
-    return [FieldProblem(field="valid_from", detail=detail)] if detail else []
 
 
 def _check_period(since: datetime, until: datetime) -> None:

@@ -8,8 +8,8 @@ import asyncpg
 from server.audit.store import record
 from server.context import Context
 from server.db.engine import DB
-from server.errors import RegularsError
-from server.programmes import store
+from server.errors import Invalid, RegularsError
+from server.programmes import drafts, store
 from server.programmes.service import Programme, get_default_programme
 from shared.programmes import EarningRules
 
@@ -39,7 +39,8 @@ async def open_shop(
             programme_id = await store.insert_programme(
                 ctx, code=code, name=name, zone=zone, currency=currency, launch_at=ctx.now
             )
-            await store.insert_rules(ctx, programme_id, rules, valid_from=ctx.now)
+            # Sales count from the start of the day of the launch, so the rules reach back to where no sale does.
+            await store.insert_rules(ctx, programme_id, rules, valid_from=drafts.FIRST_RULES_FROM)
             await record(ctx, "programme.created", subject_kind="programme", subject_id=programme_id)
             await _insert_store(ctx, code=store_code, name=store_name, zone=zone)
     except asyncpg.UniqueViolationError as error:
@@ -65,9 +66,15 @@ async def change_rules(ctx: Context, rules: EarningRules, *, valid_from: datetim
 
     Raises:
         NoProgramme: There is none yet.
+        Invalid: With every wrong field.
     """
     async with DB.transaction():
         programme = await get_default_programme(fresh=True)
+        codes = {row["code"] for row in await store.list_stores()}
+        problems = drafts.list_valid_from_problems(valid_from, ctx.now)
+        if problems := [*problems, *drafts.list_problems(rules, store_codes=codes)]:
+            raise Invalid(*problems)
+        valid_from = max(valid_from, ctx.now)
         version_id = await store.insert_rules(ctx, programme.id, rules, valid_from=valid_from)
         await record(
             ctx, "programme.rules_changed", subject_kind="rule_version", subject_id=version_id,

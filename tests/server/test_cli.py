@@ -151,10 +151,25 @@ def test_new_rules_are_a_new_version_and_never_begin_in_the_past(shop: Run, tmp_
     assert "cannot begin in the past" in late.output
 
 
-def test_rules_with_an_unknown_field_are_refused(shop: Run) -> None:
+def test_rules_that_no_sale_could_be_counted_by_are_refused_with_every_field(shop: Run, database_url: str) -> None:
     answer = shop("programme", "rules", "-", stdin='{"points": 2, "per_minor": 100, "pionts": 3}')
     assert answer.exit_code == 2
     assert "pionts" in answer.output
+    wrong = (
+        '{"points": 2, "per_minor": 100, "expiry": {"kind": "fixed_day"},'
+        ' "promotions": [{"code": "a", "name": "A", "points": 5, "stores": ["nowhere"]}]}'
+    )
+    answer = shop("programme", "rules", "-", stdin=wrong)
+    assert answer.exit_code == 1
+    assert [line.partition(":")[0] for line in answer.output.removeprefix("regulars: ").splitlines()] == [
+        "rules.promotions[0].stores[0]",
+        "rules.expiry.month",
+    ]
+    # The rules of the beginning reach back, as sales of the whole day of the launch count.
+    [only] = query(
+        database_url, "select v.valid_from <= p.launch_at - interval '1 day' as ok from rule_version v, programme p"
+    )
+    assert only["ok"]
 
 
 def test_a_store_code_is_used_once(shop: Run) -> None:

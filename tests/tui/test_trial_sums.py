@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.programmes import EarningRules, Promotion
+from shared.programmes import EarningRules, Promotion, Tier, TierRules
 from tui.trial_sums import months_between, spans_of
 
 AUCKLAND = ZoneInfo("Pacific/Auckland")
@@ -27,10 +27,14 @@ def test_spans_follow_each_other_from_the_first_to_the_last_instant(since: datet
         assert (local.day, local.hour, local.minute) == (1, 0, 0)
 
 
-def test_a_cap_over_all_of_a_promotion_is_counted_in_one_go() -> None:
+def test_tiers_and_a_cap_over_all_of_a_promotion_are_counted_in_one_go() -> None:
     since, until = datetime(2026, 1, 15, tzinfo=UTC), datetime(2026, 4, 2, tzinfo=UTC)
     plain = EarningRules(points=1, per_minor=100)
     assert len(spans_of(plain, since, until, ZoneInfo("UTC"))) == 4
     capped = Promotion(code="p", name="P", percent=200, member_points_max=10)
-    rules = EarningRules(points=1, per_minor=100, promotions=(capped,))
-    assert spans_of(rules, since, until, ZoneInfo("UTC")) == [(since, until)]
+    tiers = TierRules(levels=(Tier(name="Gold", from_points=500),))
+    for rules in (
+        EarningRules(points=1, per_minor=100, promotions=(capped,)),
+        EarningRules(points=1, per_minor=100, tiers=tiers),
+    ):
+        assert spans_of(rules, since, until, ZoneInfo("UTC")) == [(since, until)]

@@ -32,7 +32,7 @@ from tui.rule_words import headline, read_day, read_instant
 from tui.safe import join, lines, safe
 from tui.screens.danger import Danger, make_sure
 from tui.screens.lock_session import zone_named
-from tui.trial_sums import Sums, spans_of
+from tui.trial_sums import Sums, looks_back, spans_of
 from tui.widgets.chart import Bar, Chart
 from tui.widgets.field import Field
 from tui.widgets.line_list import Column, LineList
@@ -207,7 +207,7 @@ class TrialPage(FormPage):
         if not preview.is_complete:
             # The service stops after a while; what is left is a span of its own.
             self._left.insert(0, (preview.counted_until, until))
-            self._sums.is_rough = self._rules.day_points_max is not None or self._sums.is_rough
+            self._sums.is_rough = looks_back(self._rules) or self._rules.day_points_max is not None
         self._count_next()
 
     def _count_failed(self, error: ConsoleError) -> None:
@@ -312,7 +312,10 @@ class TrialPage(FormPage):
             if sums.is_rough:
                 told.append(
                     join(
-                        (" ! So many sales that a day's cap was counted in parts: take it as an estimate.", "$warning")
+                        (
+                            " ! So many sales that tiers and caps were counted in parts: take it as an estimate.",
+                            "$warning",
+                        )
                     )
                 )
         told += [

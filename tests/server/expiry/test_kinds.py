@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.programmes.drafts import list_problems
+from server.programmes.drafts import list_problems, list_warnings
 from server.programmes.rules import idle_until, lot_dates
 from shared.programmes import EarningRules, Expiry
 from tests.server.expiry.test_lapsing import ZONES
@@ -80,6 +80,10 @@ def test_a_policy_names_what_it_uses_and_nothing_else() -> None:
 
     for expiry, _, _ in KINDS:
         assert list_problems(rules(expiry), store_codes=()) == []
+        # Days that somebody forgot are the same as none.
+        assert [warning[:12] for warning in list_warnings(rules(expiry))] == ["Points lapse"] * (
+            expiry == Expiry(kind="days")
+        )
     assert wrong(kind="never", days=3) == ["rules.expiry.days"]
     assert wrong(kind="days", months=1, day=4) == ["rules.expiry.months", "rules.expiry.day"]
     assert wrong(kind="month_end", days=30) == ["rules.expiry.days"]

@@ -1,12 +1,15 @@
 """Managers try rules on past sales before they put them in force; trying changes nothing."""
 
 import asyncio
+import contextvars
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from server.db.engine import DB
+from server.errors import Invalid
 from server.programmes import editing
 from shared.enums import Role
 from shared.programmes import EarningRules, Promotion, RulesProposal, Tier, TierRules
@@ -102,6 +105,22 @@ async def test_a_preview_out_of_time_says_how_far_it_came(world: World, card: st
     told = await editing.preview_rules(world.ctx, programme.id, proposal, seconds=0.0)
     assert (told.is_complete, told.orders, told.orders_left) == (False, 0, 3)
     assert told.counted_until == world.clock.now() - timedelta(days=40)
+
+
+async def test_a_preview_that_cannot_even_be_begun_in_time_says_which_time_is_too_long(world: World, card: str) -> None:
+    programme_id = await DB.fetch_value("select id from programme")
+    proposal = RulesProposal(rules=EarningRules(points=2, per_minor=100), since=world.clock.now() - timedelta(days=60))
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        await DB.fetch("lock table orders in access exclusive mode")
+        told = editing.preview_rules(world.ctx, programme_id, proposal, seconds=0.1)  # type: ignore[arg-type]
+        tried = group.create_task(_refusal_of(told), context=contextvars.Context())
+        assert [field.field for field in (await tried).fields] == ["since"]
+
+
+async def _refusal_of(preview: Awaitable[object]) -> Invalid:
+    with pytest.raises(Invalid) as refused:
+        await preview
+    return refused.value
 
 
 async def test_rules_are_put_in_force_as_previewed_for_sales_from_then_on(desk: Desk, card: str) -> None:
