@@ -27,7 +27,10 @@ WEEKDAYS: tuple[Weekday, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun"
 
 
 class CategoryRule(Request, frozen=True, kw_only=True):
-    """A category that earns more, less or nothing (200 doubles, 0 excludes), or with `points` a fixed number a piece."""
+    """A category that earns more, less or nothing (200 doubles, 0 excludes), or with `points` a fixed number a piece.
+
+    Of a piece that points have paid for in part, the part that money paid earns.
+    """
 
     category: Annotated[str, Meta(max_length=200)]
     percent: Percent = 100
@@ -90,7 +93,10 @@ class TierRules(Request, frozen=True, kw_only=True):
 
 
 class BonusRules(Request, frozen=True, kw_only=True):
-    """Points that are given once for each cause; 0 gives none. `referrer` and `referred` are paid together."""
+    """Points that are given once for each cause; 0 gives none. `referrer` and `referred` are paid together.
+
+    What a first purchase set off is taken back once nothing of what the customer bought is left; the referrer keeps theirs.
+    """
 
     sign_up: PointsUpTo = 0
     birthday: PointsUpTo = 0

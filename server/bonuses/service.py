@@ -1,5 +1,6 @@
 """Use cases of bonuses. A grant is a row of its own, so that each is given once, however many ask for it at once."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -44,6 +45,7 @@ async def grant_sign_up(
 async def grant_for_sale(
     ctx: Context,
     programme: Programme,
+    bonuses: BonusRules,
     *,
     customer_id: UUID,
     membership_id: UUID,
@@ -52,14 +54,18 @@ async def grant_for_sale(
     """Give what a sale that earned points sets off, in its transaction: first purchase, and the friend's part of a referral.
 
     The referrer's part follows by the sweep, as that membership may not be locked after this one.
+
+    Args:
+        bonuses: Of the rules by which the sale earned.
     """
-    bonuses = _bonuses_of(programme, ctx.now)
     if not (bonuses.first_purchase or bonuses.referred or bonuses.referrer):
         return
     if await store.has_bought(customer_id, programme.id, except_order=order_id):
         return
     points = {"first_purchase": bonuses.first_purchase}
-    if await store.complete_referral(programme.id, customer_id, order_id=order_id, now=ctx.now):
+    if await store.complete_referral(
+        programme.id, customer_id, order_id=order_id, referrer_points=bonuses.referrer, now=ctx.now
+    ):
         points["referred"] = bonuses.referred
     for code, worth in points.items():
         returned = await store.count_returned(programme.id, code, customer_id)
@@ -70,15 +76,34 @@ async def grant_for_sale(
 
 
 async def take_back_for_sale(ctx: Context, *, order_id: UUID, membership: Row) -> Clawback:
-    """Take back what a sale set off, as it goes to somebody else or never was; the customer can be given it again.
+    """Take back what a sale set off, as it goes to somebody else; the customer can be given it again.
 
     A friend's referral is open again; what the referrer was paid for it stays, and is not paid twice.
 
     Args:
         membership: Locked; where the bonuses are today.
     """
+    grants = await store.list_set_off(order_id, membership["id"])
+    return await _take_back(ctx, grants, order_id=order_id, membership=membership)
+
+
+async def take_back_without_sales(ctx: Context, *, order_id: UUID, customer_id: UUID, membership: Row) -> Clawback:
+    """Take back what a customer's sales set off, as one is void or all of it came back, and no other one is left.
+
+    With another one they keep it: that would have set it off.
+
+    Args:
+        membership: Locked; where the sale counts.
+    """
+    if await store.has_bought(customer_id, membership["programme"], except_order=order_id):
+        return Clawback(points=0, exempt=0, owed=0)
+    grants = await store.list_set_off_by(customer_id, membership["id"])
+    return await _take_back(ctx, grants, order_id=order_id, membership=membership)
+
+
+async def _take_back(ctx: Context, grants: Sequence[Row], *, order_id: UUID, membership: Row) -> Clawback:
     taken = exempt = owed = 0
-    for grant in await store.list_set_off(order_id, membership["id"]):
+    for grant in grants:
         origin = Origin(
             source_key=f"bonus:{grant['id']}",
             customer_id=grant["customer"],
@@ -92,7 +117,7 @@ async def take_back_for_sale(ctx: Context, *, order_id: UUID, membership: Row) -
             details={"code": grant["code"], "points": back.points},
         )  # fmt: skip
         taken, exempt, owed = taken + back.points, exempt + back.exempt, owed + back.owed
-    await store.reopen_referral(order_id)
+    await store.reopen_referrals({order_id, *(grant["order"] for grant in grants)})
     return Clawback(points=taken, exempt=exempt, owed=owed)
 
 
@@ -104,8 +129,8 @@ async def grant_due(ctx: Context) -> int:
         bonuses = _bonuses_of(programme, ctx.now)
         if bonuses.birthday:
             count += await _grant_birthdays(ctx, programme, bonuses.birthday)
-        if bonuses.referrer:
-            count += await _grant_referrers(ctx, programme, bonuses.referrer)
+        if programme.status == "active":
+            count += await _grant_referrers(ctx, programme)
     return count
 
 
@@ -170,36 +195,39 @@ async def _grant_birthdays(ctx: Context, programme: Programme, points: int) -> i
             )
             given = 0
             for row in due:
-                given += await _grant_alone(
-                    ctx, programme, "birthday", points, row["customer"], row["membership"], str(day.year)
-                )
+                async with DB.transaction():
+                    given += await _grant(
+                        ctx, programme, "birthday", points, customer_id=row["customer"],
+                        membership_id=row["membership"], occasion=str(day.year),
+                    )  # fmt: skip
             count += given
             if len(due) < _AT_ONCE or not given:
                 break
     return count
 
 
-async def _grant_referrers(ctx: Context, programme: Programme, points: int) -> int:
+async def _grant_referrers(ctx: Context, programme: Programme) -> int:
     count = 0
     while True:
         due = await store.list_unpaid(programme.id, _AT_ONCE)
         given = 0
         for row in due:
-            given += await _grant_alone(
-                ctx, programme, "referrer", points, row["referrer"], row["membership"], str(row["id"])
-            )
+            given += await _pay_referrer(ctx, programme, row)
         count += given
         if len(due) < _AT_ONCE or not given:
             return count
 
 
-async def _grant_alone(
-    ctx: Context, programme: Programme, code: str, points: int, customer_id: UUID, membership_id: UUID, occasion: str
-) -> bool:
+async def _pay_referrer(ctx: Context, programme: Programme, referral: Row) -> bool:
     async with DB.transaction():
+        membership = await store.lock_membership(referral["membership"], referral["referrer"])
+        # The sale may have been taken back meanwhile; and where the membership is over, it waits for another one.
+        if membership is None or not await store.mark_paid(referral["id"], ctx.now):
+            return False
         return await _grant(
-            ctx, programme, code, points, customer_id=customer_id, membership_id=membership_id, occasion=occasion
-        )
+            ctx, programme, "referrer", referral["referrer_points"], customer_id=referral["referrer"],
+            membership_id=referral["membership"], occasion=str(referral["id"]),
+        )  # fmt: skip
 
 
 async def _grant(
@@ -216,7 +244,7 @@ async def _grant(
     """Give a bonus once; False if it was given before, is worth nothing, or the membership is over."""
     if not points:
         return False
-    membership = await store.lock_membership(membership_id)
+    membership = await store.lock_membership(membership_id, customer_id)
     version = programme.rules_at(ctx.now)
     if membership is None or version is None:
         return False

@@ -695,7 +695,10 @@ class ReferralCode(Table, tablename="referral_code"):
 
 
 class Referral(Table, tablename="referral"):
-    """Who was brought by whom; `completed_at` is when the first qualifying sale, `order`, paid both."""
+    """Who was brought by whom; `completed_at` is when the first qualifying sale, `order`, paid who was brought.
+
+    It left who brought them `referrer_points`, by the rules of that sale, which they had at `paid_at`.
+    """
 
     id = _id()
     programme = _ref(Programme, index=False)
@@ -704,6 +707,8 @@ class Referral(Table, tablename="referral"):
     created_at = _at()
     completed_at = _at(null=True)
     order = _ref(Order, null=True)
+    referrer_points = _points(0)
+    paid_at = _at(null=True)
 
     referral_once = Unique([programme, referred])
     referral_of_others_only = Check("referrer <> referred")

@@ -185,6 +185,7 @@ async def _serve_known(
     if membership_id is None:
         opened = await open_membership(ctx, customer_id=customer_id, enrolled_at=entry.at)
         membership_id, card = opened.membership_id, opened.card_number
+        await grant_sign_up(ctx, customer_id=customer_id, membership_id=membership_id)
     own = {}
     for kind in ("email", "phone"):
         point = await customers.get_primary(customer_id, kind)

@@ -39,7 +39,10 @@ _SUCCEED = """
 with opened as (
     insert into membership (id, programme, enrolled_at, tier, tier_until, created_at)
     select $2, programme, enrolled_at, tier, tier_until, $5 from membership where id = $1
-    returning id
+    returning id, tier, tier_until
+), noted as (
+    insert into tier_change (id, membership, tier, until, at, reason)
+    select regulars_new_id(), id, tier, tier_until, $5, 'inherited' from opened where tier <> ''
 )
 insert into membership_person (id, membership, programme, customer, role, joined_at, eligible_from, redeem_limit)
 select $3, opened.id, p.programme, p.customer, p.role, p.joined_at, p.eligible_from, p.redeem_limit
@@ -50,12 +53,26 @@ update membership set status = 'reissued', successor = $2, closed_at = $3, versi
 where id = $1 and status = 'active'
 returning id
 """
+# A tier that was reached, kept or lost since comes along.
 _REOPEN_MEMBERSHIP = """
-update membership m
-set status = 'active', successor = null, closed_at = null, tier = n.tier, tier_until = n.tier_until, version = m.version + 1
-from membership n
-where m.id = $1 and m.status = 'reissued' and m.successor = $2 and n.id = $2
-returning m.id
+with reopened as (
+    update membership m
+    set status = 'active', successor = null, closed_at = null, tier = n.tier, tier_until = n.tier_until,
+        version = m.version + 1
+    from membership n
+    where m.id = $1 and m.status = 'reissued' and m.successor = $2 and n.id = $2
+    returning m.id, m.tier, m.tier_until
+), noted as (
+    insert into tier_change (id, membership, tier, until, at, reason)
+    select regulars_new_id(), r.id, r.tier, r.tier_until,
+           (select max(at) + interval '1 microsecond' from tier_change where membership in ($1, $2)), 'inherited'
+    from reopened r
+    left join lateral (
+        select tier, until from tier_change where membership = r.id order by at desc, id desc limit 1
+    ) t on true
+    where (r.tier, r.tier_until) is distinct from (coalesce(t.tier, ''), t.until)
+)
+select id from reopened
 """
 _PEOPLE = "select customer from membership_person where membership = $1 and left_at is null"
 _REPLACE_CARDS = """

@@ -12,6 +12,7 @@ import msgspec
 
 from server.audit.store import record as audit
 from server.auth import Staff
+from server.bonuses.service import grant_sign_up
 from server.context import Context, system_context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers import store as customers
@@ -389,6 +390,7 @@ async def take_record(ctx: Context, staff: Staff, record_id: UUID, form: RecordT
     if form.join:
         opened = await memberships.open_membership(ctx, customer_id=customer_id, enrolled_at=ctx.now)
         card_number = opened.card_number
+        await grant_sign_up(ctx, customer_id=customer_id, membership_id=opened.membership_id)
     person = await store.find_person(customer_id)
     assert person is not None
     linked = await service.link_record(ctx, record, person, method="import", reason=form.reason)

@@ -171,7 +171,19 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
     earned = record.points - returned if target.membership_id is not None else 0
     if earned:
         await follow_up(ctx, sale, target, order_id=order["id"], assignment_version=version)
+    elif order["points"] and not is_moved:
+        await take_bonuses_of_gone(ctx, order, source_key=f"order:{order['id']}:{version}:{sale.order.revision}")
     return msgspec.structs.replace(settled, earned=earned)
+
+
+async def take_bonuses_of_gone(ctx: Context, order: Row, *, source_key: str) -> None:
+    """Take back the bonuses that a locked order set off, of which nothing is left where it counts."""
+    if order["heir"] is None:
+        return
+    posting = Posting(
+        order_id=order["id"], customer_id=order["customer"], kind=EntryKind.CLAWBACK, source_key=source_key
+    )
+    await take_bonuses_back(ctx, order["heir"], posting, is_gone=True)
 
 
 async def _points_returned(order: Row, record: store.OrderRecord, sale: Sale, target: Target) -> int:
@@ -195,12 +207,19 @@ async def _points_returned(order: Row, record: store.OrderRecord, sale: Sale, ta
 
 
 async def take_all_back(
-    ctx: Context, order: Row, *, reason_code: str, may_owe: bool = True, comes_back: int | None = None
+    ctx: Context,
+    order: Row,
+    *,
+    reason_code: str,
+    may_owe: bool = True,
+    comes_back: int | None = None,
+    is_gone: bool = False,
 ) -> Settled:
     """Take back all that a locked order has in its membership, and the bonuses that it set off.
 
     Args:
         comes_back: Points that are earned in the same membership again right after; None if it goes elsewhere.
+        is_gone: It goes to nobody, which leaves the bonuses to whoever has bought something else.
     """
     if order["heir"] is None:
         return Settled()
@@ -214,7 +233,7 @@ async def take_all_back(
         comes_back=comes_back or 0,
     )
     # Bonuses first: until what comes back has come, the membership may look as if it owed.
-    bonus = await take_bonuses_back(ctx, order["heir"], posting)
+    bonus = await take_bonuses_back(ctx, order["heir"], posting, is_gone=is_gone)
     back = await take_back(ctx, order["heir"], None, posting)
     return Settled(
         bonus_taken=bonus.points,
@@ -304,7 +323,7 @@ async def _void(ctx: Context, existing: Row, *, revision: int) -> None:
     # What came back is spendable first, so that it can make up for points that were spent meanwhile.
     locked = await payments.list_locked(ctx, order, paid)
     back = await payments.give_back(ctx, locked, source_key=f"void:{order['id']}")
-    await take_all_back(ctx, order, reason_code="voided")
+    await take_all_back(ctx, order, reason_code="voided", is_gone=True)
     await change_store.void_order(order["id"], revision=revision, rule=rules.skipped_line_words(SkippedReason.VOIDED))
     await audit(
         ctx,

@@ -83,6 +83,7 @@ async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID,
     await grant_for_sale(
         ctx,
         sale.programme,
+        sale.version.rules.bonuses,
         customer_id=target.customer_id,
         membership_id=target.membership_id,
         order_id=order_id,

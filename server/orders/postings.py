@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from server.bonuses.service import take_back_for_sale
+from server.bonuses.service import take_back_for_sale, take_back_without_sales
 from server.context import Context
 from server.db.engine import Row
 from server.db.ids import new_id
@@ -79,14 +79,22 @@ async def take_back(ctx: Context, membership_id: UUID, points: int | None, posti
     return TakenBack(points=taken, exempt=exempt, owed=owed, written_off=owed if is_forgiven else 0)
 
 
-async def take_bonuses_back(ctx: Context, membership_id: UUID, posting: Posting) -> TakenBack:
+async def take_bonuses_back(ctx: Context, membership_id: UUID, posting: Posting, *, is_gone: bool = False) -> TakenBack:
     """Take back the bonuses that an order set off, which are in this membership.
+
+    Args:
+        is_gone: The order goes to nobody else: nothing of it is left. Whoever has bought something else keeps them.
 
     Raises:
         Refused: POINTS_SPENT, as in `take_back`.
     """
     membership = await change_store.get_membership(membership_id)
-    back = await take_back_for_sale(ctx, order_id=posting.order_id, membership=membership)
+    if is_gone and posting.customer_id is not None:
+        back = await take_back_without_sales(
+            ctx, order_id=posting.order_id, customer_id=posting.customer_id, membership=membership
+        )
+    else:
+        back = await take_back_for_sale(ctx, order_id=posting.order_id, membership=membership)
     key = msgspec.structs.replace(posting, source_key=f"{posting.source_key}:bonus")
     is_forgiven = back.owed and await settle_debt(ctx, membership_id, back.owed, key)
     return TakenBack(

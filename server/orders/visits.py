@@ -9,7 +9,7 @@ from server.orders.change_store import get_membership
 from server.orders.returns import SoldLine, Visit
 from server.programmes.rules import HUNDRED_PERCENT
 from server.programmes.service import Programme, RuleVersion, get_programme
-from server.tiers.store import get_tier_at
+from server.tiers.service import get_tier_at
 
 
 async def find_visit(order: Row, lines: Sequence[SoldLine]) -> Visit | None:
@@ -37,10 +37,12 @@ async def visit_under(
         return None
     rules = version.rules
     is_gross = rules.basis == "gross"
-    money = sum(line.gross_minor if is_gross else line.net_minor for line in lines if line.points > 0)
-    if money < rules.visit_minimum_minor:
+    by_line = [(line.gross_minor if is_gross else line.net_minor, line.points > 0) for line in lines]
+    # As when it was earned: what a discount takes off the sale was not spent on it.
+    spent = min(sum(money for money, _ in by_line), sum(money for money, earns in by_line if earns))
+    if spent < rules.visit_minimum_minor:
         return None
-    tier = await get_tier_at(membership_id, completed_at) if rules.tiers.levels else ""
+    tier = await get_tier_at(programme, membership_id, completed_at) if rules.tiers.levels else ""
     percent = next((level.percent for level in rules.tiers.levels if level.name == tier), HUNDRED_PERCENT)
     return Visit(
         points=rules.visit_points * percent // HUNDRED_PERCENT,

@@ -127,7 +127,9 @@ def plan_earning(
         occasion: None leaves tiers and promotions out.
     """
     bases = [_basis_of(line, rules.basis) for line in lines]
-    if sum(bases) < rules.minimum_minor:
+    money = sum(bases)
+    # Where no line counts at all, each says why; where what came back makes up for what was bought, nothing was.
+    if money < rules.minimum_minor or (money <= 0 and any(bases)):
         nothing = tuple(LineShare(0, "sale below the minimum") for _ in lines)
         return EarningPlan(points=0, lines=nothing, skipped=SkippedReason.BELOW_MINIMUM)
     sums = _Sums(lines, bases, rules, currency)
@@ -251,7 +253,9 @@ class _Sums:
 
     def add_visit(self, rules: EarningRules) -> None:
         chosen = [place for place, earns in enumerate(self.earns) if earns]
-        if chosen and sum(self.bases[place] for place in chosen) >= rules.visit_minimum_minor:
+        # What a discount or a piece that came back takes off the sale was not spent on it.
+        spent = min(sum(self.bases), sum(self.bases[place] for place in chosen))
+        if chosen and spent >= rules.visit_minimum_minor:
             self._add(rules.visit_points, chosen)
             self._say(chosen, f"plus {_points_words(rules.visit_points)} for the visit")
 
@@ -312,6 +316,9 @@ class _Sums:
         if promotion.member_points_max is not None:
             limits.append(max(0, promotion.member_points_max - given_before))
         cap = min((limit for limit in limits if limit is not None), default=None)
+        # One that the member has used up does not act, and so keeps none after it from acting.
+        if cap == 0:
+            return False
         if promotion.points:
             self._add(promotion.points if cap is None else min(promotion.points, cap), chosen)
             words = f"plus {_points_words(promotion.points)} for '{promotion.name}'"
@@ -477,9 +484,13 @@ def _amount_of(
 ) -> int | Fraction:
     """Return what a line earns by money, category or article, in parts of a point as `_Sums` counts them."""
     if rule is not None and rule.points is not None:
-        # A piece that comes back within the sale takes its points along; one that was given away brings none.
-        pieces = abs(Fraction(line.quantity))
-        return rule.points * pieces * ((basis > 0) - (basis < 0)) * rules.per_minor * HUNDRED_PERCENT
+        if not basis:
+            return 0
+        # A piece that comes back within the sale takes its points along; one that was given away brings none, and one
+        # that points have paid for in part brings the rest.
+        whole = line.net_minor + line.tax_minor if rules.basis == "gross" else line.net_minor
+        pieces = abs(Fraction(line.quantity)) * Fraction(basis, abs(whole))
+        return rule.points * pieces * rules.per_minor * HUNDRED_PERCENT
     percent = HUNDRED_PERCENT if rule is None else rule.percent
     return basis * rules.points * percent
 

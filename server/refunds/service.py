@@ -181,6 +181,8 @@ async def post(
     restored = await _restore(ctx, refund_id, order, holds, _wanted(sold, [*before, *refunded], holds), plan)
     posted = await _take_back(ctx, refund_id, order, plan, restored)
     await return_store.set_points_returned(order["id"], plan.points_returned)
+    if order["points"] and plan.points_returned == order["points"]:
+        await changes.take_bonuses_of_gone(ctx, order, source_key=f"refund:{refund_id}")
     await store.post_refund(refund_id, order["id"], posted, ctx.now)
     await record(
         ctx,

@@ -11,7 +11,7 @@ from server.db.engine import DB, Row
 from server.errors import NotFound
 from server.programmes.rules import Occasion, PromotionPoints
 from server.programmes.service import Programme, get_programme
-from server.programmes.standings import Standing, list_windows, plan_standing, rank
+from server.programmes.standings import Standing, list_windows, next_level, plan_standing, rank
 from server.tiers import store
 from shared.limits import ORDER_AHEAD_MAX
 from shared.programmes import EarningRules, TierRules, TierView
@@ -33,7 +33,7 @@ async def get_occasion(
     Args:
         order_id: The sale's own; what it earned itself does not count against it.
     """
-    tier = await store.get_tier_at(membership_id, completed_at) if rules.tiers.levels else ""
+    tier = await get_tier_at(programme, membership_id, completed_at) if rules.tiers.levels else ""
     day_points = 0
     if rules.day_points_max is not None:
         since, until = _local_day(completed_at, programme.zone)
@@ -49,6 +49,20 @@ async def get_occasion(
     )
 
 
+async def get_tier_at(programme: Programme, membership_id: UUID, at: datetime) -> str:
+    """Return the tier that a membership is in at an instant, "" for none.
+
+    A tier that was over by then has ended, or was kept, whether or not anybody has looked since.
+    """
+    change = await store.find_change(membership_id, at)
+    if change is None:
+        return ""
+    standing = Standing(tier=change["tier"], until=change["until"])
+    while standing.until is not None and standing.until <= at:
+        standing = await _stand_again(programme, membership_id, standing.until)
+    return standing.tier
+
+
 async def note_uses(order_id: UUID, assignment_version: int, uses: tuple[PromotionPoints, ...]) -> None:
     """Note what promotions added to an order, and no others, so that their caps for a member hold."""
     await store.set_uses(order_id, assignment_version, [(use.code, use.points) for use in uses])
@@ -56,17 +70,14 @@ async def note_uses(order_id: UUID, assignment_version: int, uses: tuple[Promoti
 
 async def raise_tier(ctx: Context, programme: Programme, membership_id: UUID) -> None:
     """Give a membership the tier that its sales have reached by now; never a lower one than it has."""
-    version = programme.rules_at(ctx.now)
-    if version is None or not version.rules.tiers.levels:
-        return
-    membership = await store.lock(membership_id)
+    tiers = _tiers_at(programme, ctx.now)
+    membership = await store.lock(membership_id) if tiers.levels else None
     if membership is None:
         return
-    tiers = version.rules.tiers
     current = await _settle(ctx, programme, membership)
     # A till's clock may run ahead a little.
     standing = await _stand(tiers, membership_id, ctx.now + ORDER_AHEAD_MAX, programme.zone)
-    if rank(tiers, standing.tier) > rank(tiers, current):
+    if rank(tiers, standing.tier) > rank(tiers, current.tier):
         await _change(ctx, membership_id, standing, at=ctx.now, reason="reached")
 
 
@@ -82,7 +93,8 @@ async def settle_due(ctx: Context) -> int:
             async with DB.transaction():
                 membership = await store.lock(membership_id)
                 if membership is not None:
-                    programme = await get_programme(membership["programme"], fresh=count == 0)
+                    # Another process may have published rules since this one looked.
+                    programme = await get_programme(membership["programme"], fresh=True)
                     await _settle(ctx, programme, membership)
                     await mark_membership(ctx, membership_id)
             count += 1
@@ -99,12 +111,11 @@ async def get_tier(ctx: Context, membership_id: UUID) -> TierView:
     membership = await store.find(membership_id)
     if membership is None:
         raise NotFound
-    programme = await get_programme(membership["programme"])
-    version = programme.rules_at(ctx.now)
-    tiers = version.rules.tiers if version else TierRules()
+    programme = await get_programme(membership["programme"], fresh=True)
+    tiers = _tiers_at(programme, ctx.now)
     windows = list_windows(tiers, ctx.now, programme.zone)[:1]
     points = (await store.list_qualifying(membership_id, windows))[0] if windows else 0
-    following = next((level for level in tiers.levels if level.from_points > points), None)
+    following = next_level(tiers, membership["tier"], points)
     return TierView(
         tier=membership["tier"],
         until=membership["tier_until"],
@@ -116,27 +127,35 @@ async def get_tier(ctx: Context, membership_id: UUID) -> TierView:
 
 
 async def inherit_tier(ctx: Context, programme: Programme, *, from_membership: UUID, to_membership: UUID) -> None:
-    """Let a membership that takes over another's points keep the higher tier of both; both are locked."""
-    version = programme.rules_at(ctx.now)
+    """Let a membership that takes over another's points keep the higher tier of both, and the longer; both are locked."""
     source, target = await store.lock(from_membership), await store.lock(to_membership)
-    if version is None or source is None or target is None:
+    if source is None or target is None:
         return
-    tiers = version.rules.tiers
-    if rank(tiers, source["tier"]) > rank(tiers, target["tier"]):
-        standing = Standing(tier=source["tier"], until=source["tier_until"])
-        await _change(ctx, to_membership, standing, at=ctx.now, reason="inherited")
+    tiers = _tiers_at(programme, ctx.now)
+    theirs, ours = await _settle(ctx, programme, source), await _settle(ctx, programme, target)
+    is_longer = theirs.tier == ours.tier and theirs.until and ours.until and theirs.until > ours.until
+    if is_longer or rank(tiers, theirs.tier) > rank(tiers, ours.tier):
+        await _change(ctx, to_membership, theirs, at=ctx.now, reason="inherited")
 
 
-async def _settle(ctx: Context, programme: Programme, membership: Row) -> str:
+async def _settle(ctx: Context, programme: Programme, membership: Row) -> Standing:
     """Bring a locked membership's tier up to now, period by period, and return it."""
-    tier, until = str(membership["tier"]), membership["tier_until"]
-    while until is not None and until <= ctx.now:
-        version = programme.rules_at(until)
-        tiers = version.rules.tiers if version else TierRules()
-        standing = await _stand(tiers, membership["id"], until, programme.zone)
-        await _change(ctx, membership["id"], standing, at=until, reason="kept" if standing.tier == tier else "ended")
-        tier, until = standing.tier, standing.until
-    return tier
+    standing = Standing(tier=membership["tier"], until=membership["tier_until"])
+    while standing.until is not None and standing.until <= ctx.now:
+        before, at = standing.tier, standing.until
+        standing = await _stand_again(programme, membership["id"], at)
+        await _change(ctx, membership["id"], standing, at=at, reason="kept" if standing.tier == before else "ended")
+    return standing
+
+
+async def _stand_again(programme: Programme, membership_id: UUID, at: datetime) -> Standing:
+    """Return where a membership stands when the time of its tier is over, by the rules of that instant."""
+    return await _stand(_tiers_at(programme, at), membership_id, at, programme.zone)
+
+
+def _tiers_at(programme: Programme, at: datetime) -> TierRules:
+    version = programme.rules_at(at)
+    return version.rules.tiers if version else TierRules()
 
 
 async def _stand(tiers: TierRules, membership_id: UUID, at: datetime, zone: str) -> Standing:

@@ -17,13 +17,15 @@ left join orders o on o.membership in (select regulars_family($1)) and o.state =
                       and o.completed_at >= w.since and o.completed_at < w.until
 group by w.n order by w.n
 """
+# Whoever waited for the lock may have looked at the clock before whoever had it; the later change is the later one still.
 _SET = """
 with changed as (update membership set tier = $2, tier_until = $3, version = version + 1 where id = $1)
-insert into tier_change (id, membership, tier, until, at, qualifying_points, reason) values ($4, $1, $2, $3, $5, $6, $7)
+insert into tier_change (id, membership, tier, until, at, qualifying_points, reason)
+select $4, $1, $2, $3, greatest($5, (select max(at) + interval '1 microsecond' from tier_change where membership = $1)), $6, $7
 """
 # A membership's own tiers first; one that was reissued has none of its own from before.
-_TIER_AT = """
-select tier from tier_change
+_CHANGE_AT = """
+select tier, until from tier_change
 where membership in (select regulars_family($1)) and at <= $2
 order by (membership = $1) desc, at desc, id desc limit 1
 """
@@ -69,10 +71,9 @@ async def set_tier(membership_id: UUID, standing: Standing, at: datetime, reason
     await DB.fetch(_SET, membership_id, standing.tier, standing.until, new_id(), at, standing.points, reason)
 
 
-async def get_tier_at(membership_id: UUID, at: datetime) -> str:
-    """Return the tier that a membership was in at an instant, "" for none."""
-    tier = await DB.fetch_value(_TIER_AT, membership_id, at)
-    return str(tier or "")
+async def find_change(membership_id: UUID, at: datetime) -> Row | None:
+    """Return the tier that a membership was last given at an instant, and until when; it may be over by then."""
+    return await DB.fetch_row(_CHANGE_AT, membership_id, at)
 
 
 async def list_due(now: datetime, limit: int) -> list[UUID]:

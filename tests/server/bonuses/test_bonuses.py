@@ -1,6 +1,7 @@
 """Every bonus is given once, to whom it belongs, whoever asks for it and how often."""
 
 import asyncio
+import contextvars
 from calendar import isleap
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -13,11 +14,15 @@ from hypothesis import strategies as st
 
 from server.bonuses import rules as bonus_rules
 from server.bonuses.service import grant_due
+from server.customers.store import lock_customers
 from server.db.engine import DB
+from server.memberships.store import lock_memberships
+from server.merges.store import move_referrals
 from server.programmes import store as programmes
 from shared.programmes import BonusRules, EarningRules
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, figures
+from tests.server.refunds.till import lines, pieces, sell, take
 from tests.tills import push, sale
 
 
@@ -127,6 +132,87 @@ async def test_who_bought_before_there_was_a_bonus_has_made_the_first_purchase(w
     assert await bonuses(member.membership_id) == []
 
 
+async def test_what_a_first_purchase_set_off_goes_once_none_of_the_sales_is_left(world: World) -> None:
+    await set_rules(world, first_purchase=20, referrer=40, referred=25)
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    expect(await name(world, ben, await code_of(world, ana)), 200)
+    key = await world.pos_key()
+    first, second = [await sell(world, key, ben.card_number, 1_000) for _ in range(2)]
+    assert await grant_due(world.ctx) == 1
+    assert await figures(ben.membership_id) == (65, 65, 0, 0)
+    # Another sale is a first purchase as well; without it nothing has been bought.
+    await take(world, key, first, pieces("1"))
+    assert (await figures(ben.membership_id))[0] == 55
+    await take(world, key, second, pieces("1"))
+    assert await figures(ben.membership_id) == (0, 0, 0, 0)
+    # The friend who brought Ben is paid once, whatever Ben buys and returns.
+    third = sale(world, card=ben.card_number, lines=lines(1_000))
+    for body, balance in (
+        (third, 55),
+        (third | {"revision": 1, "lines": lines(50)}, 0),
+        (third | {"revision": 2}, 55),
+        (third | {"revision": 3, "state": "voided"}, 0),
+    ):
+        expect(await push(world, key, body), 201)
+        assert (await figures(ben.membership_id))[0] == balance
+    await grant_due(world.ctx)
+    assert await bonuses(ana.membership_id) == [(40, "a friend joined")]
+    await assert_verified(world)
+
+
+async def test_a_sale_sets_off_what_the_rules_of_its_time_give(world: World) -> None:
+    await set_rules(world, referred=25)
+    ana, ben, cy = [await world.sign_up(f"{who}@shop.test") for who in ("ana", "ben", "cy")]
+    code = await code_of(world, ana)
+    for friend in (ben, cy):
+        expect(await name(world, friend, code), 200)
+    await buy(world, ben)
+    before = world.clock.now()
+    world.advance(timedelta(days=2))
+    await set_rules(world, first_purchase=20, referrer=40)
+    # Neither the friend of then nor a sale of then is paid by the rules of today.
+    assert await grant_due(world.ctx) == 0
+    await buy(world, cy, completed_at=before.isoformat())
+    assert await bonuses(cy.membership_id) == [(25, "brought by a friend")]
+    assert await grant_due(world.ctx) == 0
+    await assert_verified(world)
+
+
+async def test_whoever_joined_after_their_birthday_or_had_it_as_somebody_else_waits_for_the_next_one(
+    world: World,
+) -> None:
+    await set_rules(world, birthday=30)
+    await DB.fetch("update programme set grace_days = 10, version = version + 1")
+    await world.sign_up(birthday={"month": 2, "day": 28})
+    ben = await world.sign_up("ben@shop.test", birthday={"month": 3, "day": 2})
+    dan = await world.sign_up("dan@shop.test")
+    assert await grant_due(world.ctx) == 1
+    await DB.fetch(
+        "update customer set status = 'merged', merged_into = $2 where id = $1", ben.customer_id, dan.customer_id
+    )
+    await DB.fetch("update customer set birth_month = 3, birth_day = 2 where id = $1", dan.customer_id)
+    assert await grant_due(world.ctx) == 0
+
+
+async def test_a_grant_waits_for_whoever_has_the_customer_and_keeps_no_membership_from_them(world: World) -> None:
+    await set_rules(world, birthday=30)
+    member = await world.sign_up(birthday={"month": 3, "day": 2})
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        await lock_customers([member.customer_id])
+        given = group.create_task(grant_due(world.ctx), context=contextvars.Context())
+        await _until_somebody_waits()
+        await DB.fetch("set local lock_timeout = '200ms'")
+        assert await lock_memberships([member.membership_id])
+    assert given.result() == 1
+
+
+async def _until_somebody_waits() -> None:
+    sql = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
+    async with asyncio.timeout(60):
+        while not await DB.fetch(sql):  # noqa: ASYNC110 - PostgreSQL tells nobody
+            await asyncio.sleep(0.005)
+
+
 async def test_a_sale_that_earns_nothing_is_no_first_purchase(world: World) -> None:
     await set_rules(world, first_purchase=20)
     member = await world.sign_up()
@@ -152,6 +238,10 @@ async def test_both_friends_are_paid_with_the_first_purchase_of_the_new_one(worl
     assert await bonuses(ben.membership_id) == [(25, "brought by a friend")]
     assert (await figures(ana.membership_id))[1] == 40
     await assert_verified(world)
+    # Whoever the friend becomes part of has had it.
+    cy = await world.sign_up("cy@shop.test")
+    await move_referrals(ana.customer_id, cy.customer_id)
+    assert await grant_due(world.ctx) == 0
 
 
 async def test_nobody_brings_themselves_or_twice_or_late(world: World) -> None:

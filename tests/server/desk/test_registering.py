@@ -4,14 +4,17 @@ import asyncio
 import itertools
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 
 from server.db.engine import DB
 from server.db.ids import new_id
 from shared.enums import Role
+from shared.programmes import BonusRules
 from tests.app import World, expect, problem
-from tests.tills import push, sale
+from tests.ledgers import figures
+from tests.tills import add_rules, push, sale
 
 _numbers = itertools.count(1)
 PHONE = "+44 20 7946 0001"
@@ -93,8 +96,13 @@ async def test_a_till_that_was_offline_registers_as_of_then_and_never_a_second_t
     assert event["actor_kind"] == "staff"
     # Another till took down the same person, with the sale: that is one customer, and a note for whoever looks.
     form = {"given_name": "Beatrice", "registered_at": then.isoformat(), "order_id": sold["order_id"]}
+    await add_rules(world, points=1, per_minor=100, bonuses=BonusRules(sign_up=50))
+    await DB.fetch("update membership_person set left_at = $1, left_reason = 'left'", world.clock.now())
+    await DB.fetch("update membership set status = 'closed', closed_at = $1", world.clock.now())
     known = expect(await register(world, headers, phone=PHONE, **form), 201)
     assert (known["id"], known["was_known"], known["order_points"]) == (done["id"], True, 12)
+    # A new member by that, who is welcomed like any other.
+    assert (await figures(UUID(known["membership_id"])))[0] == 62
     noted = await DB.fetch("select 1 from audit_entry where action = 'customer.registered_again'")
     assert len(noted) == 1
     again = expect(await register(world, headers, phone=PHONE, **form), 201)

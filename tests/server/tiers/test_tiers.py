@@ -12,8 +12,9 @@ from server.programmes.service import get_default_programme
 from server.tiers import service as tiers
 from shared.enums import Scope
 from shared.programmes import BonusRules, EarningRules, Promotion, Tier, TierRules
-from tests.app import World, expect
+from tests.app import SignedUp, World, expect
 from tests.ledgers import assert_verified, locked
+from tests.server.email_changes.builders import OLD, change, home_of, not_me
 from tests.server.refunds.till import pieces, take
 from tests.tills import push, sale
 
@@ -93,18 +94,102 @@ async def test_who_qualifies_again_keeps_the_tier(world: World) -> None:
     assert await tier_of(member.membership_id) == "Gold"
 
 
-async def test_the_higher_tier_of_two_accounts_goes_on(world: World) -> None:
+async def inherit(world: World, source: SignedUp, target: SignedUp) -> None:
+    programme = await get_default_programme(fresh=True)
+    async with locked(target.membership_id):
+        await tiers.inherit_tier(
+            world.ctx, programme, from_membership=source.membership_id, to_membership=target.membership_id
+        )
+
+
+async def test_the_higher_tier_of_two_accounts_goes_on_and_of_two_like_ones_the_longer(world: World) -> None:
     await set_rules(world, tiers=GOLD)
-    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    ana, ben, cy = [await world.sign_up(f"{who}@shop.test") for who in ("ana", "ben", "cy")]
     for card in (ana.card_number, ana.card_number, ben.card_number):
         await buy(world, card)
-    programme = await get_default_programme()
     for source, target in ((ben, ana), (ana, ben)):
-        async with locked(target.membership_id):
-            await tiers.inherit_tier(
-                world.ctx, programme, from_membership=source.membership_id, to_membership=target.membership_id
-            )
+        await inherit(world, source, target)
         assert await tier_of(target.membership_id) == "Gold"
+    until = "select tier_until from membership where id = $1"
+    world.clock.set(datetime(2027, 5, 1, 12, tzinfo=UTC))
+    for _ in range(2):
+        await buy(world, cy.card_number)
+    await inherit(world, cy, ana)
+    assert await DB.fetch_value(until, ana.membership_id) == datetime(2029, 1, 1, tzinfo=UTC)
+    # What was over when nobody had looked yet is no tier that could go on.
+    world.clock.set(datetime(2028, 3, 1, 12, tzinfo=UTC))
+    dan = await world.sign_up("dan@shop.test")
+    await inherit(world, ben, dan)
+    assert [await tier_of(one.membership_id) for one in (ben, dan)] == ["", ""]
+    await assert_verified(world)
+
+
+async def test_a_tier_that_is_over_counts_for_no_sale_whether_or_not_anybody_has_looked(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    for card in (ana.card_number, ben.card_number) * 2:
+        await buy(world, card)
+    world.clock.set(datetime(2027, 12, 31, 23, 50, tzinfo=UTC))
+    for _ in range(2):
+        await buy(world, ben.card_number)
+    # No worker has run since: Ana's year is over, and Ben has earned another one.
+    world.clock.set(datetime(2028, 1, 1, 0, 10, tzinfo=UTC))
+    eve = datetime(2027, 12, 31, 23, 55, tzinfo=UTC).isoformat()
+    small = [{"line_id": "1", "net_minor": 300}]
+    assert await buy(world, ana.card_number, completed_at=eve, lines=small) == 6
+    assert await buy(world, ana.card_number) == 12
+    assert await buy(world, ben.card_number) == 24
+    await assert_verified(world)
+
+
+async def test_of_two_tills_at_once_the_change_that_comes_last_is_the_tier(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    member = await world.sign_up()
+    waiting = world.ctx
+    world.advance(timedelta(milliseconds=300))
+    assert await buy(world, member.card_number) == 12
+    # The other till's request came before, and had to wait for this one.
+    programme = await get_default_programme(fresh=True)
+    await DB.fetch("update orders set points = 24")
+    async with locked(member.membership_id):
+        await tiers.raise_tier(waiting, programme, member.membership_id)
+    await DB.fetch("update orders set points = 12")
+    world.advance(timedelta(minutes=1))
+    assert await tier_of(member.membership_id) == "Gold"
+    assert await buy(world, member.card_number) == 24
+    await assert_verified(world)
+
+
+async def test_a_reissued_account_goes_on_in_its_tier_and_brings_what_it_reached_back(world: World) -> None:
+    await set_rules(world, tiers=GOLD)
+    member = await world.sign_up(OLD)
+    await buy(world, member.card_number)
+    world.advance(timedelta(minutes=1))
+    await change(world, member, mode="reissue")
+    await assert_verified(world)
+    home = await home_of(member.customer_id)
+    assert (home != member.membership_id, await tier_of(home)) == (True, "Silver")
+    card = str(await DB.fetch_value("select code from card where membership = $1 and status = 'active'", home))
+    world.advance(timedelta(minutes=1))
+    assert await buy(world, card) == 12
+    world.advance(timedelta(minutes=1))
+    expect(await not_me(world), 200)
+    assert await tier_of(member.membership_id) == "Gold"
+    assert await buy(world, member.card_number) == 24
+    await assert_verified(world)
+
+
+async def test_two_till_systems_may_give_two_sales_one_number(world: World) -> None:
+    promotion = Promotion(code="double", name="Double", percent=200, member_points_max=15)
+    await set_rules(world, promotions=(promotion,), day_points_max=40)
+    member = await world.sign_up()
+    sold = sale(world, card=member.card_number)
+    earned = [
+        expect(await push(world, await world.pos_key(connection=till), sold), 201)["points"]
+        for till in ("till", "kiosk", "web")
+    ]
+    assert earned == [24, 15, 1]
+    await assert_verified(world)
 
 
 async def test_caps_of_a_day_and_of_a_promotion_hold_over_all_sales_of_a_member(world: World) -> None:
@@ -160,8 +245,11 @@ async def test_a_member_sees_what_counts_and_until_when_and_what_is_returned_cou
     world.advance(timedelta(minutes=5))
     key = await world.pos_key(scopes=[Scope.REFUNDS])
     await take(world, key, sold["external_id"], pieces("1", 2), pieces("2", "1.5"))
-    # A tier that was reached is kept; the next one is as far as the points say.
+    # A tier that was reached is kept; the next one is as far as the points say, to staff too.
     assert await progress() == ("Silver", 0, "Gold", 24, until)
+    path = f"/v1/staff/memberships/{member.membership_id}/tier"
+    shown = expect(await world.client.get(path, headers=await world.staff_headers()), 200)
+    assert (shown["tier"], shown["points"], shown["next_tier"], shown["next_points"]) == ("Silver", 0, "Gold", 24)
     world.clock.set(until)
     assert await tiers.settle_due(world.ctx) == 1
     assert await tiers.settle_due(world.ctx) == 0
