@@ -21,6 +21,7 @@ from shared.enums import Role
 from shared.programmes import Expiry
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, figures, locked
+from tests.server.refunds.till import pieces, refund, send
 from tests.tills import add_rules, push, sale
 from tests.waiting import until_somebody_waits
 
@@ -140,19 +141,36 @@ async def test_a_removal_takes_the_points_back_and_the_till_does_not_bring_them_
     await assert_verified(desk.world)
 
 
-@pytest.mark.parametrize("path", list(itertools.product(("ana", "ben", None), repeat=3)))
-async def test_every_way_through_attach_change_and_remove_leaves_the_points_with_the_last(
-    desk: Desk, path: tuple[str | None, ...]
+# From everybody to everybody else, and from and to nobody. Cy shares Ana's points.
+ROUND = ("ana", None, "ben", None, "cy", "ana", "ben", "ana", "cy", "ben", "cy", None)
+
+
+@pytest.mark.parametrize(("state", "worth"), [("completed", 10), ("partly returned", 5), ("open", 0)])
+async def test_every_attaching_changing_and_removing_leaves_the_points_with_the_last(
+    desk: Desk, state: str, worth: int
 ) -> None:
-    order_id = await desk.buy(None)
-    present = None
-    for name in path:
-        if name != present:
-            await desk.move(order_id, getattr(desk, name) if name else None)
-            present = name
-    for name in ("ana", "ben"):
-        expected = 10 if name == present else 0
-        assert await figures(getattr(desk, name).membership_id) == (expected, expected, 0, 0)
+    world, people = desk.world, {"ana": desk.ana, "ben": desk.ben, "cy": await desk.world.sign_up("cy@shop.test")}
+    await desk.share(desk.ana, people["cy"])
+    body = sale(world, lines=LINES)
+    sent = body | {"state": "open"} if state == "open" else body
+    order_id = UUID(expect(await push(world, desk.key, sent), 201)["order_id"])
+    if state == "partly returned":
+        expect(await send(world, desk.key, refund(world, body["external_id"], pieces("1", "0.5"))), 201)
+    assert {*itertools.pairwise((None, *ROUND))} == {*itertools.permutations((*people, None), 2)}
+    by_customer = """
+    select customer, sum(points)::int as points from ledger_entry where "order" = $1 group by 1 having sum(points) <> 0
+    """
+    for name in ROUND:
+        await desk.move(order_id, people[name] if name else None)
+        shared, own = worth * (name in ("ana", "cy")), worth * (name == "ben")
+        assert await figures(desk.ana.membership_id) == (shared, shared, 0, 0)
+        assert await figures(desk.ben.membership_id) == (own, own, 0, 0)
+        earned = {row["customer"]: row["points"] for row in await DB.fetch(by_customer, order_id)}
+        assert earned == ({people[name].customer_id: worth} if name and worth else {})
+    if state == "open":
+        await desk.move(order_id, people["cy"])
+        assert expect(await push(world, desk.key, body), 201)["points"] == 10
+        assert await figures(desk.ana.membership_id) == (10, 10, 0, 0)
 
 
 async def test_a_shared_membership_gets_a_pair_that_adds_up_to_nothing(desk: Desk) -> None:
@@ -227,26 +245,23 @@ async def test_a_voided_order_changes_hands_without_points(desk: Desk) -> None:
     assert (done["effect"]["points_taken"], done["effect"]["points_earned"]) == (0, 0)
 
 
-@pytest.mark.parametrize(
-    ("days", "is_attach", "role", "is_refused"),
-    [
+async def test_an_order_can_be_moved_within_its_window_only(desk: Desk) -> None:
+    bought_at = desk.world.clock.now()
+    moves = [
         (14, True, Role.CASHIER, False), (15, True, Role.CASHIER, True), (15, True, Role.MANAGER, False),
         (30, False, Role.CASHIER, False), (31, False, Role.CASHIER, True), (90, False, Role.MANAGER, False),
         (91, False, Role.MANAGER, True), (91, True, Role.MANAGER, True),
-    ],
-)  # fmt: skip
-async def test_an_order_can_be_moved_within_its_window_only(
-    desk: Desk, days: int, is_attach: bool, role: Role, is_refused: bool
-) -> None:
-    order_id = await desk.buy(None if is_attach else desk.ana)
-    await desk.later(timedelta(days=days))
-    if not is_refused:
-        await desk.move(order_id, desk.ben, role)
-        return
-    shown = expect(await desk.preview(order_id, desk.ben.customer_id, role), 200)
-    assert "older than" in shown["blockers"][0]
-    refused = await desk.execute(order_id, desk.ben.customer_id, shown["preview_hash"], role)
-    assert problem(refused)[:2] == (409, "ASSIGNMENT_WINDOW")
+    ]  # fmt: skip
+    orders = [await desk.buy(None if is_attach else desk.ana) for _, is_attach, _, _ in moves]
+    for order_id, (days, _, role, is_refused) in zip(orders, moves, strict=True):
+        await desk.later(bought_at + timedelta(days=days) - desk.world.clock.now())
+        if not is_refused:
+            await desk.move(order_id, desk.ben, role)
+            continue
+        shown = expect(await desk.preview(order_id, desk.ben.customer_id, role), 200)
+        assert "older than" in shown["blockers"][0]
+        refused = await desk.execute(order_id, desk.ben.customer_id, shown["preview_hash"], role)
+        assert problem(refused)[:2] == (409, "ASSIGNMENT_WINDOW")
 
 
 async def test_many_points_at_once_are_for_a_manager(desk: Desk) -> None:
