@@ -70,7 +70,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.EMAIL_INVALID,
         Code.ORDER_CONFLICT,
     ),
-    "push_refund": (*_TILL, Code.TIME_OUT_OF_RANGE, Code.OVER_REFUND, Code.REFUND_CONFLICT),
+    "push_refund": (*_TILL, Code.EMAIL_INVALID, Code.TIME_OUT_OF_RANGE, Code.OVER_REFUND, Code.REFUND_CONFLICT),
     "mail_hook": (Code.HOOK_REFUSED, Code.NOT_FOUND),
     "check_mailchimp_hook": (Code.NOT_FOUND,),
     "mailchimp_hook": (Code.NOT_FOUND,),
