@@ -321,7 +321,9 @@ async def find_voucher_home(voucher_id: UUID) -> UUID | None:
     return row["membership"] if row else None
 
 
-async def give_voucher_back(voucher_id: UUID, membership_id: UUID, now: datetime, *, good_until: datetime) -> None:
+async def give_voucher_back(
+    voucher_id: UUID, membership_id: UUID, now: datetime, *, good_until: datetime | None
+) -> None:
     """Let a locked voucher that was used be good again in a locked membership; one that is over meanwhile for a while."""
     await DB.fetch(_GIVE_VOUCHER_BACK, voucher_id, membership_id, now, good_until)
 

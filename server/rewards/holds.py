@@ -19,10 +19,18 @@ from server.errors import Busy, Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
 from server.ledger.movements import Origin, give_back, spend
 from server.memberships.store import lock_memberships
+from server.programmes.service import get_programme
 from server.rewards import hold_store as store
 from server.rewards.catalogue_store import get_terms
 from server.rewards.presence import text_to
-from server.rewards.rules import Sale, left_by_card, plan_most, split_presence_text, voucher_amount
+from server.rewards.rules import (
+    Sale,
+    left_by_card,
+    plan_most,
+    split_presence_text,
+    voucher_amount,
+    voucher_valid_until,
+)
 from server.rewards.service import end_hold, hash_code, prolong_holds
 from server.rewards.spending import (
     Home,
@@ -221,8 +229,9 @@ async def _undo_voucher(ctx: Context, membership: Row, hold: Row, source_key: st
         return
     if home_id != membership["id"]:
         raise Busy
-    terms = await get_terms(membership["programme"])
-    await store.give_voucher_back(hold["voucher"], home_id, ctx.now, good_until=ctx.now + terms.grace)
+    terms, programme = await get_terms(membership["programme"]), await get_programme(membership["programme"])
+    good_until = voucher_valid_until(ctx.now, terms.restore_grace_days, programme.zone)
+    await store.give_voucher_back(hold["voucher"], home_id, ctx.now, good_until=good_until)
     await store.end_hold(hold["id"], HoldState.UNDONE, ctx.now)
     await _record(ctx, "hold.undone", hold, {"source": source_key})
 

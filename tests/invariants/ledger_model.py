@@ -196,7 +196,7 @@ class Hold:  # Points, or a voucher, that were set aside for a sale.
         if self.voucher is not None and self.state == "captured":
             self.state, self.voucher.state = "undone", "issued"
             if self.voucher.valid_until <= now:
-                self.voucher.valid_until = now + GRACE
+                self.voucher.valid_until = midnight(now, GRACE.days + 1)
         return 0
 
 
