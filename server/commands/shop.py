@@ -15,6 +15,7 @@ from server.db.migrate import migrate
 from server.memberships.service import print_cards
 from server.programmes import setup
 from server.programmes import store as programmes
+from server.programmes.drafts import is_zone
 from server.programmes.service import Programme, get_default_programme
 from server.staff.rules import check_login
 from server.staff.service import invite_staff
@@ -32,9 +33,7 @@ class Zone(click.ParamType[str]):
     name = "zone"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError):
+        if not is_zone(value):
             self.fail(f"{value!r} is no time zone such as Europe/London.", param, ctx)
         return value
 

@@ -132,7 +132,9 @@ async def _get_progress(row: Row, now: datetime) -> Progress:
     points = await store.get_qualifying_points(row["id"], running.since, running.until)
     above = next_level(tiers, row["tier"], points)
     return Progress(
-        points=points, next_tier=above.name if above else "", points_missing=above.from_points - points if above else 0
+        points=points,
+        next_tier=above.name if above else "",
+        points_missing=max(0, above.from_points - points) if above else 0,
     )
 
 

@@ -3,6 +3,7 @@
 from calendar import monthrange
 from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from zoneinfo import available_timezones
 
 from shared.problems import FieldProblem
 from shared.programmes import CategoryRule, EarningRules, ProgrammeSettings, Promotion, SkuRule
@@ -16,6 +17,7 @@ _EXPIRY_FIELDS: dict[str, tuple[str, ...]] = {
     "fixed_day": ("month", "day", "years"),
     "inactivity": ("days",),
 }
+_ZONES_OF_MACHINES = {"localtime", "Factory"}
 _TWICE = "This is given twice."
 _YEAR_MIN = 2000
 FIRST_RULES_FROM = datetime(_YEAR_MIN, 1, 1, tzinfo=UTC)
@@ -73,6 +75,11 @@ def list_warnings(rules: EarningRules) -> list[str]:
     if rules.expiry.kind == "days" and not rules.expiry.days:
         warnings.append("Points lapse at the end of the day on which they can first be spent.")
     return warnings
+
+
+def is_zone(name: str) -> bool:
+    """Return whether a time zone has this name wherever the program runs, and in its database."""
+    return name in available_timezones() and name not in _ZONES_OF_MACHINES
 
 
 def time_problem(field: str, at: datetime) -> FieldProblem | None:

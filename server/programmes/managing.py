@@ -3,7 +3,6 @@
 import hashlib
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import available_timezones
 
 import asyncpg
 import msgspec
@@ -202,7 +201,7 @@ def _warnings(programme: Programme, row: Row) -> list[str]:
 
 def _problems(*, zone: str, launch_at: datetime, settings: ProgrammeSettings) -> list[FieldProblem]:
     problems = []
-    if zone not in available_timezones():
+    if not drafts.is_zone(zone):
         problems.append(FieldProblem(field="zone", detail="Give a time zone by its name, like Europe/London."))
     if problem := drafts.time_problem("launch_at", launch_at):
         problems.append(problem)

@@ -71,7 +71,7 @@ async def get_programme(programme_id: UUID, *, fresh: bool = False) -> Programme
         row = await store.find_programme(programme_id)
         if row is None:
             raise NotFound
-        cached = await _load(row)
+        cached = await _load(row, cached)
         # A shop has a handful of programmes; what is more belongs to databases that are gone.
         if len(_cache_by_id) >= _CACHED_MAX:
             _cache_by_id.clear()
@@ -94,7 +94,7 @@ async def get_default_programme(*, fresh: bool = False) -> Programme:
         row = await store.find_default()
         if row is None:
             raise NoProgramme
-        cached = await _load(row)
+        cached = await _load(row, cached)
         _cache.clear()
         _cache[database] = cached
     return cached
@@ -136,16 +136,19 @@ def view_of(programme: Programme, now: datetime) -> ProgrammeView:
     )
 
 
-async def _load(row: Row) -> Programme:
-    versions = tuple(
-        RuleVersion(
-            id=version["id"],
-            version=version["version"],
-            valid_from=version["valid_from"],
-            rules=msgspec.json.decode(version["body"], type=EarningRules),
+async def _load(row: Row, known: Programme | None = None) -> Programme:
+    """Return a programme; its rules are those that are known of it, unless there are newer ones."""
+    versions = known.rule_versions if known is not None else ()
+    if row["newest_rules"] != (max(versions, key=lambda one: one.version).id if versions else None):
+        versions = tuple(
+            RuleVersion(
+                id=version["id"],
+                version=version["version"],
+                valid_from=version["valid_from"],
+                rules=msgspec.json.decode(version["body"], type=EarningRules),
+            )
+            for version in await store.list_versions(row["id"])
         )
-        for version in await store.list_versions(row["id"])
-    )
     return Programme(
         **{name: row[name] for name in _PLAIN},
         settings=store.settings_of(row),

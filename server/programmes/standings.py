@@ -60,9 +60,13 @@ def plan_standing(rules: TierRules, windows: Sequence[Window], points: Sequence[
 
 
 def next_level(rules: TierRules, tier: str, points: int) -> Tier | None:
-    """Return the next tier above one, None if there is none."""
-    height = rank(rules, tier)
-    return next((level for level in rules.levels[height:] if level.from_points > points), None)
+    """Return the next tier above one, None if there is none.
+
+    Whoever has the points of a higher one, as the rules have changed since, comes to it with the next sale.
+    """
+    above = rules.levels[rank(rules, tier) :]
+    reached = [level for level in above if level.from_points <= points]
+    return reached[-1] if reached else next(iter(above), None)
 
 
 def rank(rules: TierRules, tier: str) -> int:

@@ -26,9 +26,14 @@ DECIDED_BY_RULES = (
 _SALES_AT_ONCE = 1000
 _ORDERS_AT_ONCE = 100  # Few, as other requests wait while a batch is counted.
 
-_DEFAULT = "select * from programme where is_default"
-_ALL = "select * from programme order by code limit 100"
-_BY_ID = "select * from programme where id = $1"
+# Versions of rules are only ever added, so whoever knows the newest one knows them all.
+_PROGRAMME = """
+select p.*, (select v.id from rule_version v where v.programme = p.id order by v.version desc limit 1) as newest_rules
+from programme p
+"""
+_DEFAULT = _PROGRAMME + "where is_default"
+_ALL = _PROGRAMME + "order by code limit 100"
+_BY_ID = _PROGRAMME + "where id = $1"
 _VERSIONS = (
     "select id, version, valid_from, body from rule_version where programme = $1 order by valid_from desc, version desc"
 )

@@ -12,9 +12,11 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from shared.enums import Role
 from shared.limits import STEP_UP_LIFE
+from shared.programmes import Expiry
 from tests.app import PASSWORD, SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.adjustments.desk import act, adjust, execute, keyed, preview, wish
+from tests.tills import add_rules
 
 Headers = dict[str, str]
 
@@ -93,11 +95,7 @@ async def test_a_preview_that_no_longer_holds_is_refused(world: World, ana: Sign
 
 
 async def test_points_given_lapse_as_those_of_a_sale_would(world: World, ana: SignedUp, cashier: Headers) -> None:
-    await DB.run_script(
-        "set session_replication_role = replica;"
-        """update rule_version set body = body || '{"expiry": {"kind": "days", "days": 10}}';"""
-        "update programme set version = version + 1; reset session_replication_role"
-    )
+    await add_rules(world, points=1, per_minor=100, expiry=Expiry(kind="days", days=10))
     seen = expect(await preview(world, cashier, ana.customer_id, wish(5)), 200)
     await adjust(world, cashier, ana.customer_id, 5)
     expires_at = await DB.fetch_value("select expires_at from lot")

@@ -1,13 +1,17 @@
 """Managers make further programmes, change what they decide, and close them; nobody's points change by it."""
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from server.db.engine import DB
+from server.programmes.service import get_default_programme, get_programme
+from server.programmes.store import insert_rules
 from shared.enums import Role
+from shared.programmes import EarningRules
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified
 from tests.tills import push, sale
@@ -78,6 +82,29 @@ async def test_a_further_programme_has_its_own_rules_and_an_order_earns_for_the_
     assert row is not None
     assert row["launch_at"] - timedelta(days=1) < row["eligible_from"] <= row["launch_at"]
     await assert_verified(world)
+
+
+async def test_the_zone_of_a_machine_is_none_that_a_database_knows(world: World, manager: dict[str, str]) -> None:
+    for zone in ("localtime", "Factory", "europe/london"):
+        assert problem(await make(world, manager, zone=zone)) == (400, "INVALID_REQUEST", ["zone"])
+
+
+async def test_rules_that_were_never_put_in_force_are_forgotten_with_their_transaction(world: World) -> None:
+    programme = await get_default_programme(fresh=True)
+    seen = []
+    for points in (7, 8):
+        with suppress(ZeroDivisionError):
+            async with DB.transaction():
+                await insert_rules(
+                    world.ctx, programme.id, EarningRules(points=points, per_minor=100), valid_from=world.clock.now()
+                )
+                seen.append((await get_programme(programme.id, fresh=True)).rule_versions[0].rules.points)
+                raise ZeroDivisionError
+    assert seen == [7, 8]
+    assert await get_programme(programme.id, fresh=True) == programme
+    assert (await get_programme(programme.id, fresh=True)).rule_versions is (
+        await get_programme(programme.id)
+    ).rule_versions
 
 
 async def test_every_wrong_field_of_a_programme_is_named(world: World, manager: dict[str, str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.programmes.standings import Standing, list_windows, plan_standing, rank
+from server.programmes.standings import Standing, list_windows, next_level, plan_standing, rank
 from shared.programmes import Tier, TierRules
 
 LEVELS = (Tier(name="Silver", from_points=100), Tier(name="Gold", from_points=500))
@@ -71,6 +71,23 @@ def test_more_points_never_mean_a_lower_tier(points: list[int], more: int, place
     before, after = (plan_standing(tiers, windows, each) for each in (points, better))
     assert rank(tiers, after.tier) >= rank(tiers, before.tier)
     assert all(standing.until is None or standing.until > JULY for standing in (before, after))
+
+
+@pytest.mark.parametrize(
+    ("tier", "points", "following"),
+    [
+        ("", 99, "Silver"),
+        ("", 120, "Silver"),
+        ("", 600, "Gold"),
+        ("Silver", 0, "Gold"),
+        ("Silver", 600, "Gold"),
+        ("Gold", 0, None),
+        ("Gold", 900, None),
+    ],
+)
+def test_the_next_tier_is_above_the_one_of_today(tier: str, points: int, following: str | None) -> None:
+    found = next_level(CALENDAR, tier, points)
+    assert (found.name if found else None) == following
 
 
 def test_rules_without_tiers_give_none() -> None:
