@@ -93,6 +93,8 @@ MAIL_KEPT_TRYING = timedelta(days=3)  # As long as a mail server of good manners
 EMAIL_CHANGES_MAX = 3
 EMAIL_CHANGES_WINDOW = timedelta(days=30)
 EMAIL_CHANGE_UNDO = timedelta(days=7)
+REDEMPTION_STEP_POINTS = 100  # So many points take so much off a sale, as long as nobody set anything else.
+REDEMPTION_STEP_MINOR = 100
 REDEMPTION_HOLD = timedelta(hours=24)
 CORRECTION_UNDO = timedelta(hours=24)
 OVERRIDE_REQUEST_LIFE = timedelta(hours=24)  # In which a second person approves it.

@@ -322,7 +322,7 @@ class RulesPreview(View, frozen=True, kw_only=True):
     """What past sales would have earned under new rules; nothing has changed.
 
     Tiers and caps run along, from what members had and bought before; bonuses are no part of it. `cost_minor` is what
-    the points on top are worth in the dearest reward a point can buy, None without rewards. A
+    the points on top are worth in the dearest way to spend one, as money or in a reward; None where there is none. A
     preview that ran out of time is not `is_complete` and has counted the sales before `counted_until`.
     """
 

@@ -4,7 +4,7 @@ A `Cell` is text and its tone; a widget gives each tone a colour of the theme. T
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Literal
 
 import msgspec
@@ -79,6 +79,14 @@ def moment(at: datetime, *, now: datetime, zone: tzinfo) -> str:
     if local.year == today.year:
         return f"{day(local.date(), today=today)} {local:%H:%M}"
     return day(local.date(), today=today)
+
+
+def last_day(at: datetime, *, now: datetime, zone: tzinfo) -> str:
+    """Return until when points are good that lapse at an instant: through 12 Mar, or until 12 Mar 10:05 within a day."""
+    local = at.astimezone(zone)
+    if local.time() != time():
+        return f"until {moment(at, now=now, zone=zone)}"
+    return f"through {day(local.date() - timedelta(days=1), today=now.astimezone(zone).date())}"
 
 
 def span(duration: timedelta) -> str:
@@ -418,7 +426,7 @@ def entry_notes(entry: EntryView, *, now: datetime, zone: tzinfo) -> list[str]:
         word = "Available since" if entry.available_at <= now else "Pending until"
         told.append(f"{word} {moment(entry.available_at, now=now, zone=zone)}")
     if entry.expires_at is not None:
-        told.append(f"Lapses {moment(entry.expires_at, now=now, zone=zone)}")
+        told.append(f"Good {last_day(entry.expires_at, now=now, zone=zone)}")
     booked = f"Booked {moment(entry.posted_at, now=now, zone=zone)}"
     told.append(f"{booked} by {entry.staff_name}" if entry.staff_name else booked)
     if entry.by_name:

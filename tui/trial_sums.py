@@ -44,7 +44,8 @@ class Sums:
         self.orders = self.orders_changed = self.points_then = self.points_now = 0
         self.cost_minor: int | None = None
         self.is_rough = False
-        self._effects: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._effects: dict[tuple[str, str, str], list[int]] = defaultdict(lambda: [0, 0, 0, 0])
+        self._promotions: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0])
 
     def add(self, preview: RulesPreview) -> None:
         """Add the preview of a further span."""
@@ -59,18 +60,36 @@ class Sums:
             sums[0] += effect.orders
             sums[1] += effect.points_then
             sums[2] += effect.points_now
+            sums[3] += effect.cost_minor or 0
+        for part in preview.parts:
+            if part.code:
+                given = self._promotions[part.code, part.name]
+                given[0] += part.points
+                given[1] += part.cost_minor or 0
+
+    def promotions(self) -> list[tuple[str, int, int]]:
+        """Return what each promotion gives, as (name, points, what they are worth in minor units)."""
+        return [(name, count, cost_minor) for (_, name), (count, cost_minor) in self._promotions.items()]
 
     def effects(self) -> list[RulesEffect]:
         """Return the sums by month and store."""
         return [
-            RulesEffect(month=month, store_code=code, store_name=name, orders=orders, points_then=then, points_now=now)
-            for (month, code, name), (orders, then, now) in sorted(self._effects.items())
+            RulesEffect(
+                month=month,
+                store_code=code,
+                store_name=name,
+                orders=orders,
+                points_then=then,
+                points_now=now,
+                cost_minor=None if self.cost_minor is None else cost_minor,
+            )
+            for (month, code, name), (orders, then, now, cost_minor) in sorted(self._effects.items())
         ]
 
     def months(self) -> list[tuple[str, int, int]]:
         """Return (month, points then, points now)."""
         found: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-        for (month, _, _), (_, then, now) in sorted(self._effects.items()):
+        for (month, _, _), (_, then, now, _) in sorted(self._effects.items()):
             found[month][0] += then
             found[month][1] += now
         return [(month, then, now) for month, (then, now) in found.items()]

@@ -14,6 +14,7 @@ from server.db.ids import new_id
 from server.programmes.rules import EarningLine
 from server.programmes.trial import PastOrder
 from shared.enums import SkippedReason
+from shared.limits import REDEMPTION_STEP_MINOR, REDEMPTION_STEP_POINTS
 from shared.programmes import EarningRules, ProgrammeSettings, RoleLimits
 
 DECIDED_BY_RULES = (
@@ -83,9 +84,16 @@ join membership m on m.id = o.membership and m.programme = $1
 where u.code = any($3::text[])
 group by 1, 2
 """
+# The dearer of a reward and of points as money, which those of the default programme are at once, and no others before
+# somebody said so.
 _POINT_VALUE = """
-select max(value_minor::numeric / points_cost) from reward
-where programme = $1 and status = 'active' and value_minor > 0 and points_cost > 0
+select greatest(
+    (select max(value_minor::numeric / points_cost) from reward
+     where programme = $1 and status = 'active' and value_minor > 0 and points_cost > 0),
+    (select case when coalesce(t.cap_percent, 100) > 0
+                 then coalesce(t.step_minor::numeric / t.step_points, case when p.is_default then $2::numeric / $3 end) end
+     from programme p left join redemption_terms t on t.programme = p.id where p.id = $1)
+)
 """
 _INSERT = """
 insert into programme (id, code, name, unit_one, unit_many, zone, currency, launch_at, is_default, created_at,
@@ -219,8 +227,8 @@ def _past_line(
 
 
 async def get_point_value(programme_id: UUID) -> Decimal | None:
-    """Return what a point is worth at most in a reward, in minor units; None where rewards have no value."""
-    value = await DB.fetch_value(_POINT_VALUE, programme_id)
+    """Return what a point is worth at most, in a reward or as money, in minor units; None where it buys nothing."""
+    value = await DB.fetch_value(_POINT_VALUE, programme_id, REDEMPTION_STEP_MINOR, REDEMPTION_STEP_POINTS)
     assert value is None or isinstance(value, Decimal)
     return value
 

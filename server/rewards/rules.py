@@ -6,7 +6,13 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from shared.limits import PRESENCE_DIGITS, PRESENCE_STEP_SECONDS, PRESENCE_STEPS_BACK
+from shared.limits import (
+    PRESENCE_DIGITS,
+    PRESENCE_STEP_SECONDS,
+    PRESENCE_STEPS_BACK,
+    REDEMPTION_STEP_MINOR,
+    REDEMPTION_STEP_POINTS,
+)
 from shared.rewards import RewardKind, RewardStatus
 
 _PERCENT = 100
@@ -15,8 +21,8 @@ _PERCENT = 100
 class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """A programme's redemption settings: `step_points` are worth `step_minor`."""
 
-    step_points: int = 100
-    step_minor: int = 100
+    step_points: int = REDEMPTION_STEP_POINTS
+    step_minor: int = REDEMPTION_STEP_MINOR
     cap_percent: int = 100
     minimum_points: int = 100
     card_daily_points: int = 200

@@ -18,6 +18,7 @@ from tui.formatting import (
     birthday,
     can_undo,
     header_facts,
+    last_day,
     main_membership,
     moment,
     notices,
@@ -53,6 +54,12 @@ def test_times_are_the_shops_and_say_only_what_is_needed() -> None:
     assert moment(summer, now=summer, zone=LONDON) == "00:30 today"
     assert moment(datetime(2026, 1, 28, 10, 5, tzinfo=UTC), now=NOW, zone=LONDON) == "28 Jan 10:05"
     assert moment(datetime(2024, 1, 28, 10, 5, tzinfo=UTC), now=NOW, zone=LONDON) == "28 Jan 2024"
+
+
+def test_points_that_lapse_at_midnight_are_good_through_the_day_before() -> None:
+    assert last_day(datetime(2026, 7, 1, tzinfo=LONDON), now=NOW, zone=LONDON) == "through 30 Jun"
+    assert last_day(datetime(2027, 1, 1, tzinfo=LONDON), now=NOW, zone=LONDON) == "through 31 Dec"
+    assert last_day(datetime(2026, 7, 1, 9, tzinfo=LONDON), now=NOW, zone=LONDON) == "until 1 Jul 09:00"
 
 
 def test_spans_use_their_largest_fitting_unit() -> None:

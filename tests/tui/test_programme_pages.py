@@ -87,7 +87,7 @@ async def test_rules_are_written_tried_on_past_sales_and_published(world: World)
         await till.press("ctrl+s")
         await till.until(lambda: till.page == "trial")
         # Coffee of 8.34 at four points for each 1.00, bread at none: 33 for each of three sales, where 12 were given.
-        await till.shows("Would have given 99 instead of 36 points (+63", "3 of 3 sales change", "2026-03", "2026-04")
+        await till.shows("instead of 36 points (+63, worth 0.63 GBP more)", "3 of 3", "2026-03", "2026-04")
         await till.press("ctrl+s")
         await till.shows("Say why, in a few words")
         assert await sell(world, card) == [12], "nothing is in force before it is published"
@@ -136,7 +136,7 @@ async def test_rules_are_edited_as_text_and_nothing_is_lost_when_they_are_refuse
             await till.press("ctrl+s")
             await till.shows(told)
         await till.until(lambda: till.page == "trial")
-        await till.shows("No sale of a member in these days.")
+        await till.shows("No sale of a member in these days.", "gives 0 of them, worth 0.00 GBP")
         await till.fill("reason", "spring is here")
         await till.press("ctrl+s")
         await till.shows("Version 2 is published", "1 promotion")

@@ -14,7 +14,7 @@ from shared.members import MembershipView
 from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.client import Client
-from tui.formatting import full_name, moment, points, signed, span
+from tui.formatting import full_name, last_day, points, signed, span
 from tui.forms import form_row
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
@@ -148,8 +148,7 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
         if before.deficit or preview.deficit_after:
             told.append(_line("Owed", change_words(before.deficit, preview.deficit_after)))
         if preview.expires_at is not None:
-            lapses = moment(preview.expires_at, now=self.console.now(), zone=session.zone)
-            told.append(_line("Lapse", lapses))
+            told.append(_line("Good", last_day(preview.expires_at, now=self.console.now(), zone=session.zone)))
         told.append(_line("Your limit", _limit_words(preview)))
         return lines(*told)
 

@@ -30,6 +30,7 @@ from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import join, lines, safe
 from tui.screens.choosing import Chosen, CustomerChooser, customer_row
+from tui.screens.find import SearchBox
 from tui.screens.preview_form import PreviewForm
 from tui.value_words import balance_lines, order_words, staff_order_row
 from tui.widgets.choice import Choice, Option
@@ -111,7 +112,7 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
     def compose_form(self) -> ComposeResult:
         yield Static(id="sale", classes="ahead")
         if self._asks_order:
-            yield from form_row("Receipt", Field(id="receipt", length_max=64), beside="scan; empty: today's")
+            yield from form_row("Receipt", SearchBox(id="receipt", length_max=64), beside="scan; empty: today's")
             yield LineList(_COLUMNS, id="candidates")
         if self._asks_customer:
             yield from customer_row()
@@ -185,6 +186,10 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
         found.set_rows([staff_order_row(order, now=now, zone=session.zone) for order in page.items], keep_cursor=False)
         # Of several sales nobody is picked in silence: the cursor must be moved there.
         self._choose_order(page.items[0] if number and len(page.items) == 1 else None)
+
+    @on(SearchBox.Looked)
+    def _look(self, message: SearchBox.Looked) -> None:
+        self.query_one("#candidates", LineList).look(message.key)
 
     @on(LineList.Highlighted, "#candidates")
     def _highlighted(self, message: LineList.Highlighted) -> None:

@@ -354,16 +354,7 @@ class FindPage(Page):
     @on(SearchBox.Looked)
     def _look(self, message: SearchBox.Looked) -> None:
         results = self.query_one("#results", LineList)
-        match message.key:
-            case "up":
-                results.action_move(-1)
-            case "down":
-                # The first step down takes the first row, which until then is only shown as the likeliest.
-                results.move_to(results.cursor + 1 if results.was_moved else 0)
-            case "pageup":
-                results.action_move_page(-1)
-            case _:
-                results.action_move_page(1)
+        results.look(message.key)
         results.set_class(results.was_moved, "-active")
 
     @on(LineList.Chosen, "#results")

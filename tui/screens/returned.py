@@ -21,6 +21,7 @@ from tui.forms import form_row
 from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import lines, safe
+from tui.screens.find import SearchBox
 from tui.screens.preview_form import PreviewForm
 from tui.value_words import order_words, staff_order_row
 from tui.widgets.field import Field
@@ -55,7 +56,7 @@ class ReturnedPage(PreviewForm[RefundAttachment, RefundAttachmentPreview, Refund
 
     def compose_form(self) -> ComposeResult:
         yield Static(id="refund", classes="ahead")
-        yield from form_row("Receipt", Field(id="receipt", length_max=64), beside="of the sale; scan")
+        yield from form_row("Receipt", SearchBox(id="receipt", length_max=64), beside="of the sale; scan")
         yield LineList(_COLUMNS, id="candidates")
         yield from form_row(
             "Reason", Field(id="reason", length_max=limits.REASON_LENGTH_MAX), beside="is kept in the audit"
@@ -94,6 +95,10 @@ class ReturnedPage(PreviewForm[RefundAttachment, RefundAttachmentPreview, Refund
         found.set_rows([staff_order_row(order, now=now, zone=session.zone) for order in page.items], keep_cursor=False)
         # Of several sales nobody is picked in silence.
         self._choose_order(page.items[0] if len(page.items) == 1 else None)
+
+    @on(SearchBox.Looked)
+    def _look(self, message: SearchBox.Looked) -> None:
+        self.query_one("#candidates", LineList).look(message.key)
 
     @on(LineList.Highlighted, "#candidates")
     def _highlighted(self, message: LineList.Highlighted) -> None:

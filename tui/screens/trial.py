@@ -25,7 +25,7 @@ from shared.staff import ProgrammeView
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError, Refused
-from tui.formatting import Cell, Row, Tone, counted, moment, points, signed
+from tui.formatting import NOTHING, Cell, Row, Tone, counted, moment, points, signed
 from tui.forms import FormPage, form_row
 from tui.pages import bindings_for
 from tui.rule_words import headline, read_day, read_instant
@@ -40,6 +40,7 @@ from tui.wording import field_errors
 
 TRIAL_DAYS = 90
 _CHANGES_SHOWN = 3
+_PROMOTIONS_SHOWN = 2
 _GROUP = "trial"
 _COLUMNS = (
     Column("Month", 8),
@@ -48,6 +49,7 @@ _COLUMNS = (
     Column("Gave", 11, right=True),
     Column("Would give", 11, right=True),
     Column("Difference", 11, right=True),
+    Column("Costs", 14, right=True, from_width=96),
 )
 
 
@@ -248,7 +250,7 @@ class TrialPage(FormPage):
         if self.console.session is None:
             return
         self.query_one("#trial-sum", Static).update(self._sum_words())
-        effects = self._sums.effects()
+        effects, currency = self._sums.effects(), self._programme.currency
         bars = [Bar(month, (then, now)) for month, then, now in self._sums.months()]
         self.query_one("#trial-chart", Chart).show(bars, ("gave", "would give"), keeps_last=True)
         listed = self.query_one("#effects", LineList)
@@ -267,6 +269,7 @@ class TrialPage(FormPage):
                             signed(effect.points_now - effect.points_then),
                             _tone(effect.points_now - effect.points_then),
                         ),
+                        Cell(NOTHING if effect.cost_minor is None else money(effect.cost_minor, currency)),
                     ),
                 )
                 for effect in effects
@@ -318,12 +321,23 @@ class TrialPage(FormPage):
                         )
                     )
                 )
+        # What is to be minded comes first: a low window shows only the beginning.
+        told += self._promotion_words()
         told += [
             join((f" · {name}: {then} → {now}", "$text-muted")) for name, then, now in self._changes[:_CHANGES_SHOWN]
         ]
         if not self._changes:
             told.append(join((f" · {headline(self._rules, self._programme.currency)}", "$text-muted")))
         return lines(*told)
+
+    def _promotion_words(self) -> list[Content]:
+        """Return what each promotion gives of the points, the one that gives most first."""
+        sums, given = self._sums, sorted(self._sums.promotions(), key=lambda one: -one[1])
+        told = []
+        for name, count, cost_minor in given[:_PROMOTIONS_SHOWN]:
+            cost = f", worth {money(cost_minor, self._programme.currency)}" if sums.cost_minor is not None else ""
+            told.append(join((f" · {name} gives {points(count)} of them{cost}", "$text-muted")))
+        return told
 
     # Publishing -----------------------------------------------------------------------------------------------------------
 

@@ -179,10 +179,25 @@ class LineList(ScrollView, can_focus=True):
             # Only notes follow: show them, and stay on the row they belong to.
             self.scroll_to(y=self.max_scroll_y, animate=False)
             target = self.cursor
-        self.was_moved = True
+        is_first_move, self.was_moved = not self.was_moved, True
+        if is_first_move and target == self.cursor:
+            # The row was only shown as the likeliest until now; from here on it is meant.
+            self.post_message(self.Highlighted(self, self.current_key))
         self.cursor = target
         if index >= len(self._rows) - 2:
             self.post_message(self.EndReached(self))
+
+    def look(self, key: str) -> None:
+        """Move by an arrow or a page key that was pressed in a field above; the first step down takes the first row."""
+        match key:
+            case "up":
+                self.action_move(-1)
+            case "down":
+                self.move_to(self.cursor + 1 if self.was_moved else 0)
+            case "pageup":
+                self.action_move_page(-1)
+            case _:
+                self.action_move_page(1)
 
     def watch_cursor(self) -> None:
         self._show_cursor()

@@ -83,7 +83,17 @@ async def test_a_preview_counts_then_and_now_by_store_and_month_and_changes_noth
         ("2026-03", "high-street", 1, 24),
         ("2026-04", "high-street", 2, 48),
     ]
-    assert (told["is_complete"], told["orders_left"], told["cost_minor"]) == (True, 0, None)
+    # Without any reward a point is worth what it takes off a sale, until nothing of one may be paid with points.
+    assert (told["is_complete"], told["orders_left"], told["cost_minor"]) == (True, 0, 36)
+    terms = {
+        "version": 0, "step_points": 50, "step_minor": 100, "cap_percent": 50, "minimum_points": 0,
+        "card_daily_points": 0, "restore_grace_days": 0,
+    }  # fmt: skip
+    for cap_percent, cost_minor in ((50, 72), (0, None)):
+        terms["cap_percent"] = cap_percent
+        put = await desk.world.client.put("/v1/staff/redemption-terms", json=terms, headers=desk.headers)
+        terms["version"] = expect(put, 200)["version"]
+        assert expect(await desk.preview(rules=DOUBLE), 200)["cost_minor"] == cost_minor
 
 
 async def test_the_rules_in_force_would_have_earned_what_was_earned(desk: Desk, card: str) -> None:
