@@ -29,14 +29,20 @@ from (
 ) f
 where m.id = $1
 """
+# While a membership owes, hardly anything but what it owes is added, so that its debts are among its newest debits.
 _DEBTS = """
-select e.id, -e.points - coalesce(sum(a.points), 0)::bigint as open_points
-from ledger_entry e left join allocation a on a.debit_entry = e.id
-where e.membership = $1 and e.points < 0
-group by e.id, e.points, e.posted_at
-having -e.points > coalesce(sum(a.points), 0)
-order by e.posted_at, e.id
+select m.deficit, d.id, d.open_points
+from membership m
+left join lateral (
+    select e.id, e.posted_at,
+           (-e.points - coalesce((select sum(a.points) from allocation a where a.debit_entry = e.id), 0))::bigint as open_points
+    from (select id, points, posted_at from ledger_entry where membership = m.id and points < 0
+          order by posted_at desc, id desc limit $2) e
+) d on d.open_points > 0
+where m.id = $1
+order by d.posted_at, d.id
 """
+_DEBITS_AT_ONCE = 100
 _CREDIT = """
 with entry as (
     insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, related_entry,
@@ -280,8 +286,11 @@ async def insert_credit(credit: Credit) -> bool:
 
 
 async def list_debts(membership_id: UUID) -> list[Debt]:
-    """Return the debits that found no lot, oldest first."""
-    return [Debt(entry_id=row["id"], open_points=row["open_points"]) for row in await DB.fetch(_DEBTS, membership_id)]
+    """Return the debits that found no lot, oldest first; the newest debits are looked at, and all only if need be."""
+    rows = await DB.fetch(_DEBTS, membership_id, _DEBITS_AT_ONCE)
+    if rows and sum(row["open_points"] or 0 for row in rows) != rows[0]["deficit"]:
+        rows = await DB.fetch(_DEBTS, membership_id, None)
+    return [Debt(entry_id=row["id"], open_points=row["open_points"]) for row in rows if row["id"] is not None]
 
 
 async def insert_fills(membership_id: UUID, lot_entry_id: UUID, fills: Sequence[Fill], now: datetime) -> None:

@@ -8,7 +8,8 @@ import pytest
 from server.db.engine import DB
 from server.errors import Refused
 from server.ledger.lapsing import expire_lapsed
-from server.ledger.movements import Origin, claw_back, give_back, spend
+from server.ledger.movements import Origin, claw_back, give_back, spend, take
+from shared.enums import EntryKind
 from shared.problems import Code
 from tests.app import World
 from tests.ledgers import assert_verified, credit, figures, left_in, locked
@@ -46,13 +47,20 @@ async def test_spending_never_makes_a_deficit_and_says_what_is_there(world: Worl
     await assert_verified(world)
 
 
-async def test_a_membership_with_more_lots_than_one_read_can_spend_all_of_them(
+async def test_a_membership_with_more_lots_or_debts_than_one_read_can_use_all_of_them(
     world: World, membership_id: UUID
 ) -> None:
     for _ in range(130):
         await credit(world, membership_id, 1)
     await spend_points(world, membership_id, 130)
     assert await figures(membership_id) == (0, 0, 0, 0)
+    async with locked(membership_id) as membership:
+        for number in range(130):
+            await take(world.ctx, membership, 1, Origin(source_key=f"adjust:{number}"), kind=EntryKind.ADJUST)
+    await credit(world, membership_id, 120)
+    assert await figures(membership_id) == (-10, 0, 0, 10)
+    await credit(world, membership_id, 30)
+    assert await figures(membership_id) == (20, 20, 0, 0)
     await assert_verified(world)
 
 
