@@ -16,7 +16,7 @@ from server.ledger import store as ledger_store
 from server.ledger.rules import Debt, plan_fills
 from server.memberships.store import lock_memberships
 from server.orders import change_store, differences, payments, return_store, rules, sales, store
-from server.orders.fitting import fit_to_member, follow_up, keep_counting
+from server.orders.fitting import fit_to_member, follow_up, keep_counting, note_promotions
 from server.orders.postings import Posting, earn, take_back, take_bonuses_back
 from server.orders.returns import SoldLine, points_returned
 from server.orders.sales import Sale, Target
@@ -172,6 +172,8 @@ async def settle(ctx: Context, order: Row, sale: Sale, target: Target, *, reason
     if earned:
         await follow_up(ctx, sale, target, order_id=order["id"], assignment_version=version)
     elif order["points"] and not is_moved:
+        # All of it came back, and what is left may come from other promotions than before.
+        await note_promotions(sale, target, order_id=order["id"], assignment_version=version)
         await take_bonuses_of_gone(ctx, order, source_key=f"order:{order['id']}:{version}:{sale.order.revision}")
     return msgspec.structs.replace(settled, earned=earned)
 

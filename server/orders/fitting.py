@@ -77,8 +77,7 @@ async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID,
         await refresh_figures(target.membership_id, ctx.now)
     if not needs_history(sale.version.rules):
         return
-    if sale.version.rules.promotions:
-        await note_uses(order_id, assignment_version, sale.plan.promotions)
+    await note_promotions(sale, target, order_id=order_id, assignment_version=assignment_version)
     await raise_tier(ctx, sale.programme, target.membership_id)
     await grant_for_sale(
         ctx,
@@ -88,3 +87,9 @@ async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID,
         membership_id=target.membership_id,
         order_id=order_id,
     )
+
+
+async def note_promotions(sale: Sale, target: Target, *, order_id: UUID, assignment_version: int) -> None:
+    """Note what promotions added to a sale, so that their caps for a member hold."""
+    if target.skipped is None and sale.version is not None and sale.version.rules.promotions:
+        await note_uses(order_id, assignment_version, sale.plan.promotions)

@@ -269,7 +269,12 @@ async def test_a_changed_sale_gives_back_what_its_promotion_gave(world: World) -
     # Of the twenty points, four are used.
     world.advance(timedelta(minutes=1))
     assert expect(await push(world, headers, sale(world, card=member.card_number)), 201)["points"] == 24
-    assert expect(await push(world, headers, sale(world, card=member.card_number)), 201)["points"] == 12 + 4
+    last = sale(world, card=member.card_number)
+    assert expect(await push(world, headers, last), 201)["points"] == 12 + 4
+    # Also of a sale that came back whole before its till made it smaller.
+    await take(world, headers, last["external_id"], pieces("1", 2), pieces("2", "1.5"))
+    smaller = last | {"revision": 1, "lines": [last["lines"][1] | {"net_minor": 100}]}
+    assert expect(await push(world, headers, smaller), 201)["points"] == 2
     await assert_verified(world)
 
 
