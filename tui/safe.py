@@ -65,8 +65,11 @@ def lines(*contents: Content) -> Content:
 def wrapped(text: str, cells: int) -> list[str]:
     """Return cleaned text in lines of at most `cells` terminal cells, broken at blanks unless its letters are wide."""
     shown = plain(text)
-    has_plain_letters = all(cell_len(character) == 1 for character in shown)
-    return wrap(shown, cells) if has_plain_letters else chop_cells(shown, cells)
+    if any(cell_len(character) != 1 for character in shown):
+        return chop_cells(shown, cells)
+    # What goes on in the next line stands under its beginning.
+    indent = min(len(shown) - len(shown.lstrip()), cells // 4)
+    return wrap(shown, cells, subsequent_indent=" " * indent)
 
 
 def fit(text: str, cells: int, *, right: bool = False) -> str:

@@ -255,7 +255,7 @@ def voucher_row(voucher: VoucherView, *, now: datetime, zone: tzinfo) -> Row:
         key=str(voucher.id),
         cells=(
             Cell(f"Voucher …{voucher.code_ending}", state.tone if state.tone == "muted" else "plain"),
-            Cell(f"{voucher.reward_name}: {state.text}", state.tone),
+            Cell(f"{state.text}: {voucher.reward_name}", state.tone),  # The state is read where the name must be cut.
             Cell(points(voucher.points_cost), "muted"),
             Cell(until, "muted"),
         ),

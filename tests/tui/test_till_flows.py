@@ -610,6 +610,7 @@ async def test_a_reward_is_taken_its_code_is_shown_once_and_the_voucher_cancelle
         await till.shows("Voucher code", "it is not shown again")
         issued = till.console.screen._issued
         await till.shows(issued.code)
+        assert "F9 texts" not in till.screen_text(), "no field for another code stands there any more"
         await till.press("ctrl+s")
         await till.shows("the voucher is issued")
         await till.press("escape")

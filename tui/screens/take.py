@@ -57,11 +57,12 @@ class TakePage(FormPage):
     def compose_body(self) -> ComposeResult:
         with Vertical(id="take-box", classes="box"):
             yield LineList(_COLUMNS, id="offers")
-            yield from form_row(
-                "Code",
-                Field(id="presence_code", length_max=limits.PRESENCE_DIGITS),
-                beside="if asked; F9 texts one",
-            )
+            with Vertical(id="presence-row"):
+                yield from form_row(
+                    "Code",
+                    Field(id="presence_code", length_max=limits.PRESENCE_DIGITS),
+                    beside="if asked; F9 texts one",
+                )
             yield Static(id="take-words")
 
     def on_mount(self) -> None:
@@ -166,7 +167,8 @@ class TakePage(FormPage):
         self.is_saved, self.is_sending = True, False
         self._issued = issued
         self.query_one("#offers").display = False
-        self.query_one("#presence_code", Field).disabled = True
+        # Nothing is asked any more, and no other code shall be taken for the voucher's.
+        self.query_one("#presence-row").display = False
         self._show_words()
         self.console.say(f"Voucher issued: {issued.voucher.reward_name}. Its code is above.", "good")
 
