@@ -234,10 +234,10 @@ async def _write(
         return {}
     results = {number: sales.result_of(sale, target) for number, (sale, target) in plain.items()}
     batch = [(sale, target, results[number]) for number, (sale, target) in plain.items()]
-    written = await batch_store.record_many(ctx, sender.connection_id, batch)
+    late = await batch_store.record_many(ctx, sender.connection_id, batch)
     paid = {target.membership_id for _, target in plain.values() if target.membership_id and not target.skipped}
     await batch_store.refresh_many({one for one in paid if finder.is_stale(one, ctx)}, ctx.now)
-    return {number: result for number, result in results.items() if result.order_id in written}
+    return {number: result for number, result in results.items() if result.order_id not in late}
 
 
 async def _step(ctx: Context, sender: Sender, sale: Sale, *, is_known: bool) -> Outcome:
