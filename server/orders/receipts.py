@@ -49,7 +49,7 @@ async def add_code(ctx: Context, order: PosOrder, reply: StoredReply) -> StoredR
 
 async def add_codes(ctx: Context, orders: Sequence[PosOrder], reply: StoredReply) -> StoredReply:
     """Return the answer for a batch of sales with the codes of those that have one that can be used."""
-    if not ctx.settings.receipt_claim_days:
+    if not ctx.settings.receipt_claim_days or all(order.customer is not None for order in orders):
         return reply
     batch = msgspec.json.decode(reply.body, type=PosOrderBatchResult)
     to_nobody = _list_to_nobody(zip(orders, (outcome.order for outcome in batch.results), strict=True))
