@@ -327,12 +327,25 @@ class Ledger(RuleBasedStateMachine):
         assert [line["points"] for line in result["lines"]] == made.shares
         self.sales.append(Sold(body, UUID(result["order_id"]), made))
 
-    @rule(who=WHO, points=st.integers(-9, -1))
-    def spend_of_two_kinds(self, who: int, points: int) -> None:
-        """Earn points that never lapse, then points that lapse soon, and use a part: the later ones go first."""
+    @rule(who=WHO, points=st.integers(-9, -1), pieces=st.lists(st.integers(1, 3), max_size=3))
+    def spend_of_two_kinds(self, who: int, points: int, pieces: list[int]) -> None:
+        """Earn points that never lapse, then points that lapse soon, and use a part: the later ones go first.
+
+        Or pay for a sale with all of them, and bring it back in parts: the lasting ones come back first, each once.
+        """
         for rules in (RULES[1], RULES[3]):
             self.earn(who, [(1, 1_000)], timedelta(), rules)
-        self.adjust(who, points, Role.MANAGER)
+        if not pieces:
+            self.adjust(who, points, Role.MANAGER)
+            return
+        held = len(self.holds)
+        self.earn(who, [(7, 7_000)], timedelta())
+        self.hold(who, "all")
+        if len(self.holds) > held:
+            one = self.sales[-1]
+            self._capture(self.holds[-1], one)
+            for piece in pieces:
+                self._refund(one, [piece])
 
     @precondition(lambda self: self.sales)
     @rule(which=WHICH, pieces=PIECES)
