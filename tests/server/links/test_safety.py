@@ -92,15 +92,20 @@ async def test_verify_names_a_record_that_is_two_peoples(world: World) -> None:
     select $1, record, $2, 'linked', 'email', 'system', created_at, linked_at from pos_link where customer = $3
     """
     await DB.fetch(sql, new_id(), bea.customer_id, ana.customer_id)
-    (wrong,) = await wrong_rows(world)
+    (wrong,) = await _wrong_links(world)
     assert wrong.startswith("a POS record is one customer's at most: pos_record ")
     await DB.fetch(
         "update pos_link set state = 'ended', ended_at = now(), ended_reason = 'x' where customer = $1", bea.customer_id
     )
     alias = "update pos_record set merged_into = (select id from pos_record where external_id = 'p-2') where external_id = 'p-1'"
     await DB.fetch(alias)
-    (wrong,) = await wrong_rows(world)
+    (wrong,) = await _wrong_links(world)
     assert wrong.startswith("a POS record is one customer's at most: pos_link ")
+
+
+async def _wrong_links(world: World) -> list[str]:
+    """Return what is wrong but for the index that the test has dropped."""
+    return [one for one in await wrong_rows(world) if "refused by the database" not in one]
 
 
 async def test_the_database_itself_lets_a_record_be_linked_once(world: World) -> None:
