@@ -47,8 +47,8 @@ from server.messages.service import SendMail, send_mail
 from server.orders.return_store import REFUND_JOB
 from server.privacy.exports import EXPORT_JOB, make_export, sweep_exports
 from server.privacy.service import ERASE_JOB, erase_due, sweep_erasures
-from server.refunds.service import post_parked
-from server.rewards.holds import tidy
+from server.refunds.service import give_back_late, post_parked
+from server.rewards.holds import LATE_PAYMENT_JOB, tidy
 from server.tiers.service import settle_due
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
     handlers: dict[str, Handler] = {
         MAIL_JOB: partial(_send_mail, tools),
         REFUND_JOB: partial(_post_refunds, tools),
+        LATE_PAYMENT_JOB: partial(give_back_late, tools),
         CHECK_JOB: partial(_check_members, tools),
         CYCLE_JOB: partial(run_asked, tools),
         PUSH_BUYER_JOB: partial(push_asked, tools),

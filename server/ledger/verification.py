@@ -444,7 +444,8 @@ where g.points is distinct from p.points
 union all
 select min(row), count(*) || ' times', 'once' from paid group by source_key having count(*) > 1
 """
-# By a refund, a void, a move or a cancellation, in parts or at once: never more than was spent, and as much as is told.
+# By a refund, a void, a move or a cancellation, in parts or at once: never more than was spent, and as much as is told. What
+# a refund is told to have paid late has a source that begins with the refund's own.
 _GIVEN_BACK = """
 select 'ledger_entry ' || e.id as row, sum(r.points) || ' given back' as found, 'at most ' || -e.points as expected
 from ledger_entry r join ledger_entry e on e.id = r.related_entry
@@ -452,7 +453,7 @@ where r.kind = 'RESTORE' group by e.id, e.points having sum(r.points) > -e.point
 union all
 select 'refund ' || r.id, r.points_restored || ' told', coalesce(e.points, 0) || ' given back'
 from refund r
-left join (select split_part(source_key, ':', 2) as source, sum(points) as points from ledger_entry
+left join (select left(split_part(source_key, ':', 2), 43) as source, sum(points) as points from ledger_entry
            where kind = 'RESTORE' and split_part(source_key, ':', 2) like 'refund-%' group by 1) e on e.source = 'refund-' || r.id
 where r.points_restored <> coalesce(e.points, 0)
 union all

@@ -19,16 +19,19 @@ _QUANTITY_MAX = Decimal(1_000_000)
 _QUANTITY_STEP = Decimal("0.001")
 
 
-class RefundPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one more refund does to an order: points by line that it takes, points of all refunds, whether all is back.
+class Back(msgspec.Struct, frozen=True, kw_only=True):
+    """What of an order is back: all of it or not; `skus` are articles of which nothing of the order is left."""
 
-    `skus_back` are articles of which nothing of the order is left.
-    """
+    is_whole: bool
+    skus: frozenset[str]
+
+
+class RefundPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one more refund does to an order: points by line that it takes, points of all refunds, what is back then."""
 
     points_by_line: tuple[tuple[str, int], ...]
     points_returned: int
-    is_whole: bool
-    skus_back: frozenset[str] = frozenset()
+    back: Back
 
     @property
     def points(self) -> int:
@@ -92,13 +95,21 @@ def plan_refund(
         _check_not_over(by_id[one.line_id], after, shares[one.line_id])
     had, has = points_returned(sold, before, visit), points_returned(sold, after, visit)
     points = max(0, sum(has.values()) - points_before)
-    paid = [line for line in sold if line.gross_minor > 0] or sold
-    left = {line.sku for line in sold if shares[line.line_id] < 1}
     return RefundPlan(
         points_by_line=_spread([(one.line_id, has[one.line_id] - had[one.line_id]) for one in refunded], points),
         points_returned=points_before + points,
+        back=list_back(sold, after),
+    )
+
+
+def list_back(sold: Sequence[SoldLine], returned: Sequence[ReturnedLine]) -> Back:
+    """Return what of an order is back when all these returns are done."""
+    shares = sum_shares(sold, returned)
+    paid = [line for line in sold if line.gross_minor > 0] or sold
+    left = {line.sku for line in sold if shares[line.line_id] < 1}
+    return Back(
         is_whole=all(shares[line.line_id] >= 1 for line in paid),
-        skus_back=frozenset({line.sku for line in sold} - left - {""}),
+        skus=frozenset({line.sku for line in sold} - left - {""}),
     )
 
 

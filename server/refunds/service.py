@@ -27,9 +27,9 @@ from server.orders.sales import resolve_customer
 from server.orders.store import store_exists, touch_key
 from server.orders.visits import find_visit
 from server.refunds import rules, store
-from server.refunds.rules import Paid, RefundPlan
+from server.refunds.rules import Back, Paid, RefundPlan
 from server.rewards.hold_store import list_of_sales
-from server.rewards.holds import undo_capture
+from server.rewards.holds import LatePayment, undo_capture
 from shared.enums import EntryKind, OrderState
 from shared.limits import REFUND_PARKED_MAX
 from shared.problems import Code, FieldProblem
@@ -91,6 +91,43 @@ async def post_parked(tools: Tools) -> int:
                 count += posted
         after = due[-1]["id"]
     return count
+
+
+async def give_back_late(tools: Tools, payload: bytes) -> None:
+    """Give back what pays for goods that had come back before the till told that it pays; a handler of the worker.
+
+    It may run any number of times, as what is back already counts.
+
+    Raises:
+        Busy: Somebody else changed the sale just now.
+    """
+    late = msgspec.json.decode(payload, type=LatePayment)
+    ctx = system_context(tools)
+    async with DB.transaction():
+        found = await change_store.find_order(late.order_id)
+        assert found is not None, "orders are never deleted"
+        order, holds = await _lock_all(ctx, found)
+        refund_id = await store.find_newest(order["id"])
+        assert refund_id is not None, "something of the sale came back"
+        sold, returned = await store.list_sold(order["id"]), await return_store.list_returned(order["id"])
+        restored = await _restore(
+            ctx,
+            order,
+            holds,
+            _wanted(sold, returned, holds),
+            rules.list_back(sold, returned),
+            source_key=f"refund:{refund_id}:late:{late.hold_id}",
+        )
+        await store.add_restored(refund_id, restored)
+        await record(
+            ctx,
+            "refund.paid_late",
+            subject_kind="refund",
+            subject_id=refund_id,
+            customer_id=order["customer"],
+            details={"order": order["id"], "points_restored": restored},
+        )
+        await changes.mark_memberships(ctx, *(hold["heir"] for hold in holds))
 
 
 async def list_refunds(ctx: Context, state: str, *, is_differing: bool, cursor: str, limit: int) -> RefundPage:
@@ -178,7 +215,8 @@ async def post(
     refunded = [store.returned_line(row) for row in await store.list_lines(refund_id)]
     visit = await find_visit(order, sold)
     plan = rules.plan_refund(sold, before, refunded, points_before=order["points_returned"], visit=visit)
-    restored = await _restore(ctx, refund_id, order, holds, _wanted(sold, [*before, *refunded], holds), plan)
+    wanted = _wanted(sold, [*before, *refunded], holds)
+    restored = await _restore(ctx, order, holds, wanted, plan.back, source_key=f"refund:{refund_id}")
     posted = await _take_back(ctx, refund_id, order, plan, restored)
     await return_store.set_points_returned(order["id"], plan.points_returned)
     if order["points"] and plan.points_returned == order["points"]:
@@ -242,7 +280,7 @@ def _wanted(sold: list[SoldLine], returned: list[ReturnedLine], holds: list[Row]
     return rules.plan_restored(sold, returned, paid)
 
 
-async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], wanted: int, plan: RefundPlan) -> int:
+async def _restore(ctx: Context, order: Row, holds: list[Row], wanted: int, back: Back, *, source_key: str) -> int:
     """Give back points that paid for what came back.
 
     A voucher is good again once nothing is left of the sale, or of the article that it stands for.
@@ -252,10 +290,9 @@ async def _restore(ctx: Context, refund_id: UUID, order: Row, holds: list[Row], 
     for hold in holds:
         # Read each time, as what is given back fills a deficit first.
         membership = await change_store.get_membership(hold["heir"])
-        source_key = f"refund:{refund_id}"
         if hold["voucher"] is not None:
-            is_product_back = hold["kind"] == RewardKind.PRODUCT and hold["sku"] in plan.skus_back
-            if plan.is_whole or is_product_back:
+            is_product_back = hold["kind"] == RewardKind.PRODUCT and hold["sku"] in back.skus
+            if back.is_whole or is_product_back:
                 await undo_capture(ctx, membership, hold["id"], source_key=source_key)
         elif left > restored:
             given = await undo_capture(ctx, membership, hold["id"], source_key=source_key, points=left - restored)

@@ -52,6 +52,8 @@ update refund set state = 'posted', "order" = $2, posted_at = $3, points_taken =
                           is distinct from (select o.customer from orders o where o.id = $2)
 where id = $1
 """
+_NEWEST = """select id from refund where "order" = $1 order by posted_at desc, id desc limit 1"""
+_ADD_RESTORED = "update refund set points_restored = points_restored + $2 where id = $1"
 _REFUSE = "update refund set state = 'refused', refused_for = $2 where id = $1 and state = 'parked' returning id"
 _RESOLVE = "update refund set resolved_by = $2, resolved_at = $3, resolved_reason = $4 where id = $1"
 _DISMISS = (
@@ -205,6 +207,17 @@ async def get_restored(order_id: UUID) -> int:
     points = await DB.fetch_value(_RESTORED, order_id)
     assert isinstance(points, int)
     return points
+
+
+async def find_newest(order_id: UUID) -> UUID | None:
+    """Return the refund of an order that was posted last."""
+    row = await DB.fetch_row(_NEWEST, order_id)
+    return row["id"] if row else None
+
+
+async def add_restored(refund_id: UUID, points: int) -> None:
+    """Write that a refund has given back more points, those of payments that were told late."""
+    await DB.fetch(_ADD_RESTORED, refund_id, points)
 
 
 async def post_refund(refund_id: UUID, order_id: UUID, posted: Posted, now: datetime) -> None:

@@ -158,7 +158,8 @@ where h.connection = $1 and h.order_reference = any($2::text[])
 order by h.id
 """
 # The share lock makes a void of the sale wait, which then finds what was captured.
-_SALE_STATE = "select state from orders where connection = $1 and external_id = $2 for share"
+_LOCK_PAID = "select id, state from orders where connection = $1 and external_id = $2 for share"
+_HAS_RETURNS = 'select 1 from refund_line where "order" = $1 limit 1'
 # Not one in its last seconds, as another till may have counted its points as free by now.
 _PROLONG = """
 update hold set expires_at = greatest(expires_at, $4)
@@ -360,10 +361,14 @@ async def list_of_sales(connection_id: UUID, order_references: Sequence[str], no
     return await DB.fetch(_OF_SALES, connection_id, list(order_references), now)
 
 
-async def is_sale_voided(connection_id: UUID, order_reference: str) -> bool:
-    """Return whether a sale was voided; one that was not stays so until the transaction ends."""
-    row = await DB.fetch_row(_SALE_STATE, connection_id, order_reference)
-    return row is not None and row["state"] == "voided"
+async def lock_paid(connection_id: UUID, order_reference: str) -> Row | None:
+    """Return id and state of a sale, which stays as it is until the transaction ends; None if it has not come yet."""
+    return await DB.fetch_row(_LOCK_PAID, connection_id, order_reference)
+
+
+async def has_returns(order_id: UUID) -> bool:
+    """Return whether anything of a locked sale came back."""
+    return await DB.fetch_row(_HAS_RETURNS, order_id) is not None
 
 
 async def prolong(connection_id: UUID, order_reference: str, *, alive_at: datetime, until: datetime) -> None:

@@ -7,7 +7,10 @@ its points if they are free, for a day; else it is refused like the loser of a r
 """
 
 from functools import partial
+from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from server.audience.marks import mark_membership
 from server.audit.store import record
@@ -17,6 +20,7 @@ from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Busy, Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
+from server.jobs import enqueue
 from server.ledger.movements import Origin, give_back, spend
 from server.memberships.store import lock_memberships
 from server.programmes.service import get_programme
@@ -44,6 +48,7 @@ from server.rewards.spending import (
     use_presence,
 )
 from shared.codes import is_voucher_code, normalise_card_number, normalise_voucher_code
+from shared.enums import OrderState
 from shared.limits import HOLD_CAPTURE_LATE_MAX, HOLD_IDLE_MAX
 from shared.problems import Code, FieldProblem
 from shared.rewards import (
@@ -58,8 +63,18 @@ from shared.rewards import (
     RewardKind,
 )
 
+LATE_PAYMENT_JOB: Final = "holds.late-payment"
+"""Gives back what pays for goods that have come back already."""
+
 _BY_CARD, _PROVEN = "spent_by_card", "spent_as_money"
 _TIDY_AT_ONCE = 500
+
+
+class LatePayment(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold that was captured for a sale of which goods had come back before: the till told it in the wrong order."""
+
+    order_id: UUID
+    hold_id: UUID
 
 
 async def quote(ctx: Context, key: Key, form: QuoteRequest) -> Quote:
@@ -151,7 +166,8 @@ async def capture_hold(ctx: Context, key: Key, hold_id: UUID, form: CaptureHold)
     is_late = hold["expires_at"] <= ctx.now
     if hold["state"] not in (HoldState.OPEN, HoldState.LAPSED) or ctx.now - hold["expires_at"] > HOLD_CAPTURE_LATE_MAX:
         raise Refused(Code.HOLD_OVER)
-    if await store.is_sale_voided(key.connection_id, reference):
+    sale = await store.lock_paid(key.connection_id, reference)
+    if sale is not None and sale["state"] == OrderState.VOIDED:
         raise Refused(Code.HOLD_OVER, f"Sale {reference} was voided.")
     wallet = await open_wallet(ctx, _home_of(hold))
     if is_late:
@@ -163,6 +179,8 @@ async def capture_hold(ctx: Context, key: Key, hold_id: UUID, form: CaptureHold)
         await _redeem_voucher(ctx, hold)
     await store.end_hold(hold_id, HoldState.CAPTURED, ctx.now, entry_id=entry_id, order_reference=reference)
     await _record(ctx, "hold.captured", hold, {"points": hold["points"], "late": is_late})
+    if sale is not None and await store.has_returns(sale["id"]):
+        await enqueue(LATE_PAYMENT_JOB, LatePayment(order_id=sale["id"], hold_id=hold_id))
     await mark_membership(ctx, hold["membership"])
     return await _get_view(hold_id)
 

@@ -5,6 +5,8 @@ from typing import Any
 
 from server.db.engine import DB
 from server.programmes.rules import idle_until
+from server.refunds.service import give_back_late
+from server.rewards.holds import LATE_PAYMENT_JOB
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, figures
 from tests.server.privacy.desk import forget
@@ -106,6 +108,29 @@ async def test_points_of_several_holds_come_back_together(world: World) -> None:
     expect(await push(world, counter.key, body), 201)
     assert (await take(world, counter.key, body["external_id"], money("1", 1_800)))["points_restored"] == 150
     assert (await take(world, counter.key, body["external_id"], money("1", 1_200)))["points_restored"] == 100
+    await assert_verified(world)
+
+
+async def test_what_is_captured_after_its_goods_came_back_is_given_back_too(world: World) -> None:
+    counter = await Counter.open(world)
+    world.jobs[LATE_PAYMENT_JOB] = give_back_late
+    early, late = await counter.hold_proven(200), expect(await counter.hold(100, sale="cart-2"), 201)
+    code = await counter.take_code(await counter.add_reward())
+    voucher = expect(await counter.hold_voucher(code, sale="cart-3"), 201)
+    body = sale(world, card=counter.member.card_number, lines=lines(1_000, 1_000))
+    sold = body["external_id"]
+    expect(await counter.capture(early, sale=sold), 200)
+    expect(await push(world, counter.key, body), 201)
+    # A till that was offline sends what it remembers in another order.
+    assert (await take(world, counter.key, sold, pieces("1")))["points_restored"] == 100
+    expect(await counter.capture(late, sale=sold), 200)
+    assert await world.run_jobs() == 1
+    assert await DB.fetch_value("select points_restored from refund") == 150
+    assert (await take(world, counter.key, sold, pieces("2")))["points_restored"] == 150
+    expect(await counter.capture(voucher, sale=sold), 200)
+    assert await world.run_jobs() == 1
+    assert await DB.fetch_value("select status from voucher") == "issued"
+    assert (await figures(counter.member.membership_id))[1] == 900
     await assert_verified(world)
 
 

@@ -47,7 +47,7 @@ def test_parts_in_any_order_take_all_that_was_earned_and_never_more(
     for number, part in enumerate(parts):
         plan = plan_refund(sold, parts[:number], [part], points_before=taken)
         assert plan.points >= 0
-        assert plan.is_whole is (number == len(parts) - 1)
+        assert plan.back.is_whole is (number == len(parts) - 1)
         taken += plan.points
         assert plan.points_returned == taken <= earned
         now = plan_restored(sold, parts[: number + 1], paid)
