@@ -443,6 +443,10 @@ from given g full join paid p using (source_key)
 where g.points is distinct from p.points
 union all
 select min(row), count(*) || ' times', 'once' from paid group by source_key having count(*) > 1
+union all
+select 'referral ' || r.id, coalesce('paid ' || r.paid_at, 'not paid'), coalesce('granted ' || g.at, 'not granted')
+from referral r left join bonus_grant g on g.code = 'referrer' and g.occasion = r.id::text
+where (r.paid_at is null) <> (g.id is null)
 """
 # By a refund, a void, a move or a cancellation, in parts or at once: never more than was spent, and as much as is told. What
 # a refund is told to have paid late has a source that begins with the refund's own.

@@ -16,6 +16,7 @@ from server.bonuses import rules as bonus_rules
 from server.bonuses.service import grant_due
 from server.customers.store import lock_customers
 from server.db.engine import DB
+from server.ledger.verification import verify
 from server.memberships.store import lock_memberships
 from server.merges.store import move_referrals
 from server.programmes import store as programmes
@@ -242,6 +243,12 @@ async def test_both_friends_are_paid_with_the_first_purchase_of_the_new_one(worl
     cy = await world.sign_up("cy@shop.test")
     await move_referrals(ana.customer_id, cy.customer_id)
     assert await grant_due(world.ctx) == 0
+    await assert_verified(world)
+    await DB.fetch("update referral set paid_at = null")
+    wrong = [outcome async for outcome in verify(world.clock.now()) if not outcome.is_right]
+    assert [(one.name, str(one.wrong_row)[:8]) for one in wrong] == [
+        ("every bonus was granted, and each grant paid once", "referral")
+    ]
 
 
 async def test_nobody_brings_themselves_or_twice_or_late(world: World) -> None:

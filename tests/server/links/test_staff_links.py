@@ -12,6 +12,7 @@ from server.db.engine import DB
 from server.links import checks, service, store
 from server.links.tills import Directory
 from shared.limits import LINK_ORDERS_MAX, LINK_POINTS_ALONE_MAX, LINK_TAKE_BACK_MAX
+from shared.programmes import BonusRules
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import credit
 from tests.server.links.shop import (
@@ -32,7 +33,7 @@ from tests.server.links.shop import (
 )
 from tests.server.merges.desk import MergeDesk
 from tests.server.rewards.builders import Counter
-from tests.tills import push, sale
+from tests.tills import add_rules, push, sale
 
 
 async def test_a_record_is_found_by_any_part_that_staff_know(world: World) -> None:
@@ -245,6 +246,7 @@ async def test_a_link_that_was_wrong_is_ended_and_stays_ended(world: World, take
 
 async def test_a_customer_is_made_of_a_free_record_with_nothing_proven(world: World) -> None:
     till = await Till.of(world)
+    await add_rules(world, points=1, per_minor=100, bonuses=BonusRules(sign_up=50))
     await settled_record(world, till, "p-1", phone="+44 20 7946 0018")
     await till.sell("p-1")
     cashier = await world.staff_headers()
@@ -256,9 +258,9 @@ async def test_a_customer_is_made_of_a_free_record_with_nothing_proven(world: Wo
     )
     assert [tuple(row) for row in rows] == [("email", "unverified"), ("phone", "unverified")]
     assert problem(await staff_post(world, cashier, path, {}))[1] == "LINK_TAKEN"
-    # The person signs up with that address later, and everything is there.
+    # The person signs up with that address later, and everything is there; the welcome was given with the membership.
     ana = await world.sign_up()
-    assert (str(ana.customer_id), await balance_of(ana)) == (taken["customer_id"], 12)
+    assert (str(ana.customer_id), await balance_of(ana)) == (taken["customer_id"], 62)
     await till.send(record("p-2"))
     path = f"/v1/staff/pos-records/{await record_id('p-2')}/customer"
     assert problem(await staff_post(world, cashier, path, {}))[1] == "DUPLICATE_CONTACT"
