@@ -19,6 +19,8 @@ _COUNTERS_KEPT: Final = timedelta(days=2)
 _JOB_LOG_KEPT: Final = timedelta(days=7)
 _MESSAGES_KEPT: Final = timedelta(days=30)
 _SESSIONS_KEPT: Final = timedelta(days=90)
+_NOTICES_KEPT: Final = timedelta(days=30)
+"""After the points of which they told have lapsed, when nobody is told again."""
 _SESSION_OVER: Final = "ended_at < $1 or refresh_expires_at < $1"
 _CYCLES_KEPT: Final = timedelta(days=90)
 _STAGED_KEPT: Final = timedelta(days=30)
@@ -47,7 +49,7 @@ async def requeue_stuck_mails(clock: Clock) -> int:
 
 
 async def delete_outdated(clock: Clock) -> None:
-    """Delete sign-up forms, links, idempotency keys, throttle counters and job logs that are over."""
+    """Delete sign-up forms, links, idempotency keys, throttle counters, notes of notices and job logs that are over."""
     now = clock.now()
     for table, key, condition, before in _OUTDATED:
         await _delete_in_steps(table, key, condition, now - before)
@@ -66,6 +68,7 @@ _OUTDATED: Final = (
     ("hook_event", "event_id", "received_at < $1", HOOK_EVENTS_KEPT),
     ("pos_cycle", "id", "started_at < $1", _CYCLES_KEPT),
     ("pos_staged", "id", "state = 'done' and staged_at < $1", _STAGED_KEPT),
+    ("expiry_notice", "id", "expires_at < $1", _NOTICES_KEPT),
     ("pgqueuer_log", "id", "created < $1", _JOB_LOG_KEPT),
     ("message", "id", "state <> 'queued' and coalesce(sent_at, created_at) < $1", _MESSAGES_KEPT),
     (

@@ -13,6 +13,7 @@ from server.db.engine import DB
 from server.db.ids import new_id
 from server.expiry.rules import is_quiet, say_day, say_schedule
 from server.expiry.service import run_expiry, send_notices
+from server.housekeeping import delete_outdated
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.service import post_credit
 from server.programmes.rules import lot_dates
@@ -254,6 +255,11 @@ async def test_members_are_told_once_30_and_7_days_ahead(world: World, ana: Sign
     world.advance(timedelta(days=5))
     assert (await run_expiry(world.ctx)).notices == 0
     assert len(await lapse_mails(world, ana.email)) == 2
+    # What was told of is remembered for as long as it could be told again.
+    for days, left in ((30, 4), (2, 2), (2, 0)):
+        world.advance(timedelta(days=days))
+        await delete_outdated(world.clock)
+        assert await DB.fetch_value("select count(*) from expiry_notice") == left
 
 
 async def test_who_hears_late_hears_once(world: World, ana: SignedUp) -> None:
