@@ -25,6 +25,7 @@ from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, figures
 from tests.server.refunds.till import lines, pieces, sell, take
 from tests.tills import push, sale
+from tests.waiting import until_somebody_waits
 
 
 async def set_rules(world: World, **bonuses: int) -> None:
@@ -201,17 +202,10 @@ async def test_a_grant_waits_for_whoever_has_the_customer_and_keeps_no_membershi
     async with asyncio.TaskGroup() as group, DB.transaction():
         await lock_customers([member.customer_id])
         given = group.create_task(grant_due(world.ctx), context=contextvars.Context())
-        await _until_somebody_waits()
+        await until_somebody_waits()
         await DB.fetch("set local lock_timeout = '200ms'")
         assert await lock_memberships([member.membership_id])
     assert given.result() == 1
-
-
-async def _until_somebody_waits() -> None:
-    sql = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
-    async with asyncio.timeout(60):
-        while not await DB.fetch(sql):  # noqa: ASYNC110 - PostgreSQL tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_a_sale_that_earns_nothing_is_no_first_purchase(world: World) -> None:
