@@ -22,10 +22,11 @@ from pgqueuer.queries import Queries
 
 from server.accounts.service import CLAIM_JOB, PROVEN_JOB
 from server.audience import store as audience_store
-from server.audience.marks import PUSH_JOB
+from server.audience.marks import OPT_OUT_JOB, PUSH_JOB
 from server.bonuses.service import grant_due
 from server.claims.invitations import follow_up
 from server.claims.service import claim_at_sign_up
+from server.consents.hooks import take_unsubscribed
 from server.context import Tools, system_context
 from server.duplicates.search import compare_marked
 from server.email_changes.overrides import OVERRIDE_JOB, carry_out_due, sweep_overrides
@@ -97,6 +98,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ERASE_JOB: partial(erase_due, tools),
         CLAIM_JOB: partial(claim_at_sign_up, tools),
         PROVEN_JOB: partial(tell_codes, tools),
+        OPT_OUT_JOB: partial(take_unsubscribed, tools),
         OVERRIDE_JOB: partial(carry_out_due, tools),
         PUSH_JOB: _do_nothing,
     }

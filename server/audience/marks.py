@@ -6,9 +6,11 @@ that holds by then. So marks are cheap, any number of changes costs one push, an
 
 import time
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
+
+import msgspec
 
 from server.context import Context
 from server.customers.suppression import find_suppressed
@@ -17,7 +19,16 @@ from server.db.ids import new_id
 from server.jobs import enqueue
 
 PUSH_JOB: Final = "audience.push"
+OPT_OUT_JOB: Final = "audience.opt_out"
 _COALESCE_SECONDS: Final = 1
+
+
+class Unsubscribed(msgspec.Struct, frozen=True, kw_only=True):
+    """The payload of `OPT_OUT_JOB`: a contact that has unsubscribed at Mailchimp, and when that was seen."""
+
+    contact_id: UUID
+    at: datetime
+
 
 MARK_MEMBERSHIP_SQL: Final = """
 update audience_contact contact

@@ -17,7 +17,7 @@ import msgspec
 from server.audience import store
 from server.audience.calls import Conversation, Kind, NotSettled, Outcome, SetAside, Task
 from server.audience.gateway import CONNECTIONS_MAX, AudienceInfo, Mailchimp, MailchimpMisconfigured, MailchimpRefused
-from server.audience.marks import PUSH_JOB
+from server.audience.marks import OPT_OUT_JOB, PUSH_JOB, Unsubscribed
 from server.audience.rules import (
     CONTACT_TRIES_MAX,
     LIVE_STATUSES,
@@ -416,7 +416,18 @@ class _Batch:
             return
         async with DB.transaction():
             await store.settle([_settled(task, outcome) for task, outcome in outcomes], self._pusher.now())
+            for task, outcome in outcomes:
+                if _has_unsubscribed(task, outcome):
+                    await enqueue(OPT_OUT_JOB, Unsubscribed(contact_id=task.contact.id, at=self._pusher.now()))
         self._held.difference_update(task.contact.id for task, _ in outcomes)
+
+
+def _has_unsubscribed(task: Task, outcome: Outcome | None) -> bool:
+    """Return whether somebody who said yes to us has said no at Mailchimp since we last looked; webhooks get lost."""
+    consent = task.snapshot.consent
+    is_out = outcome is not None and outcome.remote is not None and outcome.remote.status == "unsubscribed"
+    has_said_yes = consent is not None and consent.state == "opted_in" and task.consent_due is None
+    return is_out and has_said_yes and task.contact.remote_status in LIVE_STATUSES
 
 
 def _settled(task: Task, outcome: Outcome | None) -> store.Settled:

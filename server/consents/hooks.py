@@ -11,8 +11,10 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
+from server.audience.marks import Unsubscribed
+from server.audience.store import find_view
 from server.consents.service import take_opt_out
-from server.context import Context
+from server.context import Context, Tools, system_context
 from server.db.engine import DB
 from server.errors import NotFound
 from server.messages.bounces import flag_bounces
@@ -68,6 +70,16 @@ async def take_event(ctx: Context, body: bytes) -> None:
             await take_opt_out(ctx, address=event.email, at=min(fired_at + _TO_ITS_END, ctx.now), source=source)
         else:
             await flag_bounces(ctx, {event.email: min(fired_at, ctx.now)}, reason="mailchimp")
+
+
+async def take_unsubscribed(tools: Tools, payload: bytes) -> None:
+    """Take a no that was seen when a contact was pushed; the worker's handler of `OPT_OUT_JOB`."""
+    seen = msgspec.json.decode(payload, type=Unsubscribed)
+    contact = await find_view(seen.contact_id)
+    if contact is None or not contact["email"]:
+        return
+    async with DB.transaction():
+        await take_opt_out(system_context(tools), address=contact["email"], at=seen.at, source=UNSUBSCRIBED)
 
 
 def why_no(event: Event) -> str | None:

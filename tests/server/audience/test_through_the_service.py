@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from server.audience.gateway import Mailchimp
+from server.audience.marks import OPT_OUT_JOB
 from server.audience.pusher import Pusher
+from server.consents.hooks import take_unsubscribed
+from server.db.engine import DB
 from tests.app import SignedUp, World, expect, open_world
 from tests.server.audience.builders import LIVE
 from tests.standins.mailchimp import ContactView, MailchimpStandIn
@@ -97,3 +100,26 @@ async def test_a_member_who_withdraws_consent_is_unsubscribed(world: World, mail
 
     assert await pushed(world, mailchimp) == []
     assert mailchimp.contact("ana@shop.test").status == "unsubscribed"
+
+
+async def test_whoever_unsubscribed_there_is_opted_out_here_even_if_no_webhook_told(
+    world: World, mailchimp: MailchimpStandIn
+) -> None:
+    world.jobs[OPT_OUT_JOB] = take_unsubscribed
+    member = await world.sign_up("ana@shop.test", **CONSENTS)
+    await pushed(world, mailchimp)
+    mailchimp.act("unsubscribe", "ana@shop.test")
+    for pounds in (40, 50):
+        await buy(world, member, pounds=pounds)
+        assert await pushed(world, mailchimp) == []
+        await world.run_jobs()
+    stands = expect(await world.client.get("/v1/me/consents", headers=member.headers), 200)["email"]
+    assert (stands["state"], stands["source"]) == ("opted_out", "mailchimp_unsubscribed")
+    assert await DB.fetch_value("select count(*) from consent_event") == 2
+    # A yes that comes later is asked for there once more, and stands here.
+    body = {"email": True, "sms": False}
+    expect(await world.client.put("/v1/me/consents", json=body, headers=member.headers), 200)
+    assert [one.status for one in await pushed(world, mailchimp)] == ["pending"]
+    await world.run_jobs()
+    stands = expect(await world.client.get("/v1/me/consents", headers=member.headers), 200)["email"]
+    assert stands["state"] == "opted_in"
