@@ -88,7 +88,7 @@ async def test_the_palette_finds_people_too() -> None:
 async def test_help_explains_the_page_and_tests_the_scanner() -> None:
     from tests.tui.fake import card_number
 
-    async with signed_in(FakeService(BEN), size=(100, 44)) as till:
+    async with signed_in(FakeService(BEN), size=(100, 52)) as till:
         await till.open("ben")
         await till.press("question_mark")
         await till.shows(
