@@ -3,6 +3,7 @@
 The caller has locked the customer. What is done is written down as ids in `Effects`, so that the way back needs no guess.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -163,11 +164,12 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     return applied
 
 
-async def give_up_change(ctx: Context, customer_id: UUID) -> None:
-    """Cancel whatever change of a locked customer waits, as before a merge."""
-    customer = await store.find_customer(customer_id)
-    assert customer is not None
-    await supersede(ctx, customer, state="cancelled")
+async def give_up_changes(ctx: Context, customer_ids: Iterable[UUID]) -> None:
+    """Cancel whatever changes of locked customers wait, as before a merge."""
+    for customer_id in customer_ids:
+        customer = await store.find_customer(customer_id)
+        assert customer is not None
+        await supersede(ctx, customer, state="cancelled")
 
 
 async def supersede(ctx: Context, customer: Row, *, state: str = "superseded") -> None:

@@ -58,11 +58,10 @@ class Rest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True):
-    """What went along with a merge: links and matches to decide; matches that the merge itself has decided."""
+    """What went along with a merge: links, and matches to decide, those that the merge itself has decided included."""
 
     link_ids: tuple[UUID, ...] = ()
     review_ids: tuple[UUID, ...] = ()
-    settled_ids: tuple[UUID, ...] = ()
 
 
 class Linked(msgspec.Struct, frozen=True, kw_only=True):
@@ -241,19 +240,17 @@ async def move_links(ctx: Context, *, from_customer: UUID, to_customer: UUID) ->
     await store.retire_check(ctx, from_customer)
     # What a look finds is found again for who is left; what somebody said, or the till did, is told once.
     await store.settle_stale_reviews(ctx, from_customer, but=())
-    settled = await store.settle_merged_reviews(ctx, from_customer, to_customer)
-    reviews = await store.move_reviews(from_customer, to_customer)
+    reviews = await store.settle_merged_reviews(ctx, from_customer, to_customer)
+    reviews += await store.move_reviews(from_customer, to_customer)
     await store.ask_check(ctx, to_customer)
-    return Moved(link_ids=tuple(moved), review_ids=tuple(reviews), settled_ids=tuple(settled))
+    return Moved(link_ids=tuple(moved), review_ids=tuple(reviews))
 
 
 async def move_back(ctx: Context, *, moved: Moved, from_customer: UUID, to_customer: UUID) -> None:
     """Return what `move_links` moved, what has ended meanwhile left alone; for undoing a merge."""
     await todo_store.give_back(ctx, to_customer, list(moved.link_ids))
     await store.return_links(list(moved.link_ids), to_customer)
-    await store.return_reviews(
-        moved.review_ids, moved.settled_ids, from_customer=from_customer, to_customer=to_customer
-    )
+    await store.return_reviews(moved.review_ids, from_customer=from_customer, to_customer=to_customer)
     await store.ask_check(ctx, to_customer)
 
 

@@ -190,7 +190,7 @@ where v.id = any($1::uuid[]) and v.customer = $2 and v.state = 'open'
 """
 _REOPEN_REVIEWS = """
 update link_review v set state = 'open', settled_at = null, note = ''
-where v.id = any($1::uuid[]) and v.state = 'settled'
+where v.id = any($1::uuid[]) and v.state = 'settled' and v.note = 'they were merged'
   and not exists (select from link_review o where o.customer = v.customer and o.record = v.record and o.reason = v.reason
                                               and o.state = 'open')
 """
@@ -415,12 +415,10 @@ async def move_reviews(from_customer: UUID, to_customer: UUID) -> list[UUID]:
     return [row["id"] for row in await DB.fetch(_MOVE_REVIEWS, from_customer, to_customer)]
 
 
-async def return_reviews(
-    moved_ids: Sequence[UUID], settled_ids: Sequence[UUID], *, from_customer: UUID, to_customer: UUID
-) -> None:
+async def return_reviews(review_ids: Sequence[UUID], *, from_customer: UUID, to_customer: UUID) -> None:
     """Give back what moved and nobody has decided, and open again what a merge had closed."""
-    await DB.fetch(_RETURN_REVIEWS, list(moved_ids), from_customer, to_customer)
-    await DB.fetch(_REOPEN_REVIEWS, list(settled_ids))
+    await DB.fetch(_RETURN_REVIEWS, list(review_ids), from_customer, to_customer)
+    await DB.fetch(_REOPEN_REVIEWS, list(review_ids))
 
 
 async def settle_review(ctx: Context, review_id: UUID, *, note: str) -> UUID | None:

@@ -77,4 +77,3 @@ class Effects(msgspec.Struct, frozen=True, kw_only=True):
     contact_emails: tuple[str, ...]
     shown: MergeEffect
     reviews: tuple[UUID, ...] = ()
-    reviews_settled: tuple[UUID, ...] = ()

@@ -12,7 +12,7 @@ from server.audience.marks import mark_membership
 from server.context import Context
 from server.customers.store import update_person
 from server.db.ids import new_id
-from server.email_changes.apply import give_up_change
+from server.email_changes.apply import give_up_changes
 from server.errors import Busy
 from server.ledger.movements import Origin, claw_back
 from server.links.service import move_links
@@ -64,8 +64,7 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
     survivor, absorbed = pair.survivor, pair.absorbed
     fields = plan_fields(survivor, absorbed, wish.choices)
     if wish.choices.cancel_email_changes:
-        for customer_id in pair.ids:
-            await give_up_change(ctx, customer_id)
+        await give_up_changes(ctx, pair.ids)
     bonuses_twice = await store.list_bonuses_twice(survivor.id, absorbed.id)
     places = await _merge_places(ctx, pair, wish)
     cards = await store.move_cards(absorbed.id, survivor.id)
@@ -114,7 +113,6 @@ async def carry_out(ctx: Context, pair: Pair, wish: Wish) -> Effects:
         orders=tuple(orders),
         links=moved.link_ids,
         reviews=moved.review_ids,
-        reviews_settled=moved.settled_ids,
         login=login,
         staff=tuple(staff),
         referrals=tuple(referrals),

@@ -45,7 +45,7 @@ async def carry_back(ctx: Context, merge: Row, *, reason: str) -> MergeUndoEffec
     await _return_places(ctx, effects, survivor_id, absorbed_id)
     split = [await _split(ctx, operation_id, reason) for operation_id in reversed(effects.operations)]
     orders = await store.return_orders(ctx, effects.orders, absorbed_id, survivor_id)
-    moved = Moved(link_ids=effects.links, review_ids=effects.reviews, settled_ids=effects.reviews_settled)
+    moved = Moved(link_ids=effects.links, review_ids=effects.reviews)
     await move_back(ctx, moved=moved, from_customer=survivor_id, to_customer=absorbed_id)
     await store.return_referrals(effects.referrals, effects.referred, effects.codes, absorbed_id)
     await store.return_staff(effects.staff, absorbed_id, survivor_id)
