@@ -384,7 +384,20 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: self.sales)
     @rule(which=WHICH, to=st.sampled_from([0, 1, 2, None]), choice=CHOICES, is_stale=RARELY)
     def reassign(self, which: int, to: int | None, choice: str, *, is_stale: bool) -> None:
-        _, order_id, sold = pick(self.sales, which, lambda one: one.is_left)
+        self._reassign(pick(self.sales, which, lambda one: one.is_left), to, choice, is_stale=is_stale)
+
+    @precondition(lambda self: len(self.cards) == 3)
+    @rule(points=st.integers(-20, -1))
+    def move_within_an_account(self, points: int) -> None:
+        """Spend of a sale that lapses soon, and give it to the other person of the account: no lasting point is touched."""
+        who = next(one for one in (0, 1) if self.model.homes[one] is self.model.homes[2])
+        for rules in (RULES[1], RULES[3]):
+            self.earn(who, [(1, 1_000)], timedelta(), rules)
+        self.adjust(who, points, Role.MANAGER)
+        self._reassign(self.sales[-1], 2, "keep")
+
+    def _reassign(self, one: Sold, to: int | None, choice: str, *, is_stale: bool = False) -> None:
+        _, order_id, sold = one
         if self.model.policy == "refuse" and choice == "return":
             choice = "keep"
         model, now = self.model, self.now
