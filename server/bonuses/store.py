@@ -70,7 +70,10 @@ where {} and (g.membership = $2 or regulars_heir(g.membership) = $2)
 order by g.id
 """
 _SET_OFF_BY_ORDER = _SET_OFF.format('g."order" = $1')
-_SET_OFF_BY_CUSTOMER = _SET_OFF.format('g.customer = $1 and g."order" is not null')
+# By sales of whoever was merged into the customer, too.
+_SET_OFF_BY_CUSTOMER = _SET_OFF.format(
+    'g.customer in (select $1::uuid union all select id from customer where merged_into = $1) and g."order" is not null'
+)
 _RETURN = "insert into bonus_return (bonus, points, at) values ($1, $2, $3)"
 _TIMES_RETURNED = """
 select count(*)::int from bonus_grant g join bonus_return r on r.bonus = g.id

@@ -160,6 +160,15 @@ async def test_what_a_first_purchase_set_off_goes_once_none_of_the_sales_is_left
     await grant_due(world.ctx)
     assert await bonuses(ana.membership_id) == [(40, "a friend joined")]
     await assert_verified(world)
+    # Nor does it stay with whoever Ben was merged into.
+    last = sale(world, card=ben.card_number, lines=lines(1_000))
+    expect(await push(world, key, last), 201)
+    await DB.fetch(
+        "update customer set status = 'merged', merged_into = $2 where id = $1", ben.customer_id, ana.customer_id
+    )
+    await DB.fetch("update orders set customer = $1", ana.customer_id)
+    expect(await push(world, key, last | {"state": "voided"}), 201)
+    assert (await figures(ben.membership_id))[0] == 0
 
 
 async def test_a_sale_sets_off_what_the_rules_of_its_time_give(world: World) -> None:
