@@ -73,6 +73,7 @@ class RegisterPage(FormPage):
         self._searched_for = searched_for
         self._existing_id: str | None = None
         self._existing_field = ""
+        self._existing_words = ""
         self._pause: Timer | None = None
         self._sale: StaffOrder | None = None
         self._refused_for: dict[str, str] = {}  # What was typed when saving was refused: that word is the last.
@@ -234,7 +235,7 @@ class RegisterPage(FormPage):
             self._may_be_another(field_id, str(person.id), f"{person.name} has this too, not proven.")
 
     def _may_be_another(self, field_id: str, customer_id: str, words: str) -> None:
-        self._existing_id, self._existing_field = customer_id, field_id
+        self._existing_id, self._existing_field, self._existing_words = customer_id, field_id, words
         self.query_one("#another-row").display = True
         self.note(field_id, f"{words} F2 opens them. Two people share it? Say so below.", "warn")
         self.frame_changed()
@@ -248,7 +249,7 @@ class RegisterPage(FormPage):
         self.frame_changed()
 
     def _stands_in_the_way(self, field_id: str, customer_id: str, words: str) -> None:
-        self._existing_id, self._existing_field = customer_id, field_id
+        self._existing_id, self._existing_field, self._existing_words = customer_id, field_id, words
         self.note(field_id, f"{words} F2 opens that customer instead.")
         self.frame_changed()
 
@@ -378,10 +379,16 @@ class RegisterPage(FormPage):
         }:
             self._refused_for = self._typed()
             field_id = next(iter(errors), "") or next(field_id for field_id in _LOOKED_UP if self.text(field_id))
-            words = errors.get(field_id) or "A customer with this exists."
+            # Whose it is was told while it was typed; the refusal only knows that it is somebody's.
+            is_known = customer_id is not None and customer_id == self._existing_id
+            words = self._existing_words if is_known else errors.get(field_id) or "A customer with this exists."
             is_shared = error.problem.data.get("is_certain") is False and customer_id is not None
             if is_shared and customer_id is not None:
                 self._may_be_another(field_id, customer_id, words)
+                self.query_one("#another").focus()
+                self.console.say(
+                    "Nobody was registered: say whether it is someone else, or F2 opens who is there.", "warn"
+                )
                 return
             self.show_errors({field_id: words})
             if customer_id is not None:
