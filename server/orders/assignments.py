@@ -51,6 +51,14 @@ class TakenBack(RegularsError):
     """Ends the transaction of a preview, so that nothing of it stays."""
 
 
+class _Locked(msgspec.Struct, frozen=True, kw_only=True):
+    """An order, whom it is to go to, and what pays for it, all locked against anybody else's acts."""
+
+    order: Row
+    customer: Row | None
+    paid: tuple[payments.Payment, ...]
+
+
 class _Move(msgspec.Struct, frozen=True, kw_only=True):
     """An order before, whom it goes to, and what that did."""
 
@@ -123,12 +131,7 @@ async def preview(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignm
     shown: AssignmentPreview | None = None
     try:
         async with DB.transaction():
-            view = staff_order(await _get_view(order_id))
-            people = (view.customer_id, form.customer_id)
-            before = await balances.read(ctx, people)
-            shown = await _try(ctx, staff, order_id, form, view)
-            changes_told = balances.compare(before, await balances.read(ctx, people))
-            shown = msgspec.structs.replace(shown, balances=changes_told)
+            shown = await _try(ctx, staff, order_id, form)
             raise TakenBack
     except TakenBack:
         assert shown is not None
@@ -143,7 +146,7 @@ async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignme
         Refused: PREVIEW_STALE, SELF_DEALING, or what the preview listed as a blocker.
     """
     try:
-        move = await _carry_out(ctx, staff, order_id, form)
+        move = await _carry_out(ctx, staff, await _lock(ctx, staff, order_id, form), form)
     except changes.OrderMoved as error:
         raise Refused(Code.PREVIEW_STALE) from error
     if form.preview_hash != move.hash:
@@ -154,11 +157,13 @@ async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignme
     return AssignmentApplied(order=staff_order(await assignment_store.get_view(order_id)), effect=move.effect)
 
 
-async def _try(
-    ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment, view: StaffOrder
-) -> AssignmentPreview:
+async def _try(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> AssignmentPreview:
+    view = staff_order(await _get_view(order_id))
     try:
-        move = await _carry_out(ctx, staff, order_id, form)
+        locked = await _lock(ctx, staff, order_id, form)
+        people = (locked.order["customer"], form.customer_id)
+        before = await balances.read(ctx, people)
+        move = await _carry_out(ctx, staff, locked, form)
     except Refused as refusal:
         if refusal.code in (Code.NOT_FOUND, Code.SELF_DEALING):
             raise
@@ -174,10 +179,11 @@ async def _try(
         blockers=(),
         warnings=tuple(_list_warnings(move)),
         preview_hash=move.hash,
+        balances=balances.compare(before, await balances.read(ctx, people)),
     )
 
 
-async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> _Move:
+async def _lock(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> _Locked:
     found = await change_store.find_order(order_id)
     if found is None:
         raise NotFound
@@ -188,18 +194,23 @@ async def _carry_out(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssi
     await check_not_self(staff, found, form.customer_id, membership_id)
     paid = await payments.list_payments(ctx, found)
     order = await changes.lock_whole(found, membership_id, *(one.membership_id for one in paid))
+    return _Locked(order=order, customer=customer, paid=await payments.list_locked(ctx, order, paid))
+
+
+async def _carry_out(ctx: Context, staff: Staff, locked: _Locked, form: OrderAssignment) -> _Move:
+    order, customer = locked.order, locked.customer
     sale = stored_sale(await get_default_programme(fresh=True), order, await assignment_store.list_lines(order["id"]))
     action = name_action(had=order["customer"] is not None, has=form.customer_id is not None)
     # What was bought in a membership stays there when its buyer leaves, as in an order that its till changes.
-    if order["customer"] == form.customer_id and (order["heir"] is not None or membership_id is None):
+    has_membership = customer is not None and customer["membership"] is not None
+    if order["customer"] == form.customer_id and (order["heir"] is not None or not has_membership):
         detail = "The order counts for this customer already." if customer else "The order counts for nobody."
         raise Refused(Code.ASSIGNMENT_SAME, detail)
     await _check_window(ctx, staff, order, sale, action)
     sale, target = await fit_to_member(sale, await _lock_target(sale, customer))
     if target.membership_id and not target.skipped:
         _check_size(staff, sale)
-    locked = await payments.list_locked(ctx, order, paid)
-    returned = await _free_payments(ctx, staff, order, target, paid=locked, choice=form.redemption)
+    returned = await _free_payments(ctx, staff, order, target, paid=locked.paid, choice=form.redemption)
     settled = await changes.settle(ctx, order, sale, target, reason_code="reassigned")
     return _Move(
         order=order, action=action, customer=customer, target=target, sale=sale, settled=settled, returned=returned,

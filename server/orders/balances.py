@@ -6,6 +6,7 @@ from uuid import UUID
 import msgspec
 
 from server.context import Context
+from server.errors import Busy
 from server.memberships.service import list_membership_views
 from server.orders import assignment_store
 from shared.members import Balance
@@ -34,7 +35,13 @@ async def read(ctx: Context, customer_ids: Sequence[UUID | None]) -> dict[UUID, 
 
 
 def compare(before: dict[UUID, Standing], after: dict[UUID, Standing]) -> tuple[BalanceChange, ...]:
-    """Return what is different, membership by membership."""
+    """Return what is different, membership by membership.
+
+    Raises:
+        Busy: Somebody else combined, left or reissued one of them just now.
+    """
+    if before.keys() - after.keys():
+        raise Busy
     changed = []
     for membership_id, was in before.items():
         now = after[membership_id]

@@ -17,10 +17,11 @@ from server.ledger import movements
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.movements import Origin
 from server.programmes import store as programmes
+from server.sharing.combining import Combination, combine_memberships
 from shared.enums import Role
 from shared.programmes import Expiry
 from tests.app import SignedUp, World, expect, problem
-from tests.ledgers import assert_verified, figures, locked
+from tests.ledgers import assert_verified, credit, figures, locked
 from tests.server.refunds.till import pieces, refund, send
 from tests.tills import add_rules, push, sale
 from tests.waiting import until_somebody_waits
@@ -411,3 +412,20 @@ async def test_what_a_sharer_earns_less_than_was_spent_is_told_and_follows_the_p
     assert (done["effect"]["points_owed"], done["effect"]["skipped_reason"]) == (8, "before_start")
     assert any("have been spent" in warning for warning in done["warnings"])
     assert await figures(desk.ana.membership_id) == left
+
+
+async def test_a_preview_tells_what_its_own_act_does_while_two_accounts_become_one(desk: Desk) -> None:
+    order_id = await desk.buy(None)
+    await credit(desk.world, desk.ana.membership_id, 30)
+    await credit(desk.world, desk.ben.membership_id, 100)
+    both = Combination(
+        operation_id=new_id(), kept_id=desk.ben.membership_id, other_id=desk.ana.membership_id, reason="one household"
+    )
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        await combine_memberships(desk.world.ctx, both)
+        sent = desk.preview(order_id, desk.ana.customer_id)
+        waiting = group.create_task(sent, context=contextvars.Context())
+        await until_somebody_waits()
+    (change,) = expect(waiting.result(), 200)["balances"]
+    assert change["membership_id"] == str(desk.ben.membership_id)
+    assert (change["available_before"], change["available_after"]) == (130, 140)
