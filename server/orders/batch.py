@@ -180,7 +180,7 @@ class _Finder:
         buyers = {row["customer"] for row in whole if row["customer"]}
         gone = await batch_store.hold_people(buyers, ids)
         locked = await batch_store.lock_memberships(ids)
-        if gone & buyers or any(locked[one]["successor"] is not None for one in found):
+        if gone & buyers or any(row["successor"] is not None for row in locked.values()):
             raise BuyerMoved
         return cls(cards, records, emails, locked=locked, people=await batch_store.list_people(ids))
 
