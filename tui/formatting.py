@@ -483,7 +483,10 @@ def card_row(card: CardView, *, programme: str = "", now: datetime, zone: tzinfo
             card_state(card.status),
             Cell(moment(card.issued_at, now=now, zone=zone)),
             Cell(ended),
-            Cell(" · ".join(part for part in (card.successor_code, programme) if part) or NOTHING),
+            Cell(
+                " ".join(part for part in (card.successor_code, f"in {programme}" if programme else "") if part)
+                or NOTHING
+            ),
         ),
     )
 

@@ -679,7 +679,7 @@ async def test_a_customer_joins_a_further_programme_whose_points_are_shown_and_m
         await till.press("n")
         await till.shows("70 points")
         await till.press("3")
-        await till.shows("Alpha Club")
+        await till.shows("in Alpha Club")
         await till.press("N")
         await till.shows("in every programme that takes members")
     assert (await figures(member.membership_id))[0] == 70
