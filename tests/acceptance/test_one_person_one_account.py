@@ -144,7 +144,7 @@ async def test_a_record_with_nearly_the_customers_address_says_so_and_one_that_i
         "items"
     ]
     assert [(one["customer_id"], bool(one["linked_at"])) for one in found] == [(str(ana.customer_id), True)]
-    assert (await shown(ana.customer_id, "near"))["blockers"] == ["They are linked since 02 March 2026."]
+    assert (await shown(ana.customer_id, "near"))["blockers"] == ["They are linked since 2 March 2026."]
     assert (await shown(ben.customer_id, "near"))["blockers"] == ["LINK_TAKEN"]
     # Nothing of it reaches the other one, whatever the till says.
     expect(await till.post("/v1/pos/orders", sale(world, customer={"pos_customer_id": "near"})), 201)
