@@ -201,7 +201,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="change_reward", method="PATCH", path="/v1/staff/rewards/{reward_id}", caller=_S, request=rewards.RewardChange, response=rewards.RewardView, permission=_P.REWARD_MANAGE),
     Endpoint(operation="get_redemption_terms", method="GET", path="/v1/staff/redemption-terms", caller=_S, response=rewards.RedemptionTermsView, permission=_P.PROGRAMME_READ, query=("programme",)),
     Endpoint(operation="put_redemption_terms", method="PUT", path="/v1/staff/redemption-terms", caller=_S, request=rewards.RedemptionSettings, response=rewards.RedemptionTermsView, permission=_P.REWARD_MANAGE),
-    Endpoint(operation="list_refunds", method="GET", path="/v1/staff/refunds", caller=_S, response=refunds.RefundPage, permission=_P.REFUND_READ, query=(*_PAGE, "state", "differs")),
+    Endpoint(operation="list_refunds", method="GET", path="/v1/staff/refunds", caller=_S, response=refunds.RefundPage, permission=_P.REFUND_READ, query=(*_PAGE, "state", "differs", "needs_person")),
     Endpoint(operation="preview_refund_attachment", method="POST", path="/v1/staff/refunds/{refund_id}/attachment/preview", caller=_S, request=refunds.RefundAttachment, response=refunds.RefundAttachmentPreview, permission=_P.REFUND_RESOLVE),
     Endpoint(operation="attach_refund", method="POST", path="/v1/staff/refunds/{refund_id}/attachment", caller=_S, request=refunds.RefundAttachment, response=refunds.RefundView, permission=_P.REFUND_RESOLVE, idempotent=True),
     Endpoint(operation="dismiss_refund", method="POST", path="/v1/staff/refunds/{refund_id}/dismiss", caller=_S, request=refunds.RefundNote, response=refunds.RefundView, permission=_P.REFUND_RESOLVE),

@@ -465,8 +465,9 @@ class Client:
     async def record_order(self, recording: OrderRecording, *, key: str) -> OrderRecorded:
         return await self._ask("record_order", OrderRecorded, body=recording, key=key)
 
-    async def list_refunds(self, *, state: str = "", cursor: str | None = None) -> RefundPage:
-        return await self._ask("list_refunds", RefundPage, query={"state": state or None, "cursor": cursor})
+    async def list_refunds(self, *, needs_person: bool = False, cursor: str | None = None) -> RefundPage:
+        query = {"needs_person": "true" if needs_person else None, "cursor": cursor}
+        return await self._ask("list_refunds", RefundPage, query=query)
 
     async def preview_refund_attachment(self, refund_id: UUID, attachment: RefundAttachment) -> RefundAttachmentPreview:
         path = {"refund_id": refund_id}

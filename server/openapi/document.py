@@ -67,6 +67,7 @@ _QUERY: dict[str, tuple[str, Json]] = {
     "since": ("The first day of the period, in the programme's zone; 90 days ago if not given.", {"type": "string", "format": "date"}),
     "until": ("Its last day; today if not given.", {"type": "string", "format": "date"}),
     "state": ("Only those in this state.", {"type": "string"}),
+    "needs_person": ("`true`: only those that will not come right by waiting.", {"enum": ["true"]}),
     "differs": ("`true`: only those of another customer than the till named.", {"enum": ["true"]}),
     "programme": ("The code of a programme; that which members join without it.", {"type": "string"}),
     "number": ("A receipt number; without it, `store` and `day` list the orders that count for nobody.", {"type": "string"}),

@@ -17,6 +17,8 @@ from shared.refunds import (
     RefundView,
 )
 
+_FLAGS = ("differs", "needs_person")
+
 
 @operation("push_refund")
 async def push_refund(call: Call) -> PosRefundResult:
@@ -28,17 +30,18 @@ async def push_refund(call: Call) -> PosRefundResult:
 async def list_refunds(call: Call) -> RefundPage:
     """List refunds, newest first; `state` narrows it, as to those that wait for their sale.
 
-    `differs=true` lists those of which the till named another customer than the sale counted for.
+    `differs=true` lists those of which the till named another customer than the sale counted for, and `needs_person=true`
+    those that will not come right by waiting.
     """
-    state = call.query("state")
+    state, *flags = (call.query(name) for name in ("state", *_FLAGS))
     if state and state not in {*RefundState}:
         raise Invalid(FieldProblem(field="state", detail=f"One of {', '.join(RefundState)}."))
-    differs = call.query("differs")
-    if differs not in ("", "true") or (differs and state):
-        raise Invalid(FieldProblem(field="differs", detail="Give true, without a state."))
-    return await service.list_refunds(
-        call.ctx, state, is_differing=bool(differs), cursor=call.query("cursor"), limit=call.page_size()
-    )
+    chosen = [state] if state else []
+    for name, value in zip(_FLAGS, flags, strict=True):
+        if value not in ("", "true") or (value and chosen):
+            raise Invalid(FieldProblem(field=name, detail="Give true, and none of the others."))
+        chosen += [name] if value else []
+    return await service.list_refunds(call.ctx, "".join(chosen), cursor=call.query("cursor"), limit=call.page_size())
 
 
 @operation("preview_refund_attachment")

@@ -130,13 +130,15 @@ async def give_back_late(tools: Tools, payload: bytes) -> None:
         await changes.mark_memberships(ctx, *(hold["heir"] for hold in holds))
 
 
-async def list_refunds(ctx: Context, state: str, *, is_differing: bool, cursor: str, limit: int) -> RefundPage:
-    """Return a page of refunds, newest first.
+async def list_refunds(ctx: Context, which: str, *, cursor: str, limit: int) -> RefundPage:
+    """Return a page of refunds, newest first; `which` is as in `store.list_refunds`.
 
     Raises:
         Invalid: The cursor is not one of ours.
     """
-    rows = await store.list_refunds(state, is_differing=is_differing, before=decode_cursor(cursor), limit=limit + 1)
+    rows = await store.list_refunds(
+        which, parked_before=ctx.now - REFUND_PARKED_MAX, before=decode_cursor(cursor), limit=limit + 1
+    )
     page, more = rows[:limit], len(rows) > limit
     return RefundPage(
         items=tuple(refund_view(ctx, row) for row in page),

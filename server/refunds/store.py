@@ -87,6 +87,9 @@ from refund r join store s on s.id = r.store left join orders o on o.id = r."ord
 """
 _ALL = _PAGE.format(condition="")
 _DIFFERING = _PAGE.format(condition=" and customer_differs")
+_WAITING = _PAGE.format(
+    condition=" and state in ('blind', 'refused', 'parked') and (state <> 'parked' or created_at < $4)"
+)
 _IN_STATE = _PAGE.format(condition=" and state = $4")
 
 
@@ -248,15 +251,25 @@ async def list_due(after: UUID | None, limit: int) -> list[Row]:
 
 
 async def list_refunds(
-    state: str, *, is_differing: bool, before: tuple[datetime, UUID] | None, limit: int
+    which: str, *, parked_before: datetime, before: tuple[datetime, UUID] | None, limit: int
 ) -> list[Row]:
-    """Return refunds in a state ("": in any), or those of other customers than the sale's; newest first, from behind a cursor."""
-    created_at, refund_id = before or (None, None)
-    if is_differing:
-        return await DB.fetch(_DIFFERING, created_at, refund_id, limit)
-    if state:
-        return await DB.fetch(_IN_STATE, created_at, refund_id, limit, state)
-    return await DB.fetch(_ALL, created_at, refund_id, limit)
+    """Return refunds, newest first, from behind a cursor.
+
+    Args:
+        which: A state, "" for any; "differs" for those of other customers than the sale's, "needs_person" for those that
+            will not come right by waiting.
+        parked_before: Those that have waited since then need a person.
+    """
+    page = (*(before or (None, None)), limit)
+    match which:
+        case "":
+            return await DB.fetch(_ALL, *page)
+        case "differs":
+            return await DB.fetch(_DIFFERING, *page)
+        case "needs_person":
+            return await DB.fetch(_WAITING, *page, parked_before)
+        case state:
+            return await DB.fetch(_IN_STATE, *page, state)
 
 
 def returned_line(row: Row) -> ReturnedLine:

@@ -360,7 +360,7 @@ class FakeService:
                 order = _staff_order()
                 return StaffOrderPage(items=(order,) if query.get("number") in (None, order.number) else ())
             case "list_refunds":
-                return self._refund_page(query.get("state"), int(query.get("cursor", "0")))
+                return self._refund_page(needs_person="needs_person" in query, start=int(query.get("cursor", "0")))
             case "get_report":
                 return _report(path["name"])
             case _ if operation in _ALWAYS:
@@ -446,8 +446,8 @@ class FakeService:
             invited_by="email" if asked.email else None,
         )
 
-    def _refund_page(self, state: str | None, start: int) -> RefundPage:
-        found = [refund for refund in self.refunds if state in (None, refund.state.value)]
+    def _refund_page(self, *, needs_person: bool, start: int) -> RefundPage:
+        found = [refund for refund in self.refunds if refund.needs_person or not needs_person]
         more = str(start + 2) if len(found) > start + 2 else None
         return RefundPage(items=tuple(found[start : start + 2]), next_cursor=more)
 

@@ -69,8 +69,6 @@ _DIFFERENCES = (
     Column("Counts for", -1),
     Column("Till names", -1),
 )
-# States in which a refund may need a person; the rest is history.
-_OPEN_REFUNDS = (RefundState.BLIND, RefundState.REFUSED, RefundState.PARKED)
 _DECIDING = {"queue.approve", "queue.refuse"}
 _DECIDED_MEANWHILE = "Somebody else has decided on this meanwhile, or it lapsed."
 
@@ -103,13 +101,10 @@ class QueuePage(ListPage[AdjustmentView | RefundView | OrderDifference]):
             page = await client.list_refunds(cursor=cursor)
             known = {item.id for item in self.items if isinstance(item, RefundView)}
             return Listing(items=tuple(one for one in page.items if one.id not in known), next_cursor=page.next_cursor)
-        page, *open_ones = await asyncio.gather(
-            client.list_refunds(), *(client.list_refunds(state=state.value) for state in _OPEN_REFUNDS)
-        )
-        waiting = {one.id: one for open_page in open_ones for one in open_page.items if one.needs_person}
-        first = sorted(waiting.values(), key=lambda refund: refund.received_at, reverse=True)
-        rest = (one for one in page.items if one.id not in waiting)
-        return Listing(items=(*first, *rest), next_cursor=page.next_cursor)
+        page, waiting = await asyncio.gather(client.list_refunds(), client.list_refunds(needs_person=True))
+        first = {one.id: one for one in waiting.items}
+        rest = (one for one in page.items if one.id not in first)
+        return Listing(items=(*first.values(), *rest), next_cursor=page.next_cursor)
 
     def row(self, item: AdjustmentView | RefundView | OrderDifference, *, now: datetime, zone: tzinfo) -> Row:
         if isinstance(item, OrderDifference):

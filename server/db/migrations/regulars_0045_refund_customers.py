@@ -10,5 +10,9 @@ alter table refund add column customer uuid references customer (id) on delete r
 alter table refund add column customer_differs boolean not null default false;
 create index refund_differs on refund (created_at desc, id desc) where customer_differs;
 """
+# What waits is a small part of all refunds, and of it what waits for a person.
+OPEN = """
+create index refund_open on refund (created_at desc, id desc) where state in ('blind', 'refused', 'parked');
+"""
 
-forwards = run_scripts(ID, DESCRIPTION, NAMED)
+forwards = run_scripts(ID, DESCRIPTION, NAMED, OPEN)

@@ -93,8 +93,11 @@ async def test_staff_see_what_waits_and_what_needs_them(world: World) -> None:
     assert [(item["id"], item["needs_person"]) for item in await listed(world, state="blind")] == [
         (blind["refund_id"], True)
     ]
+    assert [item["id"] for item in await listed(world, needs_person="true")] == [blind["refund_id"]]
     world.advance(timedelta(days=7, seconds=1))
     assert [item["needs_person"] for item in await listed(world, state="parked")] == [True]
+    both = {item["id"] for item in await listed(world, needs_person="true")}
+    assert both == {blind["refund_id"], parked["refund_id"]}
     assert await DB.fetch_value("select count(*) from ledger_entry") == 0
     await assert_verified(world)
 
