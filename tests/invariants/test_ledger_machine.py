@@ -347,6 +347,15 @@ class Ledger(RuleBasedStateMachine):
             for piece in pieces:
                 self._refund(one, [piece])
 
+    @rule(who=WHO, lines=LINES, is_in_batch=st.booleans())
+    def sell_long_ago(self, who: int, lines: list[tuple[int, int]], *, is_in_batch: bool) -> None:
+        """Let a till bring a sale whose points have lapsed already, while all that is known of them is fresh."""
+        self.change_rules(RULES[3])
+        begun_at = self.now
+        self.wait(timedelta(days=12))
+        self.adjust(who, 1, Role.MANAGER)
+        self.earn(who, lines, self.now - begun_at, is_in_batch=is_in_batch)
+
     @precondition(lambda self: self.sales)
     @rule(which=WHICH, pieces=PIECES)
     def refund(self, which: int, pieces: list[int]) -> None:
