@@ -18,7 +18,7 @@ from shared.limits import ADJUST_UNDO_OWN
 from shared.members import Accepted, EntryPage, EntryView, MembershipView, OrderPage, OrderView
 from shared.orders import StaffOrderDetail
 from shared.rewards import VoucherStatus, VoucherView
-from shared.staff import AuditEntryView, AuditPage, CustomerDetail, EmailChangeView, ProgrammeList
+from shared.staff import AuditEntryView, AuditPage, CustomerDetail, EmailChangeView
 from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
@@ -36,7 +36,6 @@ from tui.formatting import (
     full_name,
     header_facts,
     is_held,
-    main_membership,
     notices,
     order_notes,
     order_row,
@@ -46,6 +45,7 @@ from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, safe
 from tui.screens.choosing import Chosen
 from tui.screens.membership_tab import Membership, fetch_membership, find_voucher, membership_notes, membership_rows
+from tui.screens.memberships import Memberships
 from tui.screens.records import Records
 from tui.screens.together import ACTIONS as TOGETHER_ACTIONS
 from tui.screens.together import Together
@@ -127,7 +127,6 @@ class CustomerPage(Page):
         super().__init__()
         self.customer_id = UUID(customer_id)
         self.detail: CustomerDetail | None = None
-        self._membership_id: UUID | None = None  # Of the programme that was chosen with n.
         self._name = name
         self._opened: set[str] = set()
         self._entries: Paged[EntryView] = Paged()
@@ -136,6 +135,7 @@ class CustomerPage(Page):
         self._membership: Membership | None = None
         self._traces: dict[UUID, StaffOrderDetail] = {}
         self._adjusted: AdjustmentView | None = None  # The last one that was made here.
+        self.memberships = Memberships(self)
         self.together = Together(self)
         self.records = Records(self)
 
@@ -192,12 +192,8 @@ class CustomerPage(Page):
 
     @property
     def shown_membership(self) -> MembershipView | None:
-        """The membership whose points are shown and moved: that of the programme which was chosen."""
-        detail = self.detail
-        if detail is None:
-            return None
-        chosen = (view for view in detail.memberships if view.id == self._membership_id)
-        return next(chosen, None) or main_membership(detail)
+        """The membership whose points are shown and moved."""
+        return self.memberships.shown
 
     @property
     def zone(self) -> tzinfo:
@@ -562,44 +558,11 @@ class CustomerPage(Page):
         self._adjusted = None
         self.console.say(f"Taken back. Balance {points(adjustment.available)}.", "good")
 
-    # Programmes -----------------------------------------------------------------------------------------------------------
-
-    def _next_programme(self) -> None:
-        """Show the points of the next programme; what was fetched of the one before is dropped."""
-        detail, shown = self.detail, self.shown_membership
-        assert detail is not None
-        assert shown is not None, "offered where there are several"
-        place = detail.memberships.index(shown)
-        self._show_programme(detail.memberships[(place + 1) % len(detail.memberships)].id)
-        self.show_header()
-        self.show_tab(self.tab)
-
-    def _show_programme(self, membership_id: UUID) -> None:
+    def drop_points(self) -> None:
+        """Forget what was fetched of the membership shown so far: another one is shown from now on."""
         self.workers.cancel_group(self, "tab")
-        self._membership_id = membership_id
         self._entries = Paged()
         self._membership = None
-
-    def _enrol(self) -> None:
-        call(
-            self,
-            "programmes",
-            lambda client: client.list_programmes(),
-            done=self._choose_programme,
-            waiting="Asking which programmes there are…",
-        )
-
-    def _choose_programme(self, programmes: ProgrammeList) -> None:
-        from tui.screens.enrol import EnrolPage
-
-        detail = self.detail
-        assert detail is not None
-        member_of = {view.programme_code for view in detail.memberships if view.status == "active"}
-        further = [one for one in programmes.items if one.status == "active" and one.code not in member_of]
-        if not further:
-            self.console.say("This customer is in every programme that takes members.", "info")
-            return
-        self.app.push_screen(EnrolPage(detail, further, done=self._show_programme), self.came_back)
 
     def came_back(self, _: None) -> None:
         self.refresh_data()
@@ -663,8 +626,7 @@ class CustomerPage(Page):
             "customer.edit": self._edit,
             "customer.invite": self._invite,
             "customer.lift": self._lift_hold,
-            "customer.programme": self._next_programme,
-            "customer.enrol": self._enrol,
+            **self.memberships.handlers(),
             **self.together.handlers(),
             **self.records.handlers(),
             "customer.tab_next": partial(self._step_tab, 1),
@@ -692,10 +654,8 @@ class CustomerPage(Page):
 
     def unavailable(self, action_id: str) -> str | None:
         detail = self.detail
-        if action_id == "customer.programme" and (detail is None or len(detail.memberships) < 2):
-            return "this customer is in one programme"
         if action_id not in _CHANGING:
-            return self.records.why_not(action_id)
+            return self.memberships.why_not(action_id) or self.records.why_not(action_id)
         if detail is None:
             return "the customer is not here yet"
         if detail.status != "active":
