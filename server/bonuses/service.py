@@ -160,7 +160,8 @@ async def name_referrer(ctx: Context, customer_id: UUID, membership_id: UUID, co
     """
     async with DB.transaction():
         programme_id = await store.find_programme_of(membership_id, customer_id)
-        if programme_id is None:
+        # A purchase that is being posted comes first, as it is the last one that could pay for this.
+        if programme_id is None or await store.lock_membership(membership_id, customer_id) is None:
             raise NotFound
         owner = await store.find_code_owner(rules.normalise_referral_code(code))
         if owner is None or owner["programme"] != programme_id:

@@ -22,7 +22,7 @@ from server.merges.store import move_referrals
 from server.programmes import store as programmes
 from shared.programmes import BonusRules, EarningRules
 from tests.app import SignedUp, World, expect, problem
-from tests.ledgers import assert_verified, figures
+from tests.ledgers import assert_verified, figures, locked
 from tests.server.refunds.till import lines, pieces, sell, take
 from tests.tills import push, sale
 from tests.waiting import until_somebody_waits
@@ -264,6 +264,18 @@ async def test_nobody_brings_themselves_or_twice_or_late(world: World) -> None:
     assert problem(await name(world, ben, await code_of(world, cy)))[:2] == (409, "REFERRAL_CLOSED")
     await buy(world, cy)
     assert problem(await name(world, cy, code))[:2] == (409, "REFERRAL_CLOSED")
+
+
+async def test_a_first_purchase_under_way_decides_whether_a_friend_can_still_be_named(world: World) -> None:
+    await set_rules(world, referrer=40)
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    code = await code_of(world, ana)
+    await buy(world, ben, lines=[{"line_id": "1", "net_minor": 5}])
+    async with asyncio.TaskGroup() as group, locked(ben.membership_id):
+        named = group.create_task(name(world, ben, code), context=contextvars.Context())
+        await until_somebody_waits()
+        await DB.fetch("update orders set points = 5, skipped_reason = null")
+    assert problem(named.result())[:2] == (409, "REFERRAL_CLOSED")
 
 
 async def test_another_members_account_is_not_there(world: World) -> None:
