@@ -304,9 +304,10 @@ async def _hold_voucher(ctx: Context, key: Key, store_id: UUID, form: NewHold, c
     await store.lock_sale(key.connection_id, form.order_reference)
     home = _home_of(found)
     await lock_memberships([home.membership_id])
-    check_may_spend((await open_wallet(ctx, home)).standing, ctx.now)
+    # The voucher comes first: one that was taken back may lie in a membership that is closed, which would puzzle a cashier.
     voucher = await store.lock_voucher(found["id"])
     await _check_voucher(ctx, voucher)
+    check_may_spend((await open_wallet(ctx, home)).standing, ctx.now)
     sale = await store.get_sale(key.connection_id, form.order_reference, form.order_total_minor, ctx.now)
     amount = voucher_amount(RewardKind(voucher["kind"]), voucher["value_minor"], voucher["percent"], sale)
     if not amount:
