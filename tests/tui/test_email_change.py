@@ -49,6 +49,19 @@ async def test_keeping_changes_the_address_and_nothing_else() -> None:
         assert service.customers[0].cards == BEN.cards
 
 
+async def test_a_preview_that_could_not_be_had_is_asked_for_again() -> None:
+    service = FakeService(BEN)
+    async with signed_in(service, size=(80, 24)) as till:
+        await open_wizard(till)
+        await ask_for(till, "keep")
+        service.is_down = True
+        await till.fill("email", "newer@example.com")
+        await till.shows("Not connected")
+        service.is_down = False
+        await till.press("f5")
+        await till.shows("● online", "1,001 → 1,001 (unchanged)")
+
+
 async def test_nothing_is_sent_before_the_form_is_complete() -> None:
     service = FakeService(BEN)
     async with signed_in(service) as till:

@@ -791,4 +791,14 @@ async def test_a_service_that_is_gone_keeps_the_form_and_posts_it_once_it_is_bac
         till.console.client._http = real
         await till.press("f5")
         await till.shows("= 5.00 GBP", "Earns 5")
+        await till.press("escape", "escape")
+        await till.until(lambda: till.page == "customer")
+        till.console.client._http = httpx.AsyncClient(
+            transport=httpx.MockTransport(refuse), base_url="http://localhost"
+        )
+        await till.press("a")
+        await till.shows("Not connected. Looking up and saving do not work.")
+        till.console.client._http = real
+        await till.press("f5")
+        await till.shows("No sale of today waits for a customer.")
     assert await figures(member.membership_id) == (5, 5, 0, 0)

@@ -156,6 +156,12 @@ class AssignPage(PreviewForm[OrderAssignment, AssignmentPreview, AssignmentAppli
         elif field_id == "receipt":
             self._find_candidates()
 
+    def ask_anew(self) -> None:
+        if self._asks_order and self._order is None:
+            self._find_candidates()
+        if self._asks_customer:
+            self._chooser.typed()
+
     def _find_candidates(self) -> None:
         session = self.console.session
         if session is None:

@@ -82,6 +82,7 @@ class CustomerChooser:
         self._page.note("customer", f"→ {_told(hit)}", "info")
 
     def _not_found(self, error: ConsoleError) -> None:
+        self._text = ""  # The same text is looked up again when that is asked for.
         self._page.console.say_failure(error)
 
     def changed(self) -> None:

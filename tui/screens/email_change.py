@@ -204,6 +204,11 @@ class EmailPage(FormPage):
 
     # Preview ------------------------------------------------------------------------------------------------------------
 
+    def refresh_data(self) -> None:
+        """Ask again for a preview that could not be had. One that was read stays, as a lost answer may be about it."""
+        if not self._has_preview():
+            self._ask_preview()
+
     def _ask_preview(self) -> None:
         request = self._request()
         if request is None or self.is_sending:

@@ -86,6 +86,10 @@ class MergePage(PreviewForm[MergeRequest, MergePreview, MergeView]):
         if field_id == "customer":
             self._chooser.typed()
 
+    def ask_anew(self) -> None:
+        if self._second is None:
+            self._chooser.typed()
+
     def _pair(self) -> tuple[Chosen, Chosen] | None:
         """Return who is kept and who is folded in."""
         other = self._second or self._chooser.chosen

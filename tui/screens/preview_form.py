@@ -85,6 +85,9 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
         """Return why what was previewed cannot be carried out."""
         return ()
 
+    def ask_anew(self) -> None:
+        """Look up again what could not be had and the form needs besides its preview."""
+
     # Drawing ------------------------------------------------------------------------------------------------------------
 
     def compose_body(self) -> ComposeResult:
@@ -138,6 +141,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
 
     def refresh_data(self) -> None:
         """Ask again for what could not be shown. What was read stays, as it may be what a lost answer was about."""
+        self.ask_anew()
         if not self.has_preview():
             self._refusal = None
             self.show_preview()

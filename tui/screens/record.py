@@ -72,10 +72,11 @@ class RecordPage(PreviewForm[OrderRecording, RecordingPreview, OrderRecorded]):
     def _ask_currency(self) -> None:
         call(self, "currency", lambda client: client.list_programmes(), done=self._learn_currency)
 
-    def refresh_data(self) -> None:
+    def ask_anew(self) -> None:
         if not self._currency:
             self._ask_currency()
-        super().refresh_data()
+        if self._customer is None:
+            self._chooser.typed()
 
     def _learn_currency(self, programmes: ProgrammeList) -> None:
         """The shop's own programme says in which money amounts are typed."""

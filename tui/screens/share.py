@@ -112,6 +112,9 @@ class SharePage(PreviewForm[Sharing, SharingPreview, Joined | Combined]):
         if field_id == "customer":
             self._chooser.typed()
 
+    def ask_anew(self) -> None:
+        self._chooser.typed()
+
     def values(self) -> dict[str, str]:
         return super().values() | {"chosen": self._chooser.chosen.id if self._chooser.chosen else ""}
 
