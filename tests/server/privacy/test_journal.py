@@ -50,6 +50,13 @@ async def _dump() -> dict[str, list[str]]:
     }
 
 
+# What the database works out by itself cannot be written.
+_WRITTEN_COLUMNS = """
+select string_agg(quote_ident(column_name), ', ' order by ordinal_position) from information_schema.columns
+where table_schema = 'public' and table_name = $1 and is_generated = 'NEVER'
+"""
+
+
 async def _restore(content: dict[str, list[str]]) -> None:
     """Make every table what it was, as a restored dump does, which runs no trigger and checks no reference."""
     async with DB.transaction():
@@ -58,9 +65,12 @@ async def _restore(content: dict[str, list[str]]) -> None:
             if name.startswith(("pgqueuer", "migration")):
                 continue
             await DB.fetch(f'delete from "{name}"')
+            columns = await DB.fetch_value(_WRITTEN_COLUMNS, name)
             for row in rows:
                 await DB.fetch(
-                    f'insert into "{name}" select * from jsonb_populate_record(null::"{name}", $1::jsonb)', row
+                    f'insert into "{name}" ({columns}) '
+                    f'select {columns} from jsonb_populate_record(null::"{name}", $1::jsonb)',
+                    row,
                 )
 
 
