@@ -242,6 +242,9 @@ def _check_splittable(group: Group, kept_id: UUID, other_id: UUID, effects: Comb
     came_along = {person.new_id for person in effects.people if person.new_id is not None}
     if kept["status"] != "active" or other["successor"] != kept_id or not came_along <= present:
         raise Refused(Code.UNDO_NOT_LAST)
+    # By a merge since, whoever came along may have become the owner; without them nobody would be.
+    if group.owner_of(kept_id).id in came_along:
+        raise Refused(Code.UNDO_NOT_LAST)
 
 
 async def _return_people(ctx: Context, effects: CombineEffects) -> None:

@@ -180,12 +180,18 @@ async def test_the_sale_of_a_merged_customer_goes_on_with_the_survivor(world: Wo
 async def test_both_in_one_shared_membership_and_the_owner_goes(world: World) -> None:
     ana, ben = await two_members(world)
     desk = await MergeDesk.open(world)
-    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    combined = expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
     await desk.buy(ana.card_number, 30)
     done = await desk.merged(ben.customer_id, ana.customer_id)
     (person,) = await desk.people(ana.membership_id)
     assert (person["customer_id"], person["role"]) == (str(ben.customer_id), "owner")
     await assert_verified(world)
+    # The membership would be left without anybody; the merge has to be taken back first.
+    path = f"/v1/staff/memberships/{ana.membership_id}/combine/{combined['operation_id']}/undo"
+    shown = expect(await desk.post(f"{path}/preview", {"reason": "not wanted"}), 200)
+    assert shown["blockers"]
+    refused = await desk.post(path, {"reason": "not wanted", "preview_hash": shown["preview_hash"]})
+    assert problem(refused)[:2] == (409, "UNDO_NOT_LAST")
     expect(await desk.unmerge(done["id"]), 200)
     roles = {one["customer_id"]: one["role"] for one in await desk.people(ana.membership_id)}
     assert roles == {str(ana.customer_id): "owner", str(ben.customer_id): "sharer"}
