@@ -18,7 +18,7 @@ from server.orders.sales import BuyerMoved, Sale, Target
 from server.programmes.service import get_default_programme
 from shared.codes import normalise_card_number
 from shared.enums import OrderState, SkippedReason
-from shared.pos import LinePoints, PosOrder, PosOrderResult
+from shared.pos import LinePoints, PosCustomer, PosOrder, PosOrderResult
 from shared.problems import Code, FieldProblem
 
 # Other requests are answered between so many sales, as working out what they earn takes no waiting.
@@ -162,18 +162,10 @@ class _Finder:
         """Look everybody up in one statement a kind and lock the memberships, `other_memberships` included.
 
         Raises:
-            BuyerMoved: Somebody was merged or forgotten, or their points moved, between the look and the lock.
+            BuyerMoved: Somebody was merged or forgotten, joined or left, or their points moved, between look and lock.
         """
         customers = [sale.order.customer for sale in prepared if sale.order.customer is not None]
-        cards = await batch_store.resolve_cards(
-            {normalise_card_number(one.card_number) for one in customers if one.card_number is not None}
-        )
-        emails = await batch_store.resolve_emails(
-            {parse_email(one.email, "customer.email").key for one in customers if one.email is not None}
-        )
-        records = await batch_store.resolve_records(
-            sender.connection_id, {one.pos_customer_id for one in customers if one.pos_customer_id is not None}
-        )
+        cards, records, emails = await _look_up(sender, customers)
         whole = (*cards.values(), *records.values(), *emails.values())
         found = [row["membership"] for row in whole if row["membership"]]
         ids = {*found, *(one for one in other_memberships if one is not None)}
@@ -182,7 +174,14 @@ class _Finder:
         locked = await batch_store.lock_memberships(ids)
         if gone & buyers or any(row["successor"] is not None for row in locked.values()):
             raise BuyerMoved
-        return cls(cards, records, emails, locked=locked, people=await batch_store.list_people(ids))
+        people = await batch_store.list_people(ids)
+        members = {(row["customer"], row["membership"]) for row in people}
+        if any((row["customer"], row["membership"]) not in members for row in whole):
+            # Held as they are now, they may be somewhere else than at the first look.
+            again = await _look_up(sender, customers)
+            if _places(again) != _places((cards, records, emails)):
+                raise BuyerMoved
+        return cls(cards, records, emails, locked=locked, people=people)
 
     def find(self, sale: Sale) -> Target:
         """Return whom a sale counts for."""
@@ -208,6 +207,25 @@ class _Finder:
         """Return whether a membership's cached figures were out of date before the batch."""
         until = self._locked[membership_id]["figures_until"]
         return until is not None and until <= ctx.now
+
+
+_Found = tuple[dict[str, Row], dict[str, Row], dict[str, Row]]
+
+
+async def _look_up(sender: Sender, customers: Sequence[PosCustomer]) -> _Found:
+    """Return who bought by card, by the till's own id and by address, in one statement each."""
+    cards = {normalise_card_number(one.card_number) for one in customers if one.card_number is not None}
+    records = {one.pos_customer_id for one in customers if one.pos_customer_id is not None}
+    emails = {parse_email(one.email, "customer.email").key for one in customers if one.email is not None}
+    return (
+        await batch_store.resolve_cards(cards),
+        await batch_store.resolve_records(sender.connection_id, records),
+        await batch_store.resolve_emails(emails),
+    )
+
+
+def _places(found: _Found) -> list[dict[str, tuple[UUID, UUID | None]]]:
+    return [{name: (row["customer"], row["membership"]) for name, row in one.items()} for one in found]
 
 
 def _choose_plain(ready: dict[int, Sale], known: set[str], finder: _Finder) -> dict[int, Target]:

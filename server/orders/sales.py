@@ -110,7 +110,7 @@ async def find_target(sale: Sale, connection_id: UUID) -> Target:
     """Find and lock the membership that a till system's sale counts for, or say why there is none.
 
     Raises:
-        BuyerMoved: Who bought was merged or forgotten, or their points moved, between the look and the lock.
+        BuyerMoved: Who bought was merged or forgotten, joined or left, or their points moved, between look and lock.
     """
     if sale.order.customer is None:
         return Target(skipped=sale.skipped or SkippedReason.NO_CUSTOMER)
@@ -119,7 +119,13 @@ async def find_target(sale: Sale, connection_id: UUID) -> Target:
         return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
     if await store.hold_customer(found["customer"]) not in PRESENT:
         raise BuyerMoved
-    return await lock_target(sale, found["customer"], found["membership"], reason)
+    target = await lock_target(sale, found["customer"], found["membership"], reason)
+    if target.membership_id is None:
+        # Held as they are now, they may be somewhere else than at the first look.
+        again, _ = await resolve_customer(sale.order.customer, connection_id)
+        if again is None or again["membership"] != found["membership"]:
+            raise BuyerMoved
+    return target
 
 
 async def lock_target(sale: Sale, customer_id: UUID, membership_id: UUID | None, reason: str) -> Target:

@@ -1,11 +1,23 @@
 """Sales that arrive at once: nothing is lost, nothing is doubled."""
 
 import asyncio
+import contextvars
+from typing import Any
+
+import httpx
+import pytest
 
 from server.db.engine import DB
+from server.db.ids import new_id
 from server.ledger.verification import verify
+from server.sharing.combining import Combination, combine_memberships
+from server.sharing.groups import lock_group
+from server.sharing.leaving import leave_membership
+from shared.sharing import LeavePolicy, Leaving
 from tests.app import World, expect
+from tests.ledgers import assert_verified
 from tests.tills import push, push_batch, sale
+from tests.waiting import until_somebody_waits
 
 
 async def test_64_sales_at_once_all_count(world: World) -> None:
@@ -71,3 +83,40 @@ async def test_64_voids_at_once_take_back_once(world: World) -> None:
     assert {answer.status_code for answer in answers} <= {201, 503}
     assert await DB.fetch_value("select balance from membership") == 0
     assert await DB.fetch_value("select count(*) from ledger_entry where kind = 'CLAWBACK'") == 1
+
+
+@pytest.mark.parametrize("how", ["batch", "email"])
+async def test_a_sale_counts_where_its_buyer_went_while_it_was_on_its_way(world: World, how: str) -> None:
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    key = await world.pos_key()
+    both = Combination(
+        operation_id=new_id(), kept_id=ana.membership_id, other_id=ben.membership_id, reason="one household"
+    )
+    form = Leaving(
+        customer_id=ben.customer_id, policy=LeavePolicy.LEAVE_ALL, agreed_by=(ben.customer_id,), reason="moved out"
+    )
+
+    async def combine() -> object:
+        return await combine_memberships(world.ctx, both)
+
+    async def leave() -> object:
+        return await leave_membership(world.ctx, await lock_group([ana.membership_id]), ana.membership_id, form)
+
+    bodies = [sale(world, card=ben.card_number), sale(world, card=ben.card_number)]
+    if how == "email":
+        bodies = [body | {"customer": {"email": ben.email}} for body in bodies]
+
+    async def send(body: dict[str, Any]) -> httpx.Response:
+        return await (push_batch(world, key, [body]) if how == "batch" else push(world, key, body))
+
+    for move, body in zip((combine, leave), bodies, strict=True):
+        async with asyncio.TaskGroup() as group, DB.transaction():
+            await move()
+            waiting = group.create_task(send(body), context=contextvars.Context())
+            await until_somebody_waits()
+        answer = waiting.result()
+        # A till does as it is told: it sends again what the service was too busy for.
+        assert (answer if answer.is_success else await send(body)).is_success
+    homes = await DB.fetch("select balance from membership where status = 'active' order by id")
+    assert [row["balance"] for row in homes] == [12, 12]
+    await assert_verified(world)
