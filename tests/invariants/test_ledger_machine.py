@@ -327,11 +327,17 @@ class Ledger(RuleBasedStateMachine):
         assert [line["points"] for line in result["lines"]] == made.shares
         self.sales.append(Sold(body, UUID(result["order_id"]), made))
 
-    @rule(who=WHO, points=st.integers(-9, -1), pieces=st.lists(st.integers(1, 3), max_size=3))
-    def spend_of_two_kinds(self, who: int, points: int, pieces: list[int]) -> None:
+    @rule(
+        who=WHO,
+        points=st.integers(-9, -1),
+        pieces=st.lists(st.integers(1, 3), max_size=3),
+        days=st.sampled_from([0, 0, 12]),
+    )
+    def spend_of_two_kinds(self, who: int, points: int, pieces: list[int], days: int) -> None:
         """Earn points that never lapse, then points that lapse soon, and use a part: the later ones go first.
 
-        Or pay for a sale with all of them, and bring it back in parts: the lasting ones come back first, each once.
+        Or pay for a sale with all of them, and bring it back in parts, perhaps when some would have lapsed: the lasting ones
+        come back first, each once.
         """
         for rules in (RULES[1], RULES[3]):
             self.earn(who, [(1, 1_000)], timedelta(), rules)
@@ -344,6 +350,7 @@ class Ledger(RuleBasedStateMachine):
         if len(self.holds) > held:
             one = self.sales[-1]
             self._capture(self.holds[-1], one)
+            self.wait(timedelta(days=days))
             for piece in pieces:
                 self._refund(one, [piece])
 
@@ -530,9 +537,11 @@ class Ledger(RuleBasedStateMachine):
         voucher = Voucher(who, account, debit, midnight(self.now, VOUCHER_DAYS + 1))
         self.vouchers.append((expect(answer, 201), voucher))
 
-    @rule(who=WHO, is_captured=st.booleans())
-    def use_a_reward(self, who: int, *, is_captured: bool) -> None:
-        """Take a reward to the till, where nobody else may cancel it."""
+    @rule(who=WHO, is_captured=st.booleans(), is_held=st.booleans())
+    def use_a_reward(self, who: int, *, is_captured: bool, is_held: bool) -> None:
+        """Take a reward to the till, where nobody else may cancel it; or want one while all points are set aside."""
+        if is_held:
+            self.hold(who, "all")
         taken = len(self.vouchers)
         self.take_reward(who)
         if len(self.vouchers) > taken:
@@ -618,7 +627,17 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: self.adjustments)
     @rule(which=WHICH)
     def undo_adjustment(self, which: int) -> None:
-        made = pick(self.adjustments, which, lambda one: one.state == "posted" and self.now - one.at <= UNDO_MAX)
+        self._undo(pick(self.adjustments, which, lambda one: one.state == "posted" and self.now - one.at <= UNDO_MAX))
+
+    @rule(who=WHO, more=st.integers(0, 60))
+    def take_too_much_by_mistake(self, who: int, more: int) -> None:
+        """Take more than there is, and take that back."""
+        account = self.model.homes[self.member(who)]
+        points = account.available(self.now) + account.pending(self.now) + more
+        self.adjust(who, -max(1, points), Role.MANAGER)
+        self._undo(self.adjustments[-1])
+
+    def _undo(self, made: Adjustment) -> None:
         path = f"/v1/staff/adjustments/{made.id}/undo"
         answer = self.send(path, {"reason": "It was wrong."}, self.staff(Role.MANAGER))
         if made.state != "posted" or self.now > made.at + UNDO_MAX:
