@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import msgspec
@@ -148,13 +149,13 @@ class _Finder:
         emails: dict[str, Row],
         *,
         locked: dict[UUID, Row],
-        people: list[Row],
+        people: dict[tuple[UUID, UUID], datetime],
     ) -> None:
         self._cards = cards
         self._records = records
         self._emails = emails
         self._locked = locked
-        self._people = {(row["membership"], row["customer"]): row["eligible_from"] for row in people}
+        self._people = people
         self.seen: set[str] = set()
 
     @classmethod
@@ -169,15 +170,13 @@ class _Finder:
         whole = (*cards.values(), *records.values(), *emails.values())
         found = [row["membership"] for row in whole if row["membership"]]
         ids = {*found, *(one for one in other_memberships if one is not None)}
-        buyers = {row["customer"] for row in whole if row["customer"]}
-        gone = await batch_store.hold_people(buyers, ids)
+        await batch_store.hold_people({row["customer"] for row in whole if row["customer"]}, ids)
         locked = await batch_store.lock_memberships(ids)
-        if gone & buyers or any(row["successor"] is not None for row in locked.values()):
-            raise BuyerMoved
-        people = await batch_store.list_people(ids)
-        members = {(row["customer"], row["membership"]) for row in people}
-        if any((row["customer"], row["membership"]) not in members for row in whole):
-            # Held as they are now, they may be somewhere else than at the first look.
+        people = {
+            (row["customer"], row["membership"]): row["eligible_from"] for row in await batch_store.list_people(ids)
+        }
+        if any((row["customer"], row["membership"]) not in people for row in whole):
+            # Held as they are now, they may be somewhere else than at the first look, or nobody any more.
             again = await _look_up(sender, customers)
             if _places(again) != _places((cards, records, emails)):
                 raise BuyerMoved
@@ -197,7 +196,7 @@ class _Finder:
         if found is None:
             return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
         locked = self._locked.get(found["membership"])
-        eligible_from = self._people.get((found["membership"], found["customer"]))
+        eligible_from = self._people.get((found["customer"], found["membership"]))
         if locked is None or locked["status"] != "active" or eligible_from is None:
             skipped = sale.skipped or SkippedReason.NOT_MEMBER
             return Target(customer_id=found["customer"], reason=reason, skipped=skipped)

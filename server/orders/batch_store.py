@@ -58,19 +58,18 @@ where r.connection = $1 and r.external_id = any($2::text[])
 order by r.external_id
 for key share of r
 """
-# The people come before the memberships, as in every act that locks both. A row that was changed while this waited is
-# read as it is now; whoever merges or forgets somebody holds them for update.
+# The people come before the memberships, as in every act that locks both.
 _HOLD_PEOPLE = """
 with held as materialized (
-    select c.id, c.status from customer c
+    select c.id from customer c
     where c.id in (select unnest($1::uuid[])
                    union select customer from membership_person where membership = any($2::uuid[]) and left_at is null)
     order by c.id for key share
 )
-select id from held where status not in ('active', 'stub')
+select count(*) from held
 """
 _LOCK = """
-select id, programme, status, successor, deficit, figures_until from membership
+select id, programme, status, deficit, figures_until from membership
 where id = any($1::uuid[]) order by id for no key update
 """
 _PEOPLE = """
@@ -226,10 +225,10 @@ async def resolve_records(connection_id: UUID, external_ids: Collection[str]) ->
     return {row["found_by"]: row for row in rows if row["customer_status"] in ("active", "stub")}
 
 
-async def hold_people(customer_ids: Collection[UUID], membership_ids: Collection[UUID]) -> set[UUID]:
-    """Keep customers, and all in these memberships, as they are until the end; return those who were merged or forgotten."""
-    rows = await DB.fetch(_HOLD_PEOPLE, list(customer_ids), list(membership_ids)) if customer_ids else []
-    return {row["id"] for row in rows}
+async def hold_people(customer_ids: Collection[UUID], membership_ids: Collection[UUID]) -> None:
+    """Keep customers, and all in these memberships, from being merged or forgotten until the end."""
+    if customer_ids or membership_ids:
+        await DB.fetch(_HOLD_PEOPLE, list(customer_ids), list(membership_ids))
 
 
 async def lock_memberships(ids: Collection[UUID]) -> dict[UUID, Row]:

@@ -117,11 +117,12 @@ async def find_target(sale: Sale, connection_id: UUID) -> Target:
     found, reason = await resolve_customer(sale.order.customer, connection_id)
     if found is None:
         return Target(skipped=sale.skipped or SkippedReason.CUSTOMER_UNKNOWN)
+    # Held before the membership is looked at: who has waited sees what those did for whom they waited.
     if await store.hold_customer(found["customer"]) not in PRESENT:
         raise BuyerMoved
     target = await lock_target(sale, found["customer"], found["membership"], reason)
     if target.membership_id is None:
-        # Held as they are now, they may be somewhere else than at the first look.
+        # Held as they are now, they may be somewhere else than at the first look, or nobody any more.
         again, _ = await resolve_customer(sale.order.customer, connection_id)
         if again is None or again["membership"] != found["membership"]:
             raise BuyerMoved
