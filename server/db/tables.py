@@ -555,7 +555,6 @@ class LedgerEntry(Table, tablename="ledger_entry"):
     source_key = _text()
     customer = _ref(Customer, null=True, index=False)
     order = _ref(Order, null=True, index=False)
-    order_line = _ref(OrderLine, null=True, index=False)
     related_entry: ForeignKey[Any] = ForeignKey(
         "self", null=True, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
     )

@@ -32,7 +32,6 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     source_key: str
     customer_id: UUID | None = None
     order_id: UUID | None = None
-    order_line_id: UUID | None = None
     related_entry_id: UUID | None = None
     rule_version_id: UUID | None = None
     reason_code: str = ""
@@ -169,7 +168,6 @@ async def _debit(
         source_key=origin.source_key,
         customer_id=origin.customer_id,
         order_id=origin.order_id,
-        order_line_id=origin.order_line_id,
         related_entry_id=origin.related_entry_id,
         rule_version_id=origin.rule_version_id,
         reason_code=origin.reason_code,

@@ -112,19 +112,19 @@ where id = $2
 _POST_DEBIT = """
 with entry as (
     insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order",
-                              order_line, related_entry, rule_version, reason_code, note, actor_kind, actor_id)
-    values ($1, $2, $3, -$4::bigint, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                              related_entry, rule_version, reason_code, note, actor_kind, actor_id)
+    values ($1, $2, $3, -$4::bigint, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
     on conflict (membership, kind, source_key) do nothing
     returning id
 ), taken as (
-    select t.lot, t.points, t.allocation from entry, unnest($17::uuid[], $18::bigint[], $19::uuid[]) as t(lot, points, allocation)
+    select t.lot, t.points, t.allocation from entry, unnest($16::uuid[], $17::bigint[], $18::uuid[]) as t(lot, points, allocation)
 ), allocated as (
     insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
     select allocation, $2, $1, lot, points, $6 from taken
 ), used as (
     update lot set remaining = remaining - taken.points from taken where lot.entry = taken.lot
 )
-update membership set balance = balance - $4, available = 0, pending = 0, deficit = deficit + $20::bigint,
+update membership set balance = balance - $4, available = 0, pending = 0, deficit = deficit + $19::bigint,
                       active_at = case when $3 = 'REDEEM' then greatest(active_at, $5) else active_at end,
                       version = version + 1
 from entry where membership.id = $2
@@ -337,7 +337,6 @@ class Debit(msgspec.Struct, frozen=True, kw_only=True):
     source_key: str
     customer_id: UUID | None = None
     order_id: UUID | None = None
-    order_line_id: UUID | None = None
     related_entry_id: UUID | None = None
     rule_version_id: UUID | None = None
     reason_code: str = ""
@@ -362,7 +361,6 @@ async def insert_debit(debit: Debit) -> bool:
         debit.source_key,
         debit.customer_id,
         debit.order_id,
-        debit.order_line_id,
         debit.related_entry_id,
         debit.rule_version_id,
         debit.reason_code,
