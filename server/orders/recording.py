@@ -35,8 +35,9 @@ _RECEIPTS = UUID("6f0c8f0e-54a1-4d0f-9d1b-8f3f6a2c9b17")  # The space of the ids
 
 
 class _Recorded(msgspec.Struct, frozen=True, kw_only=True):
-    """A sale that was written down, and for whom."""
+    """A sale that was written down, for whom, and the points there were before."""
 
+    before: dict[UUID, balances.Standing]
     customer: Row
     store: Row
     sale: Sale
@@ -91,7 +92,6 @@ async def record_order(ctx: Context, staff: Staff, form: OrderRecording) -> Orde
         Refused: PREVIEW_STALE, ORDER_CONFLICT, ASSIGNMENT_WINDOW, NOT_PERMITTED above a cashier's limits, or as in
             `preview`.
     """
-    before = await balances.read(ctx, [form.customer_id])
     recorded = await _carry_out(ctx, staff, form)
     if form.preview_hash != recorded.hash:
         raise Refused(Code.PREVIEW_STALE)
@@ -106,12 +106,11 @@ async def record_order(ctx: Context, staff: Staff, form: OrderRecording) -> Orde
     )
     return OrderRecorded(
         order=staff_order(await assignment_store.get_view(order_id)),
-        balances=balances.compare(before, await balances.read(ctx, [form.customer_id])),
+        balances=balances.compare(recorded.before, await balances.read(ctx, [form.customer_id])),
     )
 
 
 async def _try(ctx: Context, staff: Staff, form: OrderRecording) -> RecordingPreview:
-    before = await balances.read(ctx, [form.customer_id])
     try:
         recorded = await _carry_out(ctx, staff, form)
     except Invalid:
@@ -129,7 +128,7 @@ async def _try(ctx: Context, staff: Staff, form: OrderRecording) -> RecordingPre
         points=result.points,
         rule=result.lines[0].rule,
         skipped_reason=result.skipped_reason,
-        balances=balances.compare(before, await balances.read(ctx, [form.customer_id])),
+        balances=balances.compare(recorded.before, await balances.read(ctx, [form.customer_id])),
         known_order=None,
         blockers=(),
         preview_hash=recorded.hash,
@@ -172,9 +171,11 @@ async def _carry_out(ctx: Context, staff: Staff, form: OrderRecording) -> _Recor
     sale, target = await fit_to_member(sale, target)
     if not may(staff.role, Permission.ORDER_ASSIGN_LATE) and target.membership_id and not target.skipped:
         await _check_size(ctx, staff, sale.plan.points)
+    # Under the locks, so that the difference is this sale's alone.
+    before = await balances.read(ctx, [customer["id"]])
     if not await changes.record_new(ctx, await recording_store.get_connection(ctx.now), sale, target):
         raise Refused(Code.ORDER_CONFLICT, f"Receipt {form.number} was written down before.")
-    return _Recorded(customer=customer, store=store, sale=sale, target=target)
+    return _Recorded(before=before, customer=customer, store=store, sale=sale, target=target)
 
 
 async def _get_store(staff: Staff, form: OrderRecording) -> Row:
