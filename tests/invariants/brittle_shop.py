@@ -57,7 +57,8 @@ class BrittleConnection(asyncpg.Connection):
             self._statement += 1
         if (fuse := type(self).fuse) is not None:
             fuse.seen += 1
-            if (fuse.seen if fuse.everywhere else self._statement) == fuse.after_statement:
+            number = fuse.seen if fuse.everywhere else self._statement
+            if number is not None and number == fuse.after_statement:
                 self._break_off(fuse)
                 if self._statement is None:
                     raise asyncpg.ConnectionDoesNotExistError("the answer to a statement was lost")
