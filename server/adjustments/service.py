@@ -349,26 +349,31 @@ async def _post(ctx: Context, adjustment_id: UUID, customer_id: UUID, membership
     """Post the entry of an adjustment; the member reads the note only where that is wanted."""
     key, reason = f"adjustment:{adjustment_id}", f"adjust_{wish.reason_code}"
     note = wish.note if wish.visible else ""
+    origin = Origin(source_key=key, customer_id=customer_id, reason_code=reason, note=note)
     if wish.points < 0:
-        origin = Origin(source_key=key, customer_id=customer_id, reason_code=reason, note=note)
         return await take(ctx, membership, -wish.points, origin, kind=EntryKind.ADJUST)
+    return await _credit(ctx, membership, wish.points, origin)
+
+
+async def _credit(ctx: Context, membership: Row, points: int, origin: Origin) -> UUID:
+    """Give points that last as those of a sale made now would."""
     dates = await _get_dates(ctx, membership)
     entry_id = await post_credit(
         ctx,
         membership_id=membership["id"],
         deficit=membership["deficit"],
         kind=EntryKind.ADJUST,
-        points=wish.points,
-        source_key=key,
+        points=points,
+        source_key=origin.source_key,
         occurred_at=ctx.now,
         available_at=ctx.now,
         expires_at=dates.expires_at,
         idle_days=dates.idle_days,
-        customer_id=customer_id,
-        reason_code=reason,
-        note=note,
+        customer_id=origin.customer_id,
+        reason_code=origin.reason_code,
+        note=origin.note,
     )
-    assert entry_id is not None, "an adjustment is posted once, under its lock"
+    assert entry_id is not None, "an adjustment is posted once, and taken back once, under its lock"
     return entry_id
 
 
@@ -402,21 +407,7 @@ async def _give_back(ctx: Context, row: Row, membership: Row) -> None:
     origin = _undo_origin(row)
     owed = -row["points"] - sum(lot["points"] for lot in taken)
     if owed:
-        dates = await _get_dates(ctx, membership)
-        await post_credit(
-            ctx,
-            membership_id=membership["id"],
-            deficit=membership["deficit"],
-            kind=EntryKind.ADJUST,
-            points=owed,
-            source_key=origin.source_key,
-            occurred_at=ctx.now,
-            available_at=ctx.now,
-            expires_at=dates.expires_at,
-            idle_days=dates.idle_days,
-            customer_id=row["customer"],
-            reason_code=UNDONE_REASON,
-        )
+        await _credit(ctx, membership, owed, origin)
         (membership,) = await memberships.lock_memberships([row["membership"]])
     await give_back(
         ctx,

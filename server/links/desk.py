@@ -18,7 +18,8 @@ from server.cursors import decode_cursor, encode_cursor
 from server.customers import store as customers
 from server.customers.store import lock_customers
 from server.db.engine import DB, Row
-from server.errors import NotFound, NotPermitted, Refused, RegularsError
+from server.db.rehearsal import rehearse
+from server.errors import NotFound, NotPermitted, Refused
 from server.jobs import enqueue
 from server.links import directory_store, rules, service, store, todo_store, todos
 from server.links.service import Linked
@@ -66,10 +67,6 @@ class WriteEmail(msgspec.Struct, frozen=True, kw_only=True):
     """The job's payload: the link whose record gets its customer's address."""
 
     link_id: UUID
-
-
-class _TakenBack(RegularsError):
-    """Ends the transaction of a preview, so that nothing of it stays."""
 
 
 class _Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -233,14 +230,7 @@ async def preview_link(ctx: Context, staff: Staff, customer_id: UUID, form: Link
     hit = await directory_store.find_hit(form.record_id)
     if hit is None or not await customers.exists(customer_id):
         raise NotFound
-    shown: LinkPreview | None = None
-    try:
-        async with DB.transaction():
-            shown = await _try(ctx, staff, customer_id, form, hit_of(hit))
-            raise _TakenBack
-    except _TakenBack:
-        assert shown is not None
-        return shown
+    return await rehearse(_try(ctx, staff, customer_id, form, hit_of(hit)))
 
 
 async def make_link(ctx: Context, staff: Staff, customer_id: UUID, form: LinkRequest) -> LinkMade:
@@ -287,14 +277,7 @@ async def preview_approval(ctx: Context, staff: Staff, link_id: UUID) -> LinkPre
     if link is None or hit is None:
         raise NotFound
     _check_not_self(staff, link["customer"])
-    shown: LinkPreview | None = None
-    try:
-        async with DB.transaction():
-            shown = await _try_granting(ctx, staff, link, hit_of(hit))
-            raise _TakenBack
-    except _TakenBack:
-        assert shown is not None
-        return shown
+    return await rehearse(_try_granting(ctx, staff, link, hit_of(hit)))
 
 
 async def _try_granting(ctx: Context, staff: Staff, link: Row, hit: RecordHit) -> LinkPreview:
@@ -561,14 +544,7 @@ async def preview_ending(ctx: Context, staff: Staff, link_id: UUID, form: LinkEn
         NotFound: There is no such link.
         Refused: LINK_OVER, LINK_SELF, CUSTOMER_MERGED.
     """
-    shown: LinkEndingPreview | None = None
-    try:
-        async with DB.transaction():
-            shown = await _end(ctx, staff, link_id, form)
-            raise _TakenBack
-    except _TakenBack:
-        assert shown is not None
-        return shown
+    return await rehearse(_end(ctx, staff, link_id, form))
 
 
 async def end_link(ctx: Context, staff: Staff, link_id: UUID, form: LinkEnding) -> LinkMade:

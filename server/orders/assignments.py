@@ -16,8 +16,9 @@ from server.auth import Staff
 from server.context import Context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers.store import lock_customers
-from server.db.engine import DB, Row
-from server.errors import Invalid, NotFound, NotPermitted, Refused, RegularsError
+from server.db.engine import Row
+from server.db.rehearsal import rehearse
+from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.memberships.store import shares_with
 from server.orders import assignment_store, balances, change_store, changes, payments, sales
 from server.orders.attaching import stored_sale
@@ -45,10 +46,6 @@ _STATUS_BLOCKS = {
     "merged": Code.CUSTOMER_MERGED,
     "erased": Code.CUSTOMER_ERASED,
 }
-
-
-class TakenBack(RegularsError):
-    """Ends the transaction of a preview, so that nothing of it stays."""
 
 
 class _Locked(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,14 +125,7 @@ async def preview(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignm
         NotFound: There is no such order or customer.
         Refused: SELF_DEALING.
     """
-    shown: AssignmentPreview | None = None
-    try:
-        async with DB.transaction():
-            shown = await _try(ctx, staff, order_id, form)
-            raise TakenBack
-    except TakenBack:
-        assert shown is not None
-        return shown
+    return await rehearse(_try(ctx, staff, order_id, form))
 
 
 async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> AssignmentApplied:

@@ -14,11 +14,12 @@ from server.audit.store import record as audit
 from server.auth import Staff
 from server.context import Context
 from server.customers.store import lock_customers
-from server.db.engine import DB, Row
+from server.db.engine import Row
 from server.db.ids import new_id
+from server.db.rehearsal import rehearse
 from server.errors import Invalid, NotPermitted, Refused
 from server.orders import assignment_store, balances, changes, recording_store, sales
-from server.orders.assignments import TakenBack, check_not_self, find_customer_on_file, staff_order
+from server.orders.assignments import check_not_self, find_customer_on_file, staff_order
 from server.orders.fitting import fit_to_member
 from server.orders.rules import window_of
 from server.orders.sales import Sale, Target
@@ -75,14 +76,7 @@ async def preview(ctx: Context, staff: Staff, form: OrderRecording) -> Recording
         Invalid: STORE_UNKNOWN, TIME_OUT_OF_RANGE, or the sum is out of range.
         Refused: SELF_DEALING.
     """
-    shown: RecordingPreview | None = None
-    try:
-        async with DB.transaction():
-            shown = await _try(ctx, staff, form)
-            raise TakenBack
-    except TakenBack:
-        assert shown is not None
-        return shown
+    return await rehearse(_try(ctx, staff, form))
 
 
 async def record_order(ctx: Context, staff: Staff, form: OrderRecording) -> OrderRecorded:

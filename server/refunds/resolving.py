@@ -13,9 +13,10 @@ from server.audit.store import record
 from server.auth import Staff
 from server.context import Context
 from server.db.engine import DB, Row
+from server.db.rehearsal import rehearse
 from server.errors import Invalid, NotFound, Refused
 from server.orders import assignment_store, change_store
-from server.orders.assignments import TakenBack, check_not_self, staff_order
+from server.orders.assignments import check_not_self, staff_order
 from server.refunds import service, store
 from shared.enums import OrderState
 from shared.orders import StaffOrder
@@ -38,14 +39,7 @@ async def preview(ctx: Context, staff: Staff, refund_id: UUID, form: RefundAttac
         NotFound: There is no such refund or sale.
         Refused: SELF_DEALING.
     """
-    shown: RefundAttachmentPreview | None = None
-    try:
-        async with DB.transaction():
-            shown = await _try(ctx, staff, refund_id, form.order_id)
-            raise TakenBack
-    except TakenBack:
-        assert shown is not None
-        return shown
+    return await rehearse(_try(ctx, staff, refund_id, form.order_id))
 
 
 async def attach(ctx: Context, staff: Staff, refund_id: UUID, form: RefundAttachment) -> RefundView:

@@ -7,8 +7,9 @@ from uuid import UUID
 
 from server.auth import Staff
 from server.context import Context
-from server.db.engine import DB, Row
-from server.errors import NotFound, Refused, RegularsError
+from server.db.engine import Row
+from server.db.rehearsal import rehearse
+from server.errors import NotFound, Refused
 from server.sharing import store
 from server.sharing.groups import list_people_views
 from shared.problems import Code
@@ -20,19 +21,10 @@ _NOT_SHOWN = (Code.NOT_FOUND, Code.SELF_DEALING, Code.INVALID_REQUEST)
 BLOCKED_HASH = hashlib.sha256(b"blocked").hexdigest()  # No execution has it.
 
 
-class _TakenBack(RegularsError):
-    """Ends the transaction of a preview, so that nothing of it stays."""
-
-
 async def try_out(work: Callable[[], Awaitable[_Result]]) -> tuple[_Result | None, tuple[str, ...]]:
     """Carry something out in a transaction, take it back, and return what it did, or in words what stands against it."""
-    result: _Result | None = None
     try:
-        async with DB.transaction():
-            result = await work()
-            raise _TakenBack
-    except _TakenBack:
-        return result, ()
+        return await rehearse(work()), ()
     except Refused as refusal:
         if refusal.code in _NOT_SHOWN:
             raise

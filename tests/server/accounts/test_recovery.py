@@ -15,6 +15,7 @@ from server.messages.service import queue_mail
 from server.sessions.links import Purpose, create_link
 from shared.limits import INVITATION_LINK_LIFE, MAILS_PER_ADDRESS, PASSWORD_RESET_LINK_LIFE, SIGN_IN_TRIES
 from tests.app import PASSWORD, World, expect, problem
+from tests.waiting import until_somebody_waits
 
 NEW_PASSWORD = "nine-otters-juggle-91"
 
@@ -180,7 +181,7 @@ async def test_whoever_a_link_is_about_is_locked_before_it_as_an_email_change_do
         async with asyncio.TaskGroup() as group, DB.transaction():
             await (store.lock_address(locked) if isinstance(locked, str) else customers.lock_customers([locked]))
             waiting = group.create_task(_await(call), context=contextvars.Context())
-            await _until_somebody_waits()
+            await until_somebody_waits()
             await DB.fetch("set local lock_timeout = '200ms'")
             await DB.fetch(touch_all)
         assert waiting.result().status_code == status, waiting.result().text
@@ -188,14 +189,6 @@ async def test_whoever_a_link_is_about_is_locked_before_it_as_an_email_change_do
 
 async def _await(call: Callable[[], Awaitable[httpx.Response]]) -> httpx.Response:
     return await call()
-
-
-async def _until_somebody_waits() -> None:
-    """Return when another connection waits for a lock that this one holds."""
-    sql = "select 1 from pg_stat_activity where pg_backend_pid() = any(pg_blocking_pids(pid))"
-    async with asyncio.timeout(10):
-        while not await DB.fetch(sql):  # noqa: ASYNC110 - PostgreSQL tells nobody
-            await asyncio.sleep(0.005)
 
 
 # Invitations ------------------------------------------------------------------------------------------------------------

@@ -118,11 +118,11 @@ async def test_a_preview_out_of_time_says_how_far_it_came(world: World, card: st
 
 
 async def test_a_preview_that_cannot_even_be_begun_in_time_says_which_time_is_too_long(world: World, card: str) -> None:
-    programme_id = await DB.fetch_value("select id from programme")
+    programme = await editing.get_programme((await DB.fetch("select id from programme"))[0]["id"])
     proposal = RulesProposal(rules=EarningRules(points=2, per_minor=100), since=world.clock.now() - timedelta(days=60))
     async with asyncio.TaskGroup() as group, DB.transaction():
         await DB.fetch("lock table orders in access exclusive mode")
-        told = editing.preview_rules(world.ctx, programme_id, proposal, seconds=0.1)  # type: ignore[arg-type]
+        told = editing.preview_rules(world.ctx, programme.id, proposal, seconds=0.1)
         tried = group.create_task(_refusal_of(told), context=contextvars.Context())
         assert [field.field for field in (await tried).fields] == ["since"]
 
