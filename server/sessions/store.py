@@ -24,11 +24,15 @@ join customer c on c.id = l.customer
 left join contact_point p on p.customer = l.customer and p.kind = 'email' and p.is_primary
 where l.customer = $1 and l.disabled_at is null
 """
-# The password's version is compared again: it may have been reset while the hash was computed. What the statement reads
-# is as it was before it, so a device or network that it adds itself still counts as new.
+# The password's version is compared again: it may have been reset while the hash was computed. Whoever resets it locks
+# the customer before the login, so this does too. What the statement reads is as it was before it, so a device or
+# network that it adds itself still counts as new.
 _OPEN_SESSION = """
-with login_now as (
-    select customer from login where customer = $2 and password_version = $3 and disabled_at is null for share
+with person as materialized (
+    select id from customer where id = $2 for key share
+), login_now as (
+    select customer from login
+    where customer = (select id from person) and password_version = $3 and disabled_at is null for share
 ), opened as (
     insert into member_session (id, customer, access_hash, access_expires_at, refresh_expires_at, device, network,
                                 created_at, last_used_at, stepped_up_at)

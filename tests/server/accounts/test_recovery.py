@@ -162,14 +162,18 @@ async def test_a_sign_in_that_overlaps_a_reset_opens_no_session(world: World) ->
     assert live == 0
 
 
-async def test_whoever_a_link_is_about_is_locked_before_it_as_an_email_change_does(world: World) -> None:
+async def test_whoever_a_link_or_login_is_about_is_locked_before_it_as_an_email_change_does(world: World) -> None:
     ana = await world.sign_up()
     reset = await reset_token(world)
     bea_id, invitation = await invite(world, "bea@shop.test")
     expect(await world.request_sign_up("cy@shop.test"), 202)
     sign_up = (await world.mail_to("cy@shop.test", purpose="signup")).token
-    touch_all = "update one_time_token set voided_at = voided_at where used_at is null"
+    touch_all = (
+        "with links as (update one_time_token set voided_at = voided_at where used_at is null)"
+        " update login set disabled_at = disabled_at"
+    )
     calls: tuple[tuple[UUID | str, Callable[[], Awaitable[httpx.Response]], int], ...] = (
+        (ana.customer_id, lambda: world.sign_in(ana.email), 201),
         (ana.customer_id, lambda: choose(world, reset), 204),
         (ana.customer_id, lambda: ask(world), 202),
         (ana.customer_id, lambda: world.request_sign_up(ana.email), 202),
