@@ -123,8 +123,9 @@ def _check_pairs(pairs: list[tuple[str, object]]) -> None:
     if len(dict(pairs)) < len(pairs):
         raise _HostileText
     for key, value in pairs:
-        if isinstance(value, str) and _is_hostile(key, value):
-            raise _HostileText
+        for text in value if isinstance(value, list) else (value,):
+            if isinstance(text, str) and _is_hostile(key, text):
+                raise _HostileText
 
 
 def _is_hostile(key: str, text: str) -> bool:

@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from http import HTTPStatus
 from typing import TypeAlias, cast, get_args
 
@@ -235,8 +236,11 @@ def _schemas() -> dict[str, Json]:
         schema = schemas[kind.__name__]
         schema["description"] = inspect.cleandoc(kind.__doc__ or "")
         for field in msgspec.structs.fields(kind):
-            if datetime in (field.type, *get_args(field.type)):
-                _mark_as_instant(schema["properties"][field.encode_name])
+            types = (field.type, *get_args(field.type))
+            if datetime in types:
+                _complete(schema["properties"][field.encode_name], {"format": "date-time"})
+            if Decimal in types:
+                _complete(schema["properties"][field.encode_name], {"type": ["number", "string"]})
     return dict(sorted(schemas.items()))
 
 
@@ -245,10 +249,11 @@ def _any_value(_: type) -> Json:
     return {"description": "Any JSON value."}
 
 
-def _mark_as_instant(schema: Json) -> None:
+def _complete(schema: Json, known_better: Json) -> None:
+    """Add what msgspec does not say of instants, and of decimals, which it reads as numbers too."""
     for option in (schema, *cast("list[Json]", schema.get("anyOf", []))):
         if option.get("type") == "string":
-            option["format"] = "date-time"
+            option.update(known_better)
 
 
 def _with_parts(kinds: Iterable[type]) -> set[type[msgspec.Struct]]:

@@ -164,12 +164,12 @@ def too_large(kind: type[msgspec.Struct], bytes_max: int) -> bytes:
 
 def _wrong_values(schema: Schema) -> Iterator[object]:
     options = [_resolve(option) for option in schema.get("anyOf", [schema])]
-    types = {option["type"] for option in options if "type" in option}
+    types = [option["type"] for option in options if "type" in option]
     (option,) = (option for option in options if option.get("type") != "null")
     if "null" not in types:
         yield None
     match option.get("type", "string" if "enum" in option else None):
-        case "string":
+        case "string" | ["number", "string"]:
             yield from _wrong_texts(option)
         case "integer":
             yield from ("1", "", True, 1.0, 1.5, [], {}, -(2**70))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from server.decoding import decode
 from server.errors import Invalid
-from shared import members, pos, staff
+from shared import links, members, pos, staff
 from shared.base import Request
 from shared.endpoints import ENDPOINTS
 
@@ -74,6 +74,9 @@ def test_a_text_with_control_or_direction_characters_is_refused_by_name(characte
     form = {"email": "a@b.test", "password": "x", "given_name": f"An{character}a"}
     body = json.dumps(form, ensure_ascii=escaped or character < " ").encode()
     assert refusal(body, members.SignUp) == ("given_name", "This text holds control characters.")
+    record = {"external_id": "7", "former_ids": ["1", f"2{character}"]}
+    body = json.dumps(record, ensure_ascii=escaped or character < " ").encode()
+    assert refusal(body, links.PosRecord) == ("former_ids[1]", "This text holds control characters.")
 
 
 def test_longer_texts_may_hold_line_breaks_and_nothing_else_of_the_kind() -> None:
