@@ -50,7 +50,7 @@ from server.privacy.exports import EXPORT_JOB, make_export, sweep_exports
 from server.privacy.service import ERASE_JOB, erase_due, sweep_erasures
 from server.refunds.service import give_back_late, post_parked
 from server.rewards.holds import LATE_PAYMENT_JOB, tidy
-from server.tiers.service import settle_due
+from server.tiers.service import raise_all, settle_due
 
 if TYPE_CHECKING:
     from server.audience.gateway import Mailchimp
@@ -150,7 +150,9 @@ async def _send_mail(tools: Tools, payload: bytes) -> None:
 
 
 async def _settle_tiers(tools: Tools) -> None:
-    await settle_due(system_context(tools))
+    ctx = system_context(tools)
+    await settle_due(ctx)
+    await raise_all(ctx)
 
 
 async def _grant_bonuses(tools: Tools) -> None:

@@ -639,6 +639,19 @@ class TierChange(Table, tablename="tier_change"):
     tier_change_reason_known = Check("reason in ('reached', 'kept', 'ended', 'inherited')")
 
 
+class TierReview(Table, tablename="tier_review"):
+    """How far the worker has come in giving memberships the tiers that a version of the rules brought them.
+
+    All up to `place` were looked at; null when there are no more.
+    """
+
+    programme = ForeignKey(
+        Programme, primary_key=True, null=False, on_delete=OnDelete.restrict, on_update=OnUpdate.restrict
+    )
+    rule_version = _ref(RuleVersion, index=False)
+    place = UUID(default=None, null=True)
+
+
 class PromotionUse(Table, tablename="promotion_use"):
     """What a promotion added to an order under one assignment; it counts while that assignment is the current one."""
 

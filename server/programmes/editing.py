@@ -116,7 +116,7 @@ async def publish_rules(ctx: Context, programme_id: UUID, publication: RulesPubl
 async def _try(
     programme: Programme, rules: EarningRules, proposal: RulesProposal, until: datetime, seconds: float
 ) -> RulesPreview:
-    trial = Trial(rules, zone=programme.zone, currency=programme.currency)
+    trial = Trial(rules, since=proposal.since, zone=programme.zone, currency=programme.currency)
     ends = asyncio.get_running_loop().time() + seconds
     counted_until, orders = until, 0
     last: datetime | None = None

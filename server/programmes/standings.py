@@ -62,7 +62,7 @@ def plan_standing(rules: TierRules, windows: Sequence[Window], points: Sequence[
 def next_level(rules: TierRules, tier: str, points: int) -> Tier | None:
     """Return the next tier above one, None if there is none.
 
-    Whoever has the points of a higher one, as the rules have changed since, comes to it with the next sale.
+    Whoever has the points of a higher one, as the rules have just changed, is about to come to it.
     """
     above = rules.levels[rank(rules, tier) :]
     reached = [level for level in above if level.from_points <= points]

@@ -42,12 +42,13 @@ class _Member:
 class Trial:
     """Adds up what past sales earned and would earn; tiers and the caps of a day and of a promotion run along.
 
-    Members begin with the tier that they had, and with what they bought before, which is told by `remember`. Sales are
-    to be given in the order in which they were completed.
+    Members begin with what they bought before, which is told by `remember`, and with the tier that they had or, if it
+    is higher, the one that the rules bring them for that. Sales are to be given in the order in which they were completed.
     """
 
-    def __init__(self, rules: EarningRules, *, zone: str, currency: str) -> None:
+    def __init__(self, rules: EarningRules, *, since: datetime, zone: str, currency: str) -> None:
         self._rules = rules
+        self._since = since
         self._zone = zone
         self._tz = ZoneInfo(zone)
         self._currency = currency
@@ -135,23 +136,30 @@ class Trial:
         if not self._rules.tiers.levels:
             return ""
         member = self._members[order.membership_id]
-        standing = member.standing or Standing(tier=order.tier, until=order.tier_until)
-        while standing.until is not None and standing.until <= order.completed_at:
+        if member.standing is None:
+            had = self._settle(member, Standing(tier=order.tier, until=order.tier_until), self._since)
+            member.standing = self._higher(had, self._stand(member, self._since))
+        member.standing = self._settle(member, member.standing, order.completed_at)
+        return member.standing.tier
+
+    def _settle(self, member: _Member, standing: Standing, at: datetime) -> Standing:
+        """Return where a member stands at an instant whom nothing has raised until then."""
+        while standing.until is not None and standing.until <= at:
             standing = self._stand(member, standing.until)
-        member.standing = standing
-        return standing.tier
+        return standing
 
     def _note_bought(self, order: PastOrder, points: int) -> None:
-        tiers = self._rules.tiers
-        if not tiers.levels:
+        if not self._rules.tiers.levels:
             return
         member = self._members[order.membership_id]
         assert member.standing is not None, "the sale was just counted in its tier"
         back = points * order.points_returned // order.points if order.points else 0
         member.bought.append((order.completed_at, points - back))
-        reached = self._stand(member, order.completed_at + _INSTANT)
-        if rank(tiers, reached.tier) > rank(tiers, member.standing.tier):
-            member.standing = reached
+        member.standing = self._higher(member.standing, self._stand(member, order.completed_at + _INSTANT))
+
+    def _higher(self, had: Standing, reached: Standing) -> Standing:
+        tiers = self._rules.tiers
+        return reached if rank(tiers, reached.tier) > rank(tiers, had.tier) else had
 
     def _stand(self, member: _Member, at: datetime) -> Standing:
         windows = list_windows(self._rules.tiers, at, self._zone)

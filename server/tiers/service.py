@@ -1,6 +1,8 @@
 """Use cases of tiers. All but the sweep run in the caller's transaction with the membership locked."""
 
+import asyncio
 from datetime import UTC, datetime, time, timedelta
+from time import perf_counter
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -12,11 +14,14 @@ from server.errors import NotFound
 from server.programmes.rules import Occasion, PromotionPoints
 from server.programmes.service import Programme, get_programme
 from server.programmes.standings import Standing, list_windows, next_level, plan_standing, rank
+from server.programmes.store import list_programmes
 from server.tiers import store
 from shared.limits import ORDER_AHEAD_MAX
 from shared.programmes import EarningRules, TierRules, TierView
 
 _DUE_AT_ONCE = 200
+_RAISED_AT_ONCE = 500
+_FIRST = UUID(int=0)  # Before any other.
 
 
 async def get_occasion(
@@ -68,17 +73,19 @@ async def note_uses(order_id: UUID, assignment_version: int, uses: tuple[Promoti
     await store.set_uses(order_id, assignment_version, [(use.code, use.points) for use in uses])
 
 
-async def raise_tier(ctx: Context, programme: Programme, membership_id: UUID) -> None:
-    """Give a membership the tier that its sales have reached by now; never a lower one than it has."""
+async def raise_tier(ctx: Context, programme: Programme, membership_id: UUID) -> bool:
+    """Give a membership the tier that its sales have reached by now, never a lower one; return whether it rose."""
     tiers = _tiers_at(programme, ctx.now)
     membership = await store.lock(membership_id) if tiers.levels else None
     if membership is None:
-        return
+        return False
     current = await _settle(ctx, programme, membership)
     # A till's clock may run ahead a little.
     standing = await _stand(tiers, membership_id, ctx.now + ORDER_AHEAD_MAX, programme.zone)
-    if rank(tiers, standing.tier) > rank(tiers, current.tier):
+    is_higher = rank(tiers, standing.tier) > rank(tiers, current.tier)
+    if is_higher:
         await _change(ctx, membership_id, standing, at=ctx.now, reason="reached")
+    return is_higher
 
 
 async def settle_due(ctx: Context) -> int:
@@ -100,6 +107,51 @@ async def settle_due(ctx: Context) -> int:
             count += 1
         if len(due) < _DUE_AT_ONCE:
             return count
+
+
+async def raise_all(ctx: Context, *, memberships_at_once: int = _RAISED_AT_ONCE) -> int:
+    """Give memberships the tiers that new rules bring them for what they have bought before; return how many rose.
+
+    Rules that leave the tiers as they were cost nothing. A run goes on where the last one broke off, may be one of
+    several, and rests half of the time.
+    """
+    count = 0
+    for row in await list_programmes():
+        started_at = perf_counter()
+        while (raised := await _raise_page(ctx, row["id"], memberships_at_once)) is not None:
+            count += raised
+            await asyncio.sleep(perf_counter() - started_at)
+            started_at = perf_counter()
+    return count
+
+
+async def _raise_page(ctx: Context, programme_id: UUID, at_once: int) -> int | None:
+    """Look at the next memberships by the rules in force; return how many rose, None where all were looked at."""
+    programme = await get_programme(programme_id, fresh=True)
+    version = programme.rules_at(ctx.now)
+    review = await store.find_review(programme_id)
+    if version is None or (review is None and not version.rules.tiers.levels):
+        return None
+    tiers = version.rules.tiers
+    place = review["place"] if review else _FIRST
+    if review is None or review["rule_version"] != version.id:
+        known = review and next(one for one in programme.rule_versions if one.id == review["rule_version"])
+        if not known or known.rules.tiers != tiers:
+            place = _FIRST
+        await store.set_review(programme_id, version.id, place)
+    if place is None:
+        return None
+    windows = list_windows(tiers, ctx.now + ORDER_AHEAD_MAX, programme.zone)
+    page = await store.list_next(programme_id, place, at_once, windows=windows) if windows else []
+    count = 0
+    for row in page:
+        reached = plan_standing(tiers, windows, row["points"] or [0] * len(windows)).tier
+        if rank(tiers, reached) > rank(tiers, row["tier"]):
+            async with DB.transaction():
+                count += await raise_tier(ctx, programme, row["id"])
+                await mark_membership(ctx, row["id"])
+    await store.move_review(programme_id, version.id, place, page[-1]["id"] if len(page) == at_once else None)
+    return count
 
 
 async def get_tier(ctx: Context, membership_id: UUID) -> TierView:

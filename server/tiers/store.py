@@ -29,6 +29,31 @@ select tier, until from tier_change
 where membership in (select regulars_family($1)) and at <= $2
 order by (membership = $1) desc, at desc, id desc limit 1
 """
+# The next memberships by id, whatever they are, so that a page costs the same everywhere; with the points of each window
+# where they are active in the programme.
+_NEXT = """
+select p.id, p.tier, q.points
+from (select id, programme, status, tier from membership where id > $2 order by id limit $3) p
+left join lateral (
+    select array_agg(s.points order by w.n) as points
+    from unnest($4::timestamptz[], $5::timestamptz[]) with ordinality as w(since, until, n)
+    cross join lateral (
+        select coalesce(sum(o.points - o.points_returned), 0)::bigint as points from orders o
+        where o.membership in (select regulars_family(p.id)) and o.state = 'completed'
+          and o.completed_at >= w.since and o.completed_at < w.until
+    ) s
+) q on p.programme = $1 and p.status = 'active'
+order by p.id
+"""
+_REVIEW = "select rule_version, place from tier_review where programme = $1"
+_SET_REVIEW = """
+insert into tier_review (programme, rule_version, place) values ($1, $2, $3)
+on conflict (programme) do update set rule_version = excluded.rule_version, place = excluded.place
+"""
+# Of two workers at the same page the second changes nothing.
+_MOVE_REVIEW = """
+update tier_review set place = $4 where programme = $1 and rule_version = $2 and place = $3
+"""
 _DUE = "select id from membership where tier_until <= $1 and status = 'active' order by tier_until limit $2"
 _LOCK = "select id, programme, tier, tier_until from membership where id = $1 and status = 'active' for no key update"
 _FIND = "select id, programme, tier, tier_until from membership where id = $1"
@@ -79,6 +104,27 @@ async def find_change(membership_id: UUID, at: datetime) -> Row | None:
 async def list_due(now: datetime, limit: int) -> list[UUID]:
     """Return memberships whose tier's time is over, the longest over first."""
     return [row["id"] for row in await DB.fetch(_DUE, now, limit)]
+
+
+async def list_next(programme_id: UUID, place: UUID, limit: int, *, windows: Sequence[Window]) -> list[Row]:
+    """Return memberships behind a place by id, with the points of each window where they are active in the programme."""
+    since, until = [window.since for window in windows], [window.until for window in windows]
+    return await DB.fetch(_NEXT, programme_id, place, limit, since, until)
+
+
+async def find_review(programme_id: UUID) -> Row | None:
+    """Return by which version of the rules a programme's memberships are or were looked at, and how far that has come."""
+    return await DB.fetch_row(_REVIEW, programme_id)
+
+
+async def set_review(programme_id: UUID, version_id: UUID, place: UUID | None) -> None:
+    """Note by which version a programme's memberships are looked at from a place on; None: all of them were."""
+    await DB.fetch(_SET_REVIEW, programme_id, version_id, place)
+
+
+async def move_review(programme_id: UUID, version_id: UUID, place: UUID, to_place: UUID | None) -> None:
+    """Note how far that has come, unless somebody else has got further."""
+    await DB.fetch(_MOVE_REVIEW, programme_id, version_id, place, to_place)
 
 
 async def lock(membership_id: UUID) -> Row | None:

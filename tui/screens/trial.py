@@ -40,6 +40,7 @@ from tui.wording import field_errors
 
 TRIAL_DAYS = 90
 _CHANGES_SHOWN = 3
+_TIER_WORDS = " · Who has bought enough for a tier gets it within minutes; nobody loses one early."
 _PROMOTIONS_SHOWN = 2
 _GROUP = "trial"
 _COLUMNS = (
@@ -326,6 +327,8 @@ class TrialPage(FormPage):
         told += [
             join((f" · {name}: {then} → {now}", "$text-muted")) for name, then, now in self._changes[:_CHANGES_SHOWN]
         ]
+        if any(name.startswith("Tier") for name, _, _ in self._changes):
+            told.append(join((_TIER_WORDS, "$text-muted")))
         if not self._changes:
             told.append(join((f" · {headline(self._rules, self._programme.currency)}", "$text-muted")))
         return lines(*told)

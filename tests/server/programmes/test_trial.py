@@ -9,6 +9,7 @@ import pytest
 from server.db.engine import DB
 from server.programmes import editing
 from server.programmes import store as programmes
+from server.tiers.service import raise_all
 from shared.programmes import EarningRules, RulesProposal
 from tests.app import SignedUp, World, expect
 from tests.tills import push, sale
@@ -64,6 +65,7 @@ async def put_in_force(world: World, rules: dict[str, Any]) -> None:
         await programmes.insert_rules(
             world.ctx, programme["id"], msgspec.convert(rules, EarningRules), valid_from=world.clock.now()
         )
+    await raise_all(world.ctx)
 
 
 @pytest.mark.parametrize(("old", "period"), [(OLD, "rolling_year"), (NEW | {"points": 2}, "calendar_year")])

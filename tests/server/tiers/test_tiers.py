@@ -1,5 +1,6 @@
 """A tier is reached with the sale that makes it full, multiplies the sales after it, and ends with its period only."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -92,6 +93,35 @@ async def test_who_qualifies_again_keeps_the_tier(world: World) -> None:
     world.clock.set(world.clock.now().replace(year=2028))
     await tiers.settle_due(world.ctx)
     assert await tier_of(member.membership_id) == "Gold"
+
+
+async def test_new_rules_raise_members_for_what_they_bought_before_and_lower_nobody(world: World) -> None:
+    ana, ben, cy = [await world.sign_up(f"{who}@shop.test") for who in ("ana", "ben", "cy")]
+    for card in (ana.card_number, ana.card_number, ben.card_number):
+        await buy(world, card)
+
+    async def tiers_now() -> list[str]:
+        # By two workers at once, in small steps.
+        await asyncio.gather(*(tiers.raise_all(world.ctx, memberships_at_once=step) for step in (1, 2)))
+        return [await tier_of(one.membership_id) for one in (ana, ben, cy)]
+
+    assert await tiers_now() == ["", "", ""]
+    await set_rules(world, tiers=GOLD)
+    world.advance(timedelta(minutes=1))
+    assert await tiers_now() == ["Gold", "Silver", ""]
+    assert await tiers.raise_all(world.ctx) == 0
+    assert [row["tier"] for row in await DB.fetch("select tier from tier_change order by tier")] == ["Gold", "Silver"]
+    world.advance(timedelta(minutes=1))
+    assert await buy(world, ana.card_number) == 24
+    # A bar that comes down raises, one that goes up takes nothing away, and other new rules look at nobody again.
+    low = TierRules(levels=(Tier(name="Silver", from_points=6), Tier(name="Gold", from_points=9)))
+    await set_rules(world, tiers=low)
+    assert await tiers_now() == ["Gold", "Gold", ""]
+    await DB.fetch("update membership set tier = '', tier_until = null where id = $1", ben.membership_id)
+    await set_rules(world, tiers=low, points=2)
+    assert await tiers_now() == ["Gold", "", ""]
+    await set_rules(world, tiers=TierRules(levels=(Tier(name="Gold", from_points=900),)))
+    assert await tiers_now() == ["Gold", "", ""]
 
 
 async def inherit(world: World, source: SignedUp, target: SignedUp) -> None:
