@@ -1657,6 +1657,7 @@ TABLES: tuple[type[Table], ...] = (
     Allocation,
     Exemption,
     TierChange,
+    TierReview,
     PromotionUse,
     BonusGrant,
     BonusReturn,
