@@ -398,7 +398,9 @@ async def _take_back(ctx: Context, row: Row, membership: Row, person: Row) -> No
     balance = await _get_balance(ctx, row["customer"], row["membership"])
     if Role(person["role"]) not in MAKES_DEFICIT and row["points"] > balance.available + balance.pending:
         raise Refused(Code.INSUFFICIENT_POINTS, data={"available": balance.available})
-    await claw_back(ctx, membership, row["points"], _undo_origin(row), own_entry_id=row["entry"], kind=EntryKind.ADJUST)
+    await claw_back(
+        ctx, membership["id"], row["points"], _undo_origin(row), own_entry_id=row["entry"], kind=EntryKind.ADJUST
+    )
 
 
 async def _give_back(ctx: Context, row: Row, membership: Row) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
+from typing import TypeAlias
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ from server.db.engine import DB, Row
 from server.errors import NotFound, Refused
 from server.ledger.movements import Clawback, Origin, claw_back
 from server.ledger.service import post_credit
+from server.ledger.transfer_store import list_parts
 from server.programmes.rules import lot_dates
 from server.programmes.service import Programme, get_default_programme, get_programme
 from server.programmes.store import list_programmes
@@ -31,6 +33,9 @@ _WORDS = {
     "referrer": "a friend joined",
     "referred": "brought by a friend",
 }
+
+BonusTaken: TypeAlias = tuple[UUID, Clawback]
+"""What was taken of a bonus, and from which membership: its owner may have taken points of it along on leaving one."""
 
 
 async def grant_sign_up(
@@ -75,7 +80,7 @@ async def grant_for_sale(
         )  # fmt: skip
 
 
-async def take_back_for_sale(ctx: Context, *, order_id: UUID, membership: Row) -> Clawback:
+async def take_back_for_sale(ctx: Context, *, order_id: UUID, membership: Row) -> list[BonusTaken]:
     """Take back what a sale set off, as it goes to somebody else; the customer can be given it again.
 
     A friend's referral is open again; what the referrer was paid for it stays, and is not paid twice.
@@ -84,10 +89,12 @@ async def take_back_for_sale(ctx: Context, *, order_id: UUID, membership: Row) -
         membership: Locked; where the bonuses are today.
     """
     grants = await store.list_set_off(order_id, membership["id"])
-    return await _take_back(ctx, grants, order_id=order_id, membership=membership)
+    return await _take_back(ctx, grants, order_id=order_id)
 
 
-async def take_back_without_sales(ctx: Context, *, order_id: UUID, customer_id: UUID, membership: Row) -> Clawback:
+async def take_back_without_sales(
+    ctx: Context, *, order_id: UUID, customer_id: UUID, membership: Row
+) -> list[BonusTaken]:
     """Take back what a customer's sales set off, as one is void or all of it came back, and no other one is left.
 
     With another one they keep it: that would have set it off.
@@ -96,29 +103,38 @@ async def take_back_without_sales(ctx: Context, *, order_id: UUID, customer_id: 
         membership: Locked; where the sale counts.
     """
     if await store.has_bought(customer_id, membership["programme"], except_order=order_id):
-        return Clawback(points=0, exempt=0, owed=0)
+        return []
     grants = await store.list_set_off_by(customer_id, membership["id"])
-    return await _take_back(ctx, grants, order_id=order_id, membership=membership)
+    return await _take_back(ctx, grants, order_id=order_id)
 
 
-async def _take_back(ctx: Context, grants: Sequence[Row], *, order_id: UUID, membership: Row) -> Clawback:
-    taken = exempt = owed = 0
+async def _take_back(ctx: Context, grants: Sequence[Row], *, order_id: UUID) -> list[BonusTaken]:
+    taken: list[BonusTaken] = []
     for grant in grants:
-        origin = Origin(
-            source_key=f"bonus:{grant['id']}",
-            customer_id=grant["customer"],
-            related_entry_id=grant["entry"],
-            reason_code="bonus_moved",
-        )
-        back = await claw_back(ctx, membership, grant["points"], origin, own_entry_id=grant["entry"])
-        await store.return_grant(grant["id"], back.points, ctx.now)
+        backs = [
+            (part["membership"], await _take_part_back(ctx, grant, part, number=number))
+            for number, part in enumerate(await list_parts(grant["entry"]))
+            if part["points"]
+        ]
+        points = sum(back.points for _, back in backs)
+        await store.return_grant(grant["id"], points, ctx.now)
         await record(
             ctx, "bonus.taken_back", subject_kind="orders", subject_id=order_id, customer_id=grant["customer"],
-            details={"code": grant["code"], "points": back.points},
+            details={"code": grant["code"], "points": points},
         )  # fmt: skip
-        taken, exempt, owed = taken + back.points, exempt + back.exempt, owed + back.owed
+        taken += backs
     await store.reopen_referrals({order_id, *(grant["order"] for grant in grants)})
-    return Clawback(points=taken, exempt=exempt, owed=owed)
+    return taken
+
+
+async def _take_part_back(ctx: Context, grant: Row, part: Row, *, number: int) -> Clawback:
+    origin = Origin(
+        source_key=f"bonus:{grant['id']}:{number}" if number else f"bonus:{grant['id']}",
+        customer_id=grant["customer"],
+        related_entry_id=part["entry"],
+        reason_code="bonus_moved",
+    )
+    return await claw_back(ctx, part["membership"], part["points"], origin, own_entry_id=part["entry"])
 
 
 async def grant_due(ctx: Context) -> int:

@@ -70,7 +70,7 @@ async def take(ctx: Context, membership: Row, points: int, origin: Origin, *, ki
 
 async def claw_back(
     ctx: Context,
-    membership: Row,
+    membership_id: UUID,
     points: int,
     origin: Origin,
     *,
@@ -87,12 +87,12 @@ async def claw_back(
         deferred: Points that the caller is about to post again in the same membership; as far as they are spent, they
             become a deficit that the new credit fills, and no other lot is touched. The caller refreshes the figures.
     """
-    lots = await store.list_lots_left(membership["id"])
+    lots = await store.list_lots_left(membership_id)
     found = await store.find_lapsed(own_entry_id, ctx.now)
     own, lapsed = found or (None, 0)
     if own is not None and all(lot.entry_id != own.entry_id for lot in lots):
         # It may have come here with a reissue or a combination, under another id.
-        moved_id = await find_moved(own_entry_id, membership["id"])
+        moved_id = await find_moved(own_entry_id, membership_id)
         moved = await store.find_lapsed(moved_id, ctx.now) if moved_id else None
         own, lapsed = (moved[0], lapsed + moved[1]) if moved else (None, lapsed)
     plan = plan_clawback(
@@ -104,7 +104,7 @@ async def claw_back(
         deferred=deferred or 0,
     )
     if plan.points:
-        await _debit(ctx, membership["id"], kind, plan.takes, plan.owed, origin, refresh=deferred is None)
+        await _debit(ctx, membership_id, kind, plan.takes, plan.owed, origin, refresh=deferred is None)
     return Clawback(points=plan.points, exempt=plan.exempt, owed=plan.owed)
 
 

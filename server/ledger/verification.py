@@ -103,13 +103,15 @@ from orders o left join (select "order", sum(points) as points from order_line g
 where o.points is distinct from coalesce(l.points, 0)
 """
 # An order has points in one membership, or in the heir of that; what was let be because it had lapsed is listed. Two
-# memberships that were one for a while count as one here: what came back in that time was taken from the one.
+# memberships that were one for a while count as one here, as what came back in that time was taken from the one; and so
+# does what a leaver was given, as what went along is taken from there.
 _ORDER_ENTRIES = """
 with recursive live as (
     select id, case when successor is null then id else regulars_heir(id) end as heir from membership
 ), step as (
     select a.heir as one, b.heir as other from sharing_operation s
-    join live a on a.id = s.membership join live b on b.id = s.other where s.kind = 'combine' and s.state = 'undone'
+    join live a on a.id = s.membership join live b on b.id = s.other
+    where a.heir <> b.heir and (s.kind = 'leave' or s.state = 'undone')
 ), reach as (
     select one, other from step union select other, one from step
     union select r.one, t.other from reach r join (select one, other from step union select other, one from step) t
@@ -170,7 +172,9 @@ where r.points_taken <> coalesce(e.points, 0) or r.points_taken + r.points_exemp
    or (r.state <> 'posted' and r.points_taken + r.points_exempt + r.points_restored <> 0)
 union all
 select 'refund ' || r.id, r.points_written_off || ' written off', coalesce(e.points, 0) || ' forgiven'
-from refund r left join ledger_entry e on e.kind = 'ADJUST' and e.source_key = 'refund:' || r.id || ':written-off'
+from refund r
+left join (select split_part(source_key, ':', 2) as refund, sum(points) as points from ledger_entry
+           where kind = 'ADJUST' and source_key like 'refund:%:written-off' group by 1) e on e.refund = r.id::text
 where r.points_written_off <> coalesce(e.points, 0)
 union all
 select 'ledger_entry ' || c.id, 'a refund ' || c.source_key, 'one that is known'
@@ -463,13 +467,14 @@ where r.points_restored <> coalesce(e.points, 0)
 union all
 select 'bonus_return ' || b.bonus, b.points || ' told', coalesce(-e.points, 0) || ' taken back'
 from bonus_return b
-left join ledger_entry e on e.kind = 'CLAWBACK' and e.source_key = 'bonus:' || b.bonus
+left join (select split_part(source_key, ':', 2) as bonus, sum(points) as points from ledger_entry
+           where kind = 'CLAWBACK' and source_key like 'bonus:%' group by 1) e on e.bonus = b.bonus::text
 where b.points <> coalesce(-e.points, 0)
 union all
 select 'ledger_entry ' || e.id, 'a bonus ' || e.source_key || ' taken back', 'one that was given'
 from ledger_entry e
 where e.kind = 'CLAWBACK' and e.source_key like 'bonus:%'
-  and not exists (select from bonus_return b where 'bonus:' || b.bonus = e.source_key)
+  and not exists (select from bonus_return b where b.bonus::text = split_part(e.source_key, ':', 2))
 """
 # Caps may change with the rules: the highest one counts, under which any of the sales was made.
 _PROMOTIONS = """

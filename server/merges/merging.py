@@ -214,7 +214,7 @@ async def _void_self_referrals(ctx: Context, pair: Pair, wish: Wish) -> int:
     for row in rows:
         if row["entry"] is None:
             continue
-        (membership,) = await lock_memberships([row["membership"]])
+        await lock_memberships([row["membership"]])
         origin = Origin(
             source_key=f"merge:{wish.merge_id}:{row['entry']}",
             customer_id=pair.survivor.id,
@@ -222,7 +222,7 @@ async def _void_self_referrals(ctx: Context, pair: Pair, wish: Wish) -> int:
             reason_code="self_referral",
         )
         back = await claw_back(
-            ctx, membership, row["points"], origin, own_entry_id=row["entry"], kind=EntryKind.CLAWBACK
+            ctx, row["membership"], row["points"], origin, own_entry_id=row["entry"], kind=EntryKind.CLAWBACK
         )
         taken += back.points
     if rows:

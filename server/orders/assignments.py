@@ -143,7 +143,7 @@ async def assign(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignme
         raise Refused(Code.PREVIEW_STALE)
     await _audit(ctx, move, form.reason)
     ids = move.returned.membership_ids
-    await changes.mark_memberships(ctx, move.order["heir"], move.target.membership_id, *ids)
+    await changes.mark_memberships(ctx, move.order["heir"], *move.order["away"], move.target.membership_id, *ids)
     return AssignmentApplied(order=staff_order(await assignment_store.get_view(order_id)), effect=move.effect)
 
 

@@ -59,10 +59,11 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
         ctx, sender.connection_id, [(row, ready[number].order.customer) for number, row in standing.items()]
     )
     open_ones = {number: sale for number, sale in ready.items() if number not in standing}
+    names = [sale.order.external_id for sale in open_ones.values()]
     finder = await _Finder.of(
         sender,
         list(open_ones.values()),
-        [known[sale.order.external_id]["heir"] for sale in open_ones.values() if sale.order.external_id in known],
+        [one for name in names if name in known for one in (known[name]["heir"], *known[name]["away"])],
     )
     plain = _choose_plain(open_ones, set(known), finder)
     results = await _write(ctx, sender, {number: (ready[number], plain[number]) for number in plain}, finder)
@@ -72,7 +73,7 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
         else:
             outcomes[number] = await _step(ctx, sender, sale, is_known=sale.order.external_id in finder.seen)
             finder.seen.add(sale.order.external_id)
-    await return_store.wake_refunds(sender.connection_id, [sale.order.external_id for sale in open_ones.values()])
+    await return_store.wake_refunds(sender.connection_id, names)
     return tuple(outcomes[number] for number in range(len(orders)))
 
 

@@ -10,14 +10,15 @@ from server.audience.marks import wake_worker
 from server.context import Context
 from server.db.engine import DB, Row
 from server.db.ids import new_ids
+from server.orders.change_store import AWAY
 from server.orders.sales import Sale, Target
 from server.orders.store import UNKNOWN_BUYERS
 from shared.pos import PosOrderResult
 
-_KNOWN = """
+_KNOWN = f"""
 select id, external_id, state, revision, content_hash, points, skipped_reason, customer, assignment_reason, assignment_version,
-       case when membership is not null then regulars_heir(membership) end as heir
-from orders where connection = $1 and external_id = any($2::text[])
+       case when membership is not null then regulars_heir(membership) end as heir, {AWAY} as away
+from orders o where connection = $1 and external_id = any($2::text[])
 """
 _LINE_POINTS = """
 select "order", line_id, points, rule from order_line where "order" = any($1::uuid[]) order by "order", position
@@ -183,7 +184,7 @@ Decided = tuple[Sale, Target, PosOrderResult]
 
 
 async def list_known(connection_id: UUID, external_ids: Sequence[str]) -> list[Row]:
-    """Return the orders that this till system sent before, with the membership in which their points live."""
+    """Return the orders that this till system sent before, with the memberships in which their points live."""
     return await DB.fetch(_KNOWN, connection_id, list(external_ids))
 
 

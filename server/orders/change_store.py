@@ -9,27 +9,40 @@ from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.orders.store import LineRecord, OrderRecord
 
-# `heir` is the membership in which the order's points live today.
-_ORDER = """
-select o.*, s.code as store_code, case when o.membership is not null then regulars_heir(o.membership) end as heir
-from orders o join store s on s.id = o.store where o.{condition}
+# Where a buyer may have taken points of an order along on leaving a shared membership.
+AWAY = """
+array(select distinct regulars_heir(left_for.other) from sharing_operation left_for join customer c on c.id = left_for.customer
+      where left_for.kind = 'leave' and left_for.state = 'done' and (c.id = o.customer or c.merged_into = o.customer) order by 1)
+"""
+# `heir` is the membership in which the order counts today.
+_ORDER = f"""
+select o.*, s.code as store_code, case when o.membership is not null then regulars_heir(o.membership) end as heir,
+       {AWAY} as away
+from orders o join store s on s.id = o.store where o.{{condition}}
 """
 _LOCK_ORDER = "select id from orders where id = $1 for update"
-# What the order earned in a membership or those it succeeded, less what was taken back or let be, newest first.
+# What the order earned in a membership or those it succeeded, less what was taken back or let be, newest first; and of each
+# credit what its buyer took along before what stayed.
 _CREDITS = """
-select * from (
-select e.id, e.rule_version, coalesce(x.points, 0)::bigint as exempt,
-       (e.points + coalesce(d.points, 0) - coalesce(x.points, 0))::bigint as points_left
-from ledger_entry e
-left join lateral (
-    select sum(taken.points) as points from ledger_entry taken
-    where taken."order" = e."order" and taken.related_entry = e.id and taken.kind in ('CLAWBACK', 'CORRECTION')
-) d on true
-left join lateral (select sum(points) as points from exemption where "order" = e."order" and entry = e.id) x on true
-where e."order" = $1 and e.points > 0 and e.kind in ('EARN', 'CORRECTION')
-  and (e.membership = $2 or regulars_heir(e.membership) = $2)
-order by e.posted_at desc, e.id desc
-) credit where points_left > 0
+with part as (
+    select e.id as credit, e.posted_at, e.rule_version, p.entry as id, p.membership, p.depth, coalesce(x.points, 0)::bigint as exempt,
+           p.points + coalesce(d.points, 0) - coalesce(x.points, 0) as points_left
+    from ledger_entry e
+    cross join lateral regulars_parts(e.id) p
+    left join lateral (
+        select sum(taken.points) as points from ledger_entry taken
+        where taken."order" = $1 and taken.related_entry = p.entry and taken.kind in ('CLAWBACK', 'CORRECTION')
+    ) d on true
+    left join lateral (select sum(points) as points from exemption where "order" = $1 and entry = p.entry) x on true
+    where e."order" = $1 and e.points > 0 and e.kind in ('EARN', 'CORRECTION')
+      and (e.membership = $2 or regulars_heir(e.membership) = $2)
+), bounded as (
+    select *, sum(points_left) over (partition by credit) - coalesce(sum(greatest(points_left, 0)) over (
+               partition by credit order by depth desc, id rows between unbounded preceding and 1 preceding), 0) as of_credit
+    from part
+)
+select id, membership, rule_version, exempt, least(points_left, of_credit)::bigint as points_left
+from bounded where least(points_left, of_credit) > 0 order by posted_at desc, credit desc, depth desc, id
 """
 _EXEMPT = """
 insert into exemption (id, "order", membership, entry, points, source_key, at) values ($1, $2, $3, $4, $5, $6, $7)
@@ -135,7 +148,11 @@ async def lock_kept(membership_id: UUID, customer_id: UUID | None) -> Row:
 
 
 async def list_credits(order_id: UUID, membership_id: UUID) -> list[Row]:
-    """Return the credits of an order in a membership of which points are left, newest first."""
+    """Return the credits of an order that counts in a membership of which points are left, newest first.
+
+    Each row is a part of one that a single membership answers for: what the buyer took along on leaving that membership,
+    and what stayed there.
+    """
     return await DB.fetch(_CREDITS, order_id, membership_id)
 
 

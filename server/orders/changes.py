@@ -102,17 +102,17 @@ def result_as_it_stands(order: Row, lines: tuple[LinePoints, ...]) -> PosOrderRe
 
 
 async def lock_whole(order: Row, *other_membership_ids: UUID | None) -> Row:
-    """Lock what an order's points can move between, and who paid for it, then the order, and return it.
+    """Lock what an order's points can be in or move to, and who paid for it, then the order, and return it.
 
     Raises:
         OrderMoved: It is no longer the order that was read.
     """
-    ids = [one for one in {order["heir"], *other_membership_ids} if one is not None]
+    ids = [one for one in {order["heir"], *order["away"], *other_membership_ids} if one is not None]
     for membership in await lock_memberships(ids):
         if membership["successor"] is not None:
             raise OrderMoved
     locked = await change_store.lock_order(order["id"])
-    names = ("revision", "state", "assignment_version", "heir")
+    names = ("revision", "state", "assignment_version", "heir", "away")
     if any(locked[name] != order[name] for name in names):
         raise OrderMoved
     return locked
@@ -314,7 +314,7 @@ async def _replace(ctx: Context, existing: Row, sale: Sale) -> tuple[Sale, Targe
         customer_id=target.customer_id,
         details={"revision": sale.order.revision, "points_before": order["points"]},
     )
-    await mark_memberships(ctx, order["heir"], target.membership_id)
+    await mark_memberships(ctx, order["heir"], *order["away"], target.membership_id)
     return sale, target
 
 
@@ -335,7 +335,7 @@ async def _void(ctx: Context, existing: Row, *, revision: int) -> None:
         customer_id=order["customer"],
         details={"points_before": order["points"], "points_restored": back.points, "vouchers": back.vouchers},
     )
-    await mark_memberships(ctx, order["heir"], *(one.membership_id for one in paid))
+    await mark_memberships(ctx, order["heir"], *order["away"], *(one.membership_id for one in paid))
 
 
 async def _find_claimant(order: Row, sale: Sale) -> tuple[UUID | None, UUID | None, str]:

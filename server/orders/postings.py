@@ -3,6 +3,8 @@
 Everything here runs in the caller's transaction, with the memberships locked.
 """
 
+from collections import Counter
+from collections.abc import Mapping
 from uuid import UUID
 
 import msgspec
@@ -50,10 +52,11 @@ class TakenBack(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def take_back(ctx: Context, membership_id: UUID, points: int | None, posting: Posting) -> TakenBack:
-    """Take an order's points back in the membership that holds them, from the lots they were earned in first.
+    """Take an order's points back in the membership in which it counts, from the lots they were earned in first.
 
-    Points that lapsed meanwhile are let be and listed as exempt. What was spent becomes a deficit, or is written off
-    where the programme says so.
+    What a buyer who has left that membership took along of these points is taken first, from the membership that the
+    buyer has now. Points that lapsed meanwhile are let be and listed as exempt. What was spent becomes a deficit, or is
+    written off where the programme says so.
 
     Args:
         points: How many; None takes all that the order has there.
@@ -63,24 +66,27 @@ async def take_back(ctx: Context, membership_id: UUID, points: int | None, posti
     """
     earned = await change_store.list_credits(posting.order_id, membership_id)
     left = sum(credit["points_left"] for credit in earned) if points is None else points
-    taken = exempt = owed = 0
+    taken = exempt = 0
+    owed: Counter[UUID] = Counter()
     for number, credit in enumerate(earned):
         part = min(left, credit["points_left"])
         if not part:
             break
-        deferred = max(0, posting.comes_back - owed) if posting.comes_back else None
-        clawback = await _take_back_one(ctx, membership_id, part, credit, _numbered(posting, number), deferred=deferred)
+        is_deferred = posting.comes_back and credit["membership"] == membership_id
+        deferred = max(0, posting.comes_back - owed[membership_id]) if is_deferred else None
+        clawback = await _take_back_one(ctx, part, credit, _numbered(posting, number), deferred=deferred)
         left -= part
-        taken, exempt, owed = taken + clawback.points, exempt + clawback.exempt, owed + clawback.owed
-    if posting.kind is EntryKind.CORRECTION and taken:
-        await ledger_store.add_to_totals(membership_id, balance=0, lifetime=-taken)
-    owed = max(0, owed - posting.comes_back)
-    is_forgiven = owed and await settle_debt(ctx, membership_id, owed, posting)
-    return TakenBack(points=taken, exempt=exempt, owed=owed, written_off=owed if is_forgiven else 0)
+        taken, exempt = taken + clawback.points, exempt + clawback.exempt
+        owed[credit["membership"]] += clawback.owed
+        if posting.kind is EntryKind.CORRECTION and clawback.points:
+            await _lower_lifetime(membership_id, credit["membership"], clawback.points)
+    owed[membership_id] = max(0, owed[membership_id] - posting.comes_back)
+    written_off = await _settle_debts(ctx, owed, posting)
+    return TakenBack(points=taken, exempt=exempt, owed=owed.total(), written_off=written_off)
 
 
 async def take_bonuses_back(ctx: Context, membership_id: UUID, posting: Posting, *, is_gone: bool = False) -> TakenBack:
-    """Take back the bonuses that an order set off, which are in this membership.
+    """Take back the bonuses that an order set off, which were given in this membership, as `take_back` does.
 
     Args:
         is_gone: The order goes to nobody else: nothing of it is left. Whoever has bought something else keeps them.
@@ -90,15 +96,20 @@ async def take_bonuses_back(ctx: Context, membership_id: UUID, posting: Posting,
     """
     membership = await change_store.get_membership(membership_id)
     if is_gone and posting.customer_id is not None:
-        back = await take_back_without_sales(
+        backs = await take_back_without_sales(
             ctx, order_id=posting.order_id, customer_id=posting.customer_id, membership=membership
         )
     else:
-        back = await take_back_for_sale(ctx, order_id=posting.order_id, membership=membership)
+        backs = await take_back_for_sale(ctx, order_id=posting.order_id, membership=membership)
+    owed: Counter[UUID] = Counter()
+    for taken_from_id, back in backs:
+        owed[taken_from_id] += back.owed
     key = msgspec.structs.replace(posting, source_key=f"{posting.source_key}:bonus")
-    is_forgiven = back.owed and await settle_debt(ctx, membership_id, back.owed, key)
     return TakenBack(
-        points=back.points, exempt=back.exempt, owed=back.owed, written_off=back.owed if is_forgiven else 0
+        points=sum(back.points for _, back in backs),
+        exempt=sum(back.exempt for _, back in backs),
+        owed=owed.total(),
+        written_off=await _settle_debts(ctx, owed, key),
     )
 
 
@@ -131,9 +142,7 @@ async def earn(
         await ledger_store.refresh_figures(membership_id, ctx.now)
 
 
-async def _take_back_one(
-    ctx: Context, membership_id: UUID, points: int, credit: Row, posting: Posting, *, deferred: int | None
-) -> Clawback:
+async def _take_back_one(ctx: Context, points: int, credit: Row, posting: Posting, *, deferred: int | None) -> Clawback:
     origin = Origin(
         source_key=posting.source_key,
         customer_id=posting.customer_id,
@@ -142,10 +151,9 @@ async def _take_back_one(
         rule_version_id=credit["rule_version"],
         reason_code=posting.reason_code,
     )
-    membership = await change_store.get_membership(membership_id)
     clawback = await claw_back(
         ctx,
-        membership,
+        credit["membership"],
         points,
         origin,
         own_entry_id=credit["id"],
@@ -155,9 +163,27 @@ async def _take_back_one(
     )
     if clawback.exempt:
         await change_store.insert_exemption(
-            ctx, posting.order_id, membership_id, credit["id"], points=clawback.exempt, source_key=posting.source_key
+            ctx,
+            posting.order_id,
+            credit["membership"],
+            credit["id"],
+            points=clawback.exempt,
+            source_key=posting.source_key,
         )
     return clawback
+
+
+async def _lower_lifetime(home_id: UUID, taken_from_id: UUID, points: int) -> None:
+    """Let points count as never earned where that count is: a leaver may have taken it along, or not."""
+    taken_from = await change_store.get_membership(taken_from_id)
+    there = points if taken_from_id == home_id else min(points, max(0, taken_from["lifetime"]))
+    await ledger_store.add_to_totals(taken_from_id, balance=0, lifetime=-there)
+    await ledger_store.add_to_totals(home_id, balance=0, lifetime=there - points)
+
+
+async def _settle_debts(ctx: Context, owed: Mapping[UUID, int], posting: Posting) -> int:
+    """Settle what each membership owes by the policy of its programme, and return how much of it is written off."""
+    return sum([points for one, points in owed.items() if points and await settle_debt(ctx, one, points, posting)])
 
 
 async def settle_debt(ctx: Context, membership_id: UUID, owed: int, posting: Posting) -> bool:

@@ -232,12 +232,12 @@ async def post(
         customer_id=order["customer"],
         details={"order": order["id"], "points_taken": posted.taken, "points_restored": posted.restored},
     )
-    await changes.mark_memberships(ctx, order["heir"], *(hold["heir"] for hold in holds))
+    await changes.mark_memberships(ctx, order["heir"], *order["away"], *(hold["heir"] for hold in holds))
     return True
 
 
 async def _lock_all(ctx: Context, found: Row) -> tuple[Row, list[Row]]:
-    """Lock an order's membership and those that paid for it, all at once, as they are locked by id; then the order.
+    """Lock the memberships of an order's points and of what paid for it, all at once, as they go by id; then the order.
 
     Returns:
         The order, and what paid for it, in the order in which it is given back: the points that were set aside last come
@@ -246,7 +246,7 @@ async def _lock_all(ctx: Context, found: Row) -> tuple[Row, list[Row]]:
     Raises:
         Busy: Somebody else changed one of them just now.
     """
-    seen = {found["heir"], *(hold["heir"] for hold in await _list_captured(ctx, found))} - {None}
+    seen = {found["heir"], *found["away"], *(hold["heir"] for hold in await _list_captured(ctx, found))} - {None}
     for membership in await lock_memberships(list(seen)):
         if membership["successor"] is not None:
             raise Busy

@@ -73,7 +73,7 @@ async def test_a_claw_back_takes_its_own_lot_then_others_then_pending_then_owes(
     # Twelve of the own lot are left after this: the other lot lapses sooner and goes first.
     await spend_points(world, membership_id, 18)
     async with locked(membership_id) as membership:
-        taken = await claw_back(world.ctx, membership, 20, Origin(source_key="test:1"), own_entry_id=own)
+        taken = await claw_back(world.ctx, membership["id"], 20, Origin(source_key="test:1"), own_entry_id=own)
     assert (taken.points, taken.exempt, taken.owed) == (20, 0, 3)
     assert (await left_in(own), await left_in(other), await left_in(pending)) == (0, 0, 0)
     assert await figures(membership_id) == (-3, 0, 0, 3)
@@ -88,11 +88,11 @@ async def test_points_that_lapsed_are_not_taken_twice(world: World, membership_i
     if is_booked:
         await expire_lapsed(world.ctx)
     async with locked(membership_id) as membership:
-        first = await claw_back(world.ctx, membership, 15, Origin(source_key="test:1"), own_entry_id=own)
+        first = await claw_back(world.ctx, membership["id"], 15, Origin(source_key="test:1"), own_entry_id=own)
     assert (first.points, first.exempt) == (0, 15)
     async with locked(membership_id) as membership:
         rest = await claw_back(
-            world.ctx, membership, 15, Origin(source_key="test:2"), own_entry_id=own, exempted_before=15
+            world.ctx, membership["id"], 15, Origin(source_key="test:2"), own_entry_id=own, exempted_before=15
         )
     assert (rest.points, rest.exempt) == (10, 5)
     await assert_verified(world)
@@ -148,7 +148,7 @@ async def test_points_given_back_fill_a_deficit_first(world: World, membership_i
     own = await credit(world, membership_id, 10)
     spent = await spend_points(world, membership_id, 10)
     async with locked(membership_id) as membership:
-        await claw_back(world.ctx, membership, 10, Origin(source_key="test:1"), own_entry_id=own)
+        await claw_back(world.ctx, membership["id"], 10, Origin(source_key="test:1"), own_entry_id=own)
     assert await figures(membership_id) == (-10, 0, 0, 10)
     async with locked(membership_id) as membership:
         await give_back(world.ctx, membership, 10, Origin(source_key="cancel:1"), spent_entry_id=spent, grace=GRACE)

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from server.db.engine import DB
 from server.ledger.movements import Origin, spend
 from server.sharing.rules import divide
+from shared.enums import Role
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures, locked
 from tests.server.sharing.desk import Desk, lots, names_of, two_members
+from tests.tills import push, push_batch, sale
 
 
 async def share(world: World) -> tuple[Desk, SignedUp, SignedUp]:
@@ -158,6 +160,62 @@ async def test_who_came_and_left_again_within_30_days_can_still_be_sorted_out_in
     assert undone["effect"]["going"]["available"] == 60
     assert (await figures(ana.membership_id))[0] == 330
     world.advance(timedelta(days=1))
+    await assert_verified(world)
+
+
+async def test_goods_that_come_back_cost_whoever_has_their_points(world: World) -> None:
+    ana, ben = await two_members(world)
+    desk = await Desk.open(world, Role.MANAGER)
+    home = ana.membership_id
+    expect(await desk.combine(home, ben.membership_id), 201)
+    sold = [(await desk.buy(ben.card_number, 100))["external_id"] for _ in range(3)]
+    async with locked(home) as membership:
+        # Of the first sale, as it is the oldest.
+        await spend(world.ctx, membership, 40, Origin(source_key="test:1", customer_id=ana.customer_id))
+    await desk.buy(ana.card_number, 70)
+    own = UUID(expect(await desk.leave(home, ben.customer_id), 201)["new_membership_id"])
+
+    async def both() -> tuple[int, int]:
+        return (await figures(home))[0], (await figures(own))[0]
+
+    assert await both() == (70, 260)
+    # What Ben took along is taken from him first, and what was spent before from those who spent it.
+    await desk.refund(sold[0], 5_000)
+    assert await both() == (70, 210)
+    await desk.refund(sold[0], 5_000)
+    assert await both() == (30, 200)
+    # What he has spent since is his debt, not theirs.
+    async with locked(own) as membership:
+        await spend(world.ctx, membership, 200, Origin(source_key="test:2", customer_id=ben.customer_id))
+    body = sale(
+        world, card=ben.card_number, external_id=sold[1], revision=2, lines=[{"line_id": "1", "net_minor": 8_000}]
+    )
+    expect(await push_batch(world, desk.key, [body]), 200)
+    assert await both() == (30, -20)
+    voided = body | {"revision": 3, "state": "voided"}
+    expect(await push(world, desk.key, voided), 201)
+    assert await both() == (30, -100)
+    # Given to Ana, the last sale leaves him and earns where it counted all along.
+    order_id = await DB.fetch_value("select id from orders where external_id = $1", sold[2])
+    wish: dict[str, object] = {"customer_id": str(ana.customer_id), "reason": "It was Ana's."}
+    path = f"/v1/staff/orders/{order_id}/assignment"
+    shown = expect(await desk.post(f"{path}/preview", wish), 200)
+    assert (shown["effect"]["points_owed"], shown["effect"]["points_earned"]) == (100, 100)
+    expect(await desk.post(path, wish | {"preview_hash": shown["preview_hash"]}), 200)
+    assert await both() == (130, -200)
+    lifetime = await DB.fetch("select lifetime from membership where id in ($1, $2) order by id", home, own)
+    assert [row["lifetime"] for row in lifetime] == [170, 280]
+    await assert_verified(world)
+
+
+async def test_an_agreed_number_stays_with_the_leaver_whatever_others_bring_back(world: World) -> None:
+    desk, ana, ben = await share(world)
+    sold = await desk.buy(ana.card_number, 410)
+    left = expect(await desk.leave(ana.membership_id, ben.customer_id, policy="agreed", points=400), 201)
+    assert await figures(ana.membership_id) == (400, 400, 0, 0)
+    await desk.refund(sold["external_id"], 41_000)
+    assert await figures(ana.membership_id) == (-10, 0, 0, 10)
+    assert (await figures(UUID(left["new_membership_id"])))[0] == 400
     await assert_verified(world)
 
 
