@@ -120,7 +120,9 @@ async def find_moved(lot_entry_id: UUID, membership_id: UUID) -> UUID | None:
 
 async def list_parts(credit_id: UUID) -> list[Row]:
     """Return which membership answers for which part of a credit, and by which entry; what its earner took along first."""
-    return await DB.fetch("select entry, membership, points from regulars_parts($1) order by depth desc, entry", credit_id)
+    return await DB.fetch(
+        "select entry, membership, points from regulars_parts($1) order by depth desc, entry", credit_id
+    )
 
 
 async def list_live(membership_id: UUID) -> list[Row]:

@@ -91,7 +91,7 @@ async def join_agreed(ctx: Context, group: Group, membership_id: UUID, form: Joi
     await check_room(group, membership_id, 1)
     await check_free(ctx, group)
     programme = await get_programme(group.memberships[membership_id]["programme"], fresh=True)
-    since = eligible_from(ctx.now, programme.launch_at, programme.zone)
+    since = eligible_from(ctx.now, programme.launch_at, programme.zone, grace_days=programme.settings.grace_days)
     person_id = await store.add_person(
         membership_id, customer_id, role="sharer", joined_at=ctx.now, eligible_from=since
     )

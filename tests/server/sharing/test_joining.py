@@ -2,6 +2,8 @@
 
 from datetime import timedelta
 
+import pytest
+
 from server.db.engine import DB
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
@@ -33,13 +35,19 @@ async def test_whoever_joins_sees_one_balance_scans_an_own_card_and_both_are_tol
     await assert_verified(world)
 
 
-async def test_what_was_bought_before_joining_day_does_not_count(world: World) -> None:
+@pytest.mark.parametrize("grace_days", [0, 3])
+async def test_what_was_bought_before_joining_day_counts_as_early_as_the_programme_says(
+    world: World, grace_days: int
+) -> None:
     ana = await world.sign_up()
     desk = await Desk.open(world)
+    await DB.fetch("update programme set grace_days = $1", grace_days)
     done = expect(await desk.join(ana.membership_id, await desk.outsider("Ben")), 201)
-    early = (world.clock.now().replace(hour=0) - timedelta(minutes=1)).isoformat()
-    sold = expect(await push(world, desk.key, sale(world, card=done["card_number"], completed_at=early)), 201)
-    assert (sold["points"], sold["skipped_reason"]) == (0, "before_start")
+    first = world.clock.now().replace(hour=0, minute=0) - timedelta(days=grace_days)
+    for completed_at, reason in ((first, None), (first - timedelta(minutes=1), "before_start")):
+        body = sale(world, card=done["card_number"], completed_at=completed_at.isoformat())
+        assert expect(await push(world, desk.key, body), 201)["skipped_reason"] == reason
+    await assert_verified(world)
 
 
 async def test_somebody_with_a_membership_is_shown_with_card_and_balance_and_can_combine(world: World) -> None:
