@@ -29,6 +29,10 @@ select c.id from customer c where {_WITHOUT_EMAIL} and c.id > $3 and ($2::boolea
 order by c.id limit $4
 """
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('claim batch', 0))"
+# People come before their codes, as in every act that locks both.
+_HOLD = f"""
+select count(*) from (select c.id from customer c where {_WITHOUT_EMAIL} order by c.id for key share of c) held
+"""
 _INSERT = "insert into claim_batch (id, requested_by, created_at, codes) values ($1, $2, $3, $4)"
 _SET_CODES = "update claim_batch set codes = $2 where id = $1"
 _VIEWS = """
@@ -54,7 +58,8 @@ update claim_batch set pdf_at = $2 where id = $1 and pdf_at is null and revoked_
 _REVOKE = "update claim_batch set revoked_at = $2 where id = $1 and revoked_at is null returning id"
 _REVOKE_CODES = """
 update claim_code set revoked_at = $2, revoked_reason = 'batch'
-where batch = $1 and used_at is null and revoked_at is null returning 1
+where id in (select id from claim_code where batch = $1 and used_at is null and revoked_at is null order by id for update)
+returning 1
 """
 _LETTERS = """
 select k.id, k.expires_at, trim(c.given_name || ' ' || c.family_name) as name, c.given_name, c.family_name,
@@ -75,8 +80,9 @@ async def count_customers(now: datetime, *, reissue: bool) -> Row:
 
 
 async def lock_batches() -> None:
-    """Let nobody else make a batch before this transaction is over."""
+    """Let nobody else make a batch, or take those away whom it is for, before this transaction is over."""
     await DB.fetch(_LOCK)
+    await DB.fetch(_HOLD)
 
 
 async def list_customers(now: datetime, *, reissue: bool, after: UUID, limit: int) -> list[UUID]:

@@ -15,7 +15,6 @@ from server.claims import store
 from server.claims.rules import CodeState, is_known_to, why_refused
 from server.context import Context, Tools, system_context
 from server.customers.rules import mask_email
-from server.customers.store import lock_customers
 from server.db.engine import DB
 from server.errors import Invalid, NotFound, Refused, RegularsError
 from server.idempotency import IdempotentCall, StoredReply
@@ -126,9 +125,8 @@ async def _use(ctx: Context, customer_id: UUID, code_hash: bytes, answers: tuple
     if await store.is_staff(customer_id):
         # Nobody helps themselves to receipts that were left at the till, or to accounts nobody asks for.
         raise Refused(Code.CLAIM_NEEDS_STAFF)
-    if code.customer_id is not None:
-        # Customers and memberships are locked before the code, as in every act that voids codes.
-        await lock_everything([customer_id, code.customer_id])
+    # Customers and memberships are locked before the code, as in every act that voids codes.
+    await lock_everything([one for one in (customer_id, code.customer_id) if one is not None])
     await store.lock_code(code.id)
     locked = await store.find_code(code_hash)
     assert locked is not None, "codes are never deleted"
@@ -147,7 +145,6 @@ def _check(ctx: Context, code: CodeState, customer_id: UUID, answers: tuple[str,
 
 async def _take_order(ctx: Context, code: CodeState, customer_id: UUID) -> Claimed:
     assert code.order_id is not None
-    await lock_customers([customer_id])
     try:
         given = await give_order(ctx, code.order_id, customer_id, reason="claim")
     except OrderTaken as error:

@@ -36,7 +36,8 @@ where id = $1 and used_at is null and revoked_at is null
 """
 _REVOKE_OF_CUSTOMERS = """
 update claim_code set revoked_at = $2, revoked_reason = 'reissued'
-where customer = any($1::uuid[]) and used_at is null and revoked_at is null
+where id in (select id from claim_code where customer = any($1::uuid[]) and used_at is null and revoked_at is null
+             order by id for update)
 """
 _REVOKE_OF_ORDER = """
 update claim_code set revoked_at = $2, revoked_reason = 'reissued'

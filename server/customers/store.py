@@ -51,7 +51,18 @@ where p.kind = 'email' and p.key = $1 and p.status <> 'retired' and c.status in 
 order by exists (select 1 from pos_link l where l.customer = c.id and l.state = 'linked') desc, c.created_at, c.id
 """
 _EXISTS = "select 1 from customer where id = $1"
-_LOCK = "select id, status, version from customer where id = any($1::uuid[]) order by id for update"
+# Whoever shares a membership with them comes along, as who locks that one locks everybody in it.
+_LOCK = """
+select id, status, version from customer
+where id in (
+    select unnest($1::uuid[])
+    union
+    select other.customer from membership_person own
+    join membership_person other on other.membership = own.membership and other.left_at is null
+    where own.customer = any($1::uuid[]) and own.left_at is null
+)
+order by id for update
+"""
 _RETIRE = """
 update contact_point set status = 'retired', is_primary = false, retired_at = $2, retired_reason = $3
 where id = $1 and status <> 'retired'
@@ -207,8 +218,9 @@ async def exists(customer_id: UUID) -> bool:
 
 
 async def lock_customers(customer_ids: Iterable[UUID]) -> list[Row]:
-    """Lock customers in the order of their ids and return id, status and version."""
-    return await DB.fetch(_LOCK, sorted(set(customer_ids)))
+    """Lock customers, and whom they share with, in the order of their ids; return id, status and version of the former."""
+    wanted = set(customer_ids)
+    return [row for row in await DB.fetch(_LOCK, list(wanted)) if row["id"] in wanted]
 
 
 async def retire_contact_point(ctx: Context, contact_point_id: UUID, *, reason: str) -> bool:

@@ -47,11 +47,13 @@ select c.id, c.given_name, trim(c.given_name || ' ' || c.family_name) as name, p
 from customer c {_EMAIL} where {_DORMANT} order by c.id limit $2
 """
 _IS_QUIET = f"select 1 from customer c where c.id = $2 and {_QUIET}"
+# The people come before what is written about them, as in every act that locks both.
 _INSERT = """
+with people as materialized (select id from customer where id = any($2::uuid[]) order by id for key share)
 insert into erasure (id, customer, cause, state, requested_by_kind, requested_by_id, requested_at, answer_by, reason,
                      execute_after)
 select n.id, n.customer, 'dormant', 'cooling', $3, $4, $5, $6, $7, $8
-from unnest($1::uuid[], $2::uuid[]) as n(id, customer)
+from unnest($1::uuid[], $2::uuid[]) as n(id, customer) where (select count(*) from people) >= 0
 on conflict (customer) where state in ('waiting', 'cooling') do nothing
 returning id, customer
 """

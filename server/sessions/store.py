@@ -49,7 +49,12 @@ select exists (select 1 from member_session where customer = $2)
                 and exists (select 1 from member_session where customer = $2 and device = $7)) as is_new_place
 from opened
 """
+# A token that is used again ends the session and tells the customer, whom a reset locks before the session.
 _LOCK_REFRESH = """
+with person as materialized (
+    select c.id from refresh_token r join member_session s on s.id = r.session join customer c on c.id = s.customer
+    where r.token_hash = $1 for key share of c
+)
 select s.id, s.customer, s.access_expires_at, s.refresh_expires_at, s.created_at, s.ended_at, c.status, r.used_at,
        n.used_at as next_used_at, p.value as email, c.given_name
 from refresh_token r
@@ -57,7 +62,7 @@ join member_session s on s.id = r.session
 join customer c on c.id = s.customer
 left join refresh_token n on n.token_hash = $2
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary
-where r.token_hash = $1
+where r.token_hash = $1 and (select count(*) from person) >= 0
 for update of s, r
 """
 _ROTATE = """

@@ -102,7 +102,10 @@ update throttle_counter t
 set tries = t.tries - 1, blocked_until = case when t.tries > c.most then t.blocked_until end
 from chosen c where t.key = c.key
 """
-_CLEAR = "delete from throttle_counter where key = any($1::text[])"
+_CLEAR = """
+delete from throttle_counter
+where key in (select key from throttle_counter where key = any($1::text[]) order by key for update)
+"""
 
 
 async def check_sign_in(ctx: Context, kind: str, name: str, *, network_is_known: bool = False) -> None:
