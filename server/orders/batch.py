@@ -167,17 +167,20 @@ class _Finder:
             BuyerMoved: Somebody was merged or forgotten, joined or left, or their points moved, between look and lock.
         """
         customers = [sale.order.customer for sale in prepared if sale.order.customer is not None]
+        own_ids = {one.pos_customer_id for one in customers if one.pos_customer_id is not None}
         cards, records, emails = await _look_up(sender, customers)
         whole = (*cards.values(), *records.values(), *emails.values())
         found = [row["membership"] for row in whole if row["membership"]]
         ids = {*found, *(one for one in other_memberships if one is not None)}
         await batch_store.hold_people({row["customer"] for row in whole if row["customer"]}, ids)
+        await batch_store.hold_records(sender.connection_id, own_ids)
         locked = await batch_store.lock_memberships(ids)
         people = {
             (row["customer"], row["membership"]): row["eligible_from"] for row in await batch_store.list_people(ids)
         }
-        if any((row["customer"], row["membership"]) not in people for row in whole):
-            # Held as they are now, they may be somewhere else than at the first look, or nobody any more.
+        if own_ids or any((row["customer"], row["membership"]) not in people for row in whole):
+            # Held as they are now, they may be somewhere else than at the first look, or nobody any more; and a record
+            # may have come to be somebody's.
             again = await _look_up(sender, customers)
             if _places(again) != _places((cards, records, emails)):
                 raise BuyerMoved
@@ -250,8 +253,9 @@ async def _write(
     """Write the plain ones and return their results; one that somebody else has sent meanwhile is not among them."""
     if not plain:
         return {}
-    results = {number: sales.result_of(sale, target) for number, (sale, target) in plain.items()}
-    batch = [(sale, target, results[number]) for number, (sale, target) in plain.items()]
+    decided = await sales.drop_erased_names(ctx, sender.connection_id, list(plain.values()))
+    batch = [(sale, target, sales.result_of(sale, target)) for sale, target in decided]
+    results = {number: result for number, (_, _, result) in zip(plain, batch, strict=True)}
     late = await batch_store.record_many(ctx, sender.connection_id, batch)
     paid = {target.membership_id for _, target in plain.values() if target.membership_id and not target.skipped}
     await batch_store.refresh_many({one for one in paid if finder.is_stale(one, ctx)}, ctx.now)

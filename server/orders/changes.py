@@ -48,7 +48,8 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale, *, stores: C
     existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
     if existing is None:
         sale, target = await fit_to_member(sale, await sales.find_target(sale, connection_id))
-        if await record_new(ctx, connection_id, sale, target):
+        ((kept, _),) = await sales.drop_erased_names(ctx, connection_id, [(sale, target)])
+        if await record_new(ctx, connection_id, kept, target):
             return sales.result_of(sale, target)
         existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
         assert existing is not None, "the insert conflicted with this order, and orders are never deleted"
@@ -304,7 +305,8 @@ async def _replace(ctx: Context, existing: Row, sale: Sale) -> tuple[Sale, Targe
     if order["heir"] == target.membership_id and order["skipped_reason"] is None:
         target = keep_counting(sale, target)
     await settle(ctx, order, sale, target, reason_code="reassigned")
-    named = sale.order.customer
+    ((kept, _),) = await sales.drop_erased_names(ctx, order["connection"], [(sale, target)])
+    named = kept.order.customer
     await change_store.keep_pos_customer(order["id"], named.pos_customer_id if named else None)
     await audit(
         ctx,

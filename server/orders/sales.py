@@ -1,6 +1,7 @@
 """A sale before it is written: checked, worked out, and the member it counts for."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import msgspec
 
 from server.context import Context
 from server.customers.rules import parse_email
+from server.customers.suppression import Name, find_suppressed, pos_name
 from server.db.engine import Row
 from server.db.ids import new_id, new_ids
 from server.errors import Busy, Invalid
@@ -127,6 +129,27 @@ async def find_target(sale: Sale, connection_id: UUID) -> Target:
         if again is None or again["membership"] != found["membership"]:
             raise BuyerMoved
     return target
+
+
+async def drop_erased_names(
+    ctx: Context, connection_id: UUID, decided: Sequence[tuple[Sale, Target]]
+) -> list[tuple[Sale, Target]]:
+    """Let sales of nobody that name an erased person, by the till's own id, name nobody: such an id is not kept."""
+    ids = {
+        sale.order.customer.pos_customer_id
+        for sale, target in decided
+        if sale.order.customer is not None and sale.order.customer.pos_customer_id and target.customer_id is None
+    }
+    if not ids:
+        return list(decided)
+    names: dict[str, Name] = {one: ("pos", pos_name(connection_id, one)) for one in ids}
+    erased = await find_suppressed(ctx, names.values())
+    return [
+        (msgspec.structs.replace(sale, order=msgspec.structs.replace(sale.order, customer=None)), target)
+        if sale.order.customer is not None and names.get(sale.order.customer.pos_customer_id or "") in erased
+        else (sale, target)
+        for sale, target in decided
+    ]
 
 
 async def lock_target(sale: Sale, customer_id: UUID, membership_id: UUID | None, reason: str) -> Target:
