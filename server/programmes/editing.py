@@ -14,8 +14,10 @@ from server.context import Context
 from server.db.engine import DB
 from server.errors import Busy, DatabaseBusy, Invalid, NotFound, Refused
 from server.programmes import drafts, store
+from server.programmes.rules import start_of_local_day
 from server.programmes.service import Programme, get_programme
-from server.programmes.trial import Trial, cost_of, look_back_from
+from server.programmes.standings import look_back_from
+from server.programmes.trial import Trial, cost_of
 from shared.problems import Code, FieldProblem
 from shared.programmes import (
     EarningRules,
@@ -156,12 +158,22 @@ async def _try(
 
 async def _look_back(trial: Trial, programme: Programme, rules: EarningRules, since: datetime, *, ends: float) -> None:
     """Tell a trial what counts of the time before it, if its rules look back; out of time, nothing is counted anyway."""
-    if rules.tiers.levels or rules.day_points_max is not None:
-        look_back = look_back_from(rules, since, programme.zone)
-        async for membership_id, completed_at, points in store.stream_sales_before(programme.id, look_back, since):
-            if asyncio.get_running_loop().time() > ends:
+    clock = asyncio.get_running_loop().time
+    if rules.tiers.levels:
+        async for row in store.stream_tiers_at(programme.id, since):
+            trial.remember_tier(row["membership"], row["tier"], row["until"])
+            if clock() > ends:
                 return
-            trial.remember(membership_id, completed_at, points)
+        look_back = look_back_from(rules.tiers, since, programme.zone)
+        by: Literal["year", "day"] = "year" if rules.tiers.period == "calendar_year" else "day"
+        async for row in store.stream_bought_before(programme.id, look_back, since, by=by):
+            trial.remember(row["membership"], row["day"], row["kept"])
+            if clock() > ends:
+                return
+    if rules.day_points_max is not None:
+        first = start_of_local_day(since, programme.zone)
+        async for row in store.stream_bought_before(programme.id, first, since, by="day"):
+            trial.remember_day(row["membership"], since, row["earned"])
     if codes := [one.code for one in rules.promotions if one.member_points_max is not None]:
         for row in await store.list_used_before(programme.id, since, codes):
             trial.remember_use(row["membership"], row["code"], row["points"])

@@ -409,7 +409,7 @@ def lot_dates(earned_at: datetime, rules: EarningRules, zone: str) -> LotDates:
     return LotDates(
         available_at=available_at,
         # The whole last day still counts, hence the midnight after it.
-        expires_at=None if last_day is None else _midnight(last_day + timedelta(days=1), zone),
+        expires_at=None if last_day is None else midnight(last_day + timedelta(days=1), zone),
         idle_days=rules.expiry.days if rules.expiry.kind == "inactivity" else None,
     )
 
@@ -447,15 +447,15 @@ def _day_of_month(year: int, month: int, day: int) -> date:
 
 
 def _local_midnight(at: datetime, zone: str, days_later: int) -> datetime:
-    return _midnight(at.astimezone(ZoneInfo(zone)).date() + timedelta(days=days_later), zone)
+    return midnight(at.astimezone(ZoneInfo(zone)).date() + timedelta(days=days_later), zone)
 
 
 @lru_cache(_MIDNIGHTS_MAX)
-def _midnight(day: date, zone: str) -> datetime:
-    midnight = datetime.combine(day, time(), ZoneInfo(zone))
+def midnight(day: date, zone: str) -> datetime:
+    """Return the first instant of a local day."""
     # In UTC, because Python compares two times of one zone by their clock faces, and a midnight that the change to
     # summer time skips equals nothing at all.
-    return midnight.astimezone(UTC)
+    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)
 
 
 def _basis_of(line: EarningLine | PosLine, basis: str) -> int | Fraction:

@@ -1,11 +1,12 @@
 """Which tier a membership stands in: pure functions over the points of its sales."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
 
+from server.programmes.rules import midnight
 from shared.programmes import Tier, TierRules
 
 
@@ -35,17 +36,25 @@ def list_windows(rules: TierRules, at: datetime, zone: str) -> tuple[Window, ...
         return ()
     today = at.astimezone(ZoneInfo(zone)).date()
     if rules.period == "rolling_year":
-        kept_until = _midnight(_years_later(today, rules.kept_years) + timedelta(days=1), zone)
-        return (Window(since=_midnight(_years_later(today, -1), zone), until=at, kept_until=kept_until),)
+        kept_until = midnight(_years_later(today, rules.kept_years) + timedelta(days=1), zone)
+        return (Window(since=midnight(_years_later(today, -1), zone), until=at, kept_until=kept_until),)
     years = range(today.year, today.year - rules.kept_years - 1, -1)
     return tuple(
         Window(
-            since=_midnight(date(year, 1, 1), zone),
-            until=_midnight(date(year + 1, 1, 1), zone),
-            kept_until=_midnight(date(year + rules.kept_years + 1, 1, 1), zone),
+            since=midnight(date(year, 1, 1), zone),
+            until=midnight(date(year + 1, 1, 1), zone),
+            kept_until=midnight(date(year + rules.kept_years + 1, 1, 1), zone),
         )
         for year in years
     )
+
+
+def look_back_from(rules: TierRules, at: datetime, zone: str) -> datetime:
+    """Return from when on sales can decide on a tier at an instant or later."""
+    today = at.astimezone(ZoneInfo(zone)).date()
+    if rules.period == "rolling_year":
+        return midnight(_years_later(today, -1), zone)
+    return midnight(date(today.year - rules.kept_years, 1, 1), zone)
 
 
 def plan_standing(rules: TierRules, windows: Sequence[Window], points: Sequence[int]) -> Standing:
@@ -79,7 +88,3 @@ def _years_later(day: date, years: int) -> date:
         return day.replace(year=day.year + years)
     except ValueError:
         return date(day.year + years, 3, 1)  # Of a 29 February.
-
-
-def _midnight(day: date, zone: str) -> datetime:
-    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)

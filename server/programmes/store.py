@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -56,23 +57,27 @@ where o.completed_at >= $2 and o.completed_at < $3 and o.state = 'completed'
 _COUNT_TRIED = f"select count(*)::int {_TRIED} {_DECIDED}"
 _PAST_ORDERS = f"""
 select case when m.successor is null then m.id else regulars_heir(m.id) end as membership,
-       o.completed_at, o.points, o.points_returned, s.code, s.name, coalesce(t.tier, '') as tier, t.until as tier_until,
+       o.completed_at, o.points, o.points_returned, s.code, s.name,
        array(select row(l.sku, l.category, l.quantity, l.net_minor, l.tax_minor, l.stored_value, l.points_paid_minor)
              from order_line l where l."order" = o.id order by l.position) as lines
-{_TRIED}
-left join lateral (
-    select c.tier, c.until from tier_change c where c.membership = m.id and c.at <= $2
-    order by c.at desc, c.id desc limit 1
-) t on true
-{_DECIDED}
+{_TRIED} {_DECIDED}
 order by o.completed_at, o.id
 """
+# A membership's own tiers first; one that was reissued has none of its own from before.
+_TIERS_AT = """
+select distinct on (1) case when m.successor is null then m.id else regulars_heir(m.id) end as membership, c.tier, c.until
+from tier_change c join membership m on m.id = c.membership and m.programme = $1
+where c.at <= $2
+order by 1, (m.successor is null) desc, c.at desc, c.id desc
+"""
+# Summed by year or day of the programme's zone, as nothing finer decides on a tier.
 _BEFORE = """
-select case when m.successor is null then m.id else regulars_heir(m.id) end as membership, o.completed_at,
-       o.points - o.points_returned as points
-from orders o join membership m on m.id = o.membership and m.programme = $1
+select case when m.successor is null then m.id else regulars_heir(m.id) end as membership,
+       date_trunc($4, o.completed_at at time zone g.zone)::date as day,
+       sum(o.points)::bigint as earned, sum(o.points - o.points_returned)::bigint as kept
+from orders o join membership m on m.id = o.membership and m.programme = $1 join programme g on g.id = m.programme
 where o.completed_at >= $2 and o.completed_at < $3 and o.state = 'completed' and o.points > 0
-order by o.completed_at, o.id
+group by 1, 2
 """
 _USED_BEFORE = """
 select case when m.successor is null then m.id else regulars_heir(m.id) end as membership, u.code,
@@ -195,19 +200,24 @@ async def stream_past_orders(programme_id: UUID, since: datetime, until: datetim
                 completed_at=row["completed_at"],
                 points=row["points"],
                 points_returned=row["points_returned"],
-                tier=row["tier"],
-                tier_until=row["tier_until"],
                 lines=tuple(_past_line(*line) for line in row["lines"]),
             )
 
 
-async def stream_sales_before(
-    programme_id: UUID, since: datetime, until: datetime
-) -> AsyncIterator[tuple[UUID, datetime, int]]:
-    """Yield membership, time and points of sales, returned points less, in the order of their completion."""
+async def stream_tiers_at(programme_id: UUID, at: datetime) -> AsyncIterator[Row]:
+    """Yield the tier that each membership was last given at an instant, and until when."""
     async with DB.connection() as connection:
-        async for row in connection.cursor(_BEFORE, programme_id, since, until, prefetch=_SALES_AT_ONCE):
-            yield row["membership"], row["completed_at"], row["points"]
+        async for row in connection.cursor(_TIERS_AT, programme_id, at, prefetch=_SALES_AT_ONCE):
+            yield row
+
+
+async def stream_bought_before(
+    programme_id: UUID, since: datetime, until: datetime, *, by: Literal["year", "day"]
+) -> AsyncIterator[Row]:
+    """Yield what the sales of each membership earned, and kept, by local year or day, which the first `day` of it names."""
+    async with DB.connection() as connection:
+        async for row in connection.cursor(_BEFORE, programme_id, since, until, by, prefetch=_SALES_AT_ONCE):
+            yield row
 
 
 async def list_used_before(programme_id: UUID, until: datetime, codes: Sequence[str]) -> list[Row]:

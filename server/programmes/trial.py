@@ -1,14 +1,14 @@
 """New rules tried on past sales: counted order by order, nothing written. Pure but for the state it counts in."""
 
 from collections import defaultdict
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from server.programmes.rules import EarningLine, EarningPlan, Occasion, plan_earning, start_of_local_day
+from server.programmes.rules import EarningLine, EarningPlan, Occasion, midnight, plan_earning
 from server.programmes.standings import Standing, list_windows, plan_standing, rank
 from shared.programmes import EarningRules, RulesEffect, RulesPart
 
@@ -24,26 +24,25 @@ class PastOrder(msgspec.Struct, frozen=True, kw_only=True):
     completed_at: datetime
     points: int
     points_returned: int
-    tier: str
-    tier_until: datetime | None
     lines: tuple[EarningLine, ...]
 
 
 class _Member:
     """What a membership has bought so far, and the tier that it stands in."""
 
-    __slots__ = ("bought", "standing")
+    __slots__ = ("bought", "has_begun", "standing")
 
     def __init__(self) -> None:
         self.bought: list[tuple[datetime, int]] = []
-        self.standing: Standing | None = None
+        self.standing = Standing()
+        self.has_begun = False
 
 
 class Trial:
     """Adds up what past sales earned and would earn; tiers and the caps of a day and of a promotion run along.
 
-    Members begin with what they bought before, which is told by `remember`, and with the tier that they had or, if it
-    is higher, the one that the rules bring them for that. Sales are to be given in the order in which they were completed.
+    Members begin with the tier that they had or, if it is higher, the one that the rules bring them for what they bought
+    before; this is told by the methods that remember. Sales are to be given in the order in which they were completed.
     """
 
     def __init__(self, rules: EarningRules, *, since: datetime, zone: str, currency: str) -> None:
@@ -60,11 +59,17 @@ class Trial:
         self._by_promotion: dict[str, int] = defaultdict(int)
         self.orders_changed = 0
 
-    def remember(self, membership_id: UUID, completed_at: datetime, points: int) -> None:
-        """Let a sale from before the trial count for tiers and the cap of its day."""
-        if self._rules.tiers.levels:
-            self._members[membership_id].bought.append((completed_at, points))
-        self._of_day[membership_id, self._day(completed_at)] += points
+    def remember_tier(self, membership_id: UUID, tier: str, until: datetime | None) -> None:
+        """Let a membership begin in the tier that it had."""
+        self._members[membership_id].standing = Standing(tier=tier, until=until)
+
+    def remember(self, membership_id: UUID, day: date, points: int) -> None:
+        """Let points of sales from before the trial count for tiers as if all were of one local day."""
+        self._members[membership_id].bought.append((midnight(day, self._zone), points))
+
+    def remember_day(self, membership_id: UUID, at: datetime, points: int) -> None:
+        """Let what sales from before the trial earned count against the cap of the day of an instant."""
+        self._of_day[membership_id, self._day(at)] += points
 
     def remember_use(self, membership_id: UUID, code: str, points: int) -> None:
         """Let what a promotion gave before the trial count against its cap for the member."""
@@ -136,14 +141,15 @@ class Trial:
         if not self._rules.tiers.levels:
             return ""
         member = self._members[order.membership_id]
-        if member.standing is None:
-            had = self._settle(member, Standing(tier=order.tier, until=order.tier_until), self._since)
-            member.standing = self._higher(had, self._stand(member, self._since))
-        member.standing = self._settle(member, member.standing, order.completed_at)
+        if not member.has_begun:
+            had = self._settle(member, self._since)
+            member.standing, member.has_begun = self._higher(had, self._stand(member, self._since)), True
+        member.standing = self._settle(member, order.completed_at)
         return member.standing.tier
 
-    def _settle(self, member: _Member, standing: Standing, at: datetime) -> Standing:
+    def _settle(self, member: _Member, at: datetime) -> Standing:
         """Return where a member stands at an instant whom nothing has raised until then."""
+        standing = member.standing
         while standing.until is not None and standing.until <= at:
             standing = self._stand(member, standing.until)
         return standing
@@ -152,7 +158,6 @@ class Trial:
         if not self._rules.tiers.levels:
             return
         member = self._members[order.membership_id]
-        assert member.standing is not None, "the sale was just counted in its tier"
         back = points * order.points_returned // order.points if order.points else 0
         member.bought.append((order.completed_at, points - back))
         member.standing = self._higher(member.standing, self._stand(member, order.completed_at + _INSTANT))
@@ -168,15 +173,6 @@ class Trial:
             for window in windows
         ]
         return plan_standing(self._rules.tiers, windows, points)
-
-
-def look_back_from(rules: EarningRules, since: datetime, zone: str) -> datetime:
-    """Return from when on sales before a trial count in it: for tiers as long as they are kept, else for its first day."""
-    first = start_of_local_day(since, zone)
-    if not rules.tiers.levels:
-        return first
-    year = first.astimezone(ZoneInfo(zone)).year - rules.tiers.kept_years - 1
-    return start_of_local_day(datetime(year, 1, 1, tzinfo=ZoneInfo(zone)), zone)
 
 
 def cost_of(points: int, point_value: Decimal | None) -> int | None:

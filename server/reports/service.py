@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -11,6 +11,7 @@ import msgspec
 from server.context import Context
 from server.csv_cells import encode_rows
 from server.errors import Invalid, NotFound
+from server.programmes.rules import midnight
 from server.programmes.service import get_default_programme
 from server.reports.store import REPORTS, Report, iterate_rows
 from shared.problems import FieldProblem
@@ -93,7 +94,7 @@ async def _read(ctx: Context, name: str, since: str, until: str) -> tuple[Report
     first = _read_day(since, "since", last - timedelta(days=_DAYS))
     if first > last:
         raise Invalid(FieldProblem(field="since", detail="The period ends before it begins."))
-    return report, Period(since=_midnight(first, zone), until=_midnight(last + timedelta(days=1), zone), zone=zone)
+    return report, Period(since=midnight(first, zone), until=midnight(last + timedelta(days=1), zone), zone=zone)
 
 
 def _read_day(text: str, field: str, default: date) -> date:
@@ -106,7 +107,3 @@ def _read_day(text: str, field: str, default: date) -> date:
     if not _YEARS[0] <= day.year < _YEARS[1]:
         raise Invalid(FieldProblem(field=field, detail=f"A day of the years {_YEARS[0]} to {_YEARS[1] - 1}."))
     return day
-
-
-def _midnight(day: date, zone: str) -> datetime:
-    return datetime.combine(day, time(), ZoneInfo(zone)).astimezone(UTC)

@@ -1,7 +1,7 @@
 """Use cases of tiers. All but the sweep run in the caller's transaction with the membership locked."""
 
 import asyncio
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, timedelta
 from time import perf_counter
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -11,7 +11,7 @@ from server.audit.store import record
 from server.context import Context
 from server.db.engine import DB, Row
 from server.errors import NotFound
-from server.programmes.rules import Occasion, PromotionPoints
+from server.programmes.rules import Occasion, PromotionPoints, midnight
 from server.programmes.service import Programme, get_programme
 from server.programmes.standings import Standing, list_windows, next_level, plan_standing, rank
 from server.programmes.store import list_programmes
@@ -41,7 +41,8 @@ async def get_occasion(
     tier = await get_tier_at(programme, membership_id, completed_at) if rules.tiers.levels else ""
     day_points = 0
     if rules.day_points_max is not None:
-        since, until = _local_day(completed_at, programme.zone)
+        today = completed_at.astimezone(ZoneInfo(programme.zone)).date()
+        since, until = (midnight(day, programme.zone) for day in (today, today + timedelta(days=1)))
         day_points = await store.get_day_points(membership_id, since, until, order_id)
     capped = [promotion.code for promotion in rules.promotions if promotion.member_points_max is not None]
     return Occasion(
@@ -222,10 +223,3 @@ async def _change(ctx: Context, membership_id: UUID, standing: Standing, *, at: 
         ctx, f"tier.{reason}", subject_kind="membership", subject_id=membership_id,
         details={"tier": standing.tier, "until": standing.until, "points": standing.points},
     )  # fmt: skip
-
-
-def _local_day(at: datetime, zone: str) -> tuple[datetime, datetime]:
-    tz = ZoneInfo(zone)
-    day = at.astimezone(tz).date()
-    start, end = (datetime.combine(each, time(), tz).astimezone(UTC) for each in (day, day + timedelta(days=1)))
-    return start, end
