@@ -232,8 +232,29 @@ class EntryPage(View, frozen=True, kw_only=True):
     next_cursor: str | None = None
 
 
+class LineReturn(View, frozen=True, kw_only=True):
+    """What came back of one line: pieces, or only money of it. `points` is what it took back then."""
+
+    line_id: str
+    description: str
+    quantity: str | None
+    net_minor: int | None
+    points: int
+
+
+class OrderReturn(View, frozen=True, kw_only=True):
+    """What came back of a sale at one time. `points_restored` had paid for it and were given back."""
+
+    completed_at: datetime
+    points_restored: int
+    lines: tuple[LineReturn, ...]
+
+
 class OrderView(View, frozen=True, kw_only=True):
-    """A sale of the member's, with why each line earned what it earned."""
+    """A sale of the member's, with why each line earned what it earned.
+
+    `points_returned` of its points went with what came back; `returns` are in the order of time.
+    """
 
     id: UUID
     number: str
@@ -246,6 +267,8 @@ class OrderView(View, frozen=True, kw_only=True):
     points: int
     skipped_reason: str | None
     lines: tuple[LineView, ...]
+    points_returned: int = 0
+    returns: tuple[OrderReturn, ...] = ()
 
 
 class OrderPage(View, frozen=True, kw_only=True):

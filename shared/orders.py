@@ -10,7 +10,7 @@ import msgspec
 from shared import limits
 from shared.base import Hash, Reason, Request, View
 from shared.enums import OrderState, SkippedReason
-from shared.members import LineView
+from shared.members import LineView, OrderReturn
 from shared.pos import LinePoints, OptionalText, Reference
 
 SaleMinor = Annotated[int, msgspec.Meta(ge=1, le=limits.MONEY_MINOR_MAX)]
@@ -19,7 +19,10 @@ Receipt = Annotated[str, msgspec.Meta(max_length=64)]
 
 
 class StaffOrder(View, frozen=True, kw_only=True):
-    """An order as staff find it, with whom it counts for. Money in minor units of `currency`."""
+    """An order as staff find it, with whom it counts for. Money in minor units of `currency`.
+
+    `points_returned` of its points went with what came back.
+    """
 
     id: UUID
     number: str
@@ -38,6 +41,7 @@ class StaffOrder(View, frozen=True, kw_only=True):
     membership_id: UUID | None
     assignment_version: int
     assignment_reason: str
+    points_returned: int = 0
 
 
 class StaffOrderPage(View, frozen=True, kw_only=True):
@@ -48,10 +52,11 @@ class StaffOrderPage(View, frozen=True, kw_only=True):
 
 
 class StaffOrderDetail(View, frozen=True, kw_only=True):
-    """An order with its lines and why each earned what it earned."""
+    """An order with its lines and why each earned what it earned, and what came back of it."""
 
     order: StaffOrder
     lines: tuple[LineView, ...]
+    returns: tuple[OrderReturn, ...] = ()
 
 
 class BalanceChange(View, frozen=True, kw_only=True):

@@ -10,8 +10,17 @@ from typing import Literal
 import msgspec
 
 from shared.base import Birthday
-from shared.enums import ConsentAnswer
-from shared.members import Balance, ConsentView, EntryView, LineView, MembershipView, OrderView
+from shared.enums import ConsentAnswer, EntryKind
+from shared.members import (
+    Balance,
+    ConsentView,
+    EntryView,
+    LineReturn,
+    LineView,
+    MembershipView,
+    OrderReturn,
+    OrderView,
+)
 from shared.money import money
 from shared.staff import (
     AudienceContactView,
@@ -42,6 +51,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     cells: tuple[Cell, ...]
     is_note: bool = False
+
+
+def note_rows(key: str, notes: Sequence[str]) -> list[Row]:
+    """Return notes as lines under a row."""
+    return [Row(key=f"{key}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)]
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +145,20 @@ _CONSENTS: dict[ConsentAnswer, Cell] = {
     ConsentAnswer.OPTED_OUT: Cell("no", "warn"),
     ConsentAnswer.PENDING: Cell("waiting for a yes", "warn"),
     ConsentAnswer.NOT_ASKED: Cell("not asked", "muted"),
+}
+_KINDS: dict[EntryKind, str] = {
+    EntryKind.OPENING: "Brought along",
+    EntryKind.EARN: "Earned",
+    EntryKind.BONUS: "Bonus",
+    EntryKind.CORRECTION: "Corrected",
+    EntryKind.CLAWBACK: "Taken back",
+    EntryKind.REDEEM: "Spent",
+    EntryKind.RESTORE: "Given back",
+    EntryKind.EXPIRE: "Lapsed",
+    EntryKind.FORFEIT: "Given up",
+    EntryKind.TRANSFER_OUT: "Moved away",
+    EntryKind.TRANSFER_IN: "Moved here",
+    EntryKind.ADJUST: "By hand",
 }
 # What staff did not hear themselves, and may be asked about.
 _CONSENT_SOURCES = {
@@ -419,7 +447,7 @@ def _entry_words(entry: EntryView) -> str:
 
 def entry_notes(entry: EntryView, *, now: datetime, zone: tzinfo) -> list[str]:
     """Return what an opened entry says besides its row."""
-    told = [f"{entry.kind.value.replace('_', ' ').capitalize()}: {entry.reason}"]
+    told = [f"{_KINDS[entry.kind]}: {entry.reason}"]
     if entry.order_number:
         told.append(f"Order {entry.order_number}{f' at {entry.store_name}' if entry.store_name else ''}")
     if entry.available_at is not None:
@@ -435,11 +463,12 @@ def entry_notes(entry: EntryView, *, now: datetime, zone: tzinfo) -> list[str]:
 
 
 def order_row(order: OrderView, *, now: datetime, zone: tzinfo) -> Row:
-    """Return an order with what it earned."""
-    earned = Cell(signed(order.points), "good") if order.points else Cell("0", "muted")
+    """Return an order with what it earned, less what went with returns."""
     state = Cell(order.state, "plain" if order.state == "completed" else "warn")
     if order.skipped_reason:
         state = Cell(skipped(order.skipped_reason), "warn")
+    elif order.returns:
+        state = Cell("some back", "warn")
     return Row(
         key=str(order.id),
         cells=(
@@ -447,15 +476,23 @@ def order_row(order: OrderView, *, now: datetime, zone: tzinfo) -> Row:
             Cell(order.number),
             Cell(order.store_name),
             Cell(money(order.net_minor + order.tax_minor, order.currency)),
-            earned,
+            net_points(order.points, order.points_returned),
             state,
         ),
     )
 
 
-def order_notes(order: OrderView) -> list[str]:
-    """Return an opened order's lines, each with why it earned what it earned."""
-    return sale_lines(order.lines, order.currency, skipped_reason=order.skipped_reason)
+def net_points(earned: int, returned: int) -> Cell:
+    """Return what a sale brings by now."""
+    return Cell(signed(earned - returned), "good") if earned > returned else Cell("0", "muted")
+
+
+def order_notes(order: OrderView, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return an opened order's lines, each with why it earned what it earned, and what came back of them."""
+    told = sale_lines(order.lines, order.currency, skipped_reason=order.skipped_reason)
+    return told + return_lines(
+        order.returns, order.currency, earned=order.points, returned=order.points_returned, now=now, zone=zone
+    )
 
 
 def sale_lines(sold: Sequence[LineView], currency: str, *, skipped_reason: str | None) -> list[str]:
@@ -464,6 +501,33 @@ def sale_lines(sold: Sequence[LineView], currency: str, *, skipped_reason: str |
     if skipped_reason:
         told.append(f"Earned nothing: {skipped(skipped_reason)}.")
     return told or ["No lines were sent with this order."]
+
+
+def return_lines(
+    returns: Sequence[OrderReturn], currency: str, *, earned: int, returned: int, now: datetime, zone: tzinfo
+) -> list[str]:
+    """Return what came back of a sale and when, and what the sale brings by now."""
+    told = []
+    for back in returns:
+        came = f"Came back {moment(back.completed_at, now=now, zone=zone)}:"
+        told += [f"{came} {_returned(line, currency)}" for line in back.lines]
+        if back.points_restored:
+            told.append(f"  {points(back.points_restored)} points that had paid for it were given back.")
+    if returned:
+        told.append(
+            f"Earned {points(earned)}, less {points(returned)} for what came back: {points(earned - returned)}."
+        )
+    return told
+
+
+def _returned(line: LineReturn, currency: str) -> str:
+    """Return what came back of a line: 1 × Coffee  -8, or 5.00 GBP of Coffee  -5."""
+    name = line.description or f"line {line.line_id}"
+    if line.quantity is not None:
+        what = f"{line.quantity} × {name}"
+    else:
+        what = f"{money(abs(line.net_minor or 0), currency)} of {name}"
+    return f"{what}  {signed(-line.points)}" if line.points else what
 
 
 def _line(line: LineView, currency: str) -> str:

@@ -13,7 +13,21 @@ from shared.refunds import RefundView
 from shared.reports import ExpiryMonth, ExpirySchedule
 from shared.rewards import RewardKind, RewardOffer, VoucherStatus, VoucherView
 from shared.staff import StaffQueue
-from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, moment, points, sale_lines, signed, skipped
+from tui.formatting import (
+    NOTHING,
+    Cell,
+    Row,
+    Tone,
+    counted,
+    day,
+    moment,
+    net_points,
+    points,
+    return_lines,
+    sale_lines,
+    signed,
+    skipped,
+)
 
 REASONS: dict[AdjustReason, str] = {
     AdjustReason.MISSED_PURCHASE: "missed sale",
@@ -129,7 +143,7 @@ def staff_order_row(order: StaffOrder, *, now: datetime, zone: tzinfo) -> Row:
             Cell(order.number),
             Cell(order.store_name),
             Cell(money(order.net_minor + order.tax_minor, order.currency)),
-            Cell(signed(order.points) if order.points else "0", "good" if order.points else "muted"),
+            net_points(order.points, order.points_returned),
             owner,
             state,
         ),
@@ -142,15 +156,19 @@ def order_words(order: StaffOrder, *, now: datetime, zone: tzinfo) -> str:
     return f"{order.number}, {paid}, {moment(order.completed_at, now=now, zone=zone)}, {order.store_name}"
 
 
-def detail_notes(detail: StaffOrderDetail) -> list[str]:
-    """Return an order's lines, each with what it earned and the rule that says why."""
-    return sale_lines(detail.lines, detail.order.currency, skipped_reason=detail.order.skipped_reason)
+def detail_notes(detail: StaffOrderDetail, *, now: datetime, zone: tzinfo) -> list[str]:
+    """Return an order's lines, each with what it earned and the rule that says why, and what came back of them."""
+    order = detail.order
+    told = sale_lines(detail.lines, order.currency, skipped_reason=order.skipped_reason)
+    return told + return_lines(
+        detail.returns, order.currency, earned=order.points, returned=order.points_returned, now=now, zone=zone
+    )
 
 
-def trace_notes(entry: EntryView, detail: StaffOrderDetail) -> list[str]:
+def trace_notes(entry: EntryView, detail: StaffOrderDetail, *, now: datetime, zone: tzinfo) -> list[str]:
     """Return why an entry has the points it has, from the lines of its order."""
     told = [f"Why {signed(entry.points)}? Line by line, as the sale stands now:"]
-    return told + [f"  {words}" for words in detail_notes(detail)]
+    return told + [f"  {words}" for words in detail_notes(detail, now=now, zone=zone)]
 
 
 def difference_row(difference: OrderDifference, *, now: datetime, zone: tzinfo) -> Row:

@@ -8,8 +8,9 @@ from server.db.engine import DB, Row
 
 _VIEW = """
 select o.id, o.number, o.external_id, s.code as store_code, s.name as store_name, o.completed_at, o.currency, o.net_minor,
-       o.tax_minor, o.state, o.points, o.skipped_reason, o.customer as customer_id, o.membership as membership_id,
-       o.assignment_version, o.assignment_reason, nullif(trim(c.given_name || ' ' || c.family_name), '') as customer_name
+       o.tax_minor, o.state, o.points, o.points_returned, o.skipped_reason, o.customer as customer_id,
+       o.membership as membership_id, o.assignment_version, o.assignment_reason,
+       nullif(trim(c.given_name || ' ' || c.family_name), '') as customer_name
 from orders o join store s on s.id = o.store left join customer c on c.id = o.customer
 where {condition} and ($1::timestamptz is null or (o.completed_at, o.id) < ($1, $2::uuid))
 order by o.completed_at desc, o.id desc limit $3

@@ -20,8 +20,9 @@ _LIST = """
 select d.last_seen_at, d.first_seen_at, d."order", d.customer as named_id,
        trim(n.given_name || ' ' || n.family_name) as named_name,
        o.id, o.number, o.external_id, s.code as store_code, s.name as store_name, o.completed_at, o.currency, o.net_minor,
-       o.tax_minor, o.state, o.points, o.skipped_reason, o.customer as customer_id, o.membership as membership_id,
-       o.assignment_version, o.assignment_reason, nullif(trim(c.given_name || ' ' || c.family_name), '') as customer_name
+       o.tax_minor, o.state, o.points, o.points_returned, o.skipped_reason, o.customer as customer_id,
+       o.membership as membership_id, o.assignment_version, o.assignment_reason,
+       nullif(trim(c.given_name || ' ' || c.family_name), '') as customer_name
 from order_difference d
 join orders o on o.id = d."order" and o.assignment_version = d.assignment_version and o.customer is distinct from d.customer
 join store s on s.id = o.store

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 from uuid import UUID
 
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.jobs import enqueue
 from server.orders.returns import ReturnedLine
 
@@ -13,6 +13,15 @@ REFUND_JOB: Final = "refunds.post"
 
 _RETURNED = """
 select line_id, quantity, net_minor, points_part_minor from refund_line where "order" = $1 order by id
+"""
+_RETURNS = """
+select r.id, r."order", r.completed_at, r.points_restored, l.line_id, coalesce(s.description, '') as description, l.quantity,
+       l.net_minor, l.points
+from refund r
+join refund_line l on l.refund = r.id
+left join order_line s on s."order" = r."order" and s.line_id = l.line_id
+where r."order" = any($1::uuid[])
+order by r.completed_at, r.id, l.id
 """
 _SET = "update orders set points_returned = $2 where id = $1"
 _IS_WAITED_FOR = """
@@ -23,6 +32,11 @@ select 1 from refund where connection = $1 and original_external_id = any($2::te
 async def list_returned(order_id: UUID) -> list[ReturnedLine]:
     """Return every return of an order."""
     return [ReturnedLine(**dict(row)) for row in await DB.fetch(_RETURNED, order_id)]
+
+
+async def list_returns(order_ids: list[UUID]) -> list[Row]:
+    """Return the lines of everything that came back of several orders, in the order of time."""
+    return await DB.fetch(_RETURNS, order_ids)
 
 
 async def set_points_returned(order_id: UUID, points: int) -> None:

@@ -19,7 +19,7 @@ from server.programmes.rules import needs_history
 from server.tokens import hash_token
 from shared.codes import normalise_card_number
 from shared.enums import Scope
-from shared.members import LineView, OrderPage, OrderView
+from shared.members import LineReturn, LineView, OrderPage, OrderReturn, OrderView
 from shared.orders import StaffOrderDetail
 from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderResult
 from shared.problems import Code, FieldProblem
@@ -118,14 +118,15 @@ async def list_orders(customer_id: UUID, *, cursor: str, limit: int) -> OrderPag
     lines: dict[UUID, list[LineView]] = {row["id"]: [] for row in page}
     for line in await store.list_lines(list(lines)):
         lines[line["order"]].append(_line_view(line))
+    returns = await _list_returns(list(lines))
     return OrderPage(
-        items=tuple(_order_view(row, tuple(lines[row["id"]])) for row in page),
+        items=tuple(_order_view(row, tuple(lines[row["id"]]), returns.get(row["id"], ())) for row in page),
         next_cursor=encode_cursor(page[-1]["completed_at"], page[-1]["id"]) if more else None,
     )
 
 
 async def get_order(order_id: UUID) -> StaffOrderDetail:
-    """Return an order with its lines, for staff.
+    """Return an order with its lines and what came back of it, for staff.
 
     Raises:
         NotFound: There is no such order.
@@ -136,6 +137,32 @@ async def get_order(order_id: UUID) -> StaffOrderDetail:
     return StaffOrderDetail(
         order=assignments.staff_order(await assignment_store.get_view(order_id)),
         lines=tuple(_line_view(line) for line in lines),
+        returns=(await _list_returns([order_id])).get(order_id, ()),
+    )
+
+
+async def _list_returns(order_ids: list[UUID]) -> dict[UUID, tuple[OrderReturn, ...]]:
+    """Return what came back of each of these orders that something came back of."""
+    lines: dict[UUID, dict[UUID, list[Row]]] = {}
+    for row in await return_store.list_returns(order_ids):
+        lines.setdefault(row["order"], {}).setdefault(row["id"], []).append(row)
+    return {order: tuple(map(_return_view, returns.values())) for order, returns in lines.items()}
+
+
+def _return_view(rows: list[Row]) -> OrderReturn:
+    return OrderReturn(
+        completed_at=rows[0]["completed_at"],
+        points_restored=rows[0]["points_restored"],
+        lines=tuple(
+            LineReturn(
+                line_id=row["line_id"],
+                description=row["description"],
+                quantity=None if row["quantity"] is None else f"{row['quantity'].normalize():f}",
+                net_minor=row["net_minor"],
+                points=row["points"],
+            )
+            for row in rows
+        ),
     )
 
 
@@ -152,7 +179,7 @@ def _line_view(row: Row) -> LineView:
     )
 
 
-def _order_view(row: Row, lines: tuple[LineView, ...]) -> OrderView:
+def _order_view(row: Row, lines: tuple[LineView, ...], returns: tuple[OrderReturn, ...]) -> OrderView:
     names = (
         "id",
         "number",
@@ -163,9 +190,10 @@ def _order_view(row: Row, lines: tuple[LineView, ...]) -> OrderView:
         "tax_minor",
         "state",
         "points",
+        "points_returned",
         "skipped_reason",
     )
-    return OrderView(**{name: row[name] for name in names}, lines=lines)
+    return OrderView(**{name: row[name] for name in names}, lines=lines, returns=returns)
 
 
 async def look_up(ctx: Context, customer: PosCustomer) -> PosLookup:

@@ -1,35 +1,16 @@
 """The console against the real service on a real database, in this process: the flows that staff live from."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from datetime import timedelta
 from uuid import UUID
 
 from shared.enums import Role
-from tests.app import PASSWORD, World
+from tests.app import World
+from tests.ledgers import figures
 from tests.tills import push, sale
-from tests.tui.desk import OPTIONS, Till
-from tui.app import Console
+from tests.tui.desk import Till
+from tests.tui.shop import a_till, adjust
 from tui.widgets.picker import Picker
-
-
-@asynccontextmanager
-async def a_till(
-    world: World, role: Role = Role.MANAGER, *, login: str = "mara", size: tuple[int, int] = (100, 34)
-) -> AsyncIterator[Till]:
-    """Run a console over the world's service, signed in."""
-    await world.add_staff(role, login=login, name="Mara Till")
-
-    async def connect():  # type: ignore[no-untyped-def]
-        return world.client
-
-    from dataclasses import replace
-
-    console = Console(connect, replace(OPTIONS, now=world.clock.now))
-    async with console.run_test(size=size) as pilot:
-        till = Till(console, pilot)
-        await till.sign_in(login, PASSWORD)
-        yield till
 
 
 async def register(till: Till, given: str, email: str, **fields: str) -> None:
@@ -156,8 +137,6 @@ async def test_a_hostile_name_is_shown_as_text_or_refused(world: World) -> None:
 
 
 async def test_a_service_that_ends_the_session_locks_the_console(world: World) -> None:
-    from datetime import timedelta
-
     async with a_till(world) as till:
         world.advance(timedelta(hours=9))
         await till.fill("search", "anybody")
@@ -193,3 +172,50 @@ async def test_a_scan_of_a_replaced_card_opens_its_customer(world: World) -> Non
         await till.until(lambda: till.page == "find")
         await till.scan(member.card_number)
         await till.until(lambda: till.page == "customer")
+
+
+async def test_a_service_that_is_gone_keeps_the_form_and_posts_it_once_it_is_back(world: World) -> None:
+    import httpx
+
+    member = await world.sign_up("ana@shop.test")
+    async with a_till(world, Role.CASHIER) as till:
+        await till.open("ana@shop.test")
+        await adjust(till, "+5", "g")
+        real = till.console.client._http
+
+        async def refuse(_: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("gone")
+
+        till.console.client._http = httpx.AsyncClient(
+            transport=httpx.MockTransport(refuse), base_url="http://localhost"
+        )
+        await till.press("ctrl+s")
+        await till.shows("Not connected. Looking up and saving do not work.", "○ offline")
+        till.console.client._http = real
+        assert till.console.screen.text("points") == "+5"
+        await till.press("ctrl+s")
+        await till.shows("balance 5", "● online")
+        # Neither a preview that was not had nor the currency is missing for good.
+        await till.until(lambda: till.page == "customer")
+        till.console.client._http = httpx.AsyncClient(
+            transport=httpx.MockTransport(refuse), base_url="http://localhost"
+        )
+        await till.press("o")
+        await till.until(lambda: till.page == "record")
+        await till.fill("amount", "5")
+        await till.press("ctrl+s")
+        await till.shows("Not connected. Looking up and saving do not work.")
+        till.console.client._http = real
+        await till.press("f5")
+        await till.shows("= 5.00 GBP", "Earns 5")
+        await till.press("escape", "escape")
+        await till.until(lambda: till.page == "customer")
+        till.console.client._http = httpx.AsyncClient(
+            transport=httpx.MockTransport(refuse), base_url="http://localhost"
+        )
+        await till.press("a")
+        await till.shows("Not connected. Looking up and saving do not work.")
+        till.console.client._http = real
+        await till.press("f5")
+        await till.shows("No sale of today waits for a customer.")
+    assert await figures(member.membership_id) == (5, 5, 0, 0)

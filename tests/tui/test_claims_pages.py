@@ -9,7 +9,7 @@ from shared.enums import Role
 from tests.app import World, expect
 from tests.ledgers import credit, figures
 from tests.server.claims.desk import ClaimDesk
-from tests.tui.test_till_flows import a_till, choose, previewed, sell
+from tests.tui.shop import a_till, choose, previewed, sell
 from tui.screens.claims import IssuedPage
 from tui.widgets.field import Field
 

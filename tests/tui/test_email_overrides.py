@@ -3,7 +3,8 @@
 from server.db.engine import DB
 from shared.enums import Role
 from tests.app import World
-from tests.tui.test_against_service import a_till, open_wizard
+from tests.tui.shop import a_till
+from tests.tui.test_against_service import open_wizard
 
 
 async def test_one_asks_another_approves_and_either_manager_stops_it(world: World) -> None:

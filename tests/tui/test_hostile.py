@@ -6,8 +6,10 @@ from itertools import cycle
 import pytest
 from rich.cells import cell_len
 
+from tests.app import World
 from tests.tui.desk import Till, signed_in
 from tests.tui.fake import FakeService, make_customer, parked_contact
+from tests.tui.shop import a_till, add_reward, ask_for_points, sell
 from tests.tui.test_safe import HOSTILE_NAMES
 
 
@@ -52,3 +54,26 @@ async def test_a_hostile_name_is_harmless_on_every_page(name: str, size: tuple[i
         assert_harmless(till, size[0])
         assert till.console.is_running
         assert till.console.session is not None, "a name that holds an action ran nothing"
+
+
+async def test_a_hostile_name_and_receipt_are_only_text_on_every_new_page(world: World) -> None:
+    evil = "O[/]Brien[@click=app.quit()]"
+    member = await world.sign_up("ana@shop.test", given_name=evil, family_name="[bold")
+    await sell(world, number="[/]R[red]1")
+    await add_reward(world, name="[@click=app.quit()]Mug[/]")
+    await ask_for_points(world, member, 400)
+    async with a_till(world, size=(100, 34)) as till:
+        await till.press("ctrl+r")
+        await till.shows(evil[:24])
+        await till.pilot.click("#rows", offset=(20, 1))
+        await till.press("f4")
+        await till.shows("[/]R[red]1")
+        await till.pilot.click("#orders", offset=(20, 1))
+        await till.open("ana@shop.test")
+        for key, page in (("a", "assign"), ("o", "record"), ("p", "adjust"), ("w", "take")):
+            await till.press(key)
+            await till.until(lambda page=page: till.page == page)
+            await till.shows(evil)
+            await till.press("escape")
+            await till.until(lambda: till.page == "customer")
+        assert till.console.is_running

@@ -12,7 +12,7 @@ from tests.app import World
 from tests.ledgers import figures
 from tests.server.links.shop import Till as Register
 from tests.server.links.shop import links_of, record, run_checks, settled_record
-from tests.tui.test_till_flows import a_till, choose, previewed
+from tests.tui.shop import a_till, choose, previewed
 
 
 async def test_a_record_without_an_address_is_found_by_the_name_and_linked_by_what_was_seen(world: World) -> None:

@@ -14,9 +14,9 @@ from tests.server.duplicates.test_queue import BOB, ROBERT
 from tests.server.merges.desk import MergeDesk
 from tests.server.sharing.desk import two_members
 from tests.tui.desk import Till
+from tests.tui.shop import a_till, previewed
 from tests.tui.test_hostile import assert_harmless
 from tests.tui.test_sharing_pages import confirm, share_with
-from tests.tui.test_till_flows import a_till, previewed
 from tui.widgets.line_list import LineList
 
 

@@ -11,7 +11,7 @@ from server.privacy.exports import EXPORT_JOB, make_export
 from shared.enums import Role
 from tests.app import World, expect
 from tests.ledgers import credit, figures
-from tests.tui.test_till_flows import a_till, choose, previewed
+from tests.tui.shop import a_till, choose, previewed
 
 
 def written(folder: Path) -> list[bytes]:

@@ -13,7 +13,7 @@ from tests.app import World, expect
 from tests.tills import push, sale
 from tests.tui.desk import Till, signed_in
 from tests.tui.fake import NOW, FakeService
-from tests.tui.test_against_service import a_till
+from tests.tui.shop import a_till
 from tui.actions import BY_ID
 from tui.widgets.line_list import LineList
 from tui.widgets.text_box import TextBox

@@ -6,7 +6,7 @@ from server.db.engine import DB
 from shared.enums import Role
 from tests.app import World
 from tests.tui.desk import Till
-from tests.tui.test_till_flows import a_till, choose, sell
+from tests.tui.shop import a_till, choose, sell
 
 
 async def open_form(desk: Till) -> None:

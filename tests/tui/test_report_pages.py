@@ -16,7 +16,7 @@ from tests.server.rewards.builders import Counter
 from tests.tills import push, sale
 from tests.tui.desk import Till, signed_in
 from tests.tui.fake import FakeService
-from tests.tui.test_against_service import a_till
+from tests.tui.shop import a_till
 from tests.tui.test_hostile import assert_harmless
 
 HOSTILE_STAFF = "=cmd|' /C calc'!A0 [@click=app.quit()]x[/]"

@@ -3,7 +3,7 @@
 from shared.enums import Role
 from tests.app import World, expect
 from tests.tui.desk import Till
-from tests.tui.test_against_service import a_till
+from tests.tui.shop import a_till
 
 
 async def open_rewards(till: Till) -> None:

@@ -4,8 +4,10 @@ import pytest
 
 from shared.enums import Role
 from shared.permissions import PERMISSIONS
+from tests.app import World
 from tests.tui.desk import signed_in
 from tests.tui.fake import FakeService, make_customer
+from tests.tui.shop import a_till, sell
 from tui.actions import ACTIONS
 
 BEN = make_customer(1, "Ben", "Scorpio")
@@ -99,3 +101,20 @@ async def test_help_explains_the_page_and_tests_the_scanner() -> None:
         await till.shows("a card of ours, check digit right")
         await till.press("escape")
         await till.until(lambda: till.page == "customer")
+
+
+async def test_the_auditor_reads_everything_and_moves_nothing(world: World) -> None:
+    member = await world.sign_up("ana@shop.test")
+    await sell(world, member.card_number, number="R-5")
+    async with a_till(world, Role.AUDITOR) as till:
+        await till.open("ana@shop.test")
+        for key in ("p", "o", "a", "g", "d", "w", "W"):
+            await till.press(key)
+            await till.shows(": needs a ")
+            assert till.page == "customer"
+        await till.press("4")
+        await till.shows("Rewards")
+        await till.press("ctrl+r")
+        await till.shows("Nothing waits for a second person.")
+        await till.press("f4")
+        await till.shows("Every sale of this day counts for somebody.")

@@ -7,7 +7,7 @@ from tests.app import World
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.sharing.desk import Desk, two_members
 from tests.tui.desk import Till
-from tests.tui.test_till_flows import a_till, choose, previewed
+from tests.tui.shop import a_till, choose, previewed
 from tui.screens.danger import DangerDialog
 
 

@@ -23,7 +23,6 @@ from tui.actions import Action
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import (
-    Cell,
     Row,
     audit_notes,
     audit_row,
@@ -36,6 +35,7 @@ from tui.formatting import (
     full_name,
     header_facts,
     is_held,
+    note_rows,
     notices,
     order_notes,
     order_row,
@@ -241,7 +241,8 @@ class CustomerPage(Page):
             case Tab.ACTIVITY:
                 return self._with_notes(self._entries, partial(entry_row, now=now, zone=zone), self._entry_notes)
             case Tab.ORDERS:
-                return self._with_notes(self._orders, partial(order_row, now=now, zone=zone), order_notes)
+                to_notes = partial(order_notes, now=now, zone=zone)
+                return self._with_notes(self._orders, partial(order_row, now=now, zone=zone), to_notes)
             case Tab.CARDS:
                 return self._card_rows(detail)
             case Tab.MEMBERSHIP:
@@ -273,14 +274,15 @@ class CustomerPage(Page):
         for item in items:
             rows.append(to_row(item))
             if str(item.id) in self._opened:
-                rows += _note_rows(str(item.id), to_notes(item))
+                rows += note_rows(str(item.id), to_notes(item))
         return rows
 
     def _entry_notes(self, entry: EntryView) -> list[str]:
         """Return the dates and the reason of an entry and, once they were fetched, the lines that explain its points."""
-        told = entry_notes(entry, now=self.console.now(), zone=self.zone)
+        now, zone = self.console.now(), self.zone
+        told = entry_notes(entry, now=now, zone=zone)
         trace = self._traces.get(entry.order_id) if entry.order_id else None
-        return told + (trace_notes(entry, trace) if trace is not None else [])
+        return told + (trace_notes(entry, trace, now=now, zone=zone) if trace is not None else [])
 
     def _fetch_trace(self, entry: EntryView) -> None:
         order_id = entry.order_id
@@ -308,7 +310,7 @@ class CustomerPage(Page):
         for row in membership_rows(found, now=now, zone=zone):
             rows.append(row)
             if row.key in self._opened:
-                rows += _note_rows(row.key, membership_notes(found, row.key, now=now, zone=zone))
+                rows += note_rows(row.key, membership_notes(found, row.key, now=now, zone=zone))
         return rows
 
     @property
@@ -439,7 +441,7 @@ class CustomerPage(Page):
             case EntryView() as entry:
                 return self._entry_notes(entry)
             case OrderView() as order:
-                return order_notes(order)
+                return order_notes(order, now=self.console.now(), zone=self.zone)
             case AuditEntryView() as audited:
                 return audit_notes(audited)
             case _:
@@ -694,8 +696,3 @@ class CustomerPage(Page):
         rows = self.query_one("#rows", LineList)
         if not rows.rows:
             rows.empty_words = "This could not be fetched. F5 asks again."
-
-
-def _note_rows(key: str, notes: list[str]) -> list[Row]:
-    """Return notes as lines under a row."""
-    return [Row(key=f"{key}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)]

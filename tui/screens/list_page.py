@@ -15,7 +15,7 @@ from tui.actions import BY_ID
 from tui.calls import call
 from tui.client import Client
 from tui.errors import ConsoleError
-from tui.formatting import Cell, Row, counted
+from tui.formatting import Row, counted, note_rows
 from tui.pages import Handlers, Page
 from tui.safe import lines, safe
 from tui.widgets.line_list import Column, LineList
@@ -251,8 +251,3 @@ class ListPage(Page, Generic[ItemT]):
         super().show_failure(error)
         if not self.listed.rows:
             self.listed.empty_words = NOT_FETCHED
-
-
-def note_rows(key: str, notes: Sequence[str]) -> list[Row]:
-    """Return notes as lines under a row."""
-    return [Row(key=f"{key}/{index}", cells=(Cell(note),), is_note=True) for index, note in enumerate(notes)]

@@ -16,7 +16,7 @@ from shared.orders import StaffOrder, StaffOrderDetail, StaffOrderPage
 from tui.calls import call
 from tui.client import new_key
 from tui.errors import ConsoleError
-from tui.formatting import Cell, Row, day
+from tui.formatting import Row, day, note_rows
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, plain, safe
 from tui.value_words import detail_notes, parse_day, staff_order_row
@@ -143,10 +143,9 @@ class OrdersPage(Page):
         for order in self._orders:
             rows.append(staff_order_row(order, now=now, zone=session.zone))
             if str(order.id) in self._opened:
-                rows += [
-                    Row(key=f"{order.id}/{index}", cells=(Cell(note),), is_note=True)
-                    for index, note in enumerate(self._notes(order.id))
-                ]
+                detail = self._details.get(order.id)
+                notes = detail_notes(detail, now=now, zone=session.zone) if detail is not None else ["…"]
+                rows += note_rows(str(order.id), notes)
         listed = self.query_one("#orders", LineList)
         listed.empty_words = (
             f"No sale has the number {plain(self._number)}. n writes one down."
@@ -154,10 +153,6 @@ class OrdersPage(Page):
             else "Every sale of this day counts for somebody. ← goes a day back."
         )
         listed.set_rows(rows)
-
-    def _notes(self, order_id: UUID) -> list[str]:
-        detail = self._details.get(order_id)
-        return detail_notes(detail) if detail is not None else ["…"]
 
     def _current(self) -> StaffOrder | None:
         key = self.query_one("#orders", LineList).current_key
@@ -237,9 +232,10 @@ class OrdersPage(Page):
     def _show_lines(self, detail: StaffOrderDetail) -> None:
         is_new = detail.order.id not in self._details
         self._details[detail.order.id] = detail
-        current = self._current()
-        if current is not None and current.id == detail.order.id:
-            self.query_one("#detail", Static).update(lines(*map(safe, detail_notes(detail))))
+        current, session = self._current(), self.console.session
+        if session is not None and current is not None and current.id == detail.order.id:
+            notes = detail_notes(detail, now=self.console.now(), zone=session.zone)
+            self.query_one("#detail", Static).update(lines(*map(safe, notes)))
         if is_new and str(detail.order.id) in self._opened:
             self._show()
 

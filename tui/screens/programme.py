@@ -11,7 +11,7 @@ from shared.programmes import RuleVersionList, RuleVersionView
 from shared.staff import ProgrammeView
 from tui.calls import call
 from tui.errors import ConsoleError
-from tui.formatting import Cell, Row, Tone, counted, moment
+from tui.formatting import Cell, Row, Tone, counted, moment, note_rows
 from tui.pages import Handlers, Page, bindings_for
 from tui.rule_words import differences, headline, rule_readings
 from tui.safe import join, wrapped
@@ -161,7 +161,7 @@ class ProgrammePage(Page):
         if key not in self._opened:
             return [row]
         told = [line for change in changed for line in wrapped(change, max(30, width - _NOTE_MARGIN))]
-        return [row, *(Row(key=f"{key}/{n}", cells=(Cell(line),), is_note=True) for n, line in enumerate(told))]
+        return [row, *note_rows(key, told)]
 
     def _changes(self, place: int) -> list[str]:
         """Return what a version changed; what the first one says."""

@@ -8,7 +8,7 @@ import pytest
 from server.db.engine import DB
 from server.ledger import movements
 from server.ledger.movements import Origin
-from shared.enums import Scope
+from shared.enums import Role, Scope
 from shared.programmes import Expiry
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, figures, locked
@@ -43,11 +43,21 @@ async def test_pieces_of_a_line_add_up_to_all_its_points(world: World) -> None:
     await assert_verified(world)
 
 
-async def test_money_alone_and_pieces_mix_up_to_the_whole(world: World) -> None:
+async def test_money_alone_and_pieces_mix_up_to_the_whole_and_are_told_with_their_sale(world: World) -> None:
     member, key = await world.sign_up(), await world.pos_key()
     sold = await sell(world, key, member.card_number, 999, quantity=3)
     assert (await take(world, key, sold, money("1", 333)))["points_taken"] == 3
+    order = expect(await world.client.get("/v1/me/orders", headers=member.headers), 200)["items"][0]
+    back = {"line_id": "1", "description": "", "quantity": None, "net_minor": 333, "points": 3}
+    assert (order["points"], order["points_returned"]) == (9, 3)
+    at = world.clock.now().isoformat().replace("+00:00", "Z")
+    assert order["returns"] == [{"completed_at": at, "points_restored": 0, "lines": [back]}]
     assert (await take(world, key, sold, pieces("1", 2, net_minor=600)))["points_taken"] == 6
+    staff = await world.staff_headers(Role.AUDITOR)
+    detail = expect(await world.client.get(f"/v1/staff/orders/{order['id']}", headers=staff), 200)
+    assert detail["order"]["points_returned"] == 9
+    again = {"quantity": "2", "net_minor": 600, "points": 6}
+    assert [part["lines"] for part in detail["returns"]] == [[back], [back | again]]
     assert await figures(member.membership_id) == (0, 0, 0, 0)
     await assert_verified(world)
 
