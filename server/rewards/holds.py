@@ -35,7 +35,7 @@ from server.rewards.rules import (
     voucher_amount,
     voucher_valid_until,
 )
-from server.rewards.service import end_hold, hash_code, prolong_holds
+from server.rewards.service import end_hold, hash_code, prolong_holds, renew_code
 from server.rewards.spending import (
     Home,
     Wallet,
@@ -209,7 +209,7 @@ async def undo_capture(ctx: Context, membership: Row, hold_id: UUID, *, source_k
     """Give back what a captured hold of a refunded sale took; in the caller's transaction with the membership locked.
 
     Points return with the dates of the lots they came from, lapsed ones with the programme's grace. A voucher is good
-    again, if it is over for the same grace. Nothing returns to somebody who was forgotten since.
+    again, if it is over for the same grace; under a new code where its owner's codes were renewed meanwhile. Nothing returns to somebody who was forgotten since.
 
     Args:
         membership: Where they go, as `hold_store.list_of_sales` says: for points the hold's own membership or the one
@@ -250,6 +250,7 @@ async def _undo_voucher(ctx: Context, membership: Row, hold: Row, source_key: st
     terms, programme = await get_terms(membership["programme"]), await get_programme(membership["programme"])
     good_until = voucher_valid_until(ctx.now, terms.restore_grace_days, programme.zone)
     await store.give_voucher_back(hold["voucher"], home_id, ctx.now, good_until=good_until)
+    await renew_code(ctx, hold["voucher"], home_id)
     await store.end_hold(hold["id"], HoldState.UNDONE, ctx.now)
     await _record(ctx, "hold.undone", hold, {"source": source_key})
 

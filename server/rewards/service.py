@@ -9,6 +9,7 @@ from server.context import Context
 from server.db.engine import Row
 from server.db.ids import new_id
 from server.errors import Refused
+from server.messages.service import queue_mail
 from server.rewards import hold_store, store
 from server.tokens import voucher_code
 from shared.codes import normalise_voucher_code
@@ -31,22 +32,44 @@ async def reissue_vouchers(
 
     A voucher that is held at a till just now stays as it is; the two memberships may be the same one.
     """
-    reissued = []
-    for voucher in await store.lock_unspent(customer_id, from_membership):
-        voucher_id = new_id()
-        code = code_of(ctx, voucher_id)
-        replacement = ReissuedVoucher(old_id=voucher["id"], new_id=voucher_id)
-        await store.copy_voucher(
+    vouchers = await store.lock_unspent(customer_id, from_membership)
+    return tuple([await _reissue(ctx, voucher["id"], to_membership, reason=reason) for voucher in vouchers])
+
+
+async def renew_code(ctx: Context, voucher_id: UUID, membership_id: UUID) -> None:
+    """Give a locked voucher that is good again another code, if all others of its owner got new ones while it was spent.
+
+    Whoever still holds the mail of an account that was given up, or reads the mailbox of somebody who was stopped, could
+    use it else. The owner is told the new code at a proven address, else once there is one.
+    """
+    owner = await store.find_owner_of_old_code(voucher_id)
+    if owner is None:
+        return
+    reissued = await _reissue(ctx, voucher_id, membership_id, reason="email_change")
+    if owner["email"] is not None:
+        await queue_mail(
             ctx,
-            replacement.old_id,
-            replacement.new_id,
-            membership_id=to_membership,
-            code_hash=hash_code(ctx, normalise_voucher_code(code)),
-            code_last4=code[-4:],
+            to=owner["email"],
+            template="vouchers_reissued",
+            customer_id=owner["customer"],
+            parameters={"given_name": owner["given_name"]},
+            voucher_ids=(reissued.new_id,),
         )
-        await store.void_voucher(ctx, replacement.old_id, replaced_by=replacement.new_id, reason=reason)
-        reissued.append(replacement)
-    return tuple(reissued)
+
+
+async def _reissue(ctx: Context, voucher_id: UUID, membership_id: UUID, *, reason: str) -> ReissuedVoucher:
+    reissued = ReissuedVoucher(old_id=voucher_id, new_id=new_id())
+    code = code_of(ctx, reissued.new_id)
+    await store.copy_voucher(
+        ctx,
+        reissued.old_id,
+        reissued.new_id,
+        membership_id=membership_id,
+        code_hash=hash_code(ctx, normalise_voucher_code(code)),
+        code_last4=code[-4:],
+    )
+    await store.void_voucher(ctx, reissued.old_id, replaced_by=reissued.new_id, reason=reason)
+    return reissued
 
 
 async def check_no_open_hold(ctx: Context, membership_ids: Sequence[UUID], *, customer_id: UUID | None = None) -> None:

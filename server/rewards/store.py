@@ -20,11 +20,27 @@ update voucher set status = 'void', void_reason = $3, replaced_by = $2, ended_at
 where id = $1 and status = 'issued'
 returning value_minor
 """
+# With the proven address that they can be told a new one at.
+_OWNER_OF_OLD_CODE = """
+select v.customer, c.given_name, p.value as email
+from voucher v join customer c on c.id = v.customer
+left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary and p.status in ('verified', 'bouncing')
+where v.id = $1 and exists (
+    select from email_change e
+    where e.customer in (select id from customer where id = v.customer or merged_into = v.customer)
+      and (e.undone_at > v.issued_at or e.confirmed_at > v.issued_at and (
+           e.mode = 'reissue' or coalesce((e.effects ->> 'vouchers_renewed')::boolean, false))))
+"""
 
 
 async def lock_unspent(customer_id: UUID, membership_id: UUID) -> list[Row]:
     """Return a customer's unspent vouchers of a membership, locked in the order of their ids."""
     return await DB.fetch(_LOCK_UNSPENT, customer_id, membership_id)
+
+
+async def find_owner_of_old_code(voucher_id: UUID) -> Row | None:
+    """Return whose voucher has a code from before an email change that renewed their codes, None if it has not."""
+    return await DB.fetch_row(_OWNER_OF_OLD_CODE, voucher_id)
 
 
 async def copy_voucher(

@@ -7,6 +7,7 @@ from server.db.engine import DB
 from server.programmes.rules import idle_until
 from server.refunds.service import give_back_late
 from server.rewards.holds import LATE_PAYMENT_JOB
+from server.tokens import voucher_code
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, figures
 from tests.server.privacy.desk import forget
@@ -172,6 +173,7 @@ async def test_a_voucher_and_the_days_limit_are_where_their_owner_is_by_then(wor
     expect(await counter.release(expect(await counter.hold_voucher(sold[1][1]), 201)), 200)
     assert await limit_of(counter) == 350
     # She gets a new account.
+    world.advance(timedelta(minutes=1))
     form = {"new_email": "ana.new@shop.test", "mode": "reissue", "password": ana.password}
     expect(await world.client.post("/v1/me/email-changes", json=form, headers=ana.headers), 202)
     link = await world.mail_to("ana.new@shop.test", purpose="email-change")
@@ -180,7 +182,16 @@ async def test_a_voucher_and_the_days_limit_are_where_their_owner_is_by_then(wor
     assert await limit_of(counter) == 350
     await assert_verified(world)
     world.advance(timedelta(hours=25))
-    expect(await counter.hold_voucher(sold[2][1]), 201)
+    # Whoever still reads the old mails cannot use it: there is a new code, told at the address that she has now.
+    assert problem(await counter.hold_voucher(sold[2][1]))[1] == "VOUCHER_USED"
+    replaced = "select n.id from voucher v join voucher n on n.id = v.replaced_by order by n.id desc limit 1"
+    code = voucher_code(world.tools.tokens, await DB.fetch_value(replaced))
+    told = [
+        mail for mail in await world.mails_to("ana.new@shop.test") if mail.subject == "Your vouchers have new codes"
+    ]
+    assert [code in mail.text for mail in told] == [False, True]
+    expect(await counter.hold_voucher(code), 201)
+    await assert_verified(world)
 
 
 async def test_a_voucher_of_somebody_who_was_forgotten_does_not_come_back(world: World) -> None:
