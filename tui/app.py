@@ -219,7 +219,7 @@ class Console(App[int], inherit_bindings=False):
             "app.tills": lambda: self.go("tills"),
             "app.overrides": lambda: self.go("overrides"),
             "app.privacy": lambda: self.go("privacy"),
-            "app.claim": self._look_up_claim,
+            "app.claim": self.look_up_claim,
             "app.claim_letters": lambda: self.go("claim-batches"),
             "app.programmes": lambda: self.go("programmes"),
             "app.rewards": lambda: self.go("rewards"),
@@ -243,10 +243,11 @@ class Console(App[int], inherit_bindings=False):
     def use_theme(self, name: str) -> None:
         self.theme = name
 
-    def _look_up_claim(self) -> None:
+    def look_up_claim(self, code: str = "") -> None:
+        """Show whose a claim code is, and whether it can be used; one that was scanned at once."""
         from tui.screens.claims import ClaimLookupPage
 
-        self.push_screen(ClaimLookupPage())
+        self.push_screen(ClaimLookupPage(code))
 
     def _open_help(self) -> None:
         page = self.screen

@@ -82,7 +82,7 @@ class Page(Screen[None]):
 
     def scan_words(self) -> str:
         """Return what a scan does here, for the help."""
-        return "A scanned card opens its customer."
+        return "A scanned card opens its customer, a receipt its sale, and a claim code is looked up."
 
     def take_scan(self, code: str) -> None:
         """Do what a scan means here."""

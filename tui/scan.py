@@ -9,6 +9,8 @@ import string
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from shared.codes import is_claim_code, is_voucher_code, normalise_claim_code, normalise_voucher_code
+
 # Dataclasses, as this module is imported before the first paint and msgspec is not needed there yet.
 
 PREFIX_KEY = "ctrl+b"  # STX
@@ -20,6 +22,7 @@ BURST_LENGTH_MIN = 6
 BURST_LENGTH_MAX = 128
 BURST_DIGITS_MIN = 4
 _CODE_CHARACTERS = frozenset(string.ascii_letters + string.digits + "-_.:/*+")
+_LINK_STARTS = ("https://", "http://")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,8 +61,23 @@ def _is_same_letter(run: Iterable[Press]) -> bool:
     return len({press.character for press in run}) == 1
 
 
+def is_claim(text: str) -> bool:
+    """Return whether text is a claim code, or the link of one, by its shape."""
+    return is_claim_code(normalise_claim_code(text))
+
+
+def is_voucher(text: str) -> bool:
+    """Return whether text is a voucher's code by its shape."""
+    return is_voucher_code(normalise_voucher_code(text))
+
+
 def is_code(text: str) -> bool:
     """Return whether text has the shape of a code; a person's words arriving in a clump have not."""
+    # Neither needs to have a digit: the link in a letter's QR code, and a code in groups, which has its check character.
+    if text.startswith(_LINK_STARTS):
+        return " " not in text
+    if "-" in text and text == text.upper() and (is_claim(text) or is_voucher(text)):
+        return True
     digits = sum(character.isdigit() for character in text)
     return (
         len(text) >= BURST_LENGTH_MIN

@@ -58,6 +58,18 @@ async def test_a_code_is_shown_once_found_again_used_and_ended(world: World) -> 
             await desk.press("escape")
         await desk.press("enter")
         await desk.shows("a newer one was made")
+        # A code, or the link in a letter, is looked up wherever it is scanned.
+        for scanned in (second, f"https://shop.test/links/claim#{first}"):
+            await desk.scan(scanned)
+            await desk.until(lambda: desk.page == "claim-lookup")
+            await desk.shows("✓ This code can be used" if scanned == second else "✗ It was ended")
+            await desk.press("f2")
+            await desk.until(lambda: desk.page == "customer")
+        await desk.scan("7K2M-9XQ4-HDTE")
+        await desk.shows("This is a voucher's code.")
+        await desk.open(stub["card_number"])
+        await desk.press("C")
+        await desk.shows("made at the till", "good")
         await desk.press("home", "x")
         await desk.until(lambda: desk.page == "reason")
         await desk.fill("reason", "lost the paper")

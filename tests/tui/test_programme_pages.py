@@ -97,7 +97,7 @@ async def test_rules_are_written_tried_on_past_sales_and_published(world: World)
         await till.shows("Version 2 is published, in force now.", "2 points per 1.00 GBP, no points on bakery")
         assert await sell(world, card) == [33]
         await till.press("2", "enter")
-        await till.shows("Money: 1 point for every", "Category coffee: – → double points", "Mara Till")
+        await till.shows("Money: 1 point for every", "Category coffee: – → double points", "Mara")
 
 
 async def test_rules_are_edited_as_text_and_nothing_is_lost_when_they_are_refused(world: World) -> None:

@@ -136,3 +136,12 @@ def test_a_code_is_long_mixed_and_holds_digits(text: str) -> None:
         assert len(text) >= BURST_LENGTH_MIN
         assert " " not in text
         assert sum(character.isdigit() for character in text) >= 4
+
+
+def test_a_link_and_a_code_in_groups_need_no_digits() -> None:
+    code = "ABCD-EFGH-JKMN-PQRB"
+    link = f"https://shop.test/links/claim#{code}"
+    assert is_code(code)
+    assert is_code(link)
+    assert scans(feed(Machine(), burst(link), in_text=False)) == [Scan(link, 0)]
+    assert not any(map(is_code, (code[:-1] + "C", code.lower(), f"{link} and more")))

@@ -236,8 +236,9 @@ class ClaimLookupPage(FormPage):
     AUTO_FOCUS = "#code"
     BINDINGS = bindings_for("claim-lookup")
 
-    def __init__(self) -> None:
+    def __init__(self, code: str = "") -> None:
         super().__init__()
+        self._code = code
         self._found: ClaimFound | None = None
 
     def compose_body(self) -> ComposeResult:
@@ -250,6 +251,8 @@ class ClaimLookupPage(FormPage):
     def on_mount(self) -> None:
         self.query_one("#lookup-box").border_title = "Look a claim code up"
         super().on_mount()
+        if self._code:
+            self.take_scan(self._code)
 
     def commit(self) -> None:
         self.clear_notes()

@@ -18,11 +18,13 @@ from shared import limits
 from shared.merges import MergeState, MergeView
 from shared.orders import StaffOrderPage
 from shared.staff import CustomerHit, SearchResult
+from tui.actions import BY_ID
 from tui.calls import call
 from tui.errors import ConsoleError
 from tui.formatting import Cell, Row, hit_facts, hit_row
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, plain, safe
+from tui.scan import is_claim, is_code, is_voucher
 from tui.screens.choosing import Chosen
 from tui.waiting import WaitingLine, ask_what_waits
 from tui.widgets.facts import Facts
@@ -294,6 +296,9 @@ class FindPage(Page):
         if not _is_enough(text):
             self._open_highlighted_recent()
             return
+        if text.startswith("http") and is_claim(text):
+            self._look_up_claim(text)  # What else it could be need not be asked.
+            return
         if text == self._result_text and self._result is not None:
             self._decide()
             return
@@ -319,8 +324,8 @@ class FindPage(Page):
             self._open(str(exact[0].id))
         elif len(result.items) == 1 and not result.more:
             self._open(str(result.items[0].id))
-        elif not result.items and self._result_text == self._scanned:
-            self._find_sale(self._scanned)
+        elif not result.items and (self._result_text == self._scanned or is_code(self._result_text)):
+            self._find_sale(self._result_text)
         elif not result.items:
             self.console.say(self._nobody(self._result_text), "warn")
         else:
@@ -328,7 +333,7 @@ class FindPage(Page):
             self.console.say(f"{people} people match: choose with ↓, then Enter.", "warn")
 
     def _find_sale(self, code: str) -> None:
-        """Look whether a scan that is nobody's card is a receipt."""
+        """Look whether a code that is nobody's card is a receipt."""
         call(
             self,
             "sale",
@@ -341,8 +346,20 @@ class FindPage(Page):
         self._scanned = ""
         if page.items:
             self.console.show_sale(code)
+        elif is_claim(code):
+            self._look_up_claim(code)
+        elif is_voucher(code):
+            self.console.say("This is a voucher's code. It is used at the till, with the sale.", "warn")
         else:
             self.console.say(self._nobody(code), "warn")
+
+    def _look_up_claim(self, code: str) -> None:
+        reason = self.console.why_not(BY_ID["app.claim"], self)
+        if reason is not None:
+            self.console.say(f"This is a claim code: {reason}.", "warn")
+            return
+        self._scanned = self.query_one("#search", SearchBox).value = ""
+        self.console.look_up_claim(code)
 
     def _open(self, key: str) -> None:
         hit = self._hits.get(key)
