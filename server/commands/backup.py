@@ -27,8 +27,11 @@ def backup(*, file: Path, demo: bool) -> None:
     with database_of(load_settings(demo=demo)) as settings:
         assert settings.database_url is not None
         major = asyncio.run(check_database(settings.database_url))
-        _dump(_pg_dump(major), settings.database_url, file)
-    say(f"{file} holds the shop, {file.stat().st_size / _MEGABYTE:.1f} MB.")
+        program = _pg_dump(major)
+        _dump(program, settings.database_url, file)
+    # Only one as new as the pg_dump can read it, and that of the machine may be older than ours.
+    reader = Path(program).with_name("pg_restore")
+    say(f"{file} holds the shop, {file.stat().st_size / _MEGABYTE:.1f} MB. To restore it: {reader}")
 
 
 def _dump(program: str, database_url: str, file: Path) -> None:

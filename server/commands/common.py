@@ -73,6 +73,7 @@ _EXPECTED: Final = (
     MigrationFailed,
     RegularsError,
     asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
     asyncpg.UndefinedTableError,
     OSError,
 )

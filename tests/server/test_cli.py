@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import logging
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
@@ -11,12 +12,13 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
+import click
 import pytest
 import structlog
 from click.testing import CliRunner, Result
 
 from server.app import create_tools
-from server.commands.common import Failure
+from server.commands.common import Commands, Failure
 from server.commands.regulars import regulars as program
 from server.commands.serving import prepare_database
 from server.context import system_context
@@ -289,6 +291,19 @@ def test_a_database_that_does_not_answer_is_said_without_its_password(regulars: 
     assert "hush-hush" not in answer.output
 
 
+def test_a_database_that_goes_down_during_a_command_is_no_fault_of_the_shop() -> None:
+    @click.group(cls=Commands)
+    def group() -> None: ...
+
+    @group.command()
+    def look() -> None:
+        raise asyncpg.CannotConnectNowError("the database system is shutting down")
+
+    answer = CliRunner().invoke(group, ["look"])
+    assert answer.exit_code == 3
+    assert answer.output == "regulars: The database went away: the database system is shutting down\n"
+
+
 def test_a_database_without_tables_leads_to_migrate(regulars: Run, database_url: str) -> None:
     name = f"empty_{uuid4().hex}"
     empty = urlsplit(database_url)._replace(path=f"/{name}").geturl()
@@ -326,6 +341,9 @@ def test_a_backup_is_private_and_whole(shop: Run, tmp_path: Path) -> None:
     assert answer.exit_code == 0, answer.output
     assert file.read_bytes().startswith(b"PGDMP")
     assert file.stat().st_mode & 0o077 == 0
+    reader = answer.output.strip().rpartition(": ")[2]
+    listed = subprocess.run([reader, "--list", str(file)], capture_output=True, text=True, check=True).stdout
+    assert "TABLE DATA public ledger_entry" in listed
     assert [path.name for path in tmp_path.iterdir()] == ["shop.dump"]
 
 
