@@ -69,6 +69,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.TIME_OUT_OF_RANGE,
         Code.EMAIL_INVALID,
         Code.ORDER_CONFLICT,
+        Code.REWARD_USED,
     ),
     "push_refund": (*_TILL, Code.EMAIL_INVALID, Code.TIME_OUT_OF_RANGE, Code.OVER_REFUND, Code.REFUND_CONFLICT),
     "mail_hook": (Code.HOOK_REFUSED, Code.NOT_FOUND),

@@ -225,20 +225,15 @@ async def _free_payments(
     """
     theirs = payments.by_others(paid, customer_id=target.customer_id, membership_id=target.membership_id)
     is_cart = order["state"] == OrderState.OPEN and all(one.is_open for one in theirs)
-    if not theirs:
-        return payments.Returned()
     if is_cart or choice is RedemptionChoice.RETURN:
         version = order["assignment_version"]
         return await payments.give_back(ctx, theirs, source_key=f"assignment:{order['id']}:{version}")
-    if choice is RedemptionChoice.KEEP:
+    if theirs and choice is RedemptionChoice.KEEP:
         if not may(staff.role, Permission.ORDER_ASSIGN_LATE):
             raise NotPermitted("Leaving somebody's points or voucher spent on this order is for a manager.")
         return payments.Returned()
-    points, vouchers = sum(one.points for one in theirs), sum(one.voucher_id is not None for one in theirs)
-    detail = (
-        "Points or a voucher of somebody else paid for this order: give them back first, or let a manager keep that."
-    )
-    raise Refused(Code.REWARD_USED, detail, data={"points": points, "vouchers": vouchers})
+    payments.check_none(theirs)
+    return payments.Returned()
 
 
 async def find_customer_on_file(customer_id: UUID | None) -> Row | None:

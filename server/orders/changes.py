@@ -42,7 +42,8 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale, *, stores: C
 
     Raises:
         NotPermitted: It was sent before for a store that is none of these.
-        Refused: ORDER_CONFLICT, it was sent before with other content and this is no later revision.
+        Refused: ORDER_CONFLICT, it was sent before with other content and this is no later revision; REWARD_USED, it names
+            another customer or none, and the one before paid with points or a voucher: a person has to decide on these.
         OrderMoved: The order was changed by somebody else just now.
     """
     existing = await change_store.find_by_external_id(connection_id, sale.order.external_id)
@@ -292,12 +293,15 @@ async def _look_again(existing: Row, sale: Sale) -> tuple[Sale, Target | None]:
 
 async def _replace(ctx: Context, existing: Row, sale: Sale) -> tuple[Sale, Target]:
     customer_id, membership_id, reason = await _find_claimant(existing, sale)
-    is_left = existing["state"] == OrderState.OPEN and existing["customer"] not in (None, customer_id)
+    is_left = existing["customer"] not in (None, customer_id)
     paid = await payments.list_payments(ctx, existing) if is_left else ()
     order = await lock_whole(existing, membership_id, *(one.membership_id for one in paid))
     if is_left:
-        # The cart is no longer theirs, so nothing of theirs stays set aside for it.
         locked = await payments.list_locked(ctx, order, paid)
+        by_others = payments.by_others(locked, customer_id=customer_id, membership_id=membership_id)
+        if order["state"] != OrderState.OPEN or not all(one.is_open for one in by_others):
+            payments.check_none(by_others)
+        # The cart is no longer theirs, so nothing of theirs stays set aside for it.
         theirs = [one for one in locked if one.is_open and one.customer_id == order["customer"]]
         await payments.give_back(ctx, theirs, source_key=f"order:{order['id']}")
     target = await _target_of(order, sale, customer_id, membership_id, reason)

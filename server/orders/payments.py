@@ -10,11 +10,12 @@ import msgspec
 
 from server.context import Context
 from server.db.engine import Row
-from server.errors import Busy
+from server.errors import Busy, Refused
 from server.orders.change_store import get_membership
 from server.rewards import hold_store
 from server.rewards.holds import undo_capture
 from server.rewards.service import end_hold
+from shared.problems import Code
 from shared.rewards import HoldState, RewardKind
 
 
@@ -54,6 +55,18 @@ async def list_payments(ctx: Context, order: Row) -> tuple[Payment, ...]:
 def by_others(payments: Sequence[Payment], *, customer_id: UUID | None, membership_id: UUID | None) -> list[Payment]:
     """Return what others paid than whom an order is to count for: that keeps it from changing hands by itself."""
     return [one for one in payments if one.customer_id != customer_id and one.membership_id != membership_id]
+
+
+def check_none(payments: Sequence[Payment]) -> None:
+    """Refuse while somebody's points or voucher are in the way of an order's changing hands.
+
+    Raises:
+        Refused: REWARD_USED, with the points and vouchers that paid in `data`.
+    """
+    if payments:
+        points, vouchers = sum(one.points for one in payments), sum(one.voucher_id is not None for one in payments)
+        detail = "Points or a voucher of somebody else paid for this order: give them back first, or let a manager keep that."
+        raise Refused(Code.REWARD_USED, detail, data={"points": points, "vouchers": vouchers})
 
 
 async def list_paid_by_others(

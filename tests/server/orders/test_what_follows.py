@@ -105,6 +105,28 @@ async def test_an_order_that_was_paid_with_somebodys_reward_waits_for_a_choice(w
     assert (await shop.move_with(order_id, shop.ben, "refuse"))["points_earned"] == 10
 
 
+@pytest.mark.parametrize("state", ["open", "completed"])
+async def test_a_till_moves_no_order_that_somebodys_reward_paid_for(world: World, state: str) -> None:
+    shop = await open_shop(world)
+    body = sale(world, card=shop.ana.card_number, lines=LINES, state=state)
+    order_id = await shop.pay(body)
+    moved = body | {"customer": {"card_number": shop.ben.card_number}, "revision": 1, "state": "completed"}
+    before = [await figures(one.membership_id) for one in (shop.ana, shop.ben)]
+    for change in (moved, moved | {"customer": None}):
+        refused = await push(world, shop.key, change)
+        assert problem(refused)[:2] == (409, "REWARD_USED")
+        assert refused.json()["data"] == {"points": 300, "vouchers": 1}
+    (one,) = expect(await push_batch(world, shop.key, [moved]), 200)["results"]
+    assert one["problem"]["code"] == "REWARD_USED"
+    assert [await figures(one.membership_id) for one in (shop.ana, shop.ben)] == before
+    # Once a person has decided, what the till says of the goods is taken; whom it names no longer matters.
+    await shop.move_with(order_id, shop.ben, "keep", Role.MANAGER)
+    assert expect(await push(world, shop.key, moved | {"customer": None}), 201)["points"] == 10
+    assert await voucher_states() == ["redeemed"]
+    assert (await figures(shop.ben.membership_id))[0] == 10
+    await assert_verified(world)
+
+
 async def test_a_voided_order_gives_back_what_paid_for_it_with_its_dates(world: World) -> None:
     shop = await open_shop(world)
     body = sale(world, card=shop.ana.card_number, lines=LINES)
