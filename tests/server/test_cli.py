@@ -2,10 +2,8 @@
 
 import asyncio
 import hashlib
-import logging
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -14,7 +12,6 @@ from uuid import uuid4
 import asyncpg
 import click
 import pytest
-import structlog
 from click.testing import CliRunner, Result
 
 from server.app import create_tools
@@ -29,6 +26,8 @@ from server.settings import describe
 from shared.codes import is_card_number
 from tests.app import test_settings
 
+pytestmark = pytest.mark.usefixtures("logs_as_before")
+
 KEY = "9f2c41d7a6b85e03" * 4
 INIT = [
     "init", "--programme", "Corner Club", "--zone", "Europe/London", "--currency", "GBP", "--per-minor", "100",
@@ -41,18 +40,6 @@ class Run(Protocol):
     """Calls `regulars` with arguments."""
 
     def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> Result: ...
-
-
-@pytest.fixture(autouse=True)
-def logs_as_before() -> Iterator[None]:
-    """Commands configure the logs of their process, which here is that of all tests."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -27,12 +27,6 @@ from tests.server.audience.builders import NOW, Shop, new_tools, shop_settings
 from tests.standins.mailchimp import MailchimpStandIn
 
 WAIT_SECONDS = 60.0
-
-
-@pytest.fixture
-def mailchimp() -> Iterator[MailchimpStandIn]:
-    with MailchimpStandIn() as standin:
-        yield standin
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
-"""The shop of each test."""
+"""The shop of each test, and the service in front of one."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
 from server.clock import ManualClock
 from server.db.engine import DB
+from tests.app import World
 from tests.server.audience.builders import NOW, Shop, new_tools, shop_settings
 from tests.standins.mailchimp import MailchimpStandIn
-
-
-@pytest.fixture
-def mailchimp() -> Iterator[MailchimpStandIn]:
-    with MailchimpStandIn() as standin:
-        yield standin
 
 
 @pytest.fixture
@@ -29,3 +24,9 @@ async def shop(database_url: str, mailchimp: MailchimpStandIn, request: pytest.F
     finally:
         tools.passwords.close()
         await DB.close()
+
+
+@pytest.fixture
+def world(pushing: World) -> World:
+    """All of it beside the stand-in."""
+    return pushing

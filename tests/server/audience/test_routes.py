@@ -1,27 +1,12 @@
 """What staff see of the audience, and its two repairs."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import pytest
 
 from server.db.engine import DB
 from shared.enums import Role
-from tests.app import World, expect, open_world, problem
+from tests.app import World, expect, problem
 from tests.server.audience.builders import Shop
 from tests.standins.mailchimp import MailchimpStandIn
-
-
-@pytest.fixture
-async def world(database_url: str, data_dir: Path, mailchimp: MailchimpStandIn) -> AsyncIterator[World]:
-    settings = {
-        "audience": "mailchimp",
-        "mailchimp_api_key": mailchimp.api_key,
-        "mailchimp_list_id": mailchimp.list_id,
-        "mailchimp_base_url": mailchimp.url,
-    }
-    async with open_world(database_url, data_dir, **settings) as world:
-        yield world
 
 
 @pytest.fixture

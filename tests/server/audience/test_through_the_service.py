@@ -1,8 +1,6 @@
 """From the front door to Mailchimp: what members and tills do arrives there."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,23 +9,11 @@ from server.audience.marks import OPT_OUT_JOB
 from server.audience.pusher import Pusher
 from server.consents.hooks import take_unsubscribed
 from server.db.engine import DB
-from tests.app import SignedUp, World, expect, open_world
+from tests.app import SignedUp, World, expect
 from tests.server.audience.builders import LIVE
 from tests.standins.mailchimp import ContactView, MailchimpStandIn
 
 CONSENTS = {"consents": {"email": True, "sms": False}}
-
-
-@pytest.fixture
-async def world(database_url: str, data_dir: Path, mailchimp: MailchimpStandIn) -> AsyncIterator[World]:
-    settings = {
-        "audience": "mailchimp",
-        "mailchimp_api_key": mailchimp.api_key,
-        "mailchimp_list_id": mailchimp.list_id,
-        "mailchimp_base_url": mailchimp.url,
-    }
-    async with open_world(database_url, data_dir, **settings) as world:
-        yield world
 
 
 async def pushed(world: World, mailchimp: MailchimpStandIn) -> list[ContactView]:

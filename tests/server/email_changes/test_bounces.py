@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -18,19 +18,6 @@ from tests.standins.smtp import SmtpSink
 
 HOOK_KEY = "5f0c7a1e94d24b8f9a3d6c2b7e81f045"
 HOOK_SECRET = "a97d3c5e1f8b4a6290d7c3e5b1f2a486"
-
-
-@pytest.fixture
-def sink() -> Iterator[SmtpSink]:
-    with SmtpSink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def mailing(database_url: str, data_dir: Path, sink: SmtpSink) -> AsyncIterator[World]:
-    smtp: dict[str, Any] = {"mail": "smtp", "smtp_host": sink.host, "smtp_port": sink.port, "smtp_starttls": False}
-    async with open_world(database_url, data_dir, **smtp) as world:
-        yield world
 
 
 @pytest.fixture

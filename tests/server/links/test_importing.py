@@ -1,11 +1,8 @@
 """A till's customers come in from a file as if the till had sent them, each row with what became of it."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from server.commands.regulars import regulars
@@ -58,17 +55,6 @@ async def test_rows_are_kept_or_refused_by_themselves_and_again_without_harm(wor
 def test_a_file_that_cannot_be_read_says_why(text: str, words: str) -> None:
     with pytest.raises(WrongFile, match=words):
         list(read_records(text))
-
-
-@pytest.fixture
-def logs_as_before() -> Iterator[None]:
-    """A command sets logging up for its process, which here is the one of all tests."""
-    handlers, level = list(logging.root.handlers), logging.root.level
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    logging.root.handlers[:] = handlers
-    logging.root.setLevel(level)
 
 
 @pytest.mark.usefixtures("logs_as_before")

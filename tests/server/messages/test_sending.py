@@ -1,9 +1,7 @@
 """Mail leaves by a job: at least once, with the same Message-ID, and not after its link has lost its use."""
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -16,21 +14,8 @@ from server.messages.gateways import MailDelayed
 from server.messages.service import queue_mail, send_mail
 from server.sessions.links import Purpose, create_link, void_links_about
 from shared.limits import MAIL_KEPT_TRYING
-from tests.app import World, expect, open_world
+from tests.app import World, expect
 from tests.standins.smtp import SmtpSink
-
-
-@pytest.fixture
-def sink() -> Iterator[SmtpSink]:
-    with SmtpSink() as sink:
-        yield sink
-
-
-@pytest.fixture
-async def mailing(database_url: str, data_dir: Path, sink: SmtpSink) -> AsyncIterator[World]:
-    smtp: dict[str, Any] = {"mail": "smtp", "smtp_host": sink.host, "smtp_port": sink.port, "smtp_starttls": False}
-    async with open_world(database_url, data_dir, **smtp) as world:
-        yield world
 
 
 async def queue(world: World, to: str = "ana@shop.test", **values: str) -> UUID:

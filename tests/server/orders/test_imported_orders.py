@@ -1,12 +1,9 @@
 """Sales from a file count as if the till had pushed them: once, with reasons for those that cannot."""
 
-import logging
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
 import pytest
-import structlog
 from click.testing import CliRunner
 
 from server.commands.regulars import regulars
@@ -147,18 +144,6 @@ async def test_what_the_till_pushed_is_known_and_a_higher_revision_changes_it(wo
     assert await figures(member.membership_id) == (15, 15, 0, 0)
     kinds = await DB.fetch("select actor_kind from ledger_entry order by id")
     assert [row["actor_kind"] for row in kinds] == ["key", "system"]
-
-
-@pytest.fixture
-def logs_as_before() -> Iterator[None]:
-    """Commands configure the logs of their process, which here is that of all tests."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.mark.usefixtures("logs_as_before")
