@@ -51,15 +51,14 @@ where p.kind = 'email' and p.key = $1 and p.status <> 'retired' and c.status in 
 order by exists (select 1 from pos_link l where l.customer = c.id and l.state = 'linked') desc, c.created_at, c.id
 """
 _EXISTS = "select 1 from customer where id = $1"
-# Whoever shares a membership with them comes along, as who locks that one locks everybody in it.
+# Whoever shares or shared a membership with them comes along, as who locks that one locks everybody in it.
 _LOCK = """
 select id, status, version from customer
 where id in (
     select unnest($1::uuid[])
     union
     select other.customer from membership_person own
-    join membership_person other on other.membership = own.membership and other.left_at is null
-    where own.customer = any($1::uuid[]) and own.left_at is null
+    join membership_person other on other.membership = own.membership where own.customer = any($1::uuid[])
 )
 order by id for update
 """

@@ -90,7 +90,7 @@ async def check_customer(ctx: Context, customer_id: UUID, tills: Tills, *, silen
     if seen is not None and (is_asking or seen["state"] == LinkState.CHECKING):
         has_asked, is_silent = await _ask_tills(ctx, customer_id, tills, silent=silent)
     async with DB.transaction():
-        await lock_customers([customer_id])
+        await store.lock_with_holders(customer_id)
         person = await store.find_person(customer_id)
         check = await store.lock_check(customer_id)
         if seen is None or check is None or check["asked_at"] != seen["asked_at"]:
@@ -291,7 +291,7 @@ async def push_customer(ctx: Context, connection_id: UUID, connector: Connector,
     except AlreadyThere as there:
         record, is_made = there.record, False
     async with DB.transaction():
-        await lock_customers([customer_id])
+        await store.lock_with_holders(customer_id, connection_id=connection_id, external_id=record.external_id)
         if await store.has_link(customer_id, connection_id):
             return False
         ids = await keep(ctx, connection_id, connector, [record])

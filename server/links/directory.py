@@ -49,6 +49,11 @@ async def take_records(ctx: Context, connection_id: UUID, records: Sequence[PosR
             taken[number] = Taken(external_id=sent.external_id, refusal=refusal)
     waiting, kept_out = await _keep_out(ctx, connection_id, waiting)
     taken |= kept_out
+    await directory_store.hold_people(
+        connection_id,
+        {name for _, facts in waiting for name in (facts.external_id, *facts.former_ids)},
+        {facts.email_key for _, facts in waiting if facts.email_key is not None},
+    )
     email_keys: set[str] = set()
     while waiting:
         now_ones, waiting = _first_of_each(waiting)

@@ -12,9 +12,23 @@ from server.links.rules import RecordFacts, RecordQuery
 from shared.limits import POS_FORMER_EMAILS_MAX, SEARCH_ROWS_MAX
 
 _LAST_CHARACTER = "\U0010ffff"
+# Whom records that come concern: by a link, or by a proven address. People come before records, as in every act that
+# locks both.
+_HOLD_PEOPLE = """
+select count(*) from (
+    select id from customer
+    where id in (
+        select l.customer from pos_record r
+        join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
+        where r.connection = $1 and r.external_id = any($2::text[])
+        union
+        select customer from contact_point where kind = 'email' and status = 'verified' and key = any($3::text[]))
+    order by id for key share
+) held
+"""
 _KNOWN = """
 select id, external_id, content_hash, source_changed_at, merged_into, email_key
-from pos_record where connection = $1 and external_id = any($2::text[]) order by external_id for update
+from pos_record where connection = $1 and external_id = any($2::text[]) order by id for update
 """
 # An address that comes with a record is as old as the till says, or as the record's last change; one that we see come
 # onto a record we know is as old as what we saw.
@@ -61,7 +75,7 @@ _LOCK_FORMER = """
 select r.id, l.id as link, l.customer
 from pos_record r left join pos_link l on l.record = r.id and l.state = 'linked'
 where r.connection = $1 and r.external_id = any($2::text[]) and r.id <> $3 and r.merged_into is distinct from $3
-order by r.external_id for update of r
+order by r.id for update of r
 """
 _MAKE_ALIAS = "update pos_record set merged_into = $2, changed_at = $3 where id = $1 or merged_into = $1"
 # Whoever has proven an address that came onto a record, or whose card is on it, is looked at again.
@@ -70,6 +84,7 @@ insert into link_check (customer, asked_at, next_check_at)
 select distinct p.customer, $2::timestamptz, $2::timestamptz
 from contact_point p join customer c on c.id = p.customer and c.status in ('active', 'stub')
 where p.kind = 'email' and p.status = 'verified' and p.key = any($1::text[])
+order by p.customer
 on conflict (customer) do update
 set next_check_at = least(coalesce(link_check.next_check_at, excluded.next_check_at), excluded.next_check_at)
 returning customer
@@ -123,6 +138,11 @@ select * from pos_record
 where connection = $1 and email_key = $2 and merged_into is null and removed_at is null order by created_at, id limit 50
 """
 _BY_EXTERNAL_ID = "select * from pos_record where connection = $1 and external_id = $2"
+
+
+async def hold_people(connection_id: UUID, external_ids: Collection[str], email_keys: Collection[str]) -> None:
+    """Keep whom these records concern from being merged or forgotten until the end."""
+    await DB.fetch(_HOLD_PEOPLE, connection_id, list(external_ids), list(email_keys))
 
 
 async def lock_known(connection_id: UUID, external_ids: Collection[str]) -> dict[str, Row]:

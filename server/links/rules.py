@@ -59,7 +59,7 @@ def read_record(record: PosRecord, *, country: str, now: datetime, ahead_max: ti
             notes.append("email: this is not an address")
     if record.phone and record.phone.strip():
         try:
-            number = parse_phone(record.phone, country, "phone")
+            number = parse_phone(record.phone, country)
             phone, phone_key = number.value, number.key
         except Invalid:
             notes.append("phone: this is not a number")

@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from server.context import Context
+from server.customers.store import lock_customers
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Refused
@@ -124,7 +125,9 @@ update link_check set next_check_at = $1 where customer = (
     order by checked_at nulls first limit 1 for update skip locked)
 """
 _WAKE_SILENT = """
-update link_check set next_check_at = $1 where state = 'checking' and tries > 0 and next_check_at > $1
+update link_check set next_check_at = $1 where customer in (
+    select customer from link_check where state = 'checking' and tries > 0 and next_check_at > $1
+    order by customer for update)
 """
 _CHECK = "select * from link_check where customer = $1"
 _LOCK_CHECK = "select * from link_check where customer = $1 for update"
@@ -154,6 +157,17 @@ where r.email_key = any($1::text[]) and r.merged_into is null and r.removed_at i
       select from pos_link e where e.record = r.id and e.ended_reason in ('unlinked', 'disputed')
                                and e.customer in (select $2::uuid union all select id from customer where merged_into = $2)))
 order by r.connection, r.created_at, r.id limit 500
+"""
+# Who has a record with an address that the customer has proven, or the one named.
+_HOLDERS = """
+select l.customer from contact_point p
+join pos_record r on r.email_key = p.key
+join pos_link l on l.record = r.id and l.state = 'linked'
+where p.customer = $1 and p.kind = 'email' and p.status = 'verified'
+union
+select l.customer from pos_record r
+join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
+where r.connection = $2 and r.external_id = $3
 """
 _WAS_TAKEN_AWAY = """
 select 1 from pos_link where record = $1 and ended_reason in ('unlinked', 'disputed')
@@ -386,6 +400,14 @@ async def list_candidates(email_keys: Collection[str], customer_id: UUID) -> lis
     away until staff give it back.
     """
     return await DB.fetch(_CANDIDATES, list(email_keys), customer_id) if email_keys else []
+
+
+async def lock_with_holders(
+    customer_id: UUID, *, connection_id: UUID | None = None, external_id: str | None = None
+) -> None:
+    """Lock a customer, and whoever has the records that a look may find theirs, as what is to be decided names both."""
+    holders = await DB.fetch(_HOLDERS, customer_id, connection_id, external_id)
+    await lock_customers([customer_id, *(row["customer"] for row in holders)])
 
 
 async def was_taken_away(record_id: UUID, customer_id: UUID) -> bool:

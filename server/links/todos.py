@@ -75,6 +75,7 @@ async def merge_in_till(ctx: Context, todo_id: UUID, tills: Tills) -> None:
         await todo_store.keep_error(todo_id, str(error))
         return
     async with DB.transaction():
+        await directory_store.hold_people(todo["connection_id"], [todo["kept_id"], todo["absorbed_id"]], ())
         await directory.merge_records(
             ctx, todo["connection_id"], kept_id=todo["kept_record"], former_ids=[todo["absorbed_id"]]
         )

@@ -31,11 +31,12 @@ update card set membership = $2, customer = $3, status = 'active', issued_at = $
 returning id
 """
 # What is written next names the people, which locks them against being deleted; without their locks first, whoever
-# has locked a customer and waits for the membership would be waited for in turn.
+# has locked a customer and waits for the membership would be waited for in turn. Points of somebody who has left name
+# them still.
 _LOCK = """
 with people as materialized (
     select c.id from customer c join membership_person p on p.customer = c.id
-    where p.membership = any($1::uuid[]) and p.left_at is null order by c.id for key share of c
+    where p.membership = any($1::uuid[]) order by c.id for key share of c
 )
 select * from membership where id = any($1::uuid[]) and (select count(*) from people) >= 0 order by id for update
 """

@@ -43,7 +43,6 @@ where p.kind = 'email' and p.key = any($1::text[])
   and (p.status = 'verified' or p.retired_reason = 'merged' and p.verified_at is not null)
 order by p.key, p.status = 'verified' desc, p.retired_at desc
 """
-# The records are locked as `store._RESOLVE_RECORD` does, in one order for everybody.
 _RECORDS = """
 select r.external_id as found_by, l.customer, m.membership, u.status as customer_status
 from pos_record r
@@ -56,15 +55,18 @@ left join lateral (
     where n.customer = l.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
 ) m on true
 where r.connection = $1 and r.external_id = any($2::text[])
-order by r.external_id
-for key share of r
+"""
+_HOLD_RECORDS = """
+select count(*) from (
+    select id from pos_record where connection = $1 and external_id = any($2::text[]) order by id for key share
+) held
 """
 # The people come before the memberships, as in every act that locks both.
 _HOLD_PEOPLE = """
 with held as materialized (
     select c.id from customer c
     where c.id in (select unnest($1::uuid[])
-                   union select customer from membership_person where membership = any($2::uuid[]) and left_at is null)
+                   union select customer from membership_person where membership = any($2::uuid[]))
     order by c.id for key share
 )
 select count(*) from held
@@ -219,11 +221,17 @@ async def resolve_emails(keys: Collection[str]) -> dict[str, Row]:
 
 
 async def resolve_records(connection_id: UUID, external_ids: Collection[str]) -> dict[str, Row]:
-    """Return customer and membership by a till's own customer id, of those that are linked; holds all the records."""
+    """Return customer and membership by a till's own customer id, of those that are linked."""
     if not external_ids:
         return {}
     rows = await DB.fetch(_RECORDS, connection_id, list(external_ids))
     return {row["found_by"]: row for row in rows if row["customer_status"] in ("active", "stub")}
+
+
+async def hold_records(connection_id: UUID, external_ids: Collection[str]) -> None:
+    """Keep records from being linked, or their links from ending, until the end, as `store.resolve_record` does."""
+    if external_ids:
+        await DB.fetch(_HOLD_RECORDS, connection_id, list(external_ids))
 
 
 async def hold_people(customer_ids: Collection[UUID], membership_ids: Collection[UUID]) -> None:

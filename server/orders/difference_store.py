@@ -6,16 +6,22 @@ from uuid import UUID
 
 from server.db.engine import DB, Row
 
-# The first sight stays while the till says the same of the same assignment.
+# The first sight stays while the till says the same of the same assignment. Whom it names comes before what is written
+# about them, and the orders in one order for everybody.
 _NOTE = """
+with people as materialized (select id from customer where id = any($2::uuid[]) order by id for key share)
 insert into order_difference as d ("order", customer, assignment_version, first_seen_at, last_seen_at)
-select *, $4::timestamptz, $4::timestamptz from unnest($1::uuid[], $2::uuid[], $3::int[])
+select n.*, $4::timestamptz, $4::timestamptz from unnest($1::uuid[], $2::uuid[], $3::int[]) as n(id, customer, version)
+where (select count(*) from people) >= 0 order by n.id
 on conflict ("order") do update
 set customer = excluded.customer, assignment_version = excluded.assignment_version, last_seen_at = excluded.last_seen_at,
     first_seen_at = case when (d.customer, d.assignment_version) = (excluded.customer, excluded.assignment_version)
                          then d.first_seen_at else excluded.first_seen_at end
 """
-_FORGET = 'delete from order_difference where "order" = any($1::uuid[])'
+_FORGET = """
+delete from order_difference where "order" in (
+    select "order" from order_difference where "order" = any($1::uuid[]) order by "order" for update)
+"""
 _LIST = """
 select d.last_seen_at, d.first_seen_at, d."order", d.customer as named_id,
        trim(n.given_name || ' ' || n.family_name) as named_name,

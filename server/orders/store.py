@@ -160,8 +160,18 @@ from contact_point p join customer u on u.id = p.customer and u.status in ('acti
 where p.kind = 'email' and p.key = $1 and (p.status = 'verified' or p.retired_reason = 'merged' and p.verified_at is not null)
 order by p.status = 'verified' desc, p.retired_at desc limit 1
 """
-# A member's sales count in the shop's own programme where there is a choice. The record is locked against being linked
-# until the sale is there, so that a link that is made meanwhile finds it.
+# The record is locked against being linked until the sale is there, so that a link that is made meanwhile finds it; after
+# the customer, as in every act that locks both.
+_HOLD_RECORD = """
+with buyer as materialized (
+    select u.id from pos_record r
+    join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
+    join customer u on u.id = l.customer
+    where r.connection = $1 and r.external_id = $2 for key share of u
+)
+select 1 from pos_record where connection = $1 and external_id = $2 and (select count(*) from buyer) >= 0 for key share
+"""
+# A member's sales count in the shop's own programme where there is a choice.
 _RESOLVE_RECORD = """
 select l.customer, m.membership, u.status as customer_status
 from pos_record r
@@ -174,7 +184,6 @@ left join lateral (
     where n.customer = l.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
 ) m on true
 where r.connection = $1 and r.external_id = $2
-for key share of r
 """
 # The customer comes before the membership, as in every act that locks both.
 _LOCK_TARGET = """
@@ -352,7 +361,9 @@ async def resolve_email(key: str) -> Row | None:
 
 
 async def resolve_record(connection_id: UUID, external_id: str) -> Row | None:
-    """Return the customer and membership that a till's own customer id is linked to; holds the record until the end."""
+    """Return the customer and membership that a till's own customer id is linked to; holds both until the end."""
+    await DB.fetch(_HOLD_RECORD, connection_id, external_id)
+    # A look of its own, as whom we waited for may have made a link or ended it.
     return await DB.fetch_row(_RESOLVE_RECORD, connection_id, external_id)
 
 
