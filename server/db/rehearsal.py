@@ -1,6 +1,6 @@
 """Work that is carried out and taken back, for previews that cannot differ from the act."""
 
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import TypeVar
 
 from server.db.engine import DB
@@ -13,7 +13,7 @@ class _TakenBack(RegularsError):
     """Ends the transaction, so that nothing of it stays."""
 
 
-async def rehearse(work: Awaitable[_T]) -> _T:
+async def rehearse(work: Coroutine[object, object, _T]) -> _T:
     """Return what some work comes to, of which nothing stays; it runs in a transaction of its own."""
     try:
         async with DB.transaction():
@@ -21,3 +21,6 @@ async def rehearse(work: Awaitable[_T]) -> _T:
             raise _TakenBack
     except _TakenBack:
         return result
+    finally:
+        # Where there was no connection for it, it has not begun, and Python would complain of that.
+        work.close()

@@ -171,9 +171,10 @@ on conflict (customer) do update set last_step = excluded.last_step, used_at = e
 where p.last_step < excluded.last_step
 returning customer
 """
-# The newest code takes the place of the one before.
+# The newest code takes the place of the one before. The text names the customer, who comes before the code.
 _PUT_SMS_CODE = """
-insert into sms_code (customer, code_id, code_hash, created_at, expires_at) values ($1, $2, $3, $4, $5)
+with person as materialized (select id from customer where id = $1 for key share)
+insert into sms_code (customer, code_id, code_hash, created_at, expires_at) select id, $2, $3, $4, $5 from person
 on conflict (customer) do update
 set code_id = excluded.code_id, code_hash = excluded.code_hash, created_at = excluded.created_at,
     expires_at = excluded.expires_at, tries = 0, used_at = null

@@ -9,6 +9,7 @@ import pytest
 from piccolo.engine.exceptions import TransactionError
 
 from server.db.engine import DB, Database
+from server.db.rehearsal import rehearse
 from server.db.tables import Store
 from server.errors import DatabaseBusy
 
@@ -23,6 +24,9 @@ async def db(database_url: str) -> AsyncIterator[Database]:
 async def test_a_wait_for_a_connection_ends(database_url: str) -> None:
     await DB.open(database_url, size=2, wait_seconds=0.05)
     async with DB.connection(), DB.connection():
+        # Work that cannot be begun is put away; Python complains of what is forgotten.
+        with pytest.raises(DatabaseBusy):
+            await rehearse(asyncio.sleep(0))
         with pytest.raises(DatabaseBusy):
             await DB.fetch("select 1")
     assert await DB.fetch_value("select 1") == 1
