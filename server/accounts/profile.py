@@ -41,7 +41,7 @@ async def change_me(ctx: Context, member: Member, form: ProfileChange) -> Me:
     """
     phone = None
     if form.phone is not UNSET and form.phone is not None:
-        phone = parse_phone(form.phone, ctx.settings.default_country, "phone")
+        phone = parse_phone(form.phone, ctx.settings.default_country)
     if form.password is not None:
         await prove_password(ctx, member.customer_id, form.password)
     elif form.phone is not UNSET:
@@ -81,7 +81,7 @@ async def _change_person(ctx: Context, row: Row, form: ProfileChange) -> list[st
         wanted["family_name"] = clean_name(form.family_name, "family_name")
     if form.birthday is not UNSET:
         if form.birthday is not None:
-            check_birthday(form.birthday, ctx.now.date(), "birthday")
+            check_birthday(form.birthday, ctx.now.date())
         wanted["birthday"] = form.birthday
     if form.locale is not UNSET:
         wanted["locale"] = form.locale

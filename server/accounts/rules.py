@@ -46,9 +46,9 @@ def read_form(form: SignUp, email: EmailAddress, *, country: str, today: date) -
         Invalid: A name, phone number, birthday, card number or claim code that cannot be.
         Refused: CONSENT_NEEDS_PHONE, a yes to text messages without a number.
     """
-    phone = parse_phone(form.phone, country, "phone") if form.phone is not None else None
+    phone = parse_phone(form.phone, country) if form.phone is not None else None
     if form.birthday is not None:
-        check_birthday(form.birthday, today, "birthday")
+        check_birthday(form.birthday, today)
     if form.consents.sms and phone is None:
         raise Refused(Code.CONSENT_NEEDS_PHONE)
     card_number = None

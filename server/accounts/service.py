@@ -145,7 +145,7 @@ async def confirm_sign_up(ctx: Context, token: str) -> SignUpConfirmed:
 async def _open_account(ctx: Context, intent: Row, owner: rules.Holder | None) -> SignUpConfirmed:
     """Open the account of a form, for its owner if the shop knows one, whose row is locked."""
     birthday = customers.join_birthday(intent)
-    phone = parse_phone(intent["phone"], ctx.settings.default_country, "phone") if intent["phone"] else None
+    phone = parse_phone(intent["phone"], ctx.settings.default_country) if intent["phone"] else None
     if owner is None:
         customer_id = await _add_customer(ctx, intent, birthday)
     else:

@@ -69,7 +69,7 @@ def is_reserved(email: EmailAddress) -> bool:
     return email.key.rpartition(".")[2] == "test"
 
 
-def parse_phone(text: str, country: str, field: str) -> PhoneNumber:
+def parse_phone(text: str, country: str) -> PhoneNumber:
     """Return a phone number.
 
     Args:
@@ -80,14 +80,14 @@ def parse_phone(text: str, country: str, field: str) -> PhoneNumber:
     """
     typed = unicodedata.normalize("NFKC", text.strip())
     if not _PHONE.fullmatch(typed):
-        raise _bad_phone(field)
+        raise _bad_phone()
     try:
         number = phonenumbers.parse(typed, country)
     except phonenumbers.NumberParseException as error:
-        raise _bad_phone(field) from error
+        raise _bad_phone() from error
     # Possible is enough: the library's lists lag behind new ranges, and only a code sent to it proves a number.
     if not phonenumbers.is_possible_number(number):
-        raise _bad_phone(field)
+        raise _bad_phone()
     return PhoneNumber(
         value=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL),
         key=phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164),
@@ -130,7 +130,7 @@ def name_keys(given: str, family: str) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def check_birthday(birthday: Birthday, today: date, field: str) -> None:
+def check_birthday(birthday: Birthday, today: date) -> None:
     """Refuse a day that does not exist, lies ahead, or is longer ago than anybody lives.
 
     Raises:
@@ -139,9 +139,9 @@ def check_birthday(birthday: Birthday, today: date, field: str) -> None:
     try:
         day = date(birthday.year or _LEAP_YEAR, birthday.month, birthday.day)
     except ValueError as error:
-        raise Invalid(FieldProblem(field=field, detail="There is no such day.")) from error
+        raise Invalid(FieldProblem(field="birthday", detail="There is no such day.")) from error
     if birthday.year is not None and not (today.year - _AGE_YEARS_MAX <= birthday.year and day <= today):
-        raise Invalid(FieldProblem(field=f"{field}.year", detail="This cannot be the year of a birth."))
+        raise Invalid(FieldProblem(field="birthday.year", detail="This cannot be the year of a birth."))
 
 
 def mask_email(value: str) -> str:
@@ -160,5 +160,7 @@ def _bad_email(field: str, detail: str) -> Invalid:
     return Invalid(FieldProblem(field=field, detail=detail), code=Code.EMAIL_INVALID)
 
 
-def _bad_phone(field: str) -> Invalid:
-    return Invalid(FieldProblem(field=field, detail="Write the number with its area code, or as in +44 20 7946 0000."))
+def _bad_phone() -> Invalid:
+    return Invalid(
+        FieldProblem(field="phone", detail="Write the number with its area code, or as in +44 20 7946 0000.")
+    )

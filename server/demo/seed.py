@@ -157,7 +157,7 @@ async def _note_addresses(ctx: Context, customer_id: UUID, joining: Joining) -> 
             )
         await ensure_contact(ctx, customer_id=customer_id, email=email.value, email_key=email.key)
     if joining.phone is not None:
-        phone = parse_phone(joining.phone, "GB", "phone")
+        phone = parse_phone(joining.phone, "GB")
         await insert_contact_point(
             ctx, customer_id=customer_id, kind="phone", value=phone.value, key=phone.key, verified=False
         )

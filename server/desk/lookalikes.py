@@ -131,7 +131,7 @@ def _email_key(text: str) -> str | None:
 
 def _phone_key(text: str, country: str) -> str | None:
     try:
-        return parse_phone(text, country, "phone").key
+        return parse_phone(text, country).key
     except Invalid:
         return None
 

@@ -233,13 +233,13 @@ def _read(ctx: Context, form: RegisterCustomer) -> _Entry:
         field = FieldProblem(field="registered_at", detail=f"This must be within the last {days} days.")
         raise Invalid(field, code=Code.TIME_OUT_OF_RANGE)
     if form.birthday is not None:
-        check_birthday(form.birthday, ctx.now.date(), "birthday")
+        check_birthday(form.birthday, ctx.now.date())
     return _Entry(
         at=min(at, ctx.now),
         given_name=clean_name(form.given_name, "given_name", required=True),
         family_name=clean_name(form.family_name, "family_name"),
         email=read_email(ctx, form.email) if form.email is not None else None,
-        phone=parse_phone(form.phone, ctx.settings.default_country, "phone") if form.phone is not None else None,
+        phone=parse_phone(form.phone, ctx.settings.default_country) if form.phone is not None else None,
         card=normalise_card_number(form.card_number) if form.card_number is not None else None,
     )
 

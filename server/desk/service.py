@@ -104,7 +104,7 @@ async def _write_changes(ctx: Context, row: Row, form: CustomerChange) -> list[s
         after["family_name"] = family = clean_name(form.family_name, "family_name")
     if form.birthday is not UNSET:
         if form.birthday is not None:
-            check_birthday(form.birthday, ctx.now.date(), "birthday")
+            check_birthday(form.birthday, ctx.now.date())
         after["birthday"] = birthday = form.birthday
     for name in _OWN_FIELDS:
         value = getattr(form, name)

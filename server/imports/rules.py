@@ -177,7 +177,7 @@ def _read_person(values: dict[str, str], country: str) -> tuple[str, str]:
         if email := values.get("email"):
             return "email", parse_email(email, "email").key
         if phone := values.get("phone"):
-            return "phone", parse_phone(phone, country, "phone").key
+            return "phone", parse_phone(phone, country).key
         if reference := values.get("pos_customer_id"):
             return "pos", _read_reference(values.get("connection", ""), reference)
     except Invalid as error:

@@ -77,7 +77,7 @@ async def list_needs(pair: Pair) -> tuple[MergeNeed, ...]:
     needs = []
     if pair.staff_ids:
         needs.append(MergeNeed.STAFF_LINKED)
-    if all(one.has_login and one.is_proven_at("email") for one in (survivor, absorbed)):
+    if all(one.has_login and one.has_proven_email for one in (survivor, absorbed)):
         needs.append(MergeNeed.BOTH_HAVE_LOGINS)
     if "blocked" in (survivor.status, absorbed.status):
         needs.append(MergeNeed.BLOCKED)

@@ -69,10 +69,11 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
         """Return the address that this customer is reached at."""
         return next((one for one in self.addresses if one.kind == kind and one.is_primary), None)
 
-    def is_proven_at(self, kind: str) -> bool:
-        """Return whether that address is proven."""
-        address = self.primary(kind)
-        return address is not None and address.is_proven
+    @property
+    def has_proven_email(self) -> bool:
+        """Whether the email address that this customer is reached at is proven."""
+        email = self.primary("email")
+        return email is not None and email.is_proven
 
 
 class Fields(msgspec.Struct, frozen=True, kw_only=True):

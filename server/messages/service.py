@@ -23,6 +23,7 @@ log = get_logger()
 
 JOB = "mail.send"
 _SUPERSEDED, _GAVE_UP = "superseded", "gave_up"
+_TEXT_PRIORITY = 1  # Somebody may be waiting for its digits just now, so it leaves before mails.
 
 
 class MailToken(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +83,7 @@ async def withdraw_mails(customer_id: UUID, *, to: str) -> None:
     await store.withdraw(customer_id, to, reason=_SUPERSEDED)
 
 
-async def queue_text(
-    ctx: Context, *, to: str, template: str, customer_id: UUID, code_id: UUID, priority: int = 1
-) -> None:
+async def queue_text(ctx: Context, *, to: str, template: str, customer_id: UUID, code_id: UUID) -> None:
     """Write a text message down and enqueue its sending, in the caller's transaction.
 
     Args:
@@ -105,7 +104,7 @@ async def queue_text(
         withheld=None,
         now=ctx.now,
     )
-    await jobs.enqueue(JOB, SendMail(message_id=message_id), priority=priority)
+    await jobs.enqueue(JOB, SendMail(message_id=message_id), priority=_TEXT_PRIORITY)
 
 
 async def _send_text(tools: Tools, message: QueuedMail, now: datetime) -> None:

@@ -113,7 +113,7 @@ def test_a_reserved_address_is_told_apart() -> None:
     ],
 )
 def test_a_phone_number_has_one_key(text: str, country: str, key: str) -> None:
-    assert rules.parse_phone(text, country, "phone").key == key
+    assert rules.parse_phone(text, country).key == key
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_phone_number_has_one_key(text: str, country: str, key: str) -> None:
 )
 def test_what_is_no_phone_number_is_refused(text: str) -> None:
     with pytest.raises(Invalid) as refused:
-        rules.parse_phone(text, "GB", "phone")
+        rules.parse_phone(text, "GB")
     assert [problem.field for problem in refused.value.fields] == ["phone"]
 
 
@@ -185,7 +185,7 @@ def test_a_family_name_may_be_missing() -> None:
     [Birthday(month=2, day=29), Birthday(month=3, day=2, year=2026), Birthday(month=2, day=29, year=2024)],
 )
 def test_a_day_that_exists_is_a_birthday(birthday: Birthday) -> None:
-    rules.check_birthday(birthday, TODAY, "birthday")
+    rules.check_birthday(birthday, TODAY)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +200,7 @@ def test_a_day_that_exists_is_a_birthday(birthday: Birthday) -> None:
 )
 def test_other_days_are_refused(birthday: Birthday, field: str) -> None:
     with pytest.raises(Invalid) as refused:
-        rules.check_birthday(birthday, TODAY, "birthday")
+        rules.check_birthday(birthday, TODAY)
     assert [problem.field for problem in refused.value.fields] == [field]
 
 

@@ -26,7 +26,7 @@ async def add(ctx: Context, known: Known) -> UUID:
             is_primary=number == 0,
         )  # fmt: skip
     for number, text in enumerate(known.phones):
-        phone = parse_phone(text, "GB", "phone")
+        phone = parse_phone(text, "GB")
         await customers.insert_contact_point(
             ctx, customer_id=customer_id, kind="phone", value=phone.value, key=phone.key, verified=False,
             is_primary=number == 0,

@@ -57,7 +57,7 @@ async def put_on_file(connection: asyncpg.Connection, records: Iterable[Known], 
         people.append((customer, known.given, known.family, *born, known.post_code, known.street, "import", now, now))
         keys += [(new_id(), customer, key) for key in name_keys(known.given, known.family)]
         emails = [parse_email(text, "email") for text in known.emails]
-        phones = [parse_phone(text, "GB", "phone") for text in known.phones]
+        phones = [parse_phone(text, "GB") for text in known.phones]
         points += [(new_id(), customer, "email", each.value, each.key, now) for each in emails]
         points += [(new_id(), customer, "phone", each.value, each.key, now) for each in phones]
     columns = [

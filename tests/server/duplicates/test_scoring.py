@@ -20,7 +20,7 @@ HOME = {"post_code": "AB1 2CD", "street": "1 High Street"}
 
 def _profile(known: Known, *, verified: bool = False, **more: object) -> Profile:
     addresses = [KnownAddress("email", text, verified) for text in known.emails]
-    addresses += [KnownAddress("phone", parse_phone(text, "GB", "phone").key, verified) for text in known.phones]
+    addresses += [KnownAddress("phone", parse_phone(text, "GB").key, verified) for text in known.phones]
     person = Person(
         id=uuid4(),
         kind=str(more.pop("kind", "person")),
