@@ -117,7 +117,7 @@ async def apply_change(
     undo_until = ctx.now + (CORRECTION_UNDO if is_typo else EMAIL_CHANGE_UNDO)
     await store.confirm_change(ctx, change.id, effects=effects, undo_until=undo_until)
     action = "email_change.corrected" if is_correction else "email_change.confirmed"
-    await _record(ctx, action, change, effects, reason)
+    await record_step(ctx, action, change, reason=reason, effects=effects)
     await ask_pos_write(change.customer_id)
     return Applied(effects=effects, undo_until=undo_until, held_until=held_until, voucher_ids=reissue.voucher_ids)
 
@@ -152,7 +152,7 @@ async def undo_change(ctx: Context, customer: Row, change: Change, *, reason: st
     await supersede(ctx, restored)
     await store.close_change(ctx, change, state="undone")
     await void_links_about(ctx, subjects=[change.id], purpose=Purpose.NOT_ME)
-    await _record(ctx, "email_change.undone", change, effects, reason)
+    await record_step(ctx, "email_change.undone", change, reason=reason, effects=effects)
     applied = Applied(
         effects=effects,
         undo_until=change.undo_until,
@@ -245,7 +245,10 @@ async def _carry_opt_out_back(ctx: Context, change: Change) -> None:
         )
 
 
-async def _record(ctx: Context, action: str, change: Change, effects: Effects, reason: str | None) -> None:
+async def record_step(
+    ctx: Context, action: str, change: Change, *, reason: str | None = None, effects: Effects | None = None
+) -> None:
+    """Write a step of a change to the audit trail."""
     await record(
         ctx,
         action,
@@ -253,5 +256,5 @@ async def _record(ctx: Context, action: str, change: Change, effects: Effects, r
         subject_id=change.id,
         customer_id=change.customer_id,
         reason=reason,
-        details={"mode": change.mode, "effects": effects},
+        details={"mode": change.mode} | ({} if effects is None else {"effects": effects}),
     )

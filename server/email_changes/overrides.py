@@ -10,14 +10,13 @@ from uuid import UUID
 import msgspec
 
 from server import jobs
-from server.audit.store import record
 from server.auth import Staff
 from server.context import Context, Tools, system_context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.email_changes import mails, override_store, store
-from server.email_changes.apply import apply_change, supersede
+from server.email_changes.apply import apply_change, record_step, supersede
 from server.email_changes.rules import PROVEN, Command
 from server.email_changes.service import lock_customer
 from server.email_changes.staff_service import (
@@ -92,7 +91,7 @@ async def request(ctx: Context, staff: Staff, customer_id: UUID, form: EmailOver
         is_override=True,
         reason=form.reason,
     )
-    await _record(ctx, "email_override.requested", change, reason=form.reason)
+    await record_step(ctx, "email_override.requested", change, reason=form.reason)
     return await _get_view(ctx, change.id)
 
 
@@ -140,7 +139,7 @@ async def _approve(ctx: Context, staff: Staff, change_id: UUID, form: EmailOverr
     held_until = execute_after + REDEMPTION_HOLD
     await customers.hold_redemption(ctx, customer["id"], until=held_until, reason="email_override")
     await mails.warn_of_override(ctx, customer, change)
-    await _record(ctx, "email_override.approved", change, reason=form.note or None)
+    await record_step(ctx, "email_override.approved", change, reason=form.note or None)
     return await _get_view(ctx, change.id)
 
 
@@ -259,7 +258,7 @@ async def _give_up(ctx: Context, change_id: UUID, code: Code) -> None:
         if _is_due(ctx, change):
             await store.close_change(ctx, change, state="cancelled")
             await override_store.note_failure(change.id, code)
-            await _record(ctx, "email_override.failed", change, reason=code)
+            await record_step(ctx, "email_override.failed", change, reason=code)
             await mails.tell_override_off(ctx, customer, change)
 
 
@@ -287,14 +286,3 @@ async def _get_view(ctx: Context, change_id: UUID) -> EmailOverrideView:
 
 def _view(row: Row) -> EmailOverrideView:
     return msgspec.convert(dict(row), EmailOverrideView)
-
-
-async def _record(ctx: Context, action: str, change: Change, *, reason: str | None) -> None:
-    await record(
-        ctx,
-        action,
-        subject_kind="email_change",
-        subject_id=change.id,
-        customer_id=change.customer_id,
-        reason=reason,
-    )

@@ -6,14 +6,13 @@ import msgspec
 
 from server.accounts.service import AddressProven
 from server.audience.marks import mark_customers
-from server.audit.store import record
 from server.auth import Member
 from server.context import Context, Tools, system_context
 from server.customers import store as customers
 from server.customers.service import read_email
 from server.db.engine import DB, Row
 from server.email_changes import account_store, mails, store
-from server.email_changes.apply import apply_change, ask_pos_write, carry_consent, supersede, undo_change
+from server.email_changes.apply import apply_change, ask_pos_write, carry_consent, record_step, supersede, undo_change
 from server.email_changes.reissue import renew_vouchers
 from server.email_changes.rules import PROVEN
 from server.email_changes.store import Change
@@ -63,7 +62,7 @@ async def request_change(ctx: Context, member: Member, form: EmailChangeRequest)
         )
         await mails.ask_for_proof(ctx, change, is_taken=owner_id not in (None, customer["id"]))
         await mails.warn_of_request(ctx, customer, change)
-        await _record(ctx, "email_change.requested", change)
+        await record_step(ctx, "email_change.requested", change)
     return _ACCEPTED
 
 
@@ -116,7 +115,7 @@ async def _verify(ctx: Context, change: Change, customer: Row) -> EmailChangeDon
         # Those made before the address was proven were told to nobody.
         await mails.send_codes(ctx, customer, change.new_email, await renew_vouchers(ctx, change.customer_id))
     await ask_pos_write(change.customer_id)
-    await _record(ctx, "email_change.verified", change)
+    await record_step(ctx, "email_change.verified", change)
     return EmailChangeDone(
         mode=change.mode,
         state="verified",
@@ -185,12 +184,12 @@ async def cancel_pending(ctx: Context, customer: Row, change: Change, *, reason:
     await store.close_change(ctx, change, state="cancelled")
     if change.is_override and change.execute_after is None:
         # Nobody was told of it yet.
-        await _record(ctx, "email_change.cancelled", change, reason=reason)
+        await record_step(ctx, "email_change.cancelled", change, reason=reason)
         return
     await void_links(ctx, customer_id=change.customer_id, purposes=[Purpose.EMAIL_CHANGE])
     await void_links_about(ctx, subjects=[change.id], purpose=Purpose.NOT_ME)
     await end_sessions(ctx, change.customer_id, reason="email_change_cancelled")
-    await _record(ctx, "email_change.cancelled", change, reason=reason)
+    await record_step(ctx, "email_change.cancelled", change, reason=reason)
     await mails.tell_cancelled(ctx, customer, change)
 
 
@@ -221,15 +220,3 @@ async def _open(ctx: Context, purpose: Purpose, token: str) -> tuple[Change, Row
     change = await store.find_change(found.id)
     assert change is not None
     return change, customer, link
-
-
-async def _record(ctx: Context, action: str, change: Change, *, reason: str | None = None) -> None:
-    await record(
-        ctx,
-        action,
-        subject_kind="email_change",
-        subject_id=change.id,
-        customer_id=change.customer_id,
-        reason=reason,
-        details={"mode": change.mode},
-    )
