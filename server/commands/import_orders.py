@@ -1,6 +1,7 @@
 """`regulars import orders`: sales from a file."""
 
 import sys
+from collections import Counter
 from pathlib import Path
 from uuid import UUID
 
@@ -22,8 +23,10 @@ from server.db.engine import DB
 from server.orders import batch_store
 from server.orders.files import BYTES_MAX
 from server.orders.importing import OrdersImported, import_orders, read_sales
+from server.orders.rules import skipped_line_words
 from server.staff.rules import check_connection_code
 from server.staff.store import ensure_connection
+from shared.enums import SkippedReason
 
 
 @click.command("orders")
@@ -41,7 +44,8 @@ def orders(
     currency, card_number, email, pos_customer_id, state, revision, line_id, sku, description, category, quantity, tax_minor,
     stored_value and points_paid_minor. Money is in minor units. A time without an offset is the store's own.
 
-    It may be stopped and run again: no sale counts twice. Refused sales can be put right in the file and run again.
+    It may be stopped and run again: no sale counts twice. Refused sales can be put right in the file and run again; one
+    that was posted is changed by a row with a higher revision.
     """
     text = read_file(file, encoding, bytes_max=BYTES_MAX)
 
@@ -77,6 +81,12 @@ def _tell(done: OrdersImported, report: Path | None) -> None:
     if report is not None:
         rows = [(one.row, one.external_id, one.result, one.points, one.reason) for one in done.orders]
         report.write_bytes(encode_rows([("line", "external_id", "result", "points", "reason"), *rows]))
-    say(f"{done.posted:,} sales posted, {done.points:,} points earned; {done.known:,} were there already.")
+    say(
+        f"{done.posted:,} sales posted, {done.points:,} points earned; {done.changed:,} changed, "
+        f"{done.known:,} were there already."
+    )
+    idle = Counter(one.reason for one in done.orders if one.result == "posted" and one.reason)
+    for reason, count in idle.most_common():
+        say(f"  {count:,} of them earned nothing: {skipped_line_words(SkippedReason(reason))}.")
     refused = ((one.row, one.reason) for one in done.orders if one.result == "refused")
     tell_refused(refused, "sales were refused", report=report)

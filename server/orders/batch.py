@@ -34,12 +34,13 @@ class Sender(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What became of one sale: its result or its refusal. `is_new` is False for one that was known already."""
+    """What became of one sale: its result or its refusal, and whether it was known already and is another one now."""
 
     external_id: str
     result: PosOrderResult | None = None
     refusal: Refused | None = None
     is_new: bool = False
+    is_changed: bool = False
 
 
 async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) -> tuple[Outcome, ...]:
@@ -71,8 +72,9 @@ async def post_orders(ctx: Context, sender: Sender, orders: Sequence[PosOrder]) 
         if number in results:
             outcomes[number] = Outcome(external_id=sale.order.external_id, result=results[number], is_new=True)
         else:
-            outcomes[number] = await _step(ctx, sender, sale, is_known=sale.order.external_id in finder.seen)
-            finder.seen.add(sale.order.external_id)
+            name = sale.order.external_id
+            outcomes[number] = await _step(ctx, sender, sale, is_new=name not in finder.seen, before=known.get(name))
+            finder.seen.add(name)
     await return_store.wake_refunds(sender.connection_id, names)
     return tuple(outcomes[number] for number in range(len(orders)))
 
@@ -262,10 +264,11 @@ async def _write(
     return {number: result for number, result in results.items() if result.order_id not in late}
 
 
-async def _step(ctx: Context, sender: Sender, sale: Sale, *, is_known: bool) -> Outcome:
+async def _step(ctx: Context, sender: Sender, sale: Sale, *, is_new: bool, before: Row | None) -> Outcome:
     try:
         result = await changes.post_order(ctx, sender.connection_id, sale, stores=sender.stores)
     except Refused as refusal:
         # Refusals come before the first write, so there is nothing to take back.
         return Outcome(external_id=sale.order.external_id, refusal=refusal)
-    return Outcome(external_id=sale.order.external_id, result=result, is_new=not is_known)
+    is_changed = before is not None and (before["state"], before["revision"]) != (result.state, result.revision)
+    return Outcome(external_id=sale.order.external_id, result=result, is_new=is_new, is_changed=is_changed)

@@ -30,6 +30,7 @@ _COLUMNS: Final = (*_ORDER, *_CUSTOMER, *_LINE)
 _NEEDED: Final = ("external_id", "store", "completed_at", "net_minor")
 _NUMBERS: Final = frozenset(("revision", "net_minor", "tax_minor", "points_paid_minor"))
 _NUMBER = re.compile("-?[0-9]{1,18}")
+_MONEY: Final = _NUMBERS - {"revision"}
 
 
 class ReadOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,7 +104,10 @@ def _order_of(rows: list[FileRow], defaults: Defaults) -> PosOrder:
 
 
 def _value(column: str, text: str) -> object:
-    if column in _NUMBERS and _NUMBER.fullmatch(text):
+    if column in _NUMBERS:
+        if not _NUMBER.fullmatch(text):
+            what = "a whole number of minor units (pence, cents)" if column in _MONEY else "a whole number"
+            raise _Wrong(f"{column} must be {what}.")
         return int(text)
     if column == "stored_value":
         return read_truth(text)

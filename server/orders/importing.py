@@ -26,7 +26,7 @@ Progress = Callable[[int], None]
 
 
 class ImportedOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the report: what became of a sale (posted, known, refused), its points, and why it earned none."""
+    """A line of the report: what became of a sale (posted, changed, known, refused), its points, and why it has none."""
 
     row: int
     external_id: str
@@ -36,9 +36,10 @@ class ImportedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrdersImported(msgspec.Struct, frozen=True, kw_only=True):
-    """What an import came to: `posted` are new, `known` were there (changed ones included), `refused` can be put right."""
+    """What an import came to: `posted` are new, `changed` and `known` were there, `refused` can be put right."""
 
     posted: int
+    changed: int
     known: int
     refused: int
     points: int
@@ -77,7 +78,9 @@ async def import_orders(
             points += line.points if line.result == "posted" else 0
             done.append(line)
         on_progress(len(chunk))
-    counts = {result: sum(line.result == result for line in done) for result in ("posted", "known", "refused")}
+    counts = {
+        result: sum(line.result == result for line in done) for result in ("posted", "changed", "known", "refused")
+    }
     return OrdersImported(**counts, points=points, orders=tuple(done))
 
 
@@ -98,7 +101,7 @@ def _line_of(one: ReadOrder, outcome: Outcome | None) -> ImportedOrder:
     return ImportedOrder(
         row=one.row,
         external_id=one.external_id,
-        result="posted" if outcome.is_new else "known",
+        result="posted" if outcome.is_new else "changed" if outcome.is_changed else "known",
         points=outcome.result.points,
         reason=str(outcome.result.skipped_reason or ""),
     )

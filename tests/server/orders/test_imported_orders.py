@@ -48,7 +48,7 @@ def test_a_time_without_an_offset_is_the_stores_own() -> None:
 @pytest.mark.parametrize(
     ("row", "words"),
     [
-        ("A,high-street,2026-03-01 14:05,5.00,", "lines[0].net_minor"),
+        ("A,high-street,2026-03-01 14:05,5.00,", "net_minor must be a whole number of minor units"),
         ("A,high-street,2026-03-01 14:05,,", "lines[0].net_minor"),
         ("A,high-street,2026-03-01 14:05,99999999999,", "lines[0].net_minor"),
         ("A,high-street,yesterday,5,", "completed_at"),
@@ -140,7 +140,8 @@ async def test_what_the_till_pushed_is_known_and_a_higher_revision_changes_it(wo
     row = f"A,high-street,{world.clock.now().isoformat()},{{}},{member.card_number},{{}}\n"
     assert (await bring(world, header + row.format(1000, 0))).known == 1
     assert (await bring(world, header + row.format(1500, 0))).refused == 1
-    assert (await bring(world, header + row.format(1500, 1))).known == 1
+    changed = await bring(world, header + row.format(1500, 1))
+    assert (changed.changed, changed.known) == (1, 0)
     assert await figures(member.membership_id) == (15, 15, 0, 0)
     kinds = await DB.fetch("select actor_kind from ledger_entry order by id")
     assert [row["actor_kind"] for row in kinds] == ["key", "system"]
@@ -173,7 +174,8 @@ def test_the_command_posts_and_writes_a_report_that_no_spreadsheet_runs(
     assert "no till system 'tlil'" in refused[1]
     code, output = run("import", "orders", str(file), "--new-connection", "--report", str(report))
     assert code == 1
-    assert "1 sales posted" in output
+    assert "1 sales posted, 0 points earned; 0 changed, 0 were there already." in output
+    assert "1 of them earned nothing: no customer on the sale." in output
     assert "1 sales were refused" in output
     assert report.read_text().splitlines()[1:] == [
         "2,A,posted,0,no_customer",
