@@ -146,7 +146,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="audit.detail", keys=("enter",), label="Details", sentence="Show the details of this entry", pages=("audit",), in_palette=False),
     Action(id="programmes.open", keys=("enter",), label="Open", sentence="Open this programme: rules, versions and settings", pages=("programmes",)),
     Action(id="programmes.new", keys=("n",), label="New programme", sentence="Start a further programme, with the rules of the one under the cursor", pages=("programmes",), needs=(_P.PROGRAMME_EDIT,)),
-    Action(id="programmes.rewards", keys=("w",), label="Rewards", sentence="See what points buy", pages=("programmes",), in_palette=False),
+    Action(id="programmes.rewards", keys=("w",), label="Rewards", sentence="See what points of this programme buy", pages=("programmes", "programme")),
     Action(id="programme.rules", keys=("e",), label="New rules", sentence="Write new rules, starting from those in force", pages=("programme",), needs=(_P.PROGRAMME_EDIT,)),
     Action(id="programme.restore", keys=("b",), label="Bring back", sentence="Bring the version under the cursor back as a new one", pages=("programme",), needs=(_P.PROGRAMME_EDIT,)),
     Action(id="programme.settings", keys=("s",), label="Settings", sentence="Change the programme's settings: name, windows, limits, what is taken back", pages=("programme",), needs=(_P.PROGRAMME_EDIT,)),

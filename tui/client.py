@@ -15,6 +15,8 @@ from shared.adjustments import (
     AdjustmentPreview,
     AdjustmentRefusal,
     AdjustmentRequest,
+    AdjustmentUndo,
+    AdjustmentUndoPreview,
     AdjustmentView,
 )
 from shared.claims import (
@@ -344,7 +346,11 @@ class Client:
         path = {"adjustment_id": adjustment_id}
         return await self._ask("refuse_adjustment", AdjustmentView, path=path, body=refusal)
 
-    async def undo_adjustment(self, adjustment_id: UUID, undo: Undo, *, key: str) -> AdjustmentView:
+    async def preview_adjustment_undo(self, adjustment_id: UUID, undo: AdjustmentUndo) -> AdjustmentUndoPreview:
+        path = {"adjustment_id": adjustment_id}
+        return await self._ask("preview_adjustment_undo", AdjustmentUndoPreview, path=path, body=undo)
+
+    async def undo_adjustment(self, adjustment_id: UUID, undo: AdjustmentUndo, *, key: str) -> AdjustmentView:
         path = {"adjustment_id": adjustment_id}
         return await self._ask("undo_adjustment", AdjustmentView, path=path, body=undo, key=key)
 
@@ -703,8 +709,9 @@ class Client:
     async def change_reward(self, reward_id: UUID, change: RewardChange) -> RewardView:
         return await self._ask("change_reward", RewardView, path={"reward_id": reward_id}, body=change)
 
-    async def get_redemption_terms(self) -> RedemptionTermsView:
-        return await self._ask("get_redemption_terms", RedemptionTermsView)
+    async def get_redemption_terms(self, programme: str | None = None) -> RedemptionTermsView:
+        """Ask what points of a programme are worth; of the one that members join, if none is named."""
+        return await self._ask("get_redemption_terms", RedemptionTermsView, query={"programme": programme})
 
     async def put_redemption_terms(self, settings: RedemptionSettings) -> RedemptionTermsView:
         return await self._ask("put_redemption_terms", RedemptionTermsView, body=settings)

@@ -5,8 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+from msgspec import to_builtins
+
 from server.db.ids import new_id
 from shared.enums import Role
+from shared.programmes import EarningRules
 from tests.app import PASSWORD, SignedUp, World, expect
 from tests.tills import push, sale
 from tests.tui.desk import OPTIONS, Till
@@ -77,3 +80,13 @@ async def add_reward(world: World, **fields: object) -> None:
     headers = await world.staff_headers(Role.MANAGER)
     reward = {"code": "off", "name": "5.00 off", "kind": "amount_off", "points_cost": 100, "value_minor": 500}
     expect(await world.client.post("/v1/staff/rewards", json=reward | fields, headers=headers), 201)
+
+
+async def add_programme(world: World, *, currency: str = "GBP") -> None:
+    """Start a further programme, Alpha Club with its stars, in another zone than the shop's."""
+    further = {
+        "code": "alpha", "name": "Alpha Club", "unit_one": "star", "unit_many": "stars", "zone": "Asia/Tokyo",
+        "currency": currency, "rules": to_builtins(EarningRules(points=1, per_minor=100)),
+    }  # fmt: skip
+    manager = await world.staff_headers(Role.MANAGER)
+    expect(await world.client.post("/v1/staff/programmes", json=further, headers=manager), 201)

@@ -1,24 +1,17 @@
 """What a membership says of itself, and a further one, against the real service."""
 
-from msgspec import to_builtins
-
 from shared.enums import Role
-from shared.programmes import EarningRules, Tier, TierRules
-from tests.app import World, expect
+from shared.programmes import Tier, TierRules
+from tests.app import World
 from tests.ledgers import credit, figures
 from tests.tills import add_rules
-from tests.tui.shop import a_till, adjust, sell
+from tests.tui.shop import a_till, add_programme, adjust, sell
 
 
 async def test_a_customer_joins_a_further_programme_whose_points_are_shown_and_moved_apart(world: World) -> None:
     member = await world.sign_up("ana@shop.test")
     await credit(world, member.membership_id, 70)
-    further = {
-        "code": "alpha", "name": "Alpha Club", "unit_one": "star", "unit_many": "stars", "zone": "Asia/Tokyo",
-        "currency": "GBP", "rules": to_builtins(EarningRules(points=1, per_minor=100)),
-    }  # fmt: skip
-    manager = await world.staff_headers(Role.MANAGER)
-    expect(await world.client.post("/v1/staff/programmes", json=further, headers=manager), 201)
+    await add_programme(world)
     async with a_till(world, Role.CASHIER, size=(80, 24)) as till:
         assert till.console.session is not None
         assert str(till.console.session.zone) == "Europe/London", "the clock stays the shop's"

@@ -3,7 +3,7 @@
 from shared.enums import Role
 from tests.app import World, expect
 from tests.tui.desk import Till
-from tests.tui.shop import a_till
+from tests.tui.shop import a_till, add_programme
 
 
 async def open_rewards(till: Till) -> None:
@@ -92,3 +92,29 @@ async def test_a_cashier_sees_the_catalogue_and_is_told_who_changes_it(world: Wo
             await till.press(key)
             await till.shows("needs a manager")
             assert till.page == "rewards"
+
+
+async def test_a_further_programme_has_rewards_and_terms_of_its_own(world: World) -> None:
+    await add_programme(world, currency="JPY")
+    async with a_till(world, size=(160, 50)) as till:
+        await till.press("f8")
+        await till.shows("Alpha Club", "JPY")
+        rows = till.console.screen.query_one("#programmes")
+        rows.move_to(next(place for place, row in enumerate(rows.rows) if row.key == "alpha"))
+        await till.press("w")
+        await till.shows("Programme › Alpha Club › Rewards", "n adds the first reward")
+        await till.press("n")
+        await till.until(lambda: till.page == "reward")
+        for field_id, text in {"name": "Tea", "code": "tea", "points_cost": "40", "value_minor": "500"}.items():
+            await till.fill(field_id, text)
+        await till.press("ctrl+s", "ctrl+s")
+        await till.shows("500 JPY off", "offered")
+        await till.press("t")
+        await till.until(lambda: till.page == "terms")
+        await till.press("ctrl+s")
+        await till.shows("Nothing was changed.")
+        await till.fill("step_minor", "150")
+        await till.press("ctrl+s", "ctrl+s")
+        await till.shows("100 points take 150 JPY off")
+        till.console.perform("app.rewards")
+        await till.shows("GBP off", "n adds the first reward", "1 reward of other programmes: F8, then w")

@@ -105,14 +105,15 @@ class ConfirmedForm(FormPage):
         for field_id in changed:
             text = theirs[field_id]
             if typed[field_id] == before[field_id]:
-                self.put_any(field_id, text)
+                # An edit takes the note of its field away; this is none.
+                with self.prevent(Input.Changed, Choice.Changed):
+                    self.put_any(field_id, text)
                 notes[field_id] = "somebody else changed this just now"
             else:
                 notes[field_id] = f"somebody else saved: {text or 'nothing'}"
         self._at_first = self._at_first | theirs
         self.query_one("#changes", Static).update("")
-        # A value that is put in takes its field's note away, so the notes come after that.
-        self.call_after_refresh(self._show_notes, notes)
+        self._show_notes(notes)
         if not notes:
             self.console.say("It is saved as it stands here, by somebody or by the try before.", "good")
             return

@@ -229,6 +229,11 @@ class ProgrammePage(Page):
 
         self.app.push_screen(SettingsPage(self._programme))
 
+    def _open_rewards(self) -> None:
+        from tui.screens.rewards import RewardsPage
+
+        self.app.push_screen(RewardsPage(self._programme))
+
     def _close_or_open(self) -> None:
         from tui.screens.programme_closing import ClosingPage
 
@@ -252,6 +257,7 @@ class ProgrammePage(Page):
             "programme.restore": self._restore,
             "programme.settings": self._change_settings,
             "programme.close": self._close_or_open,
+            "programmes.rewards": self._open_rewards,
             "app.back": self._back,
         }
 

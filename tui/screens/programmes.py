@@ -136,6 +136,11 @@ class ProgrammesPage(Page):
         assert programme is not None
         self.app.push_screen(ProgrammePage(programme))
 
+    def _open_rewards(self) -> None:
+        from tui.screens.rewards import RewardsPage
+
+        self.app.push_screen(RewardsPage(self._current()))
+
     def _new(self) -> None:
         from tui.screens.programme_settings import NewProgrammePage
 
@@ -152,7 +157,7 @@ class ProgrammesPage(Page):
         return {
             "programmes.open": self._open,
             "programmes.new": self._new,
-            "programmes.rewards": lambda: self.console.go("rewards"),
+            "programmes.rewards": self._open_rewards,
             "app.back": self._back,
         }
 
@@ -161,7 +166,7 @@ class ProgrammesPage(Page):
             self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:
-        if action_id in {"programmes.open", "programmes.new"} and self._current() is None:
+        if action_id in {"programmes.open", "programmes.new", "programmes.rewards"} and self._current() is None:
             return "there is no programme"
         return None
 

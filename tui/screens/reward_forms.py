@@ -52,10 +52,11 @@ class RewardPage(ConfirmedForm):
     AUTO_FOCUS = "#name"
     BINDINGS = bindings_for("reward")
 
-    def __init__(self, currency: str, reward: RewardView | None) -> None:
+    def __init__(self, terms: RedemptionTermsView, reward: RewardView | None) -> None:
         super().__init__()
-        self._currency = currency
-        self._digits = minor_digits(currency)
+        self._programme_code = terms.programme_code or None
+        self._currency = terms.currency
+        self._digits = minor_digits(terms.currency)
         self._reward = reward
 
     @property
@@ -137,7 +138,14 @@ class RewardPage(ConfirmedForm):
         if wrong := self.wrong():
             self.show_errors(wrong)
             return
-        asked = NewReward(code=self.text("code"), kind=kind, percent=percent, sku=self.text("sku"), **values)  # type: ignore[arg-type]  # Read by name above.
+        asked = NewReward(
+            code=self.text("code"),
+            kind=kind,
+            percent=percent,
+            sku=self.text("sku"),
+            programme_code=self._programme_code,
+            **values,  # type: ignore[arg-type]  # Read by name above.
+        )
         told = [
             f"{asked.name} for {points(asked.points_cost)} points, worth {money(asked.value_minor, self._currency)} at most"
         ]
@@ -243,10 +251,13 @@ class TermsPage(ConfirmedForm):
         if wrong := self.wrong():
             self.show_errors(wrong)
             return
-        asked = RedemptionSettings(version=self._terms.version, step_minor=step_minor, **numbers)  # type: ignore[arg-type]  # None is among `wrong`.
-        after = RedemptionTermsView(
-            currency=self._terms.currency, **{name: getattr(asked, name) for name in asked.__struct_fields__}
+        asked = RedemptionSettings(
+            version=self._terms.version,
+            step_minor=step_minor,  # type: ignore[arg-type]  # None is among `wrong`.
+            **numbers,  # type: ignore[arg-type]
+            programme_code=self._terms.programme_code or None,
         )
+        after = replace(self._terms, step_minor=step_minor, **numbers)
         if after == self._terms:
             self.console.say("Nothing was changed.", "info")
         elif self.confirms([f"Was: {terms_words(self._terms)}", f"Will be: {terms_words(after)}"]):
@@ -262,7 +273,8 @@ class TermsPage(ConfirmedForm):
         self.dismiss()
 
     def ask_theirs(self) -> None:
-        call(self, "theirs", lambda client: client.get_redemption_terms(), done=self._meet)
+        code = self._terms.programme_code or None
+        call(self, "theirs", lambda client: client.get_redemption_terms(code), done=self._meet)
 
     def _meet(self, terms: RedemptionTermsView) -> None:
         before, self._terms = self._texts(self._terms), terms

@@ -5,11 +5,13 @@ from textual.app import ComposeResult
 from textual.widgets import Static
 
 from shared.rewards import RedemptionTermsView, RewardChange, RewardList, RewardStatus, RewardView
+from shared.staff import ProgrammeView
 from tui.calls import call
 from tui.errors import ConsoleError, Refused
+from tui.formatting import counted
 from tui.pages import Handlers, Page, bindings_for
 from tui.reward_words import reward_row, terms_words
-from tui.safe import join
+from tui.safe import join, lines, safe
 from tui.widgets.line_list import Column, LineList
 
 _COLUMNS = (
@@ -23,15 +25,19 @@ _COLUMNS = (
 
 
 class RewardsPage(Page):
-    """The catalogue, cheapest first; managers add, change and retire."""
+    """The catalogue of a programme, cheapest first; managers add, change and retire.
+
+    As a top-level page it is that of the programme which members join.
+    """
 
     PAGE = "rewards"
     CSS_PATH = "rewards.tcss"
     AUTO_FOCUS = "#rewards"
     BINDINGS = bindings_for("rewards")
 
-    def __init__(self) -> None:
+    def __init__(self, programme: ProgrammeView | None = None) -> None:
         super().__init__()
+        self._programme = programme
         self._rewards: tuple[RewardView, ...] = ()
         self._terms: RedemptionTermsView | None = None
         self._retires: str | None = None  # The reward whose retiring was asked for once.
@@ -46,23 +52,27 @@ class RewardsPage(Page):
         self.refresh_data()
 
     def refresh_data(self) -> None:
-        call(self, "rewards", lambda client: client.list_rewards(), done=self._fetched)
-        call(self, "terms", lambda client: client.get_redemption_terms(), done=self._fetched_terms)
+        code = self._programme.code if self._programme is not None else None
+        call(self, "terms", lambda client: client.get_redemption_terms(code), done=self._fetched_terms)
 
     def _fetched(self, rewards: RewardList) -> None:
-        session = self.console.session
-        if session is None:
+        session, terms = self.console.session, self._terms
+        if session is None or terms is None:
             return
-        self._rewards = rewards.items
+        self._rewards = tuple(reward for reward in rewards.items if reward.programme_code == terms.programme_code)
+        others = len(rewards.items) - len(self._rewards)
+        told = [join((" At the till: ", "$text-muted"), (terms_words(terms), "bold"))]
+        if others:
+            told.append(safe(f" {counted(others, 'reward', 'rewards')} of other programmes: F8, then w", "$text-muted"))
+        self.query_one("#terms", Static).update(lines(*told))
         listed = self.query_one("#rewards", LineList)
         listed.empty_words = "Points buy nothing but money off yet. n adds the first reward."
-        listed.set_rows([reward_row(reward, now=self.console.now(), zone=session.zone) for reward in rewards.items])
+        listed.set_rows([reward_row(reward, now=self.console.now(), zone=session.zone) for reward in self._rewards])
         self.frame_changed()
 
     def _fetched_terms(self, terms: RedemptionTermsView) -> None:
         self._terms = terms
-        self.query_one("#terms", Static).update(join((" At the till: ", "$text-muted"), (terms_words(terms), "bold")))
-        self.frame_changed()
+        call(self, "rewards", lambda client: client.list_rewards(), done=self._fetched)
 
     def _current(self) -> RewardView | None:
         key = self.query_one("#rewards", LineList).current_key
@@ -85,16 +95,14 @@ class RewardsPage(Page):
     def _open(self) -> None:
         from tui.screens.reward_forms import RewardPage
 
-        self.app.push_screen(RewardPage(self._currency(), self._current()))
+        assert self._terms is not None
+        self.app.push_screen(RewardPage(self._terms, self._current()))
 
     def _new(self) -> None:
         from tui.screens.reward_forms import RewardPage
 
-        self.app.push_screen(RewardPage(self._currency(), None))
-
-    def _currency(self) -> str:
         assert self._terms is not None
-        return self._terms.currency
+        self.app.push_screen(RewardPage(self._terms, None))
 
     def _change_terms(self) -> None:
         from tui.screens.reward_forms import TermsPage
@@ -138,7 +146,7 @@ class RewardsPage(Page):
     # The page ---------------------------------------------------------------------------------------------------------
 
     def crumbs(self) -> str:
-        return "Rewards"
+        return f"Programme › {self._programme.name} › Rewards" if self._programme is not None else "Rewards"
 
     def handlers(self) -> Handlers:
         return {
@@ -150,7 +158,11 @@ class RewardsPage(Page):
         }
 
     def _back(self) -> None:
-        if not self.console.stop_waiting(self):
+        if self.console.stop_waiting(self):
+            return
+        if self._programme is not None:
+            self.dismiss()
+        else:
             self.console.go_home()
 
     def unavailable(self, action_id: str) -> str | None:

@@ -162,11 +162,14 @@ class RulesPage(ConfirmedForm):
     def _fill_list(self, field_id: str, written: str, *, fits: bool) -> None:
         field = self.query_one(f"#{field_id}", Field)
         can_edit = fits and len(written) <= _LIST_LENGTH_MAX
-        field.value = written if can_edit else ""
         field.disabled = not can_edit
-        if not can_edit:
-            # A value that is put in takes its field's note away, so the note comes after that.
-            self.call_after_refresh(self.note, field_id, _TEXT_ONLY, "warn")
+        if can_edit:
+            field.value = written
+            return
+        # An edit takes the note of its field away; this is none.
+        with self.prevent(Input.Changed):
+            field.value = ""
+        self.note(field_id, _TEXT_ONLY, "warn")
 
     def _rules(self) -> EarningRules | None:
         """Return the rules as they stand in the form; None, with what is wrong kept, when they cannot be read."""
