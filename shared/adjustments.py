@@ -124,6 +124,29 @@ class AdjustmentView(View, frozen=True, kw_only=True):
     preview_hash: str | None
 
 
+class AdjustmentUndo(Request, frozen=True, kw_only=True):
+    """Why an adjustment is taken back; `preview_hash` is that of `AdjustmentUndoPreview`, which asking for needs none."""
+
+    reason: Reason
+    preview_hash: Hash | None = None
+
+
+class AdjustmentUndoPreview(View, frozen=True, kw_only=True):
+    """What taking an adjustment back would do; nothing has changed yet.
+
+    `adjustment` has the membership's points of now. `points` are posted, with their sign; `points_exempt` were given and
+    have lapsed since, so that they are not taken again.
+    """
+
+    adjustment: AdjustmentView
+    points: int
+    points_exempt: int
+    available_after: int
+    pending_after: int
+    deficit_after: int
+    preview_hash: str
+
+
 class AdjustmentPage(View, frozen=True, kw_only=True):
     """Adjustments, newest first."""
 

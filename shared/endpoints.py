@@ -297,7 +297,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint(operation="list_adjustments", method="GET", path="/v1/staff/adjustments", caller=_S, response=adjustments.AdjustmentPage, permission=_P.ADJUSTMENT_READ, query=(*_PAGE, "state", "customer_id")),
     Endpoint(operation="approve_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/approve", caller=_S, request=adjustments.AdjustmentDecision, response=adjustments.AdjustmentView, permission=_P.POINTS_APPROVE, idempotent=True, step_up=True),
     Endpoint(operation="refuse_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/refuse", caller=_S, request=adjustments.AdjustmentRefusal, response=adjustments.AdjustmentView, permission=_P.POINTS_APPROVE),
-    Endpoint(operation="undo_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/undo", caller=_S, request=staff.Undo, response=adjustments.AdjustmentView, permission=_P.POINTS_ADJUST, idempotent=True),
+    Endpoint(operation="preview_adjustment_undo", method="POST", path="/v1/staff/adjustments/{adjustment_id}/undo/preview", caller=_S, request=adjustments.AdjustmentUndo, response=adjustments.AdjustmentUndoPreview, permission=_P.POINTS_ADJUST),
+    Endpoint(operation="undo_adjustment", method="POST", path="/v1/staff/adjustments/{adjustment_id}/undo", caller=_S, request=adjustments.AdjustmentUndo, response=adjustments.AdjustmentView, permission=_P.POINTS_ADJUST, idempotent=True),
 )  # fmt: skip
 
 BY_OPERATION: dict[str, Endpoint] = {endpoint.operation: endpoint for endpoint in ENDPOINTS}

@@ -31,8 +31,8 @@ MUTANTS = (
     Mutant(
         "utc-days",
         "server/programmes/rules.py",
-        "_midnight(at.astimezone(ZoneInfo(zone)).date() + timedelta(days=days_later), zone)",
-        "_midnight(at.date() + timedelta(days=days_later), zone)",
+        "midnight(at.astimezone(ZoneInfo(zone)).date() + timedelta(days=days_later), zone)",
+        "midnight(at.date() + timedelta(days=days_later), zone)",
         "days are those of the programme's zone, in summer too",
     ),
     Mutant(
@@ -158,7 +158,7 @@ MUTANTS = (
     Mutant(
         "undo-forgets-debt",
         "server/adjustments/service.py",
-        'owed = -row["points"] - sum(lot["points"] for lot in taken)',
+        'owed: int = -row["points"] - sum(lot["points"] for lot in taken)',
         "owed = 0",
         "an adjustment that is taken back gives back also what had become a debt",
     ),

@@ -14,10 +14,11 @@ from shared.adjustments import (
     AdjustmentRefusal,
     AdjustmentRequest,
     AdjustmentState,
+    AdjustmentUndo,
+    AdjustmentUndoPreview,
     AdjustmentView,
 )
 from shared.problems import FieldProblem
-from shared.staff import Undo
 
 
 @operation("preview_adjustment")
@@ -75,10 +76,16 @@ async def refuse_adjustment(call: Call) -> AdjustmentView:
     )
 
 
+@operation("preview_adjustment_undo")
+async def preview_adjustment_undo(call: Call) -> AdjustmentUndoPreview:
+    """Show what taking an adjustment back would do."""
+    return await service.preview_undo(call.ctx, call.staff, _id(call, "adjustment_id"))
+
+
 @operation("undo_adjustment")
 async def undo_adjustment(call: Call) -> AdjustmentView:
     """Take an adjustment back: one's own within 60 seconds, as a manager within 24 hours."""
-    return await service.undo(call.ctx, call.staff, _id(call, "adjustment_id"), call.message(Undo).reason)
+    return await service.undo(call.ctx, call.staff, _id(call, "adjustment_id"), call.message(AdjustmentUndo))
 
 
 def _id(call: Call, name: str) -> UUID:

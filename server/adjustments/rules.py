@@ -117,5 +117,10 @@ def hash_request(adjustment_id: UUID, wish: Wish, figures: Figures) -> str:
     return _hash(adjustment_id, wish, figures)
 
 
+def hash_undo(adjustment_id: UUID, figures: Figures, after: Figures) -> str:
+    """Return the hash that ties taking an adjustment back to what was shown of it."""
+    return _hash("undo", adjustment_id, figures, after)
+
+
 def _hash(*parts: object) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).hexdigest()

@@ -19,6 +19,7 @@ from server.adjustments.rules import (
     apply_points,
     hash_command,
     hash_request,
+    hash_undo,
     left_today,
     list_excesses,
     read_wish,
@@ -31,6 +32,7 @@ from server.cursors import decode_cursor, encode_cursor
 from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.db.ids import new_id
+from server.db.rehearsal import rehearse
 from server.errors import NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.ledger.idle import date_idle_lot
@@ -48,6 +50,8 @@ from shared.adjustments import (
     AdjustmentPreview,
     AdjustmentRequest,
     AdjustmentState,
+    AdjustmentUndo,
+    AdjustmentUndoPreview,
     AdjustmentView,
     AdjustReason,
 )
@@ -202,28 +206,55 @@ async def refuse(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -
         return await _get_view(ctx, adjustment_id)
 
 
-async def undo(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -> AdjustmentView:
+async def preview_undo(ctx: Context, staff: Staff, adjustment_id: UUID) -> AdjustmentUndoPreview:
+    """Return what taking an adjustment back would do: the same steps, of which nothing stays.
+
+    Raises:
+        Refused: As in `undo`, but for PREVIEW_STALE.
+    """
+    return await rehearse(_take_it_back(ctx, staff, adjustment_id, reason=""))
+
+
+async def undo(ctx: Context, staff: Staff, adjustment_id: UUID, form: AdjustmentUndo) -> AdjustmentView:
     """Take an adjustment back by entries the other way round, in the caller's transaction.
 
     Whoever made it may within 60 seconds, a manager within 24 hours. Points that were taken come back with the dates
     they had; points that were given and are spent become a deficit, which takes a manager.
 
     Raises:
-        Refused: NOT_FOUND, UNDO_EXPIRED, SELF_DEALING, INSUFFICIENT_POINTS, or the customer or membership is no more.
+        Refused: NOT_FOUND, UNDO_EXPIRED, PREVIEW_STALE, SELF_DEALING, INSUFFICIENT_POINTS, or the customer or membership
+            is no more.
     """
+    done = await _take_it_back(ctx, staff, adjustment_id, reason=form.reason)
+    if form.preview_hash != done.preview_hash:
+        raise Refused(Code.PREVIEW_STALE)
+    view = await _get_view(ctx, adjustment_id)
+    await mark_membership(ctx, view.membership_id)
+    return view
+
+
+async def _take_it_back(ctx: Context, staff: Staff, adjustment_id: UUID, *, reason: str) -> AdjustmentUndoPreview:
     row, membership = await _lock(adjustment_id)
     person = (await store.lock_staff([staff.staff_id]))[staff.staff_id]
     _check_undoable(ctx, row, person)
     await _check_not_self(person, row["customer"])
+    before = await _get_view(ctx, adjustment_id)
     if row["points"] > 0:
-        await _take_back(ctx, row, membership, person)
+        points = -await _take_back(ctx, row, membership, person)
     else:
-        await _give_back(ctx, row, membership)
+        points = await _give_back(ctx, row, membership)
     await store.mark_undone(ctx, adjustment_id, staff_id=staff.staff_id, note=reason)
     await _record(ctx, "undone", adjustment_id, row["customer"], _wish(row), reason=reason)
-    view = await _get_view(ctx, adjustment_id)
-    await mark_membership(ctx, row["membership"])
-    return view
+    after = await _get_view(ctx, adjustment_id)
+    return AdjustmentUndoPreview(
+        adjustment=before,
+        points=points,
+        points_exempt=abs(row["points"] + points),
+        available_after=after.available,
+        pending_after=after.pending,
+        deficit_after=after.deficit,
+        preview_hash=hash_undo(adjustment_id, _shown_figures(before), _shown_figures(after)),
+    )
 
 
 async def list_page(
@@ -394,24 +425,26 @@ async def _preview_end(ctx: Context, membership: Row) -> datetime | None:
     return await date_idle_lot(membership["id"], dates.idle_days, dates.expires_at)
 
 
-async def _take_back(ctx: Context, row: Row, membership: Row, person: Row) -> None:
+async def _take_back(ctx: Context, row: Row, membership: Row, person: Row) -> int:
+    """Take given points back and return how many: not those that have lapsed since."""
     balance = await _get_balance(ctx, row["customer"], row["membership"])
     if Role(person["role"]) not in MAKES_DEFICIT and row["points"] > balance.available + balance.pending:
         raise Refused(Code.INSUFFICIENT_POINTS, data={"available": balance.available})
-    await claw_back(
+    back = await claw_back(
         ctx, membership["id"], row["points"], _undo_origin(row), own_entry_id=row["entry"], kind=EntryKind.ADJUST
     )
+    return back.points
 
 
-async def _give_back(ctx: Context, row: Row, membership: Row) -> None:
-    """Give back what is still owed, which pays the debt, and then what was taken from lots, with its dates."""
+async def _give_back(ctx: Context, row: Row, membership: Row) -> int:
+    """Give back what is still owed, which pays the debt, and then what was taken from lots, with its dates; all of it."""
     taken = await list_taken(row["entry"])
     origin = _undo_origin(row)
-    owed = -row["points"] - sum(lot["points"] for lot in taken)
+    owed: int = -row["points"] - sum(lot["points"] for lot in taken)
     if owed:
         await _credit(ctx, membership, owed, origin)
         (membership,) = await memberships.lock_memberships([row["membership"]])
-    await give_back(
+    given = await give_back(
         ctx,
         membership,
         -row["points"] - owed,
@@ -420,6 +453,7 @@ async def _give_back(ctx: Context, row: Row, membership: Row) -> None:
         grace=ADJUST_RESTORE_GRACE,
         taken=taken,
     )
+    return owed + given
 
 
 def _undo_origin(row: Row) -> Origin:
@@ -437,6 +471,10 @@ async def _get_balance(ctx: Context, customer_id: UUID, membership_id: UUID) -> 
     if found is None:
         raise NotFound("The customer is no longer in this membership.")
     return found
+
+
+def _shown_figures(view: AdjustmentView) -> Figures:
+    return Figures(available=view.available, pending=view.pending, deficit=view.deficit)
 
 
 def _figures(balance: Balance) -> Figures:

@@ -284,6 +284,7 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
     claims.ClaimLookup: {"code": "7K3M-Q2XZ-84TB-W9HC"},
     claims.ClaimRevocation: {"reason": "The letter came back"},
     claims.ClaimBatchRequest: {"reissue": False},
+    adjustments.AdjustmentUndo: {"reason": "Given to the wrong member", "preview_hash": _PREVIEW_HASH},
     adjustments.AdjustmentRefusal: {"reason": "No receipt to be seen"},
     staff.HoldLifting: {
         "held_until": "2026-03-06T10:00:00+00:00",

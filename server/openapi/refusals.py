@@ -11,6 +11,13 @@ _TILL = (Code.STORE_UNKNOWN, Code.CURRENCY_MISMATCH)
 _PRESENCE = (Code.PRESENCE_NEEDED, Code.PRESENCE_WRONG, Code.RATE_LIMITED)
 _RECORDING = (Code.NOT_FOUND, Code.STORE_UNKNOWN, Code.TIME_OUT_OF_RANGE)
 _ADJUSTMENT = (Code.ADJUST_ABSOLUTE_REFUSED, Code.SELF_DEALING, Code.MEMBERSHIP_CLOSED, *_CLOSED)
+_ADJUSTMENT_UNDO = (
+    Code.UNDO_EXPIRED,
+    Code.SELF_DEALING,
+    Code.INSUFFICIENT_POINTS,
+    Code.MEMBERSHIP_CLOSED,
+    *_CLOSED,
+)
 _DECISION = (Code.APPROVAL_REQUIRED, Code.REQUEST_CLOSED)
 _SHARING = (
     Code.SELF_DEALING,
@@ -290,13 +297,8 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.PREVIEW_STALE,
         *_PASSWORD_AGAIN,
     ),
-    "undo_adjustment": (
-        Code.UNDO_EXPIRED,
-        Code.SELF_DEALING,
-        Code.INSUFFICIENT_POINTS,
-        Code.MEMBERSHIP_CLOSED,
-        *_CLOSED,
-    ),
+    "preview_adjustment_undo": _ADJUSTMENT_UNDO,
+    "undo_adjustment": (*_ADJUSTMENT_UNDO, Code.PREVIEW_STALE),
 }
 
 

@@ -134,7 +134,10 @@ async def adjustment_undo(shop: Shop) -> Case:
     """Points taken back that a cashier gave."""
     done = await _requested(shop, 5)
     path = f"/v1/staff/adjustments/{done['id']}/undo"
-    return Case(path=path, body={"reason": "not wanted"}, other={"reason": "something else"})
+    body = {"reason": "not wanted"}
+    shown = expect(await shop.client.post(f"{path}/preview", json=body, headers=shop.staff[Role.MANAGER]), 200)
+    body["preview_hash"] = shown["preview_hash"]
+    return Case(path=path, body=body, other=body | {"reason": "something else"})
 
 
 async def my_voucher(shop: Shop) -> Case:

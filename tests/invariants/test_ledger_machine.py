@@ -645,11 +645,13 @@ class Ledger(RuleBasedStateMachine):
 
     def _undo(self, made: Adjustment) -> None:
         path = f"/v1/staff/adjustments/{made.id}/undo"
-        answer = self.send(path, {"reason": "It was wrong."}, self.staff(Role.MANAGER))
+        body, manager = {"reason": "It was wrong."}, self.staff(Role.MANAGER)
+        shown = self.shop.send("POST", f"{path}/preview", body, manager)
         if made.state != "posted" or self.now > made.at + UNDO_MAX:
-            assert expect(answer, 409)["code"] == "UNDO_EXPIRED"
+            assert expect(shown, 409)["code"] == "UNDO_EXPIRED"
             return
-        expect(answer, 200)
+        body["preview_hash"] = expect(shown, 200)["preview_hash"]
+        expect(self.send(path, body, manager), 200)
         made.state, account = "undone", made.account
         if made.lot is not None:
             account.claw_back(made.points, made.lot, self.now)

@@ -6,7 +6,7 @@ from typing import Any
 from shared.enums import Role
 from tests.app import World
 from tests.ledgers import credit, figures
-from tests.tui.shop import a_till, adjust, choose, sell
+from tests.tui.shop import a_till, adjust, choose, previewed, sell
 
 
 async def test_points_are_given_after_a_look_at_the_balance_and_taken_back_from_the_status_line(world: World) -> None:
@@ -19,11 +19,13 @@ async def test_points_are_given_after_a_look_at_the_balance_and_taken_back_from_
         await till.press("ctrl+s")
         await till.shows("+50 for Ana Flores, balance 1,290. u takes it back (60 s).", "1,290 points")
         await till.press("u")
-        await till.until(lambda: till.page == "reason")
-        await till.shows("Take back an adjustment", "Ana Flores", "goodwill")
-        await till.fill("reason", "typed the wrong one")
+        await till.until(lambda: till.page == "take-back")
+        await till.shows("Take back an adjustment", "+50 for Ana Flores, goodwill")
+        await choose(till, "why", "m")
+        await previewed(till)
+        await till.shows("1,290 → 1,240 (-50)")
         await till.press("ctrl+s")
-        await till.shows("Taken back. Balance 1,240.", "1,240 points")
+        await till.shows("Taken back: +50 for Ana Flores, balance 1,240.", "1,240 points")
         assert await figures(member.membership_id) == (1240, 1240, 0, 0)
         # What is left of the minute is over.
         await adjust(till, "=1300", "g")

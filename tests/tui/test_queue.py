@@ -8,7 +8,7 @@ from tests.app import PASSWORD, World, expect
 from tests.ledgers import assert_verified, credit, figures
 from tests.tui.desk import signed_in
 from tests.tui.fake import FakeService, make_refund
-from tests.tui.shop import a_till, adjust, ask_for_points, previewed, sell
+from tests.tui.shop import a_till, adjust, ask_for_points, choose, previewed, sell
 
 
 async def test_a_request_is_found_from_the_first_page_and_approved_and_another_refused(world: World) -> None:
@@ -44,8 +44,9 @@ async def test_a_request_is_found_from_the_first_page_and_approved_and_another_r
         await till.press("r")
         await till.shows("this one does not wait any more")
         await till.press("u")
-        await till.until(lambda: till.page == "reason")
-        await till.fill("reason", "approved the wrong one")
+        await till.until(lambda: till.page == "take-back")
+        await choose(till, "why", "m")
+        await previewed(till)
         await till.press("ctrl+s")
         await till.shows("Taken back: +500 for Ana Flores, balance 7.", "taken back")
     assert await figures(member.membership_id) == (7, 7, 0, 0)

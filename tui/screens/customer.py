@@ -39,7 +39,6 @@ from tui.formatting import (
     notices,
     order_notes,
     order_row,
-    points,
 )
 from tui.pages import Handlers, Page, bindings_for
 from tui.safe import lines, safe
@@ -538,7 +537,7 @@ class CustomerPage(Page):
         self.console.say(f"Voucher cancelled: {voucher.reward_name}. Its points are back.", "good")
 
     def _undo(self) -> None:
-        from tui.screens.queue import undo_page
+        from tui.screens.take_back import UnadjustPage
         from tui.screens.undo import UndoPage
 
         adjustment = self._undoable_adjustment()
@@ -547,18 +546,16 @@ class CustomerPage(Page):
             self.app.push_screen(other, self.came_back)
             return
         if adjustment is not None:
-            self.app.push_screen(
-                undo_page(adjustment, crumb=f"Find › {self._name} › Undo", done=self._undone), self.came_back
-            )
+            page = UnadjustPage(adjustment, crumb=f"Find › {self._name} › Undo", done=self._undone)
+            self.app.push_screen(page, self.came_back)
             return
         change = self._undoable()
         assert self.detail is not None
         assert change is not None
         self.app.push_screen(UndoPage(self.detail, change), self.came_back)
 
-    def _undone(self, adjustment: AdjustmentView) -> None:
+    def _undone(self) -> None:
         self._adjusted = None
-        self.console.say(f"Taken back. Balance {points(adjustment.available)}.", "good")
 
     def drop_points(self) -> None:
         """Forget what was fetched of the membership shown so far: another one is shown from now on."""

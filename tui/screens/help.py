@@ -28,7 +28,7 @@ PURPOSES: dict[str, str] = {
     "returned": "A refund that named no sale is given its sale. You see which points go back before they do.",
     "share": "Two customers come to share points: one joins the other, or their two memberships become one. You see every sum before.",
     "leave": "Somebody leaves a shared membership. You see how the points are divided before they are.",
-    "take-back": "Two memberships, or two customers, are two again. You see what comes back and what was used since.",
+    "take-back": "Two memberships or customers are two again, or points are. You see what comes back and what was used since.",
     "merge": "Two customers who are one person become one. You see both side by side, and what stays, before anything changes.",
     "orders": "Sales that count for nobody, by day, or any sale by its receipt. Letters say whose a sale is.",
     "queue": "What waits for a person: adjustments that need a second one, refunds that found no sale, and sales on which a till differs.",

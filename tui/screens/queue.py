@@ -16,7 +16,6 @@ from shared.adjustments import (
 )
 from shared.orders import OrderDifference
 from shared.refunds import RefundNote, RefundState, RefundView
-from shared.staff import Undo
 from tui.client import Client
 from tui.formatting import Row, points, signed
 from tui.pages import Handlers, bindings_for
@@ -155,9 +154,11 @@ class QueuePage(ListPage[AdjustmentView | RefundView | OrderDifference]):
         self.app.push_screen(page)
 
     def _undo(self) -> None:
+        from tui.screens.take_back import UnadjustPage
+
         adjustment = self._adjustment()
         assert adjustment is not None
-        self.app.push_screen(undo_page(adjustment, crumb="Queue › Take back", done=partial(self._told, "Taken back")))
+        self.app.push_screen(UnadjustPage(adjustment, crumb="Queue › Take back"))
 
     def _attach_sale(self) -> None:
         from tui.screens.returned import ReturnedPage
@@ -326,22 +327,3 @@ async def _look_again(client: Client, adjustment: AdjustmentView) -> AdjustmentV
     waiting = await client.list_adjustments(state=AdjustmentState.WAITING, customer_id=adjustment.customer_id)
     found = next((one for one in waiting.items if one.id == adjustment.id), None)
     return found or replace(adjustment, state=AdjustmentState.LAPSED)
-
-
-def undo_page(
-    adjustment: AdjustmentView, *, crumb: str, done: Callable[[AdjustmentView], None]
-) -> ReasonPage[AdjustmentView]:
-    """Return the question before an adjustment is taken back."""
-    question = Question(
-        title="Take back an adjustment",
-        crumb=crumb,
-        facts=adjustment_facts(adjustment),
-        sentences=("A movement the other way round is posted; the first one stays in the history.",),
-        commit_words="Take it back",
-        waiting_words="Taking it back…",
-    )
-    return ReasonPage(
-        question,
-        send=lambda client, typed, key: client.undo_adjustment(adjustment.id, Undo(reason=typed.reason), key=key),
-        done=done,
-    )

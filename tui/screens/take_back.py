@@ -7,11 +7,12 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Static
 
+from shared.adjustments import AdjustmentUndo, AdjustmentUndoPreview, AdjustmentView
 from shared.merges import MergeUndo, MergeUndone, MergeUndoPreview, MergeView
 from shared.sharing import SharingOperationView, SharingUndo, SharingUndone, SplitPreview
 from tui.actions import Action
 from tui.client import Client
-from tui.formatting import counted, points
+from tui.formatting import counted, points, signed
 from tui.obstacles import obstacles
 from tui.pages import bindings_for
 from tui.safe import lines, safe
@@ -19,6 +20,7 @@ from tui.screens.preview_form import AnswerT, PreviewForm, PreviewT, WishT
 from tui.screens.reason import Question, ReasonPage
 from tui.screens.why import OTHER, missing_why, read_why, why_rows
 from tui.sharing_words import split_words
+from tui.value_words import REASONS, change_words
 from tui.widgets.choice import Option
 from tui.wording import blocker_words
 
@@ -158,6 +160,44 @@ class UnmergePage(TakeBackPage[MergeUndo, MergeUndoPreview, MergeUndone]):
     def applied(self, answer: MergeUndone) -> None:
         short = f" {points(answer.effect.shortfall)} points had been used." if answer.effect.shortfall else ""
         self.leave(f"Taken back: {self._merge.absorbed_name} is a customer again.{short}")
+
+
+class UnadjustPage(TakeBackPage[AdjustmentUndo, AdjustmentUndoPreview, AdjustmentView]):
+    """Points that were given or taken by hand go the other way round."""
+
+    TITLE_WORDS = "Take back an adjustment"
+
+    def __init__(self, adjustment: AdjustmentView, *, crumb: str, done: Callable[[], None] | None = None) -> None:
+        reason = REASONS[adjustment.reason_code]
+        super().__init__(crumb, f"{signed(adjustment.points)} for {adjustment.customer_name}, {reason}", done=done)
+        self._adjustment = adjustment
+
+    def wish(self) -> AdjustmentUndo | None:
+        return None if missing_why(self) else AdjustmentUndo(reason=read_why(self))
+
+    def ask(self, client: Client, wish: AdjustmentUndo) -> Awaitable[AdjustmentUndoPreview]:
+        return client.preview_adjustment_undo(self._adjustment.id, wish)
+
+    def send(self, client: Client, wish: AdjustmentUndo, preview: AdjustmentUndoPreview) -> Awaitable[AdjustmentView]:
+        body = AdjustmentUndo(reason=wish.reason, preview_hash=preview.preview_hash)
+        return client.undo_adjustment(self._adjustment.id, body, key=self.key)
+
+    def told(self, preview: AdjustmentUndoPreview) -> Content:
+        now = preview.adjustment
+        told = [safe(f"· Can spend {change_words(now.available, preview.available_after)}")]
+        if now.pending != preview.pending_after:
+            told.append(safe(f"· Pending {change_words(now.pending, preview.pending_after)}"))
+        if now.deficit != preview.deficit_after:
+            told.append(safe(f"· Owed {change_words(now.deficit, preview.deficit_after)}"))
+        if preview.points_exempt:
+            lapsed = counted(preview.points_exempt, "point has", "points have")
+            told.append(safe(f"· {lapsed} lapsed since, and nobody loses them twice"))
+        told.append(safe("· Both movements stay in the history"))
+        return lines(*told)
+
+    def applied(self, answer: AdjustmentView) -> None:
+        words = f"{signed(answer.points)} for {answer.customer_name}, balance {points(answer.available)}."
+        self.leave(f"Taken back: {words}")
 
 
 def undo_sharing_page(

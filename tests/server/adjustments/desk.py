@@ -44,5 +44,12 @@ async def adjust(
 async def act(
     world: World, headers: dict[str, str], adjustment_id: str, act: str, body: dict[str, Any]
 ) -> httpx.Response:
-    """Approve, refuse or undo."""
+    """Approve, refuse or undo; what can be taken back is looked at first."""
+    if act == "undo" and "preview_hash" not in body:
+        shown = await world.client.post(
+            f"/v1/staff/adjustments/{adjustment_id}/undo/preview", json=body, headers=headers
+        )
+        if not shown.is_success:
+            return shown
+        body = body | {"preview_hash": shown.json()["preview_hash"]}
     return await world.client.post(f"/v1/staff/adjustments/{adjustment_id}/{act}", json=body, headers=keyed(headers))

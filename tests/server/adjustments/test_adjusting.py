@@ -293,8 +293,21 @@ async def test_taking_back_what_was_spent_takes_a_manager(
     await adjust(world, cashier, ana.customer_id, -30)
     refused = await act(world, cashier, given["id"], "undo", {"reason": "Wrong member"})
     assert problem(refused)[:2] == (409, "INSUFFICIENT_POINTS")
-    expect(await act(world, manager, given["id"], "undo", {"reason": "Wrong member"}), 200)
-    assert await figures(ana.membership_id) == (-30, 0, 0, 30)
+    path, why = f"/v1/staff/adjustments/{given['id']}/undo", {"reason": "Wrong member"}
+    shown = expect(await world.client.post(f"{path}/preview", json=why, headers=manager), 200)
+    assert [shown[name] for name in ("points", "points_exempt", "available_after", "deficit_after")] == [-50, 0, 0, 30]
+    assert (shown["adjustment"]["state"], shown["adjustment"]["available"]) == ("posted", 20)
+    assert await figures(ana.membership_id) == (20, 20, 0, 0), "a preview changes nothing"
+    assert await audited("adjustment.undone") == []
+    # What was not shown, or is not so any more, is not carried out.
+    await credit(world, ana.membership_id, 5)
+    for stale in (why | {"preview_hash": shown["preview_hash"]}, why | {"preview_hash": "0" * 64}):
+        assert problem(await act(world, manager, given["id"], "undo", stale))[:2] == (409, "PREVIEW_STALE")
+    bare = await world.client.post(path, json=why, headers=keyed(manager))
+    assert problem(bare)[:2] == (409, "PREVIEW_STALE")
+    assert await figures(ana.membership_id) == (25, 25, 0, 0)
+    expect(await act(world, manager, given["id"], "undo", why), 200)
+    assert await figures(ana.membership_id) == (-25, 0, 0, 25)
     await assert_verified(world)
 
 
