@@ -9,6 +9,7 @@ from uuid import UUID
 import httpx
 import msgspec
 
+from shared import limits
 from shared.adjustments import (
     AdjustmentDecision,
     AdjustmentPage,
@@ -355,7 +356,8 @@ class Client:
         return await self._ask("undo_adjustment", AdjustmentView, path=path, body=undo, key=key)
 
     async def get_expiry(self, membership_id: UUID) -> ExpirySchedule:
-        return await self._ask("get_customer_expiry", ExpirySchedule, path={"membership_id": membership_id})
+        path, query = {"membership_id": membership_id}, {"limit": str(limits.PAGE_SIZE_MAX)}
+        return await self._ask("get_customer_expiry", ExpirySchedule, path=path, query=query)
 
     async def get_tier(self, membership_id: UUID) -> TierView:
         return await self._ask("get_customer_tier", TierView, path={"membership_id": membership_id})

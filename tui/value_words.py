@@ -232,7 +232,7 @@ def expiry_row(month: ExpiryMonth, *, today: date) -> Row:
             Cell("Lapses", tone),
             Cell(f"{month.month:%B %Y}", tone),
             Cell(points(month.points), tone),
-            Cell(counted(len(month.lots), "lot", "lots"), "muted"),
+            Cell(f"on {counted(len({lot.at for lot in month.lots}), 'day', 'days')}", "muted"),
         ),
     )
 
@@ -245,6 +245,11 @@ def expiry_notes(month: ExpiryMonth, *, zone: tzinfo) -> list[str]:
         last = (lot.at.astimezone(zone) - timedelta(seconds=1)).date()
         told.append(f"{points(lot.points):>8} good through {last:%d %B %Y}")
     return told
+
+
+def later_row(schedule: ExpirySchedule) -> Row:
+    """Return that more lapses after what is listed."""
+    return _fact("later", "Lapses", f"more, after {schedule.items[-1].month:%B %Y}", "")
 
 
 def never_row(schedule: ExpirySchedule) -> Row:

@@ -6,8 +6,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.members import DatedPoints
+from shared.reports import ExpiryMonth, ExpirySchedule
 from shared.staff import StaffQueue
 from tui.actions import ACTIONS
+from tui.screens.membership_tab import Membership, membership_rows
 from tui.value_words import parse_day, parse_moment, parse_money, parse_points, queue_words
 
 TODAY = date(2026, 3, 14)
@@ -89,3 +92,12 @@ def test_what_the_counters_say_to_type_after_ctrl_p_is_found_there() -> None:
     everywhere = [action.sentence.lower() for action in ACTIONS if action.in_palette and not action.pages]
     assert words == {"privacy", "email", "tills"}
     assert all(any(word in sentence for sentence in everywhere) for word in words)
+
+
+def test_a_schedule_of_what_lapses_that_goes_on_says_so() -> None:
+    lots = tuple(DatedPoints(points=5, at=datetime(2030, 1, last, tzinfo=LONDON)) for last in (3, 3, 9))
+    months = (ExpiryMonth(month=date(2030, 1, 1), points=15, lots=lots),)
+    schedule = ExpirySchedule(zone="Europe/London", never=0, items=months, as_of=NOW, next_cursor="more")
+    found = Membership(view=None, others=(), tier=None, schedule=schedule, vouchers=())
+    rows = [[cell.text for cell in row.cells] for row in membership_rows(found, now=NOW, zone=LONDON)]
+    assert rows == [["Lapses", "January 2030", "15", "on 2 days"], ["Lapses", "more, after January 2030", "–", ""]]

@@ -18,6 +18,7 @@ from tui.sharing_words import sharing_notes, sharing_rows
 from tui.value_words import (
     expiry_notes,
     expiry_row,
+    later_row,
     never_row,
     tier_rows,
     voucher_notes,
@@ -62,6 +63,8 @@ def membership_rows(found: Membership, *, now: datetime, zone: tzinfo) -> list[R
     if found.schedule is not None:
         today = now.astimezone(zone).date()
         rows += [expiry_row(month, today=today) for month in found.schedule.items]
+        if found.schedule.next_cursor is not None:
+            rows.append(later_row(found.schedule))
         if found.schedule.never:
             rows.append(never_row(found.schedule))
     return rows + [voucher_row(voucher, now=now, zone=zone) for voucher in found.vouchers]
