@@ -224,7 +224,8 @@ def resume_audience(*, demo: bool) -> None:
 
 
 def _say_audience(status: AudienceStatus) -> None:
-    say(f"audience {status.mode}: {status.paused_reason or 'running'}")
+    running = "not connected" if status.mode == "none" else "running"
+    say(f"audience {status.mode}: {status.paused_reason or running}")
     say(f"{status.waiting} waiting, {status.parked} set aside, {status.pushed_today} pushed today")
     for contact in status.items:
         if contact.parked_reason:
