@@ -45,6 +45,10 @@ async def preview(ctx: Context, staff: Staff, refund_id: UUID, form: RefundAttac
 async def attach(ctx: Context, staff: Staff, refund_id: UUID, form: RefundAttachment) -> RefundView:
     """Let a refund have its effect on the sale that a person has found, in the caller's transaction.
 
+    There is no way back, as there is none from a refund that a till attaches: what it gave back may be spent or used at
+    once, which no act may turn into a debt, and what later refunds of the sale took was worked out from it. A person who
+    chose the wrong sale puts the points right by an adjustment.
+
     Raises:
         NotFound: There is no such refund or sale.
         Refused: PREVIEW_STALE, SELF_DEALING, REQUEST_CLOSED (it is settled already), or what the preview listed.

@@ -52,7 +52,10 @@ async def preview_refund_attachment(call: Call) -> RefundAttachmentPreview:
 
 @operation("attach_refund")
 async def attach_refund(call: Call) -> RefundView:
-    """Let a refund that waits, names no sale or was refused have its effect on the sale that a person has found."""
+    """Let a refund that waits, names no sale or was refused have its effect on the sale that a person has found.
+
+    It cannot be taken back; the preview shows all that it does.
+    """
     return await resolving.attach(call.ctx, call.staff, _id(call), call.message(RefundAttachment))
 
 

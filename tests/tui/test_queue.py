@@ -106,7 +106,7 @@ async def test_refunds_that_need_a_person_come_first_and_are_given_their_sale_or
         await till.fill("receipt", "R-77")
         await till.fill("reason", "the receipt was in the bag")
         await previewed(till)
-        await till.shows("4 points leave Ana Flores")
+        await till.shows("4 points leave Ana Flores", "look twice, as it cannot be taken back")
         await till.press("ctrl+s")
         await till.shows("Refund back-2 belongs to R-77: 4 points taken back.")
         # Its sale says so too: what it brings by now, what came back, and what that took.

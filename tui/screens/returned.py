@@ -153,6 +153,7 @@ class ReturnedPage(PreviewForm[RefundAttachment, RefundAttachmentPreview, Refund
         ):
             if count:
                 told.append(safe(f"· {points(count)} {words}"))
+        told.append(safe("· It stays with this sale: look twice, as it cannot be taken back", "$warning"))
         return lines(*told)
 
     def applied(self, answer: RefundView) -> None:
