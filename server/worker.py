@@ -36,12 +36,11 @@ from server.expiry.service import sweep_expiry
 from server.housekeeping import delete_outdated, requeue_stuck_mails
 from server.links.checks import PUSH_BUYER_JOB, push_asked
 from server.links.cycle import CYCLE_JOB, check_members, run_asked, run_due
-from server.links.desk import WRITE_EMAIL_JOB
 from server.links.directory import CHECK_JOB
 from server.links.resting import go_on
 from server.links.service import REST_JOB
 from server.links.todos import MERGE_RECORDS_JOB, merge_asked
-from server.links.writing import write_email
+from server.links.writing import WRITE_EMAIL_JOB, write_email
 from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail, send_mail

@@ -27,8 +27,7 @@ from server.email_changes.reissue import (
 from server.email_changes.rules import PROVEN, plan_email_consent
 from server.email_changes.store import Change
 from server.errors import Refused
-from server.jobs import enqueue
-from server.links.desk import WRITE_EMAIL_JOB, WriteEmail
+from server.links.writing import ask_email_write
 from server.messages.service import withdraw_mails
 from server.sessions.links import Purpose, void_links, void_links_about
 from server.sessions.service import end_sessions
@@ -183,7 +182,7 @@ async def supersede(ctx: Context, customer: Row, *, state: str = "superseded") -
 async def ask_pos_write(customer_id: UUID) -> None:
     """Let a job put the customer's proven address onto the linked records of tills that take it."""
     for link_id in await store.list_links(customer_id):
-        await enqueue(WRITE_EMAIL_JOB, WriteEmail(link_id=link_id))
+        await ask_email_write(link_id)
 
 
 async def _move_contact_back(ctx: Context, change: Change) -> None:

@@ -1,9 +1,8 @@
-"""Staff find POS records, link them to customers, end links, and decide what nobody else may.
+"""Staff link POS records to customers, end links, and decide what nobody else may.
 
 A preview is the execution, taken back: both run the same steps, so that what was shown is what happens.
 """
 
-import asyncio
 import hashlib
 from collections.abc import Sequence
 from uuid import UUID
@@ -13,60 +12,44 @@ import msgspec
 from server.audit.store import record as audit
 from server.auth import Staff
 from server.bonuses.service import grant_sign_up
-from server.context import Context, system_context
-from server.cursors import decode_cursor, encode_cursor
+from server.context import Context
 from server.customers import store as customers
 from server.customers.store import lock_customers
-from server.db.engine import DB, Row
+from server.db.engine import Row
 from server.db.rehearsal import rehearse
 from server.errors import NotFound, NotPermitted, Refused
-from server.jobs import enqueue
-from server.links import directory_store, rules, service, store, todo_store, todos
+from server.links import directory_store, rules, service, store
 from server.links.service import Linked
-from server.links.tills import keep, kind_of, open_tills
-from server.links.views import effect_view, hit_of, link_view, review_views
+from server.links.tills import kind_of
+from server.links.views import effect_view, hit_of, link_view
+from server.links.writing import ask_email_write
 from server.memberships import service as memberships
 from server.orders.attaching import Expected
-from server.pos.protocol import Capability, Connector, PosRefused, PosUnavailable
+from server.pos.protocol import Capability
 from server.programmes.service import get_shop_zone
 from server.time_words import say_day
 from shared.codes import normalise_card_number
 from shared.enums import Permission
-from shared.limits import LINK_POINTS_ALONE_MAX, POS_SEARCH_SECONDS, SEARCH_ROWS_MAX
+from shared.limits import LINK_POINTS_ALONE_MAX
 from shared.links import (
     Attestation,
-    CustomerLinks,
     LinkApproval,
     LinkEnding,
     LinkEndingPreview,
     LinkMade,
     LinkPreview,
     LinkRequest,
-    LinkReviewPage,
-    LinkState,
     LinkView,
     RecordHit,
-    RecordHits,
     RecordTaken,
     RecordTaking,
-    ReviewSettling,
-    WaitingLink,
-    WaitingLinkPage,
 )
 from shared.permissions import may
 from shared.problems import Code
 
-WRITE_EMAIL_JOB = "links.write_email"
 _BLOCKED = hashlib.sha256(b"blocked").hexdigest()
 _CLOSED = {"blocked": Code.CUSTOMER_BLOCKED, "merged": Code.CUSTOMER_MERGED, "erased": Code.CUSTOMER_ERASED}
 _TYPO_DISTANCE_MAX = 2
-_HINT = "Type a part of an address or a name, at least two letters; or at least four digits of a number or card."
-
-
-class WriteEmail(msgspec.Struct, frozen=True, kw_only=True):
-    """The job's payload: the link whose record gets its customer's address."""
-
-    link_id: UUID
 
 
 class _Act(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,128 +76,6 @@ class _Act(msgspec.Struct, frozen=True, kw_only=True):
             self.person["membership"], self.person["emails"], self.method, self.expected,
         )  # fmt: skip
         return hashlib.sha256(msgspec.json.encode(seen)).hexdigest()
-
-
-# Finding --------------------------------------------------------------------------------------------------------------
-
-
-async def search(ctx: Context, text: str) -> RecordHits:
-    """Return the POS records that a text finds: in the directory, and in the tills that can be asked.
-
-    Tills get two seconds; what they find is kept in the directory, and the answer names those that were silent.
-    """
-    query = rules.read_query(text)
-    if query.is_empty:
-        return RecordHits(items=(), hint=_HINT)
-    silent = await _search_tills(ctx, text)
-    rows = await directory_store.search(query, SEARCH_ROWS_MAX + 1)
-    return RecordHits(
-        items=tuple(hit_of(row) for row in rows[:SEARCH_ROWS_MAX]),
-        truncated=len(rows) > SEARCH_ROWS_MAX,
-        remote_failed=silent,
-    )
-
-
-async def _search_tills(ctx: Context, text: str) -> tuple[str, ...]:
-    silent = []
-    async with open_tills(ctx.tools) as tills:
-        for connection_id, connector in tills.items():
-            # What is kept here is searched for all of them together.
-            if not connector.is_remote or Capability.SEARCH not in connector.capabilities:
-                continue
-            if not await _search_till(ctx, connection_id, connector, text):
-                silent.append(connector.name)
-    return tuple(silent)
-
-
-async def _search_till(ctx: Context, connection_id: UUID, connector: Connector, text: str) -> bool:
-    try:
-        async with asyncio.timeout(POS_SEARCH_SECONDS):
-            records = await connector.search(text)
-    except (TimeoutError, PosUnavailable, PosRefused):
-        return False
-    if records:
-        async with DB.transaction():
-            await keep(system_context(ctx.tools), connection_id, connector, records)
-    return True
-
-
-async def get_links(customer_id: UUID) -> CustomerLinks:
-    """Return everything about a customer's POS records.
-
-    Raises:
-        NotFound: There is no such customer.
-    """
-    if not await customers.exists(customer_id):
-        raise NotFound
-    check = await store.find_check(customer_id)
-    links = tuple(link_view(row) for row in await store.list_links(customer_id))
-    is_linked = any(link.state == "linked" for link in links)
-    state = LinkState.LINKED if is_linked else LinkState.UNLINKED
-    if check is not None and check["state"] != LinkState.LINKED:
-        # A record that needs a person is worth telling beside one that is linked.
-        state = LinkState(check["state"]) if not is_linked or check["state"] == LinkState.NEEDS_HELP else state
-    return CustomerLinks(
-        state=state,
-        checked_at=check["checked_at"] if check else None,
-        next_check_at=check["next_check_at"] if check else None,
-        links=links,
-        reviews=await review_views(await store.list_reviews(customer_id, limit=SEARCH_ROWS_MAX)),
-        todos=await todos.views(await todo_store.list_of_customer(customer_id, SEARCH_ROWS_MAX)),
-    )
-
-
-async def list_waiting(*, cursor: str, limit: int) -> WaitingLinkPage:
-    """Return a page of the links that wait for a second person, oldest first.
-
-    Raises:
-        Invalid: The cursor is not one of ours.
-    """
-    rows = await store.list_waiting_links(after=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
-    return WaitingLinkPage(
-        items=tuple(
-            WaitingLink(link=link_view(row), customer_id=row["customer"], customer_name=row["customer_name"])
-            for row in page
-        ),
-        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
-    )
-
-
-async def list_reviews(*, cursor: str, limit: int) -> LinkReviewPage:
-    """Return a page of the matches that wait for a person, oldest first.
-
-    Raises:
-        Invalid: The cursor is not one of ours.
-    """
-    rows = await store.list_reviews(None, after=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
-    return LinkReviewPage(
-        items=await review_views(page),
-        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
-    )
-
-
-async def settle_review(ctx: Context, review_id: UUID, form: ReviewSettling) -> None:
-    """Close a match that needs nobody any more.
-
-    Raises:
-        NotFound: There is no such match.
-    """
-    async with DB.transaction():
-        customer_id = await store.settle_review(ctx, review_id, note=form.note)
-        if customer_id is None:
-            if not await store.has_review(review_id):
-                raise NotFound
-            return
-        await audit(
-            ctx,
-            "link_review.settled",
-            subject_kind="link_review",
-            subject_id=review_id,
-            customer_id=customer_id,
-            reason=form.note,
-        )
 
 
 # Linking --------------------------------------------------------------------------------------------------------------
@@ -247,7 +108,7 @@ async def make_link(ctx: Context, staff: Staff, customer_id: UUID, form: LinkReq
         return LinkMade(link=await _get_view(await _wish(ctx, staff, act, form)), effect=None)
     linked = await _carry_out(ctx, act, form)
     if form.write_email and act.person["email"]:
-        await enqueue(WRITE_EMAIL_JOB, WriteEmail(link_id=linked.link_id))
+        await ask_email_write(linked.link_id)
     return LinkMade(
         link=await _get_view(linked.link_id), effect=effect_view(linked.attached, held_until=linked.held_until)
     )

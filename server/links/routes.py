@@ -7,7 +7,7 @@ from litestar import Response
 from server.decoding import read_body
 from server.errors import Invalid, Refused
 from server.http import Call, operation
-from server.links import desk, directory, disputes, doctor, hooks, reports, todos
+from server.links import desk, directory, disputes, doctor, finding, hooks, reports, todos
 from server.problems import problem_of
 from shared.limits import HOOK_BYTES_MAX
 from shared.links import (
@@ -76,7 +76,7 @@ def _problem(refusal: Refused) -> Problem:
 @operation("search_pos_records")
 async def search_pos_records(call: Call) -> RecordHits:
     """Find POS records by a part of an address, a name, a number, a card or the till's own id."""
-    return await desk.search(call.ctx, call.query("q"))
+    return await finding.search(call.ctx, call.query("q"))
 
 
 @operation("take_pos_record")
@@ -88,7 +88,7 @@ async def take_pos_record(call: Call) -> RecordTaken:
 @operation("get_customer_links")
 async def get_customer_links(call: Call) -> CustomerLinks:
     """Show a customer's POS records: those in force, those that wait, those that are over, those to decide about."""
-    return await desk.get_links(_id(call, "customer_id"))
+    return await finding.get_links(_id(call, "customer_id"))
 
 
 @operation("preview_link")
@@ -130,19 +130,19 @@ async def end_link(call: Call) -> LinkMade:
 @operation("list_waiting_links")
 async def list_waiting_links(call: Call) -> WaitingLinkPage:
     """List the links that wait for a second person, oldest first."""
-    return await desk.list_waiting(cursor=call.query("cursor"), limit=call.page_size())
+    return await finding.list_waiting(cursor=call.query("cursor"), limit=call.page_size())
 
 
 @operation("list_link_reviews")
 async def list_link_reviews(call: Call) -> LinkReviewPage:
     """List the matches that only a person may decide, oldest first."""
-    return await desk.list_reviews(cursor=call.query("cursor"), limit=call.page_size())
+    return await finding.list_reviews(cursor=call.query("cursor"), limit=call.page_size())
 
 
 @operation("settle_link_review")
 async def settle_link_review(call: Call) -> None:
     """Close a match that needs nobody any more."""
-    await desk.settle_review(call.ctx, _id(call, "review_id"), call.message(ReviewSettling))
+    await finding.settle_review(call.ctx, _id(call, "review_id"), call.message(ReviewSettling))
 
 
 @operation("list_pos_todos")

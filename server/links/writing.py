@@ -1,17 +1,32 @@
 """Putting a customer's proven address onto their record in the till, where the till takes it."""
 
+from uuid import UUID
+
 import msgspec
 
 from server.audit.store import record as audit
 from server.context import Tools, system_context
 from server.db.engine import DB
+from server.jobs import enqueue
 from server.links import store
-from server.links.desk import WriteEmail
 from server.links.tills import open_tills
 from server.logs import get_logger
 from server.pos.protocol import Capability, PosRefused
 
 log = get_logger()
+
+WRITE_EMAIL_JOB = "links.write_email"
+
+
+class WriteEmail(msgspec.Struct, frozen=True, kw_only=True):
+    """The job's payload: the link whose record gets its customer's address."""
+
+    link_id: UUID
+
+
+async def ask_email_write(link_id: UUID) -> None:
+    """Enqueue the writing of an address, in the caller's transaction."""
+    await enqueue(WRITE_EMAIL_JOB, WriteEmail(link_id=link_id))
 
 
 async def write_email(tools: Tools, payload: bytes) -> None:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from server.db.engine import DB
 from server.db.ids import new_id
-from server.links.desk import WRITE_EMAIL_JOB
+from server.links.writing import WRITE_EMAIL_JOB
 from server.messages.service import queue_mail
 from server.privacy.exports import EXPORT_JOB, make_export
 from shared.enums import Role
