@@ -12,7 +12,7 @@ from server.db.engine import DB, Row
 from server.db.ids import new_ids
 from server.orders.change_store import AWAY
 from server.orders.sales import Sale, Target
-from server.orders.store import UNKNOWN_BUYERS
+from server.orders.store import RESOLVE_RECORDS, UNKNOWN_BUYERS
 from shared.pos import PosOrderResult
 
 _KNOWN = f"""
@@ -42,19 +42,6 @@ left join lateral (
 where p.kind = 'email' and p.key = any($1::text[])
   and (p.status = 'verified' or p.retired_reason = 'merged' and p.verified_at is not null)
 order by p.key, p.status = 'verified' desc, p.retired_at desc
-"""
-_RECORDS = """
-select r.external_id as found_by, l.customer, m.membership, u.status as customer_status
-from pos_record r
-left join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
-left join customer u on u.id = l.customer
-left join lateral (
-    select n.membership from membership_person n
-    join membership s on s.id = n.membership and s.status = 'active'
-    join programme g on g.id = s.programme
-    where n.customer = l.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
-) m on true
-where r.connection = $1 and r.external_id = any($2::text[])
 """
 _HOLD_RECORDS = """
 select count(*) from (
@@ -224,7 +211,7 @@ async def resolve_records(connection_id: UUID, external_ids: Collection[str]) ->
     """Return customer and membership by a till's own customer id, of those that are linked."""
     if not external_ids:
         return {}
-    rows = await DB.fetch(_RECORDS, connection_id, list(external_ids))
+    rows = await DB.fetch(RESOLVE_RECORDS, connection_id, list(external_ids))
     return {row["found_by"]: row for row in rows if row["customer_status"] in ("active", "stub")}
 
 

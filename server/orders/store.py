@@ -172,8 +172,8 @@ with buyer as materialized (
 select 1 from pos_record where connection = $1 and external_id = $2 and (select count(*) from buyer) >= 0 for key share
 """
 # A member's sales count in the shop's own programme where there is a choice.
-_RESOLVE_RECORD = """
-select l.customer, m.membership, u.status as customer_status
+RESOLVE_RECORDS = """
+select r.external_id as found_by, l.customer, m.membership, u.status as customer_status
 from pos_record r
 left join pos_link l on l.record = coalesce(r.merged_into, r.id) and l.state = 'linked'
 left join customer u on u.id = l.customer
@@ -183,7 +183,7 @@ left join lateral (
     join programme g on g.id = s.programme
     where n.customer = l.customer and n.left_at is null order by g.is_default desc, n.joined_at limit 1
 ) m on true
-where r.connection = $1 and r.external_id = $2
+where r.connection = $1 and r.external_id = any($2::text[])
 """
 # The customer comes before the membership, as in every act that locks both.
 _LOCK_TARGET = """
@@ -364,7 +364,7 @@ async def resolve_record(connection_id: UUID, external_id: str) -> Row | None:
     """Return the customer and membership that a till's own customer id is linked to; holds both until the end."""
     await DB.fetch(_HOLD_RECORD, connection_id, external_id)
     # A look of its own, as whom we waited for may have made a link or ended it.
-    return await DB.fetch_row(_RESOLVE_RECORD, connection_id, external_id)
+    return await DB.fetch_row(RESOLVE_RECORDS, connection_id, [external_id])
 
 
 async def lock_target(membership_id: UUID, customer_id: UUID) -> Row | None:
