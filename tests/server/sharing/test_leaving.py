@@ -14,7 +14,7 @@ from shared.enums import Role
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures, locked
 from tests.server.sharing.desk import Desk, lots, names_of, two_members
-from tests.tills import push, push_batch, sale
+from tests.tills import add_rules, push, push_batch, sale
 
 
 async def share(world: World) -> tuple[Desk, SignedUp, SignedUp]:
@@ -205,6 +205,21 @@ async def test_goods_that_come_back_cost_whoever_has_their_points(world: World) 
     assert await both() == (130, -200)
     lifetime = await DB.fetch("select lifetime from membership where id in ($1, $2) order by id", home, own)
     assert [row["lifetime"] for row in lifetime] == [170, 280]
+    await assert_verified(world)
+
+
+async def test_a_bonus_that_went_along_is_taken_back_where_it_is(world: World) -> None:
+    await add_rules(world, points=1, per_minor=100, bonuses={"first_purchase": 50})
+    ana, ben = await two_members(world)
+    desk = await Desk.open(world)
+    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    sold = await desk.buy(ben.card_number, 100)
+    async with locked(ana.membership_id) as membership:
+        await spend(world.ctx, membership, 20, Origin(source_key="test:1", customer_id=ana.customer_id))
+    own = UUID(expect(await desk.leave(ana.membership_id, ben.customer_id), 201)["new_membership_id"])
+    assert (await figures(own))[0] == 130
+    await desk.refund(sold["external_id"], 10_000)
+    assert [(await figures(one))[0] for one in (ana.membership_id, own)] == [-20, 0]
     await assert_verified(world)
 
 
