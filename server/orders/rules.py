@@ -1,12 +1,15 @@
 """What a sale must look like and what it earns: pure functions."""
 
+from datetime import UTC
 from decimal import Decimal
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from server.errors import Invalid
 from server.programmes.rules import EarningPlan, LineShare, Occasion, plan_earning
+from shared.codes import normalise_card_number
 from shared.enums import OrderState, SkippedReason
 from shared.limits import MONEY_MINOR_MAX, ORDER_COMPLETED_FROM, ORDER_POINTS_MAX
 from shared.pos import PosCustomer, PosOrder
@@ -15,6 +18,7 @@ from shared.programmes import EarningRules
 
 _QUANTITY_MAX = Decimal(1_000_000)
 _QUANTITY_STEP = Decimal("0.001")
+_ONE = Decimal(1)
 
 
 class KnownOrder(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +64,28 @@ def check_order(order: PosOrder) -> None:
         problems.append(FieldProblem(field="lines", detail="The sum of the sale is out of range."))
     if problems:
         raise Invalid(*problems)
+
+
+def same_however_written(order: PosOrder) -> PosOrder:
+    """Return a checked order with its time in UTC, and with card number and quantities as they are written shortest."""
+    lines = tuple(
+        line if (quantity := plain_quantity(line.quantity)) is line.quantity else replace(line, quantity=quantity)
+        for line in order.lines
+    )
+    at = order.completed_at.astimezone(UTC)
+    return replace(order, completed_at=at, customer=plain_customer(order.customer), lines=lines)
+
+
+def plain_quantity(quantity: Decimal) -> Decimal:
+    """Return a quantity without noughts behind the point or an exponent: 2 for 2.0."""
+    return quantity if quantity.same_quantum(_ONE) else Decimal(f"{quantity.normalize():f}")
+
+
+def plain_customer(customer: PosCustomer | None) -> PosCustomer | None:
+    """Return who bought, a card number without blanks and dashes."""
+    if customer is None or customer.card_number is None:
+        return customer
+    return replace(customer, card_number=normalise_card_number(customer.card_number))
 
 
 def plan_points(order: PosOrder, rules: EarningRules | None, currency: str, occasion: Occasion) -> EarningPlan:

@@ -102,7 +102,8 @@ def sale_in(programme: Programme, order: PosOrder, *, order_id: UUID, content_ha
 
 
 def _hash_content(order: PosOrder) -> bytes:
-    """Return the SHA-256 of what was sold to whom; state and revision go their own way."""
+    """Return the SHA-256 of what was sold to whom, however it is written; state and revision go their own way."""
+    order = rules.same_however_written(order)
     if order.state is not OrderState.COMPLETED or order.revision:
         order = msgspec.structs.replace(order, state=OrderState.COMPLETED, revision=0)
     return hashlib.sha256(msgspec.json.encode(order)).digest()

@@ -7,6 +7,7 @@ an order pass through its lock, so their sum is exact whatever comes at once.
 import asyncio
 import hashlib
 from collections.abc import Container
+from datetime import UTC
 from uuid import UUID
 
 import msgspec
@@ -23,6 +24,7 @@ from server.memberships.store import lock_memberships
 from server.orders import change_store, changes, return_store
 from server.orders.postings import Posting, TakenBack, take_back
 from server.orders.returns import ReturnedLine, SoldLine
+from server.orders.rules import plain_customer, plain_quantity
 from server.orders.sales import resolve_customer
 from server.orders.store import store_exists, touch_key
 from server.orders.visits import find_visit
@@ -147,10 +149,16 @@ async def list_refunds(ctx: Context, which: str, *, cursor: str, limit: int) -> 
 
 
 def _hash_content(form: PosRefund) -> bytes:
-    """Return the SHA-256 of a refund; of one that names nobody the same as before it could."""
-    fields = msgspec.structs.asdict(form)
+    """Return the SHA-256 of a refund, however it is written; of one that names nobody the same as before it could."""
+    lines = [
+        line if line.quantity is None else msgspec.structs.replace(line, quantity=plain_quantity(line.quantity))
+        for line in form.lines
+    ]
+    fields = msgspec.structs.asdict(form) | {"completed_at": form.completed_at.astimezone(UTC), "lines": lines}
     if form.customer is None:
         del fields["customer"]
+    else:
+        fields["customer"] = plain_customer(form.customer)
     return hashlib.sha256(msgspec.json.encode(fields)).digest()
 
 

@@ -9,7 +9,7 @@ from server.db.engine import DB
 from server.ledger.verification import verify
 from shared.programmes import CategoryRule, Expiry
 from tests.app import World, expect, problem
-from tests.tills import add_rules, push, sale
+from tests.tills import add_rules, push, push_batch, sale
 
 
 async def available(world: World, headers: dict[str, str]) -> int:
@@ -52,12 +52,20 @@ async def test_the_same_key_and_body_get_the_same_answer_and_one_effect(world: W
     assert await available(world, member.headers) == 12
 
 
-async def test_the_same_receipt_under_another_key_has_one_effect(world: World) -> None:
-    member = await world.sign_up()
-    key = await world.pos_key()
-    body = sale(world, card=member.card_number)
+async def test_the_same_receipt_under_another_key_has_one_effect_however_it_is_written(world: World) -> None:
+    member, key = await world.sign_up(), await world.pos_key()
+    body = sale(world, card=member.card_number, completed_at="2026-03-02T09:00:00Z")
+    card = f"{member.card_number[:4]} {member.card_number[4:]}"
+    again = {
+        "customer": {"card_number": card},
+        "completed_at": "2026-03-02T10:00:00.000+01:00",
+        "lines": [body["lines"][0] | {"quantity": 2.0}, body["lines"][1] | {"quantity": "1.500"}],
+    }
     first = expect(await push(world, key, body), 201)
-    assert expect(await push(world, key, body), 201) == first
+    for same in (body, body | again):
+        assert expect(await push(world, key, same), 201) == first
+    batch = expect(await push_batch(world, key, [body | again | {"completed_at": "2026-03-02T09:00:00-00:00"}]), 200)
+    assert batch["results"][0]["order"] == first
     assert await available(world, member.headers) == 12
 
 

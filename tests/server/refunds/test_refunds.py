@@ -1,6 +1,6 @@
 """A refund takes back exactly what the returned part earned, once, and never more than was sold."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 from typing import Any
 
 import pytest
@@ -122,6 +122,8 @@ async def test_the_same_refund_twice_has_one_effect(world: World) -> None:
     again = await send(world, key, body, idempotency="one-key-for-both-of-them")
     assert (expect(again, 201), again.headers["Idempotency-Replayed"]) == (first, "true")
     assert expect(await send(world, key, body), 201) == first
+    at = world.clock.now().astimezone(timezone(timedelta(hours=2))).isoformat()
+    assert expect(await send(world, key, body | {"completed_at": at, "lines": [pieces("1", "1.0")]}), 201) == first
     assert await figures(member.membership_id) == (5, 5, 0, 0)
     assert problem(await send(world, key, body | {"lines": [pieces("1", 2)]}))[:2] == (409, "REFUND_CONFLICT")
     assert await entries("CLAWBACK") == [-5]
