@@ -46,9 +46,9 @@ class PosLine(Request, frozen=True, kw_only=True):
 class PosOrder(Request, frozen=True, kw_only=True):
     """A sale. `external_id` is the till's own id and stays the same through every retry.
 
-    An `open` sale earns nothing yet and may be sent again with other content until it is completed; `voided` takes back
-    all that a sale earned. A till that changes a completed sale sends it again with a higher `revision`: only the
-    difference is posted, and an older revision that arrives late changes nothing.
+    An `open` sale earns nothing yet and may be sent again with other content until it is completed; `voided`, of whatever
+    revision, takes back all that a sale earned, for good. A till that changes a completed sale sends it again with a higher
+    `revision`: only the difference is posted, and an older revision that arrives late changes nothing.
     """
 
     external_id: Reference
