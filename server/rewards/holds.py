@@ -386,7 +386,7 @@ def _check_amount(wallet: Wallet, sale: Sale, points: int) -> None:
 
 async def _check_voucher(ctx: Context, voucher: Row) -> None:
     if voucher["status"] == "held" and not await store.lapse_holds_of_voucher(voucher["id"], ctx.now):
-        raise Refused(Code.VOUCHER_USED, "It is set aside for another sale just now.")
+        raise Refused(Code.VOUCHER_USED, "It is set aside already, for this sale or another that is being paid.")
     if voucher["status"] not in ("issued", "held"):
         raise Refused(Code.VOUCHER_USED, "It was used or taken back.")
     if voucher["valid_until"] is not None and voucher["valid_until"] <= ctx.now:
