@@ -13,7 +13,7 @@ from server.audit.store import record
 from server.bonuses import rules, store
 from server.context import Context
 from server.db.engine import DB, Row
-from server.errors import NotFound, Refused
+from server.errors import Busy, NotFound, Refused
 from server.ledger.movements import Clawback, Origin, claw_back
 from server.ledger.service import post_credit
 from server.ledger.transfer_store import list_parts
@@ -176,10 +176,14 @@ async def name_referrer(ctx: Context, customer_id: UUID, membership_id: UUID, co
     """
     async with DB.transaction():
         programme_id = await store.find_programme_of(membership_id, customer_id)
-        # A purchase that is being posted comes first, as it is the last one that could pay for this.
-        if programme_id is None or await store.lock_membership(membership_id, customer_id) is None:
-            raise NotFound
         owner = await store.find_code_owner(rules.normalise_referral_code(code))
+        named = [owner["customer"]] if owner is not None else []
+        # A purchase that is being posted comes first, as it is the last one that could pay for this.
+        if programme_id is None or await store.lock_membership(membership_id, customer_id, *named) is None:
+            raise NotFound
+        # Whoever has the code may have been merged while we waited.
+        if await store.find_code_owner(rules.normalise_referral_code(code)) != owner:
+            raise Busy
         if owner is None or owner["programme"] != programme_id:
             raise NotFound("Nobody has this code.")
         if owner["customer"] == customer_id:

@@ -14,11 +14,11 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (programme, code, customer, occasion) do nothing
 returning id
 """
-# The grant names the customer, who comes before the membership, as in every act that locks both.
+# What is written names people, who come before the membership, as in every act that locks both.
 _LOCK = """
-with person as materialized (select id from customer where id = $2 for key share)
+with people as materialized (select id from customer where id = any($2::uuid[]) order by id for key share)
 select id, deficit from membership
-where id = $1 and status = 'active' and (select count(*) from person) >= 0 for no key update
+where id = $1 and status = 'active' and (select count(*) from people) >= 0 for no key update
 """
 # Whoever was merged into a customer celebrated for them, too.
 _BIRTHDAYS = """
@@ -139,9 +139,9 @@ async def reopen_referrals(order_ids: Collection[UUID]) -> None:
     await DB.fetch(_REOPEN, list(order_ids))
 
 
-async def lock_membership(membership_id: UUID, customer_id: UUID) -> Row | None:
-    """Lock an active membership for a grant to a customer and return its deficit."""
-    return await DB.fetch_row(_LOCK, membership_id, customer_id)
+async def lock_membership(membership_id: UUID, *customer_ids: UUID) -> Row | None:
+    """Lock an active membership for what names these customers, and return its deficit."""
+    return await DB.fetch_row(_LOCK, membership_id, customer_ids)
 
 
 async def list_birthdays(

@@ -1,7 +1,7 @@
 """What all commands of sharing have in common: trying out, finding what is to be taken back, and the answer to that."""
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import TypeVar
 from uuid import UUID
 
@@ -21,7 +21,7 @@ _NOT_SHOWN = (Code.NOT_FOUND, Code.SELF_DEALING, Code.INVALID_REQUEST)
 BLOCKED_HASH = hashlib.sha256(b"blocked").hexdigest()  # No execution has it.
 
 
-async def try_out(work: Callable[[], Awaitable[_Result]]) -> tuple[_Result | None, tuple[str, ...]]:
+async def try_out(work: Callable[[], Coroutine[object, object, _Result]]) -> tuple[_Result | None, tuple[str, ...]]:
     """Carry something out in a transaction, take it back, and return what it did, or in words what stands against it."""
     try:
         return await rehearse(work()), ()

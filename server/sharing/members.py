@@ -84,7 +84,9 @@ async def invite(ctx: Context, member: Member, membership_id: UUID, form: Sharin
     await _step_up(ctx, member, form.password)
     may_mail = await throttles.may_mail(ctx, _MAIL_PURPOSE, email.key)
     async with DB.transaction():
-        group = await lock_group([membership_id])
+        # Whom the mail names is locked along with the group: two who invite each other would else wait for each other.
+        invited = await find_customer_by_verified_email(email.key)
+        group = await lock_group([membership_id], [invited] if invited is not None else [])
         check_active(group, membership_id)
         owner = group.owner_of(membership_id)
         if owner.customer != member.customer_id:
@@ -103,7 +105,6 @@ async def invite(ctx: Context, member: Member, membership_id: UUID, form: Sharin
             ctx, "membership.invited", subject_kind="sharing_invitation", subject_id=invitation_id,
             customer_id=member.customer_id,
         )  # fmt: skip
-        invited = await find_customer_by_verified_email(email.key)
         if invited is not None and may_mail:
             await mails.tell_invited(ctx, customer_id=invited, email=email.value, invited_by=owner.given_name)
     return Accepted(detail="If a member has this address, they find the invitation in the app.")

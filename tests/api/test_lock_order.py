@@ -17,7 +17,7 @@ from server.refunds.service import post_parked
 from tests.api.lock_order import Gates, Stop
 from tests.api.shop import Shop
 from tests.api.test_idempotency import AGAIN, CASES, Caller, own_erasure, refund
-from tests.app import expect
+from tests.app import PASSWORD, expect
 from tests.server.accounts.test_recovery import choose, invite, reset_token
 from tests.tills import sale
 
@@ -87,11 +87,16 @@ async def sign_ins(shop: Shop) -> AsyncIterator[Act]:
 
 
 async def profile(shop: Shop) -> AsyncIterator[Act]:
-    """What needs no preparation."""
+    """What needs no preparation, and what names another member."""
+    code = expect(await shop.send("get_my_referral_code"), 200)["code"]
+    path = f"/v1/me/memberships/{shop.ben.membership_id}/referrer"
+    yield "referrer", partial(shop.send, "name_my_referrer", headers=shop.ben.headers, path=path, json={"code": code})
+    wish = {"email": shop.ben.email, "password": PASSWORD}
+    yield "invitation to share", partial(shop.send, "invite_to_share", json=wish)
     for operation in (
         "change_me", "get_my_referral_code", "request_email_change", "put_my_consents", "put_my_redemption_limit",
         "release_hold", "finish_pos_todo", "reopen_pos_todo", "retry_audience_contact", "change_reward",
-        "text_customer_code", "put_redeem_policy", "put_my_redeem_policy", "invite_to_share", "end_my_session",
+        "text_customer_code", "put_redeem_policy", "put_my_redeem_policy", "end_my_session",
     ):  # fmt: skip
         yield operation, partial(shop.send, operation)
 
