@@ -3,18 +3,9 @@
 from datetime import datetime, tzinfo
 
 from shared.money import money
-from shared.rewards import RedemptionTermsView, RewardKind, RewardView
+from shared.rewards import RedemptionTermsView, RewardView
 from tui.formatting import NOTHING, Cell, Row, Tone, counted, day, points
-
-
-def worth(reward: RewardView) -> str:
-    """Return what a reward does to a sale."""
-    most = money(reward.value_minor, reward.currency)
-    if reward.kind is RewardKind.PERCENT_OFF:
-        return f"{reward.percent} % off, up to {most}"
-    if reward.kind is RewardKind.PRODUCT:
-        return f"article {reward.sku}, up to {most}" if reward.sku else f"an article up to {most}"
-    return f"{most} off"
+from tui.value_words import worth
 
 
 def reward_row(reward: RewardView, *, now: datetime, zone: tzinfo) -> Row:
@@ -25,7 +16,7 @@ def reward_row(reward: RewardView, *, now: datetime, zone: tzinfo) -> Row:
         key=str(reward.id),
         cells=(
             Cell(reward.name, "plain" if reward.status == "active" else "muted"),
-            Cell(worth(reward)),
+            Cell(worth(reward.kind, reward.value_minor, reward.currency, reward.percent, reward.sku)),
             Cell(points(reward.points_cost)),
             Cell(stock),
             Cell(f"{points(reward.member_limit)} each" if reward.member_limit else NOTHING),

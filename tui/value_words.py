@@ -105,7 +105,8 @@ def adjustment_row(adjustment: AdjustmentView, *, now: datetime, zone: tzinfo) -
 def adjustment_notes(adjustment: AdjustmentView, *, now: datetime, zone: tzinfo) -> list[str]:
     """Return what an opened adjustment says besides its row."""
     told = [f"Note: {adjustment.note}"] if adjustment.note else []
-    told += [f"Needs a second person: {words}" for words in adjustment.needs_second_person]
+    needs = "Needs" if adjustment.state is AdjustmentState.WAITING else "Needed"
+    told += [f"{needs} a second person: {words}" for words in adjustment.needs_second_person]
     can_spend = f"{adjustment.customer_name} can spend {points(adjustment.available)} now"
     owed = f", owes {points(adjustment.deficit)}" if adjustment.deficit else ""
     told.append(f"{can_spend}{owed}.")
@@ -259,13 +260,14 @@ def never_row(schedule: ExpirySchedule) -> Row:
 
 def worth(kind: RewardKind, value_minor: int, currency: str, percent: int | None, sku: str = "") -> str:
     """Return what a reward does to a sale."""
+    most = money(value_minor, currency)
     match kind:
         case RewardKind.AMOUNT_OFF:
-            return f"{money(value_minor, currency)} off"
+            return f"{most} off"
         case RewardKind.PERCENT_OFF:
-            return f"{percent} % off, {money(value_minor, currency)} at most"
+            return f"{percent} % off, {most} at most"
         case _:
-            return f"{sku or 'an article'} worth {money(value_minor, currency)}"
+            return f"{f'article {sku}' if sku else 'an article'}, {most} at most"
 
 
 def voucher_row(voucher: VoucherView, *, now: datetime, zone: tzinfo) -> Row:

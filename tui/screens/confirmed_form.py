@@ -142,7 +142,11 @@ class ConfirmedForm(FormPage):
             super().show_failure(error)
 
     def put(self, field_id: str, text: str) -> None:
-        self.query_one(f"#{field_id}", Field).value = text
+        """Put a value into a field; in the one with the cursor all of it is selected, so that typing replaces it."""
+        field = self.query_one(f"#{field_id}", Field)
+        field.value = text
+        if self.focused is field:
+            field.action_select_all()
 
 
 def instant_reader(zone: str) -> Callable[[str], datetime]:

@@ -34,6 +34,10 @@ _REDEEMERS = (Option("anyone", "everybody", "e"), Option("owner", "the owner", "
 _DAYS = ("grace_days", "late_attach_days", "manager_late_attach_days", "reassign_days", "manager_reassign_days")
 _TEXTS = ("name", "unit_one", "unit_many", "zone", "currency")
 _LIMIT_FIELDS = ("each", "day", "month", "member_day", "member_month", "store_day")
+_LIMITS_READ = (
+    "Alone: points by hand without a second person, in this order: at a time, a day, 30 days; for one member a day, "
+    "30 days; in a store a day."
+)
 _FIELD_OF = {"settings." + name: name for name in (*_DAYS, "max_sharers", "clawback_policy", "redeem_policy")} | {
     f"settings.adjustment_limits.{role}.{name}": role for role in ("cashier", "manager") for name in _LIMIT_FIELDS
 }
@@ -100,8 +104,9 @@ class SettingsPage(ConfirmedForm):
             yield from form_row("Move, manager", _number("manager_reassign_days"), beside="days")
             yield from form_row("Sharing", _number("max_sharers"), beside="other people at most")
             yield from form_row("Who spends", Choice(_REDEEMERS, value="anyone", id="redeem_policy"))
-            yield from form_row("Cashier alone", Field(id="cashier", length_max=80), beside="a time, day, 30 days,")
-            yield from form_row("Manager alone", Field(id="manager", length_max=80), beside="member ×2, store's day")
+            yield from form_row("Cashier alone", Field(id="cashier", length_max=80), beside="six numbers, as below")
+            yield from form_row("Manager alone", Field(id="manager", length_max=80), beside="six numbers, as below")
+            yield Static(safe(_LIMITS_READ, "$text-muted"))
             yield Static(id="changes")
 
     def on_mount(self) -> None:

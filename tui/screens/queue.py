@@ -178,7 +178,7 @@ class QueuePage(ListPage[AdjustmentView | RefundView | OrderDifference]):
             sentences=(
                 "It waits for its sale, or for a person, as it did before."
                 if is_dismissed
-                else "No points go back for it. It can be taken up again later.",
+                else "No points are taken back for it. It can be taken up again later.",
             ),
             commit_words="Take it up" if is_dismissed else "Dismiss",
             waiting_words="Settling the refund…",

@@ -122,9 +122,9 @@ class RulesPage(ConfirmedForm):
         box = self.query_one("#rules-box")
         box.border_title = safe(f"New rules of {self._programme.name}")
         box.border_subtitle = "nothing changes before it is published"
-        self.query_one("#categories", Field).placeholder = "books 200 %; gift cards 0 %; sandwich 5 points"
-        self.query_one("#skus", Field).placeholder = "ART-17 300 %; ART-18 10 points"
-        self.query_one("#levels", Field).placeholder = "Silver from 500 at 150 %; Gold from 2000 at 200 %"
+        self.query_one("#categories", Field).placeholder = "like books 200 %; gift cards 0 %; sandwich 5 points"
+        self.query_one("#skus", Field).placeholder = "like ART-17 300 %; ART-18 10 points"
+        self.query_one("#levels", Field).placeholder = "like Silver from 500 at 150 %; Gold from 2000 at 200 %"
         self._fill(self._in_force)
         super().on_mount()
         self._read_aloud()
