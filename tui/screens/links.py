@@ -141,7 +141,7 @@ class LinksPage(ListPage[Finding | LinkView]):
             "link": (Permission.LINK_MAKE, partial(self._link_record, fix.record_id)),
             "decide": (Permission.LINK_MAKE, partial(self._link_record, fix.record_id)),
             "invite": (Permission.CUSTOMER_INVITE, self._invite),
-            "sync": (Permission.CYCLE_RUN, self._sync),
+            "sync": (Permission.CYCLE_RUN, partial(ask_tills, self)),
             "assign": (Permission.ORDER_ASSIGN, partial(self._assign, fix.order_id)),
         }
         session = self.console.session
@@ -199,20 +199,6 @@ class LinksPage(ListPage[Finding | LinkView]):
     def _invited(self, answer: Accepted) -> None:
         self.console.say(answer.detail or "The invitation is on its way.", "good")
 
-    def _sync(self) -> None:
-        call(
-            self,
-            "sync now",
-            lambda client: client.run_cycle(CycleRequest()),
-            done=self._asked,
-            is_write=True,
-            waiting="Asking the tills…",
-        )
-
-    def _asked(self, answer: CycleAsked) -> None:
-        tills = ", ".join(answer.connections)
-        self.console.say(f"Purchases are being fetched from {tills}. F5 shows what came.", "good")
-
     def _end(self) -> None:
         from tui.screens.unlink import UnlinkPage
 
@@ -243,7 +229,7 @@ class LinksPage(ListPage[Finding | LinkView]):
             "links.link": self._link_record,
             "links.end": self._end,
             "links.approve": self._approve,
-            "links.sync": self._sync,
+            "links.sync": partial(ask_tills, self),
         }
 
     def unavailable(self, action_id: str) -> str | None:
@@ -264,6 +250,25 @@ class LinksPage(ListPage[Finding | LinkView]):
 def join_state(name: str, state: Cell) -> str:
     """Return the line above the lists."""
     return f" {name}: {state.text}"
+
+
+def ask_tills(page: Page) -> None:
+    """Let the service ask the tills at once for what is new."""
+
+    def asked(answer: CycleAsked) -> None:
+        tills = ", ".join(answer.connections)
+        words = f"Asked for: {tills}. F5 shows what came." if tills else "There is no till system to ask."
+        page.console.say(words, "good" if tills else "warn")
+        page.refresh_data()
+
+    call(
+        page,
+        "sync now",
+        lambda client: client.run_cycle(CycleRequest()),
+        done=asked,
+        is_write=True,
+        waiting="Asking the tills…",
+    )
 
 
 def ask_approval(page: Page, link: LinkView, *, who: str, done: Callable[[LinkMade], None]) -> None:

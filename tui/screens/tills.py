@@ -10,8 +10,6 @@ from textual.widgets import Static
 
 from shared.enums import Permission
 from shared.links import (
-    CycleAsked,
-    CycleRequest,
     Cycles,
     CycleView,
     LinkReviewView,
@@ -199,20 +197,9 @@ class TillsPage(ListPage[TillItem]):
     # What staff do ----------------------------------------------------------------------------------------------------
 
     def _sync(self) -> None:
-        call(
-            self,
-            "sync now",
-            lambda client: client.run_cycle(CycleRequest()),
-            done=self._asked,
-            is_write=True,
-            waiting="Asking the tills…",
-        )
+        from tui.screens.links import ask_tills
 
-    def _asked(self, answer: CycleAsked) -> None:
-        tills = ", ".join(answer.connections)
-        words = f"Asked for: {tills}. F5 shows what came." if tills else "There is no till system to ask."
-        self.console.say(words, "good" if tills else "warn")
-        self.refresh_data()
+        ask_tills(self)
 
     def _todo(self) -> PosTodoView | None:
         return self.current if isinstance(self.current, PosTodoView) else None
