@@ -11,8 +11,10 @@ from server.orders.store import LineRecord, OrderRecord
 
 # Where a buyer may have taken points of an order along on leaving a shared membership.
 AWAY = """
-array(select distinct regulars_heir(left_for.other) from sharing_operation left_for join customer c on c.id = left_for.customer
-      where left_for.kind = 'leave' and left_for.state = 'done' and (c.id = o.customer or c.merged_into = o.customer) order by 1)
+array(select distinct regulars_heir(left_for.other)
+      from (select o.customer as id union all select id from customer where merged_into = o.customer) buyer
+      join sharing_operation left_for on left_for.customer = buyer.id
+      where left_for.kind = 'leave' and left_for.state = 'done' order by 1)
 """
 # `heir` is the membership in which the order counts today.
 _ORDER = f"""
