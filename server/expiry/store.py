@@ -41,16 +41,21 @@ where l.remaining > 0 and (l.expires_at, l.membership) > ($1, $2) and l.expires_
 order by l.expires_at, l.membership limit $6
 """
 # All that lapses in memberships between two instants, as far as nobody was told. The notices are noted first: who notes one,
-# mails it.
+# mails it. The mails name people, who come before their memberships, as in every act that locks both.
 _NOTE = """
-with lots as (
+with people as materialized (
+    select id from customer
+    where id in (select customer from membership_person where membership = any($2::uuid[]) and left_at is null)
+    order by id for key share
+), lots as (
     select l.membership, l.expires_at, sum(l.remaining)::bigint as points, bool_or(l.idle_days is not null) as is_idle
     from lot l
     where l.membership = any($2::uuid[]) and l.remaining > 0 and l.expires_at > $3 and l.expires_at <= $4
     group by l.membership, l.expires_at
 ), noted as (
     insert into expiry_notice (id, membership, expires_at, days, at)
-    select regulars_new_id(), membership, expires_at, $5, $1 from lots order by membership, expires_at
+    select regulars_new_id(), membership, expires_at, $5, $1 from lots
+    where (select count(*) from people) >= 0 order by membership, expires_at
     on conflict (membership, expires_at, days) do nothing
     returning membership, expires_at
 ), told as (
