@@ -171,6 +171,7 @@ ACTIONS: tuple[Action, ...] = (
     Action(id="reports.tab4", keys=("4",), sentence="Report: sales given to customers after the event, by staff member", pages=("reports",)),
     Action(id="reports.tab5", keys=("5",), sentence="Report: points given and taken by hand, by staff member", pages=("reports",)),
     Action(id="reports.tab6", keys=("6",), sentence="Report: patterns by which shops have lost points", pages=("reports",)),
+    Action(id="reports.tab7", keys=("7",), sentence="Report: which rule, promotion and bonus gave how many points", pages=("reports",)),
     Action(id="reports.tab_next", keys=("right", "right_square_bracket"), sentence="Go to the next report", pages=("reports",), in_palette=False),
     Action(id="reports.tab_back", keys=("left", "left_square_bracket"), sentence="Go to the report before", pages=("reports",), in_palette=False),
     Action(id="orders.detail", keys=("enter",), label="Lines", sentence="Show the lines of this sale and what each earned", pages=("orders",), in_palette=False),

@@ -100,7 +100,7 @@ SHOWN: tuple[Shown, ...] = (
     ),
     Shown(
         name="adjustments",
-        tab="By hand",
+        tab="Manual",
         columns=(*_STAFF, ("reason", "Reason", 12, 0), ("posted", "Acts", 6, 0), ("given", "Given", 9, 0), ("taken", "Taken", 9, 0), ("by_two", "By two", 6, 80), ("undone", "Undone", 6, 100), ("refused", "Refused", 7, 110), ("lapsed", "Lapsed", 6, 120), ("near_limit", "Near limit", 10, 76)),
         kinds=("given", "taken"),
         label="staff",
@@ -113,6 +113,14 @@ SHOWN: tuple[Shown, ...] = (
         kinds=("times",),
         label="signal",
         values=_pick("times"),
+    ),
+    Shown(
+        name="rules",
+        tab="Rules",
+        columns=(("programme", "Programme", -1, 90), ("store", "Store", -1, 0), ("rule", "Rule", -4, 0), ("times", "Times", 8, 70), ("points", "Points", 11, 0)),
+        kinds=("points",),
+        label="rule",
+        values=_pick("points"),
     ),
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from shared.reports import ReportView
 
 @operation("get_report")
 async def get_report(call: Call) -> ReportView:
-    """Tell a report: liability, breakage, points, late-attaches, adjustments or signals."""
+    """Tell a report: liability, breakage, points, late-attaches, adjustments, signals or rules."""
     return await service.get_report(
         call.ctx, call.request.path_params["name"], since=call.query("since"), until=call.query("until")
     )

@@ -85,6 +85,29 @@ where e.posted_at >= $2 and e.posted_at < $3 and e.kind not in ('TRANSFER_IN', '
 group by g.code, s.name, e.kind, r.version
 order by g.code, s.name nulls first, e.kind, r.version
 """
+# What each line of the sales of these days earned as they stand today, by the rules in the words that its receipt and its
+# buyer are told, which name category, article, visit, tier, promotions and caps. What is left of a member's cap is theirs
+# alone and no rule. The shares of the lines are whole and add up to the sale, and so all of this to what was issued.
+_RULES = """
+select g.code as programme, coalesce(s.name, '') as store, found.rule, count(*) as times, sum(found.points)::bigint as points
+from (
+    select m.programme, o.store, regexp_replace(l.rule, ', at most [0-9]+', '', 'g') as rule, l.points
+    from orders o join membership m on m.id = o.membership join order_line l on l."order" = o.id
+    where o.completed_at >= $2 and o.completed_at < $3 and o.state = 'completed' and o.points <> 0 and l.points <> 0
+    union all
+    select m.programme, o.store, 'bonus: ' || e.note, e.points
+    from ledger_entry e
+    join membership m on m.id = e.membership
+    join bonus_grant b on e.source_key = concat_ws(':', b.programme, b.code, b.customer, nullif(b.occasion, ''))
+    left join orders o on o.id = b."order"
+    where e.kind = 'BONUS' and e.posted_at >= $2 and e.posted_at < $3
+) found
+join programme g on g.id = found.programme
+left join store s on s.id = found.store
+where $1::timestamptz is not null
+group by 1, 2, 3
+order by 1, 2, points desc, 3
+"""
 # An order that changes hands is in the trail once for each of the two customers, at one instant.
 _LATE_ATTACHES = """
 select f.name as staff, f.role, coalesce(s.name, '') as store,
@@ -175,6 +198,12 @@ REPORTS: Final = {
             title="Patterns by which shops have lost points: where somebody else should look",
             columns=("signal", "card", "staff", "store", "times", "points", "first_at", "last_at"),
             sql=SIGNALS,
+        ),
+        Report(
+            name="rules",
+            title="Points that sales of these days earned and bonuses that were given, by store and rule",
+            columns=("programme", "store", "rule", "times", "points"),
+            sql=_RULES,
         ),
     )
 }  # fmt: skip

@@ -53,6 +53,8 @@ async def test_each_report_shows_its_figures_and_bars(world: World, size: tuple[
         assert "█" in till.screen_text()
         await till.press("6")
         await till.shows("Patterns by which shops have lost points", "There is nothing in these days.")
+        await till.press("7")
+        await till.shows("1 point per 1.00 GBP", "12")
         await till.press("5")
         await till.shows("█ given")
         await till.press("v")

@@ -11,12 +11,13 @@ from server.db.engine import DB
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.movements import Origin, give_back, spend
 from shared.enums import Role
+from shared.programmes import BonusRules, CategoryRule, Promotion, Tier, TierRules
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import credit, locked
 from tests.server.adjustments.desk import act, adjust
 from tests.server.orders.test_assignments import Desk
 from tests.server.rewards.builders import Counter
-from tests.tills import push, sale
+from tests.tills import add_rules, push, sale
 
 
 @pytest.fixture
@@ -86,6 +87,34 @@ async def test_points_are_counted_by_store_kind_and_rules_in_whole_local_days(wo
     assert len(await report(world, "points", "?since=2026-03-02&until=2026-03-02")) == 2
     assert await report(world, "points", "?since=2026-03-03&until=2026-03-04") == []
     assert await report(world, "points", "?since=2026-03-01&until=2026-03-01") == []
+
+
+async def test_points_by_rule_add_up_to_what_was_issued(world: World) -> None:
+    promotion = Promotion(code="twice", name="Double, at last", percent=200, member_points_max=30)
+    rules = {"points": 1, "per_minor": 100, "categories": (CategoryRule(category="coffee", percent=150),)}
+    await add_rules(world, **rules, bonuses=BonusRules(sign_up=5, first_purchase=3))
+    ben, cy = await world.sign_up("ben@shop.test"), await world.sign_up("cy@shop.test")
+    key = await world.pos_key()
+    for card in (ben.card_number, cy.card_number):
+        expect(await push(world, key, sale(world, card=card)), 201)
+    await add_rules(
+        world, **rules, promotions=(promotion,), tiers=TierRules(levels=(Tier(name="Gold", from_points=90),))
+    )
+    changed = sale(world, card=ben.card_number)
+    expect(await push(world, key, changed), 201)
+    expect(await push(world, key, changed | {"revision": 1, "lines": changed["lines"][:1]}), 201)
+    expect(await push(world, key, sale(world, card=ben.card_number)), 201)
+    rows = await report(world, "rules")
+    assert [(row["store"], row["rule"], row["times"], row["points"]) for row in rows] == [
+        ("", "bonus: welcome", 2, 10),
+        ("High Street", "1 point per 1.00 GBP, 150 % for 'coffee', 200 % for 'Double, at last'", 2, 25 + 25),
+        ("High Street", "1 point per 1.00 GBP, 150 % for 'coffee'", 2, 24),
+        ("High Street", "1 point per 1.00 GBP", 2, 8),
+        ("High Street", "1 point per 1.00 GBP, 200 % for 'Double, at last'", 1, 8),
+        ("High Street", "bonus: first purchase", 2, 6),
+    ]
+    issued = await DB.fetch_value("select sum(lifetime)::bigint from membership")
+    assert sum(row["points"] for row in rows) == issued
 
 
 async def test_what_was_spent_belongs_to_the_store_where_it_was_spent(world: World) -> None:
@@ -171,7 +200,9 @@ async def test_csv_says_the_same_and_has_no_formula(world: World, ana: SignedUp)
     assert titles == list(same)
 
 
-@pytest.mark.parametrize("name", ["liability", "breakage", "points", "late-attaches", "adjustments", "signals"])
+@pytest.mark.parametrize(
+    "name", ["liability", "breakage", "points", "rules", "late-attaches", "adjustments", "signals"]
+)
 async def test_an_empty_shop_has_empty_reports(world: World, name: str) -> None:
     assert await report(world, name) == []
     headers = await world.staff_headers(Role.MANAGER)
