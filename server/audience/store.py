@@ -104,6 +104,12 @@ from chosen where contact.id = chosen.id
 returning contact.id, customer as customer_id, email, state, moved_from, remote_status, dirty_seq, pushed_hash,
           pushed_consent, pushed_at, attempts
 """
+# Sales mark many contacts at once, in the order of ids, so this takes them in that order too.
+_SET_LEASES = """
+update audience_contact contact set lease_until = $2
+from (select id from audience_contact where id = any($1) and lease_until is not null order by id for update) held
+where contact.id = held.id
+"""
 
 
 async def lock_claims() -> None:
@@ -119,16 +125,12 @@ async def claim_contacts(now: datetime, *, limit: int, lease_until: datetime) ->
 
 async def renew_leases(contact_ids: Sequence[UUID], *, lease_until: datetime) -> None:
     """Keep contacts that are still being worked on."""
-    await DB.fetch(
-        "update audience_contact set lease_until = $2 where id = any($1) and lease_until is not null",
-        list(contact_ids),
-        lease_until,
-    )
+    await DB.fetch(_SET_LEASES, list(contact_ids), lease_until)
 
 
 async def release_contacts(contact_ids: Sequence[UUID]) -> None:
     """Give contacts back untouched."""
-    await DB.fetch("update audience_contact set lease_until = null where id = any($1)", list(contact_ids))
+    await DB.fetch(_SET_LEASES, list(contact_ids), None)
 
 
 # Deriving -------------------------------------------------------------------------------------------------------------
