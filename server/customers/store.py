@@ -30,10 +30,10 @@ _INSERT_CUSTOMER = """
 with added as (
     insert into customer (id, kind, status, given_name, family_name, birth_year, birth_month, birth_day, locale, notes,
                           enrolled_source, created_at, updated_at)
-    values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12)
+    values ($1, 'person', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)
 )
 insert into customer_name_key (id, customer, key)
-select k.id, $1, k.key from unnest($13::uuid[], $14::text[]) as k(id, key)
+select k.id, $1, k.key from unnest($12::uuid[], $13::text[]) as k(id, key)
 """
 _INSERT_CONTACT_POINT = """
 insert into contact_point (id, customer, kind, value, key, status, is_primary, created_at, verified_at)
@@ -148,7 +148,6 @@ async def insert_customer(
     birthday: Birthday | None = None,
     locale: str = "en",
     notes: str = "",
-    kind: str = "person",
     customer_id: UUID | None = None,
 ) -> UUID:
     """Add a customer with the keys of the name and return the id, which is made here unless it is given."""
@@ -157,7 +156,6 @@ async def insert_customer(
     await DB.fetch(
         _INSERT_CUSTOMER,
         customer_id,
-        kind,
         status,
         given_name,
         family_name,

@@ -156,7 +156,8 @@ def test_the_demo_lives_in_the_current_folder_unless_told_otherwise(
 
 
 def test_the_test_profile_may_hash_cheaply() -> None:
-    load({"REGULARS_TEST_PROFILE": "1", "REGULARS_ARGON2_MEMORY_KIB": "8", "REGULARS_ARGON2_TIME_COST": "1"})
+    cheap = load({"REGULARS_TEST_PROFILE": "1", "REGULARS_ARGON2_MEMORY_KIB": "8", "REGULARS_ARGON2_TIME_COST": "1"})
+    assert (cheap.argon2_memory_kib, cheap.argon2_time_cost) == (8, 1)
 
 
 @pytest.mark.parametrize(

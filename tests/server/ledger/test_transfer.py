@@ -6,29 +6,11 @@ from uuid import UUID
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.ledger import service as ledger
-from server.ledger.verification import verify
 from server.memberships import store as memberships
 from server.memberships.service import open_membership
 from shared.enums import EntryKind
 from tests.app import World
-
-
-async def post(
-    world: World, membership_id: UUID, points: int, *, days: int | None, pending: int = 0, deficit: int = 0
-) -> None:
-    now = world.clock.now()
-    await ledger.post_credit(
-        world.ctx,
-        membership_id=membership_id,
-        deficit=deficit,
-        kind=EntryKind.OPENING,
-        points=points,
-        source_key=f"test:{new_id()}",
-        occurred_at=now,
-        available_at=now + timedelta(days=pending),
-        expires_at=now + timedelta(days=days) if days is not None else None,
-        customer_id=None,
-    )
+from tests.ledgers import assert_verified, credit, figures
 
 
 async def owe(world: World, membership_id: UUID, points: int) -> None:
@@ -48,13 +30,6 @@ async def live_lots(membership_id: UUID) -> list[tuple[object, ...]]:
     return [tuple(row) for row in await DB.fetch(sql, membership_id)]
 
 
-async def figures(membership_id: UUID) -> tuple[object, ...]:
-    sql = "select balance, available, pending, deficit from membership where id = $1"
-    row = await DB.fetch_row(sql, membership_id)
-    assert row is not None
-    return tuple(row)
-
-
 async def move(world: World, source: UUID, target: UUID, *, operation_id: UUID | None = None) -> ledger.TransferResult:
     async with DB.transaction():
         rows = {row["id"]: row for row in await memberships.lock_memberships([source, target])}
@@ -72,18 +47,13 @@ async def second_membership(world: World) -> UUID:
     return other.membership_id
 
 
-async def assert_verified(world: World) -> None:
-    assert [outcome async for outcome in verify(world.clock.now()) if not outcome.is_right] == []
-
-
 async def test_every_lot_moves_with_its_dates(world: World) -> None:
     source = (await world.sign_up()).membership_id
     target = await second_membership(world)
-    async with DB.transaction():
-        await post(world, source, 100, days=30)
-        await post(world, source, 50, days=30)
-        await post(world, source, 7, days=None)
-        await post(world, source, 20, days=90, pending=10)
+    await credit(world, source, 100, days=30)
+    await credit(world, source, 50, days=30)
+    await credit(world, source, 7, days=None)
+    await credit(world, source, 20, days=90, pending=10)
     lots, before = await live_lots(source), await figures(source)
     assert before == (177, 157, 20, 0)
     moved = await move(world, source, target)
@@ -98,9 +68,8 @@ async def test_every_lot_moves_with_its_dates(world: World) -> None:
 async def test_lapsed_points_that_no_run_has_booked_yet_do_not_come_back_to_life(world: World) -> None:
     source = (await world.sign_up()).membership_id
     target = await second_membership(world)
-    async with DB.transaction():
-        await post(world, source, 100, days=1)
-        await post(world, source, 5, days=9)
+    await credit(world, source, 100, days=1)
+    await credit(world, source, 5, days=9)
     world.advance(timedelta(days=2))
     await move(world, source, target)
     assert await figures(target) == (105, 5, 0, 0)
@@ -137,12 +106,10 @@ async def test_an_empty_membership_moves_nothing(world: World) -> None:
 async def test_new_points_fill_a_deficit_first(world: World) -> None:
     membership_id = (await world.sign_up()).membership_id
     await owe(world, membership_id, 40)
-    async with DB.transaction():
-        await post(world, membership_id, 25, days=30, deficit=40)
+    await credit(world, membership_id, 25, days=30)
     assert await figures(membership_id) == (-15, 0, 0, 15)
     await assert_verified(world)
-    async with DB.transaction():
-        await post(world, membership_id, 25, days=30, deficit=15)
+    await credit(world, membership_id, 25, days=30)
     assert await figures(membership_id) == (10, 10, 0, 0)
     await assert_verified(world)
 
