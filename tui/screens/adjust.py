@@ -143,6 +143,9 @@ class AdjustPage(PreviewForm[AdjustmentRequest, AdjustmentPreview, AdjustmentVie
             told += [join((f"    {words}", "$warning")) for words in preview.needs_second_person]
         told.append(_line("Change", signed(preview.points)))
         told.append(_line("Can spend", change_words(before.available, preview.available_after)))
+        if before.held:
+            fewer = "; fewer would be left" if preview.available_after < before.held else ""
+            told.append(_line("Set aside", f"{points(before.held)} for a sale that is being paid{fewer}"))
         if before.pending or preview.pending_after:
             told.append(_line("Pending", change_words(before.pending, preview.pending_after)))
         if before.deficit or preview.deficit_after:

@@ -244,7 +244,7 @@ class ClaimLookupPage(FormPage):
     def compose_body(self) -> ComposeResult:
         with Vertical(id="lookup-box", classes="box form"):
             field = Field(id="code", length_max=limits.CLAIM_CODE_TYPED_MAX)
-            yield from form_row("Code", field, beside="scan or type; dashes do not matter")
+            yield from form_row("Code", field, beside="scan or type it")
             yield Static(classes="gap")
             yield Static(id="lookup-words")
 
@@ -310,5 +310,5 @@ class ClaimLookupPage(FormPage):
         return "A scanned code is looked up."
 
     def take_scan(self, code: str) -> None:
-        self.query_one("#code", Field).value = code
+        self.query_one("#code", Field).value = code.rpartition("#")[2]  # Of a link, the code alone.
         self.commit()
