@@ -72,6 +72,9 @@ async def _split(ctx: Context, operation_id: UUID, reason: str) -> SplitEffect:
     assert operation is not None
     if operation["state"] != "done" or await sharing_store.has_later(operation):
         raise Refused(Code.UNDO_NOT_LAST, "A membership was shared or left since; take that back first.")
+    if operation["effects"] == "{}":
+        detail = "Somebody who had shared a membership was forgotten since, and what is needed to undo this with them."
+        raise Refused(Code.UNDO_EXPIRED, detail)
     return await split_combined(ctx, operation, reason=reason)
 
 

@@ -13,6 +13,7 @@ from shared.problems import Code
 from tests.app import PASSWORD, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.merges.desk import MergeDesk
+from tests.server.privacy.desk import forget
 from tests.server.sharing.desk import two_members
 
 
@@ -209,3 +210,19 @@ async def test_a_blocked_one_blocks_both_and_many_points_take_two(world: World) 
     await desk.merged(ana.customer_id, stub["id"])
     assert (await desk.customer(ana.customer_id))["status"] == "blocked"
     await assert_verified(world)
+
+
+async def test_what_was_kept_of_somebody_who_was_forgotten_is_not_there_to_undo_a_merge(world: World) -> None:
+    ana, ben = await two_members(world)
+    desk = await MergeDesk.open(world)
+    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    expect(await desk.leave(ana.membership_id, ben.customer_id), 201)
+    double = await desk.register("Anna")
+    merged = await desk.merged(ana.customer_id, double["id"])
+    await forget(world, ben)
+    desk.headers = await world.staff_headers("manager")
+    path = f"/v1/staff/merges/{merged['id']}/undo"
+    shown = expect(await desk.post(f"{path}/preview", {"reason": "two people"}), 200)
+    assert "was forgotten since" in shown["blockers"][0]
+    refused = await desk.post(path, {"reason": "two people", "preview_hash": shown["preview_hash"]})
+    assert problem(refused)[:2] == (409, "UNDO_EXPIRED")
