@@ -326,8 +326,11 @@ def _list_warnings(move: _Move) -> list[str]:
             f"{effect.bonus_points_taken} points of a bonus that this order set off are taken back with it."
         )
     if effect.points_restored or effect.vouchers_restored:
-        paid = f"{effect.points_restored} points and {effect.vouchers_restored} vouchers"
-        warnings.append(f"{paid} that paid for the order go back; the customer has to pay that part otherwise.")
+        paid = [f"{effect.points_restored} points"] if effect.points_restored else []
+        paid += [f"vouchers: {effect.vouchers_restored}"] if effect.vouchers_restored else []
+        warnings.append(
+            f"What paid for the order goes back ({', '.join(paid)}); the customer has to pay that part otherwise."
+        )
     if effect.skipped_reason is SkippedReason.BEFORE_START:
         warnings.append("The order is from before the membership began: it is kept for the history and earns nothing.")
     if effect.skipped_reason is SkippedReason.NOT_MEMBER:
