@@ -18,7 +18,6 @@ BEFORE_PEOPLE: Final = {
     "programme": "what is written names it, and it is never deleted",
     "store": "likewise",
     "pos_connection": "likewise",
-    "staff_member": "whoever locks staff locks them before the customers that they serve",
     "refund": "whoever settles one locks it before anything else of it",
     "throttle_counter": "tries at claim codes wait for each other, and for nobody else",
 }
