@@ -554,10 +554,17 @@ class Ledger(RuleBasedStateMachine):
                 self._capture(self.holds[-1], self.sales[-1])
             self._cancel_voucher(self.vouchers[-1])
 
-    @precondition(lambda self: self.vouchers)
-    @rule(which=WHICH)
-    def hold_voucher(self, which: int) -> None:
-        self._hold_voucher(pick(self.vouchers, which, lambda one: one[1].is_good(self.now)))
+    @rule(which=WHICH, who=WHO)
+    def hold_voucher(self, which: int, who: int) -> None:
+        self._have_voucher(who)
+        if self.vouchers:
+            self._hold_voucher(pick(self.vouchers, which, lambda one: one[1].is_good(self.now)))
+
+    def _have_voucher(self, who: int) -> None:
+        """Take a reward, unless there is one that can be used: most wishes for one that is used up prove nothing."""
+        if not any(voucher.is_good(self.now) for _, voucher in self.vouchers):
+            self.adjust(who, REWARD_COST, Role.MANAGER)
+            self.take_reward(who)
 
     def _hold_voucher(self, one: tuple[dict[str, Any], Voucher]) -> None:
         issued, voucher = one
@@ -569,10 +576,11 @@ class Ledger(RuleBasedStateMachine):
         voucher.account.holds.append(made)
         self.holds.append((expect(answer, 201)["id"], made))
 
-    @precondition(lambda self: self.vouchers)
-    @rule(which=WHICH)
-    def cancel_voucher(self, which: int) -> None:
-        self._cancel_voucher(pick(self.vouchers, which, lambda one: one[1].state == "issued"))
+    @rule(which=WHICH, who=WHO)
+    def cancel_voucher(self, which: int, who: int) -> None:
+        self._have_voucher(who)
+        if self.vouchers:
+            self._cancel_voucher(pick(self.vouchers, which, lambda one: one[1].is_good(self.now)))
 
     def _cancel_voucher(self, one: tuple[dict[str, Any], Voucher]) -> None:
         issued, voucher = one
@@ -613,11 +621,17 @@ class Ledger(RuleBasedStateMachine):
         else:
             made.debit = made.account.take(-made.points, self.now)
 
-    @precondition(lambda self: any(made.state == "waiting" for made in self.adjustments))
-    @rule(which=WHICH)
-    def approve(self, which: int) -> None:
+    @rule(which=WHICH, who=WHO)
+    def approve(self, which: int, who: int) -> None:
+        """Agree to what a cashier wished for, just now or some time ago."""
+        if which % 4:
+            self.adjust(who, CASHIER_EACH + 1 + which, Role.CASHIER)
         waiting = [made for made in self.adjustments if made.state == "waiting"]
-        made, headers = pick(waiting, which, lambda one: self.now < one.at + REQUEST_LIFE), self.staff(Role.MANAGER)
+        if waiting:
+            self._approve(pick(waiting, which, lambda one: self.now < one.at + REQUEST_LIFE))
+
+    def _approve(self, made: Adjustment) -> None:
+        headers = self.staff(Role.MANAGER)
         page = expect(self.shop.send("GET", "/v1/staff/adjustments?state=waiting&limit=200", None, headers), 200)
         seen = next((item for item in page["items"] if item["id"] == made.id), None)
         assert (seen is not None) == (self.now < made.at + REQUEST_LIFE)
@@ -719,8 +733,13 @@ class Ledger(RuleBasedStateMachine):
             self.points_are_those_of_the_model()
             act()
 
-    @rule(is_tidied=st.booleans())
-    def expire(self, *, is_tidied: bool) -> None:
+    @rule(is_tidied=st.booleans(), is_due=st.sampled_from([True, True, False]))
+    def expire(self, *, is_tidied: bool, is_due: bool) -> None:
+        """Book what has lapsed, mostly when something has."""
+        lots = [lot for account in self.model.accounts for lot in account.lots if lot.left and lot.expires_at]
+        due_at = min((lot.expires_at for lot in lots if lot.expires_at), default=self.now)
+        if is_due and self.now < due_at < START_AT + TIME_MAX:
+            self.world.clock.set(due_at)
         self.has_moved = True
         trouble, self.trouble = self.trouble, None
         BrittleConnection.fuse = Fuse(trouble) if isinstance(trouble, int) else None
