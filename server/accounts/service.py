@@ -21,6 +21,7 @@ from server.context import Context
 from server.customers import store as customers
 from server.customers.rules import PhoneNumber, parse_phone
 from server.customers.service import read_email
+from server.customers.suppression import find_suppressed
 from server.db.engine import DB, Row
 from server.errors import Refused
 from server.links.service import ask_check
@@ -146,6 +147,8 @@ async def _open_account(ctx: Context, intent: Row, owner: rules.Holder | None) -
     """Open the account of a form, for its owner if the shop knows one, whose row is locked."""
     birthday = customers.join_birthday(intent)
     phone = parse_phone(intent["phone"], ctx.settings.default_country) if intent["phone"] else None
+    # Whoever asked to be forgotten has been welcomed before. That is known until the address is proved again.
+    comes_back = bool(await find_suppressed(ctx, [("email", intent["email_key"])]))
     if owner is None:
         customer_id = await _add_customer(ctx, intent, birthday)
     else:
@@ -156,8 +159,9 @@ async def _open_account(ctx: Context, intent: Row, owner: rules.Holder | None) -
         await _add_phone(ctx, customer_id, phone)
     await give_login(ctx, customer_id, email_key=intent["email_key"], password_hash=intent["password_hash"])
     membership = await enrol(
-        ctx, customer_id, enrolled_at=intent["created_at"], card_number=intent["card_number"], is_new=owner is None
-    )
+        ctx, customer_id, enrolled_at=intent["created_at"], card_number=intent["card_number"], is_new=owner is None,
+        is_welcomed=not comes_back,
+    )  # fmt: skip
     await _record_consents(ctx, customer_id, intent, phone)
     await record(
         ctx,
@@ -234,7 +238,13 @@ async def give_login(ctx: Context, customer_id: UUID, *, email_key: str, passwor
 
 
 async def enrol(
-    ctx: Context, customer_id: UUID, *, enrolled_at: datetime, card_number: str | None, is_new: bool
+    ctx: Context,
+    customer_id: UUID,
+    *,
+    enrolled_at: datetime,
+    card_number: str | None,
+    is_new: bool,
+    is_welcomed: bool = True,
 ) -> OpenedMembership:
     """Return a customer's membership, opened unless there is one, with the card to use.
 
@@ -243,6 +253,7 @@ async def enrol(
         card_number: A printed card in the person's hand. One that is not free is passed over: the person gets a new
             card rather than no account.
         is_new: The customer was made in this transaction, so there is no membership to look for.
+        is_welcomed: A new membership begins with the bonus of the rules.
     """
     if card_number is not None and not await memberships.is_card_free(card_number):
         card_number = None
@@ -254,7 +265,8 @@ async def enrol(
         opened = await memberships.open_membership(
             ctx, customer_id=customer_id, enrolled_at=enrolled_at, card_number=card_number
         )
-        await grant_sign_up(ctx, customer_id=customer_id, membership_id=opened.membership_id)
+        if is_welcomed:
+            await grant_sign_up(ctx, customer_id=customer_id, membership_id=opened.membership_id)
         return opened
     if card_number is not None:
         number = await memberships.adopt_card(ctx, card_number, membership_id=active.id, customer_id=customer_id)

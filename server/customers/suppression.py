@@ -1,7 +1,7 @@
 """Whom no import brings back: keyed hashes of what tills and files name an erased person by.
 
 Only hashes are kept, under the service's secret, so that the list names nobody. A hash goes when the person signs up again
-with that address, of their own will.
+with that address, of their own will; whoever comes back so is not welcomed with points again.
 """
 
 from collections.abc import Collection

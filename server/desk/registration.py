@@ -18,6 +18,7 @@ from server.context import Context
 from server.customers import store as customers
 from server.customers.rules import EmailAddress, PhoneNumber, check_birthday, clean_name, parse_phone
 from server.customers.service import read_email
+from server.customers.suppression import Name, find_suppressed
 from server.db.engine import Row
 from server.desk import store
 from server.errors import Invalid, NotFound, Refused
@@ -41,6 +42,15 @@ class _Entry(msgspec.Struct, frozen=True, kw_only=True):
     email: EmailAddress | None
     phone: PhoneNumber | None
     card: str | None
+
+    def names(self) -> list[Name]:
+        """Return the addresses by which somebody may have been known before."""
+        names: list[Name] = []
+        if self.email is not None:
+            names.append(("email", self.email.key))
+        if self.phone is not None:
+            names.append(("phone", self.phone.key))
+        return names
 
 
 async def register_customer(ctx: Context, staff: Staff, form: RegisterCustomer) -> CustomerRegistered:
@@ -67,7 +77,9 @@ async def register_customer(ctx: Context, staff: Staff, form: RegisterCustomer) 
     # The sale that is going on counts, even if the day has changed since it began.
     enrolled_at = min(entry.at, order["completed_at"]) if order else entry.at
     opened = await open_membership(ctx, customer_id=customer_id, enrolled_at=enrolled_at, card_number=entry.card)
-    await grant_sign_up(ctx, customer_id=customer_id, membership_id=opened.membership_id)
+    # Whoever asked to be forgotten has been welcomed before.
+    if not await find_suppressed(ctx, entry.names()):
+        await grant_sign_up(ctx, customer_id=customer_id, membership_id=opened.membership_id)
     await _record_consents(ctx, staff, customer_id, form, entry)
     given = await _give_order(ctx, staff, form.order_id, customer_id) if form.order_id else None
     invited_by = await _invite(ctx, customer_id, entry)

@@ -23,6 +23,7 @@ from server.programmes import store as programmes
 from shared.programmes import BonusRules, EarningRules
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, figures, locked
+from tests.server.privacy.desk import forget
 from tests.server.refunds.till import lines, pieces, sell, take
 from tests.tills import push, sale
 from tests.waiting import until_somebody_waits
@@ -66,6 +67,20 @@ async def test_a_new_member_is_welcomed_once_by_app_and_at_the_till(world: World
     assert await bonuses(UUID(registered["membership_id"])) == [(50, "welcome")]
     entries = await world.client.get(f"/v1/me/memberships/{member.membership_id}/entries", headers=member.headers)
     assert expect(entries, 200)["items"][0]["reason"] == "Bonus: welcome"
+    await assert_verified(world)
+
+
+async def test_whoever_was_forgotten_and_comes_back_is_not_welcomed_again(world: World) -> None:
+    await set_rules(world, sign_up=50)
+    for comes_back in (False, True):
+        member = await world.sign_up()
+        assert await bonuses(member.membership_id) == ([] if comes_back else [(50, "welcome")])
+        world.advance(timedelta(minutes=1))
+        await forget(world, member)
+    headers = await world.staff_headers() | {"Idempotency-Key": "register-who-comes-back"}
+    form = {"given_name": "Ana", "email": member.email, "phone": "+447911123456"}
+    registered = expect(await world.client.post("/v1/staff/customers", json=form, headers=headers), 201)
+    assert await bonuses(UUID(registered["membership_id"])) == []
     await assert_verified(world)
 
 
