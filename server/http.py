@@ -7,6 +7,7 @@ A routes module declares handlers with `@operation("name")`; method, path, calle
 import re
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Response
@@ -73,6 +74,11 @@ class Call:
         assert isinstance(self.body, kind)
         return self.body
 
+    def path_id(self, name: str) -> UUID:
+        """Return an id out of the path."""
+        value: UUID = self.request.path_params[name]
+        return value
+
     def query(self, name: str, *, default: str = "") -> str:
         """Return a query parameter.
 
@@ -107,8 +113,11 @@ class Call:
             raise NotSignedIn
         return token.strip()
 
-    def idempotent_call(self, principal: str) -> idempotency.IdempotentCall:
+    def idempotent_call(self, *, principal: str | None = None) -> idempotency.IdempotentCall:
         """Return the identity of this call.
+
+        Args:
+            principal: Who calls; the authenticated actor unless given.
 
         Raises:
             Refused: IDEMPOTENCY_KEY_MISSING, the header is absent or malformed.
@@ -117,7 +126,7 @@ class Call:
         if not _IDEMPOTENCY_KEY.fullmatch(key):
             raise Refused(Code.IDEMPOTENCY_KEY_MISSING)
         return idempotency.IdempotentCall(
-            principal=principal,
+            principal=principal or f"{self.ctx.actor.kind}:{self.ctx.actor.id}",
             operation=self.endpoint.operation,
             key=key,
             body_hash=idempotency.hash_body(self.ctx, self.request.url.path, self.raw_body),
@@ -218,7 +227,7 @@ async def _answer_once(call: Call, handler: Handler, complete: Completion | None
         assert isinstance(answer, msgspec.Struct), "an idempotent operation answers with a message"
         return answer
 
-    identity = call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
+    identity = call.idempotent_call()
     reply = await idempotency.once(call.ctx, identity, call.endpoint.status, work)
     return reply_response(await complete(call, reply) if complete else reply)
 

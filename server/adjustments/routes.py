@@ -24,13 +24,13 @@ from shared.problems import FieldProblem
 @operation("preview_adjustment")
 async def preview_adjustment(call: Call) -> AdjustmentPreview:
     """Show what giving or taking points by hand would do, and whether somebody else must approve it."""
-    return await service.preview(call.ctx, call.staff, _id(call, "customer_id"), call.message(AdjustmentRequest))
+    return await service.preview(call.ctx, call.staff, call.path_id("customer_id"), call.message(AdjustmentRequest))
 
 
 @operation("adjust_points")
 async def adjust_points(call: Call) -> AdjustmentView:
     """Give or take points by hand, by a signed number; above the limits this asks for a second person."""
-    return await service.adjust(call.ctx, call.staff, _id(call, "customer_id"), call.message(AdjustmentRequest))
+    return await service.adjust(call.ctx, call.staff, call.path_id("customer_id"), call.message(AdjustmentRequest))
 
 
 @operation("list_adjustments")
@@ -61,10 +61,10 @@ async def list_adjustments(call: Call) -> AdjustmentPage:
 async def approve_adjustment(call: Call) -> Response[bytes]:
     """Approve what somebody else asked for; `preview_hash` says what was looked at, the password who looked."""
     await call.authenticate()
-    identity = call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
+    identity = call.idempotent_call()
     form = call.message(AdjustmentDecision)
     return reply_response(
-        await service.approve(call.ctx, call.staff, identity, adjustment_id=_id(call, "adjustment_id"), form=form)
+        await service.approve(call.ctx, call.staff, identity, adjustment_id=call.path_id("adjustment_id"), form=form)
     )
 
 
@@ -72,22 +72,17 @@ async def approve_adjustment(call: Call) -> Response[bytes]:
 async def refuse_adjustment(call: Call) -> AdjustmentView:
     """Refuse what somebody else asked for."""
     return await service.refuse(
-        call.ctx, call.staff, _id(call, "adjustment_id"), call.message(AdjustmentRefusal).reason
+        call.ctx, call.staff, call.path_id("adjustment_id"), call.message(AdjustmentRefusal).reason
     )
 
 
 @operation("preview_adjustment_undo")
 async def preview_adjustment_undo(call: Call) -> AdjustmentUndoPreview:
     """Show what taking an adjustment back would do."""
-    return await service.preview_undo(call.ctx, call.staff, _id(call, "adjustment_id"))
+    return await service.preview_undo(call.ctx, call.staff, call.path_id("adjustment_id"))
 
 
 @operation("undo_adjustment")
 async def undo_adjustment(call: Call) -> AdjustmentView:
     """Take an adjustment back: one's own within 60 seconds, as a manager within 24 hours."""
-    return await service.undo(call.ctx, call.staff, _id(call, "adjustment_id"), call.message(AdjustmentUndo))
-
-
-def _id(call: Call, name: str) -> UUID:
-    found: UUID = call.request.path_params[name]
-    return found
+    return await service.undo(call.ctx, call.staff, call.path_id("adjustment_id"), call.message(AdjustmentUndo))

@@ -14,7 +14,7 @@ async def get_audience(call: Call) -> AudienceStatus:
 @operation("retry_audience_contact")
 async def retry_audience_contact(call: Call) -> AudienceContactView:
     """Try a contact again that Mailchimp refused."""
-    return await service.retry_contact(call.ctx, call.request.path_params["contact_id"])
+    return await service.retry_contact(call.ctx, call.path_id("contact_id"))
 
 
 @operation("resume_audience")

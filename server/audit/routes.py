@@ -23,7 +23,7 @@ async def list_audit(call: Call) -> AuditPage:
 @operation("list_customer_audit")
 async def list_customer_audit(call: Call) -> AuditPage:
     """List what was done for one customer, newest first."""
-    customer_id: UUID = call.request.path_params["customer_id"]
+    customer_id = call.path_id("customer_id")
     return await service.list_customer_page(customer_id, cursor=call.query("cursor"), limit=call.page_size())
 
 

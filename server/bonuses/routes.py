@@ -1,7 +1,5 @@
 """HTTP of referrals."""
 
-from uuid import UUID
-
 from server.bonuses import service
 from server.http import Call, operation
 from shared.programmes import ReferralAnswer, ReferralCode, ReferralNaming
@@ -10,16 +8,11 @@ from shared.programmes import ReferralAnswer, ReferralCode, ReferralNaming
 @operation("get_my_referral_code")
 async def get_my_referral_code(call: Call) -> ReferralCode:
     """Return the code that the member hands to friends; it is made the first time."""
-    return await service.get_referral_code(call.ctx, call.member.customer_id, _membership_id(call))
+    return await service.get_referral_code(call.ctx, call.member.customer_id, call.path_id("membership_id"))
 
 
 @operation("name_my_referrer")
 async def name_my_referrer(call: Call) -> ReferralAnswer:
     """Say by their code who brought the member; both get the bonus with the member's first purchase."""
     form = call.message(ReferralNaming)
-    return await service.name_referrer(call.ctx, call.member.customer_id, _membership_id(call), form.code)
-
-
-def _membership_id(call: Call) -> UUID:
-    membership_id: UUID = call.request.path_params["membership_id"]
-    return membership_id
+    return await service.name_referrer(call.ctx, call.member.customer_id, call.path_id("membership_id"), form.code)

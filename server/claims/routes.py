@@ -1,7 +1,6 @@
 """HTTP of claim codes."""
 
 from typing import cast
-from uuid import UUID
 
 from litestar import Response
 from litestar.response import Stream
@@ -31,7 +30,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 async def claim(call: Call) -> Response[bytes]:
     """Enter a claim code: points kept for the customer on it, or those of the receipt, become the member's."""
     await call.authenticate()
-    identity = call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
+    identity = call.idempotent_call()
     return reply_response(await service.claim(call.ctx, call.member, identity, call.message(Claim)))
 
 
@@ -42,19 +41,19 @@ async def _with_code(call: Call, reply: StoredReply) -> StoredReply:
 @operation("issue_claim_code", complete=_with_code)
 async def issue_claim_code(call: Call) -> ClaimCodeIssued:
     """Make a claim code for a customer without a sign-in; it is shown this once, and voids the former one."""
-    return await issuing.issue_for_customer(call.ctx, call.staff, _id(call, "customer_id"))
+    return await issuing.issue_for_customer(call.ctx, call.staff, call.path_id("customer_id"))
 
 
 @operation("list_claim_codes")
 async def list_claim_codes(call: Call) -> CustomerClaims:
     """List the claim codes for a customer, those the customer has used, and refused tries with their causes."""
-    return await issuing.list_codes(call.ctx, _id(call, "customer_id"))
+    return await issuing.list_codes(call.ctx, call.path_id("customer_id"))
 
 
 @operation("issue_receipt_code", complete=_with_code)
 async def issue_receipt_code(call: Call) -> ClaimCodeIssued:
     """Make a claim code for the receipt of a sale that counts for nobody."""
-    return await issuing.issue_for_order(call.ctx, call.staff, _id(call, "order_id"))
+    return await issuing.issue_for_order(call.ctx, call.staff, call.path_id("order_id"))
 
 
 @operation("find_claim_code")
@@ -66,7 +65,7 @@ async def find_claim_code(call: Call) -> ClaimFound:
 @operation("revoke_claim_code")
 async def revoke_claim_code(call: Call) -> ClaimCodeView:
     """Void a claim code."""
-    return await issuing.revoke(call.ctx, _id(call, "code_id"), call.message(ClaimRevocation).reason)
+    return await issuing.revoke(call.ctx, call.path_id("code_id"), call.message(ClaimRevocation).reason)
 
 
 @operation("preview_claim_batch")
@@ -91,13 +90,13 @@ async def list_claim_batches(call: Call) -> ClaimBatchPage:
 @operation("revoke_claim_batch")
 async def revoke_claim_batch(call: Call) -> ClaimBatchView:
     """Void all codes of a batch that were not used."""
-    return await batches.revoke(call.ctx, _id(call, "batch_id"), call.message(ClaimRevocation).reason)
+    return await batches.revoke(call.ctx, call.path_id("batch_id"), call.message(ClaimRevocation).reason)
 
 
 @operation("write_claim_csv")
 async def write_claim_csv(call: Call) -> Response[bytes]:
     """Write the list of a batch with codes, names and addresses, once."""
-    lines = await batches.open_csv(call.ctx, _id(call, "batch_id"))
+    lines = await batches.open_csv(call.ctx, call.path_id("batch_id"))
     headers = _NO_STORE | {"Content-Disposition": 'attachment; filename="claim-codes.csv"'}
     # Litestar types what is streamed by its source, and ours are bytes.
     return cast("Response[bytes]", Stream(lines, media_type="text/csv", headers=headers))
@@ -106,11 +105,6 @@ async def write_claim_csv(call: Call) -> Response[bytes]:
 @operation("write_claim_letters")
 async def write_claim_letters(call: Call) -> Response[bytes]:
     """Write the letters of a batch as PDF, once."""
-    pdf = await batches.write_letters(call.ctx, _id(call, "batch_id"))
+    pdf = await batches.write_letters(call.ctx, call.path_id("batch_id"))
     headers = _NO_STORE | {"Content-Disposition": 'attachment; filename="claim-letters.pdf"'}
     return Response(pdf, media_type="application/pdf", headers=headers)
-
-
-def _id(call: Call, name: str) -> UUID:
-    found: UUID = call.request.path_params[name]
-    return found

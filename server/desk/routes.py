@@ -1,7 +1,5 @@
 """HTTP of what staff do for customers."""
 
-from uuid import UUID
-
 from server.desk import joining, lifting, lookalikes, queue, registration, service
 from server.desk.search import search_customers as find
 from server.http import Call, operation
@@ -30,7 +28,7 @@ async def search_customers(call: Call) -> SearchResult:
 @operation("get_customer_tier")
 async def get_customer_tier(call: Call) -> TierView:
     """Show a membership's tier, the points that qualify for it, and what the next one takes."""
-    membership_id: UUID = call.request.path_params["membership_id"]
+    membership_id = call.path_id("membership_id")
     return await get_tier(call.ctx, membership_id)
 
 
@@ -58,19 +56,23 @@ async def register_customer(call: Call) -> CustomerRegistered:
 @operation("get_customer")
 async def get_customer(call: Call) -> CustomerDetail:
     """Show a customer; that it was opened is written down."""
-    return await service.open_customer(call.ctx, call.staff, _customer_id(call))
+    return await service.open_customer(call.ctx, call.staff, call.path_id("customer_id"))
 
 
 @operation("change_customer")
 async def change_customer(call: Call) -> CustomerDetail:
     """Change a customer's names, birthday or notes."""
-    return await service.change_customer(call.ctx, call.staff, _customer_id(call), call.message(CustomerChange))
+    return await service.change_customer(
+        call.ctx, call.staff, call.path_id("customer_id"), call.message(CustomerChange)
+    )
 
 
 @operation("join_programme")
 async def join_programme(call: Call) -> ProgrammeJoined:
     """Make a customer a member of a further programme."""
-    return await joining.join_programme(call.ctx, call.staff, _customer_id(call), call.message(ProgrammeJoining))
+    return await joining.join_programme(
+        call.ctx, call.staff, call.path_id("customer_id"), call.message(ProgrammeJoining)
+    )
 
 
 @operation("lift_redemption_hold")
@@ -79,15 +81,10 @@ async def lift_redemption_hold(call: Call) -> HoldLifted:
 
     Not while a correction of the address waits for its time: cancel that first.
     """
-    return await lifting.lift_hold(call.ctx, call.staff, _customer_id(call), call.message(HoldLifting))
+    return await lifting.lift_hold(call.ctx, call.staff, call.path_id("customer_id"), call.message(HoldLifting))
 
 
 @operation("invite_customer")
 async def invite_customer(call: Call) -> Accepted:
     """Send the mail with which a customer chooses a password."""
-    return await service.invite_customer(call.ctx, _customer_id(call))
-
-
-def _customer_id(call: Call) -> UUID:
-    customer_id: UUID = call.request.path_params["customer_id"]
-    return customer_id
+    return await service.invite_customer(call.ctx, call.path_id("customer_id"))

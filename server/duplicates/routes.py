@@ -28,15 +28,12 @@ async def list_duplicates(call: Call) -> DuplicatePage:
 @operation("dismiss_duplicate")
 async def dismiss_duplicate(call: Call) -> DuplicateView:
     """Say that two customers are two people; the pair does not come back."""
-    return await service.dismiss(call.ctx, call.staff, _duplicate_id(call), call.message(DuplicateDismissal).note)
+    return await service.dismiss(
+        call.ctx, call.staff, call.path_id("duplicate_id"), call.message(DuplicateDismissal).note
+    )
 
 
 @operation("reopen_duplicate")
 async def reopen_duplicate(call: Call) -> DuplicateView:
     """Take back that two customers are two people."""
-    return await service.reopen(call.ctx, _duplicate_id(call))
-
-
-def _duplicate_id(call: Call) -> UUID:
-    duplicate_id: UUID = call.request.path_params["duplicate_id"]
-    return duplicate_id
+    return await service.reopen(call.ctx, call.path_id("duplicate_id"))

@@ -47,40 +47,42 @@ async def cancel_email_change(call: Call) -> EmailChangeDone:
 async def preview_email_change(call: Call) -> EmailChangePreview:
     """Show what an email change would do."""
     form = call.message(StaffEmailChange)
-    return await staff_service.preview_change(call.ctx, call.staff, _customer_id(call), form)
+    return await staff_service.preview_change(call.ctx, call.staff, call.path_id("customer_id"), form)
 
 
 @operation("change_email")
 async def change_email(call: Call) -> EmailChangeApplied:
     """Change the address of a customer who stands before the staff member."""
     form = call.message(StaffEmailChange)
-    return await staff_service.change_email(call.ctx, call.staff, _customer_id(call), form)
+    return await staff_service.change_email(call.ctx, call.staff, call.path_id("customer_id"), form)
 
 
 @operation("preview_correction")
 async def preview_correction(call: Call) -> EmailChangePreview:
     """Show what putting a typo right would do."""
     form = call.message(EmailCorrection)
-    return await staff_service.preview_correction(call.ctx, call.staff, _customer_id(call), form)
+    return await staff_service.preview_correction(call.ctx, call.staff, call.path_id("customer_id"), form)
 
 
 @operation("correct_email")
 async def correct_email(call: Call) -> EmailChangeApplied:
     """Put a typo right in an address that was never proven, or give one whose mail comes back another."""
     form = call.message(EmailCorrection)
-    return await staff_service.correct_email(call.ctx, call.staff, _customer_id(call), form)
+    return await staff_service.correct_email(call.ctx, call.staff, call.path_id("customer_id"), form)
 
 
 @operation("undo_email_change")
 async def undo_email_change(call: Call) -> EmailChangeApplied:
     """Take an email change or correction back, or cancel one that waits."""
-    return await staff_service.undo(call.ctx, call.staff, _change_id(call), call.message(Undo).reason)
+    return await staff_service.undo(call.ctx, call.staff, call.path_id("change_id"), call.message(Undo).reason)
 
 
 @operation("preview_email_override")
 async def preview_email_override(call: Call) -> EmailChangePreview:
     """Show what correcting a proven address that is out of reach would do."""
-    return await overrides.preview(call.ctx, call.staff, _customer_id(call), call.message(EmailOverrideRequest))
+    return await overrides.preview(
+        call.ctx, call.staff, call.path_id("customer_id"), call.message(EmailOverrideRequest)
+    )
 
 
 @operation("request_email_override")
@@ -89,7 +91,9 @@ async def request_email_override(call: Call) -> EmailOverrideView:
 
     Somebody else approves it, and it is carried out 72 hours later, unless it is stopped.
     """
-    return await overrides.request(call.ctx, call.staff, _customer_id(call), call.message(EmailOverrideRequest))
+    return await overrides.request(
+        call.ctx, call.staff, call.path_id("customer_id"), call.message(EmailOverrideRequest)
+    )
 
 
 @operation("list_email_overrides")
@@ -111,7 +115,7 @@ async def list_email_overrides(call: Call) -> EmailOverridePage:
 @operation("get_email_override")
 async def get_email_override(call: Call) -> EmailOverrideView:
     """Show a correction of a proven address; of one that waits, what it would do now."""
-    return await overrides.get_override(call.ctx, call.staff, _change_id(call))
+    return await overrides.get_override(call.ctx, call.staff, call.path_id("change_id"))
 
 
 @operation("approve_email_override", checks_itself=True)
@@ -121,10 +125,10 @@ async def approve_email_override(call: Call) -> Response[bytes]:
     Whoever reads the old mailbox can stop it for 72 hours; staff cancel it by `undo_email_change`.
     """
     await call.authenticate()
-    identity = call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
+    identity = call.idempotent_call()
     form = call.message(EmailOverrideDecision)
     return reply_response(
-        await overrides.approve(call.ctx, call.staff, identity, change_id=_change_id(call), form=form)
+        await overrides.approve(call.ctx, call.staff, identity, change_id=call.path_id("change_id"), form=form)
     )
 
 
@@ -132,13 +136,3 @@ async def approve_email_override(call: Call) -> Response[bytes]:
 async def hint_email(call: Call) -> EmailHint:
     """Say what somebody may have meant who types this address; whether anybody has it is not looked at."""
     return EmailHint(suggestion=suggest_email(call.query("email")))
-
-
-def _change_id(call: Call) -> UUID:
-    change_id: UUID = call.request.path_params["change_id"]
-    return change_id
-
-
-def _customer_id(call: Call) -> UUID:
-    customer_id: UUID = call.request.path_params["customer_id"]
-    return customer_id

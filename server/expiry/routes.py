@@ -1,7 +1,5 @@
 """HTTP of schedules."""
 
-from uuid import UUID
-
 from server.expiry import service
 from server.http import Call, operation
 from shared.reports import ExpirySchedule
@@ -10,7 +8,7 @@ from shared.reports import ExpirySchedule
 @operation("get_my_expiry")
 async def get_my_expiry(call: Call) -> ExpirySchedule:
     """Tell month by month which of the member's points lapse when; `limit` counts months."""
-    membership_id: UUID = call.request.path_params["membership_id"]
+    membership_id = call.path_id("membership_id")
     return await service.get_own_schedule(
         call.ctx, call.member.customer_id, membership_id, cursor=call.query("cursor"), limit=call.page_size()
     )
@@ -19,5 +17,5 @@ async def get_my_expiry(call: Call) -> ExpirySchedule:
 @operation("get_customer_expiry")
 async def get_customer_expiry(call: Call) -> ExpirySchedule:
     """Tell month by month which points of a membership lapse when, for staff."""
-    membership_id: UUID = call.request.path_params["membership_id"]
+    membership_id = call.path_id("membership_id")
     return await service.get_schedule(call.ctx, membership_id, cursor=call.query("cursor"), limit=call.page_size())

@@ -1,7 +1,5 @@
 """HTTP of POS records, links, the exchange with till systems, and its webhooks."""
 
-from uuid import UUID
-
 from litestar import Response
 
 from server.decoding import read_body
@@ -82,49 +80,49 @@ async def search_pos_records(call: Call) -> RecordHits:
 @operation("take_pos_record")
 async def take_pos_record(call: Call) -> RecordTaken:
     """Make a customer of a POS record that is nobody's; address and number stay unproven."""
-    return await desk.take_record(call.ctx, call.staff, _id(call, "record_id"), call.message(RecordTaking))
+    return await desk.take_record(call.ctx, call.staff, call.path_id("record_id"), call.message(RecordTaking))
 
 
 @operation("get_customer_links")
 async def get_customer_links(call: Call) -> CustomerLinks:
     """Show a customer's POS records: those in force, those that wait, those that are over, those to decide about."""
-    return await finding.get_links(_id(call, "customer_id"))
+    return await finding.get_links(call.path_id("customer_id"))
 
 
 @operation("preview_link")
 async def preview_link(call: Call) -> LinkPreview:
     """Show what linking a POS record to a customer would do."""
-    return await desk.preview_link(call.ctx, call.staff, _id(call, "customer_id"), call.message(LinkRequest))
+    return await desk.preview_link(call.ctx, call.staff, call.path_id("customer_id"), call.message(LinkRequest))
 
 
 @operation("make_link")
 async def make_link(call: Call) -> LinkMade:
     """Link a POS record to a customer and post its former orders; what is large waits for a second person."""
-    return await desk.make_link(call.ctx, call.staff, _id(call, "customer_id"), call.message(LinkRequest))
+    return await desk.make_link(call.ctx, call.staff, call.path_id("customer_id"), call.message(LinkRequest))
 
 
 @operation("preview_link_approval")
 async def preview_link_approval(call: Call) -> LinkPreview:
     """Show what granting a link that somebody else asked for would do now."""
-    return await desk.preview_approval(call.ctx, call.staff, _id(call, "link_id"))
+    return await desk.preview_approval(call.ctx, call.staff, call.path_id("link_id"))
 
 
 @operation("approve_link")
 async def approve_link(call: Call) -> LinkMade:
     """Grant a link that somebody else asked for; `preview_hash` says what was looked at."""
-    return await desk.approve_link(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkApproval))
+    return await desk.approve_link(call.ctx, call.staff, call.path_id("link_id"), call.message(LinkApproval))
 
 
 @operation("preview_link_end")
 async def preview_link_end(call: Call) -> LinkEndingPreview:
     """Show what ending a link would do."""
-    return await desk.preview_ending(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkEnding))
+    return await desk.preview_ending(call.ctx, call.staff, call.path_id("link_id"), call.message(LinkEnding))
 
 
 @operation("end_link")
 async def end_link(call: Call) -> LinkMade:
     """End a link; its orders stay with the customer unless they are taken back."""
-    return await desk.end_link(call.ctx, call.staff, _id(call, "link_id"), call.message(LinkEnding))
+    return await desk.end_link(call.ctx, call.staff, call.path_id("link_id"), call.message(LinkEnding))
 
 
 @operation("list_waiting_links")
@@ -142,7 +140,7 @@ async def list_link_reviews(call: Call) -> LinkReviewPage:
 @operation("settle_link_review")
 async def settle_link_review(call: Call) -> None:
     """Close a match that needs nobody any more."""
-    await finding.settle_review(call.ctx, _id(call, "review_id"), call.message(ReviewSettling))
+    await finding.settle_review(call.ctx, call.path_id("review_id"), call.message(ReviewSettling))
 
 
 @operation("list_pos_todos")
@@ -154,13 +152,13 @@ async def list_pos_todos(call: Call) -> PosTodoPage:
 @operation("finish_pos_todo")
 async def finish_pos_todo(call: Call) -> PosTodoView:
     """Note that something was done in the till."""
-    return await todos.mark_done(call.ctx, _id(call, "todo_id"), call.message(PosTodoDone))
+    return await todos.mark_done(call.ctx, call.path_id("todo_id"), call.message(PosTodoDone))
 
 
 @operation("reopen_pos_todo")
 async def reopen_pos_todo(call: Call) -> PosTodoView:
     """Note that something was not done in the till after all."""
-    return await todos.mark_open(call.ctx, _id(call, "todo_id"))
+    return await todos.mark_open(call.ctx, call.path_id("todo_id"))
 
 
 @operation("dispute_link")
@@ -172,7 +170,7 @@ async def dispute_link(call: Call) -> LinkDisputed:
 @operation("diagnose_links")
 async def diagnose_links(call: Call) -> LinkDiagnosis:
     """Say why a customer's purchases are missing, and what puts it right."""
-    return await doctor.diagnose(call.ctx, _id(call, "customer_id"))
+    return await doctor.diagnose(call.ctx, call.path_id("customer_id"))
 
 
 @operation("diagnose_my_links")
@@ -206,8 +204,3 @@ async def square_hook(call: Call) -> Response[bytes]:
     signature = call.request.headers.get("x-square-hmacsha256-signature", "")
     await hooks.take_square_event(call.ctx, body=body, signature=signature)
     return Response(b"", status_code=204, headers={"Cache-Control": "no-store"})
-
-
-def _id(call: Call, name: str) -> UUID:
-    found: UUID = call.request.path_params[name]
-    return found

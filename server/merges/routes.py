@@ -51,39 +51,34 @@ async def list_merges(call: Call) -> MergePage:
 @operation("get_merge")
 async def get_merge(call: Call) -> MergeView:
     """Show a merge; of one that waits, what it would do now."""
-    return await service.get_merge(call.ctx, _merge_id(call))
+    return await service.get_merge(call.ctx, call.path_id("merge_id"))
 
 
 @operation("approve_merge")
 async def approve_merge(call: Call) -> MergeView:
     """Carry out a merge that somebody else asked for."""
-    return await service.approve(call.ctx, call.staff, _merge_id(call), call.message(MergeDecision))
+    return await service.approve(call.ctx, call.staff, call.path_id("merge_id"), call.message(MergeDecision))
 
 
 @operation("refuse_merge")
 async def refuse_merge(call: Call) -> MergeView:
     """Refuse a merge that somebody else asked for."""
-    return await service.refuse(call.ctx, call.staff, _merge_id(call), call.message(MergeRefusal).reason)
+    return await service.refuse(call.ctx, call.staff, call.path_id("merge_id"), call.message(MergeRefusal).reason)
 
 
 @operation("preview_undo_merge")
 async def preview_undo_merge(call: Call) -> MergeUndoPreview:
     """Show what taking a merge back would do, and what does not come back."""
-    return await service.preview_undo(call.ctx, call.staff, _merge_id(call), call.message(MergeUndo))
+    return await service.preview_undo(call.ctx, call.staff, call.path_id("merge_id"), call.message(MergeUndo))
 
 
 @operation("undo_merge")
 async def undo_merge(call: Call) -> MergeUndone:
     """Make two customers of one again, within 30 days."""
-    return await service.undo(call.ctx, call.staff, _merge_id(call), call.message(MergeUndo))
+    return await service.undo(call.ctx, call.staff, call.path_id("merge_id"), call.message(MergeUndo))
 
 
 @operation("dispute_merge")
 async def dispute_merge(call: Call) -> MergeDisputed:
     """Say with the mailed link that the other customer is somebody else; no points are spent until staff have looked."""
     return await service.dispute(call.ctx, call.message(MergeDispute).token)
-
-
-def _merge_id(call: Call) -> UUID:
-    merge_id: UUID = call.request.path_params["merge_id"]
-    return merge_id

@@ -1,7 +1,5 @@
 """HTTP of orders: the till's push and look-up, the lists of members and staff."""
 
-from uuid import UUID
-
 from litestar import Response
 
 from server.errors import Invalid, Refused
@@ -33,7 +31,7 @@ async def push_order(call: Call) -> Response[bytes]:
     reply = await service.push_order(
         call.ctx,
         token=token,
-        call=call.idempotent_call(f"key:{hash_token(token).hex()[:32]}"),
+        call=call.idempotent_call(principal=f"key:{hash_token(token).hex()[:32]}"),
         order=call.message(PosOrder),
     )
     return reply_response(reply)
@@ -82,7 +80,7 @@ async def list_my_orders(call: Call) -> OrderPage:
 @operation("list_customer_orders")
 async def list_customer_orders(call: Call) -> OrderPage:
     """List a customer's orders, for staff."""
-    customer_id: UUID = call.request.path_params["customer_id"]
+    customer_id = call.path_id("customer_id")
     return await service.list_orders(customer_id, cursor=call.query("cursor"), limit=call.page_size())
 
 
@@ -101,7 +99,7 @@ async def find_orders(call: Call) -> StaffOrderPage:
 @operation("get_order")
 async def get_order(call: Call) -> StaffOrderDetail:
     """Show an order with its lines and why each earned what it earned."""
-    order_id: UUID = call.request.path_params["order_id"]
+    order_id = call.path_id("order_id")
     return await service.get_order(order_id)
 
 
@@ -126,12 +124,12 @@ async def list_order_differences(call: Call) -> OrderDifferencePage:
 @operation("preview_assignment")
 async def preview_assignment(call: Call) -> AssignmentPreview:
     """Show what giving an order to a customer, to another one or to nobody would do to points."""
-    order_id: UUID = call.request.path_params["order_id"]
+    order_id = call.path_id("order_id")
     return await assignments.preview(call.ctx, call.staff, order_id, call.message(OrderAssignment))
 
 
 @operation("assign_order")
 async def assign_order(call: Call) -> AssignmentApplied:
     """Give an order to a customer, to another one or to nobody; its points follow by the rules of its time."""
-    order_id: UUID = call.request.path_params["order_id"]
+    order_id = call.path_id("order_id")
     return await assignments.assign(call.ctx, call.staff, order_id, call.message(OrderAssignment))

@@ -8,7 +8,6 @@ from litestar.response import Stream
 
 from server.errors import Invalid
 from server.http import Call, operation, reply_response
-from server.idempotency import IdempotentCall
 from server.privacy import exports, retention, service
 from server.privacy.exports import ExportFile
 from shared.privacy import (
@@ -43,7 +42,7 @@ async def request_my_export(call: Call) -> Response[bytes]:
     """Ask for a copy of everything held about the member; a mail tells when it is ready."""
     await call.authenticate()
     form = call.message(ExportRequest)
-    return reply_response(await exports.request_mine(call.ctx, call.member, _identity(call), form))
+    return reply_response(await exports.request_mine(call.ctx, call.member, call.idempotent_call(), form))
 
 
 @operation("list_my_exports")
@@ -55,7 +54,7 @@ async def list_my_exports(call: Call) -> ExportList:
 @operation("get_my_export_file")
 async def get_my_export_file(call: Call) -> Response[bytes]:
     """Send a copy as a ZIP, to a device on which the password was entered in the last ten minutes."""
-    return _file(await exports.open_mine(call.ctx, call.member, call.request.path_params["export_id"]))
+    return _file(await exports.open_mine(call.ctx, call.member, call.path_id("export_id")))
 
 
 @operation("download_export")
@@ -68,19 +67,19 @@ async def download_export(call: Call) -> Response[bytes]:
 async def request_customer_export(call: Call) -> ExportView:
     """Ask for a copy of everything held about a customer who stands before the staff member."""
     form = call.message(StaffExportRequest)
-    return await exports.request(call.ctx, call.staff, call.request.path_params["customer_id"], form)
+    return await exports.request(call.ctx, call.staff, call.path_id("customer_id"), form)
 
 
 @operation("list_customer_exports")
 async def list_customer_exports(call: Call) -> ExportList:
     """List a customer's copies, newest first."""
-    return await exports.list_exports(call.ctx, call.request.path_params["customer_id"])
+    return await exports.list_exports(call.ctx, call.path_id("customer_id"))
 
 
 @operation("get_customer_export_file")
 async def get_customer_export_file(call: Call) -> Response[bytes]:
     """Send a copy that staff asked for as a ZIP, to hand over at the counter."""
-    return _file(await exports.open_for(call.ctx, call.staff, call.request.path_params["export_id"]))
+    return _file(await exports.open_for(call.ctx, call.staff, call.path_id("export_id")))
 
 
 # Erasures -------------------------------------------------------------------------------------------------------------
@@ -97,7 +96,7 @@ async def request_my_erasure(call: Call) -> Response[bytes]:
     """Ask to be forgotten; it can be taken back for some days."""
     await call.authenticate()
     form = call.message(ErasureRequest)
-    return reply_response(await service.request_mine(call.ctx, call.member, _identity(call), form))
+    return reply_response(await service.request_mine(call.ctx, call.member, call.idempotent_call(), form))
 
 
 @operation("get_my_erasure")
@@ -121,16 +120,16 @@ async def cancel_erasure_by_link(call: Call) -> MyErasure:
 @operation("preview_customer_erasure")
 async def preview_customer_erasure(call: Call) -> ErasurePreview:
     """Show what being forgotten would do to a customer."""
-    return await service.preview(call.ctx, call.staff, call.request.path_params["customer_id"])
+    return await service.preview(call.ctx, call.staff, call.path_id("customer_id"))
 
 
 @operation("request_customer_erasure", checks_itself=True)
 async def request_customer_erasure(call: Call) -> Response[bytes]:
     """Ask for a customer, who stands before the staff member, to be forgotten; another person has to approve."""
     await call.authenticate()
-    customer_id: UUID = call.request.path_params["customer_id"]
+    customer_id = call.path_id("customer_id")
     form = call.message(StaffErasureRequest)
-    return reply_response(await service.request(call.ctx, call.staff, customer_id, _identity(call), form))
+    return reply_response(await service.request(call.ctx, call.staff, customer_id, call.idempotent_call(), form))
 
 
 @operation("list_erasures")
@@ -164,7 +163,7 @@ async def erase_dormant(call: Call) -> DormantBatch:
 @operation("get_erasure")
 async def get_erasure(call: Call) -> ErasureView:
     """Show a wish to be forgotten; of one that waits, what it would do now."""
-    return await service.get_erasure(call.ctx, _erasure_id(call))
+    return await service.get_erasure(call.ctx, call.path_id("erasure_id"))
 
 
 @operation("approve_erasure", checks_itself=True)
@@ -172,28 +171,21 @@ async def approve_erasure(call: Call) -> Response[bytes]:
     """Approve a wish that somebody else wrote down; it can be taken back for some days."""
     await call.authenticate()
     form = call.message(ErasureDecision)
-    return reply_response(await service.approve(call.ctx, call.staff, _erasure_id(call), _identity(call), form))
+    return reply_response(
+        await service.approve(call.ctx, call.staff, call.path_id("erasure_id"), call.idempotent_call(), form)
+    )
 
 
 @operation("cancel_erasure")
 async def cancel_erasure(call: Call) -> ErasureView:
     """Refuse a wish that waits, or take it back for the customer."""
-    return await service.cancel(call.ctx, _erasure_id(call), call.message(ErasureCancelling))
+    return await service.cancel(call.ctx, call.path_id("erasure_id"), call.message(ErasureCancelling))
 
 
 @operation("settle_erasure")
 async def settle_erasure(call: Call) -> ErasureView:
     """Note that an erased person was removed at the till by hand."""
-    return await service.settle(call.ctx, _erasure_id(call), call.message(ErasureSettling).note)
-
-
-def _erasure_id(call: Call) -> UUID:
-    erasure_id: UUID = call.request.path_params["erasure_id"]
-    return erasure_id
-
-
-def _identity(call: Call) -> IdempotentCall:
-    return call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
+    return await service.settle(call.ctx, call.path_id("erasure_id"), call.message(ErasureSettling).note)
 
 
 def _file(file: ExportFile) -> Response[bytes]:

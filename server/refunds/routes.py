@@ -1,7 +1,5 @@
 """HTTP of refunds: the till's push and the list that staff work through."""
 
-from uuid import UUID
-
 from server.errors import Invalid
 from server.http import Call, operation
 from server.refunds import resolving, service
@@ -47,7 +45,7 @@ async def list_refunds(call: Call) -> RefundPage:
 @operation("preview_refund_attachment")
 async def preview_refund_attachment(call: Call) -> RefundAttachmentPreview:
     """Show what a refund would do to the sale that a person has found for it."""
-    return await resolving.preview(call.ctx, call.staff, _id(call), call.message(RefundAttachment))
+    return await resolving.preview(call.ctx, call.staff, call.path_id("refund_id"), call.message(RefundAttachment))
 
 
 @operation("attach_refund")
@@ -56,21 +54,16 @@ async def attach_refund(call: Call) -> RefundView:
 
     It cannot be taken back; the preview shows all that it does.
     """
-    return await resolving.attach(call.ctx, call.staff, _id(call), call.message(RefundAttachment))
+    return await resolving.attach(call.ctx, call.staff, call.path_id("refund_id"), call.message(RefundAttachment))
 
 
 @operation("dismiss_refund")
 async def dismiss_refund(call: Call) -> RefundView:
     """Say that a refund will have no effect on points; it can be taken up again."""
-    return await resolving.dismiss(call.ctx, call.staff, _id(call), call.message(RefundNote).reason)
+    return await resolving.dismiss(call.ctx, call.staff, call.path_id("refund_id"), call.message(RefundNote).reason)
 
 
 @operation("reopen_refund")
 async def reopen_refund(call: Call) -> RefundView:
     """Take a dismissed refund up again, as it was before."""
-    return await resolving.reopen(call.ctx, _id(call), call.message(RefundNote).reason)
-
-
-def _id(call: Call) -> UUID:
-    found: UUID = call.request.path_params["refund_id"]
-    return found
+    return await resolving.reopen(call.ctx, call.path_id("refund_id"), call.message(RefundNote).reason)

@@ -1,13 +1,11 @@
 """HTTP of rewards: the member's offers, vouchers and presence code; the till's quotes and holds; the staff's catalogue."""
 
 import io
-from uuid import UUID
 
 import segno
 from litestar import Response
 
 from server.http import Call, operation, reply_response
-from server.idempotency import IdempotentCall
 from server.rewards import catalogue, holds, presence, vouchers
 from shared.rewards import (
     CancelVoucher,
@@ -53,7 +51,7 @@ async def list_my_vouchers(call: Call) -> VoucherList:
 async def issue_my_voucher(call: Call) -> Response[bytes]:
     """Take a reward for points. The voucher's code is in this answer only."""
     await call.authenticate()
-    identity = _identity(call)
+    identity = call.idempotent_call()
     return reply_response(await vouchers.issue_to_member(call.ctx, call.member, identity, call.message(TakeReward)))
 
 
@@ -93,26 +91,26 @@ async def text_presence_code(call: Call) -> PresenceTexted:
 @operation("text_customer_code")
 async def text_customer_code(call: Call) -> PresenceTexted:
     """Text six digits to a customer at the desk who wants a reward and has no app."""
-    return await presence.text_to_customer(call.ctx, call.staff, _id(call, "customer_id"))
+    return await presence.text_to_customer(call.ctx, call.staff, call.path_id("customer_id"))
 
 
 @operation("open_hold", checks_itself=True)
 async def open_hold(call: Call) -> Response[bytes]:
     """Set points or a voucher aside for a sale, for 15 minutes."""
     await call.authenticate()
-    return reply_response(await holds.open_hold(call.ctx, call.key, _identity(call), call.message(NewHold)))
+    return reply_response(await holds.open_hold(call.ctx, call.key, call.idempotent_call(), call.message(NewHold)))
 
 
 @operation("capture_hold")
 async def capture_hold(call: Call) -> HoldView:
     """Spend what a hold set aside, as the sale was paid. Sending it again changes nothing."""
-    return await holds.capture_hold(call.ctx, call.key, _id(call, "hold_id"), call.message(CaptureHold))
+    return await holds.capture_hold(call.ctx, call.key, call.path_id("hold_id"), call.message(CaptureHold))
 
 
 @operation("release_hold")
 async def release_hold(call: Call) -> HoldView:
     """Free what a hold set aside, as the sale was given up or paid otherwise."""
-    return await holds.release_hold(call.ctx, call.key, _id(call, "hold_id"))
+    return await holds.release_hold(call.ctx, call.key, call.path_id("hold_id"))
 
 
 @operation("list_rewards")
@@ -130,7 +128,7 @@ async def create_reward(call: Call) -> RewardView:
 @operation("change_reward")
 async def change_reward(call: Call) -> RewardView:
     """Change or retire a reward. Vouchers issued before stay as they are."""
-    return await catalogue.change_reward(call.ctx, _id(call, "reward_id"), call.message(RewardChange))
+    return await catalogue.change_reward(call.ctx, call.path_id("reward_id"), call.message(RewardChange))
 
 
 @operation("get_redemption_terms")
@@ -148,34 +146,25 @@ async def put_redemption_terms(call: Call) -> RedemptionTermsView:
 @operation("list_customer_rewards")
 async def list_customer_rewards(call: Call) -> RewardOffers:
     """List what a customer's points can buy now, for staff, cheapest first."""
-    return await vouchers.list_offers(call.ctx, _id(call, "customer_id"))
+    return await vouchers.list_offers(call.ctx, call.path_id("customer_id"))
 
 
 @operation("list_customer_vouchers")
 async def list_customer_vouchers(call: Call) -> VoucherList:
     """List a customer's vouchers, newest first; staff see the last four characters of a code."""
-    return await vouchers.list_customer_vouchers(call.ctx, _id(call, "customer_id"))
+    return await vouchers.list_customer_vouchers(call.ctx, call.path_id("customer_id"))
 
 
 @operation("issue_customer_voucher", checks_itself=True)
 async def issue_customer_voucher(call: Call) -> Response[bytes]:
     """Take a reward for a customer at the till. The voucher's code is in this answer only."""
     await call.authenticate()
-    customer_id = _id(call, "customer_id")
+    customer_id = call.path_id("customer_id")
     form = call.message(StaffTakeReward)
-    return reply_response(await vouchers.issue_at_till(call.ctx, call.staff, customer_id, _identity(call), form))
+    return reply_response(await vouchers.issue_at_till(call.ctx, call.staff, customer_id, call.idempotent_call(), form))
 
 
 @operation("cancel_voucher")
 async def cancel_voucher(call: Call) -> VoucherView:
     """Void an unused voucher and give its points back with their dates."""
-    return await vouchers.cancel_voucher(call.ctx, call.staff, _id(call, "voucher_id"), call.message(CancelVoucher))
-
-
-def _identity(call: Call) -> IdempotentCall:
-    return call.idempotent_call(f"{call.ctx.actor.kind}:{call.ctx.actor.id}")
-
-
-def _id(call: Call, name: str) -> UUID:
-    value: UUID = call.request.path_params[name]
-    return value
+    return await vouchers.cancel_voucher(call.ctx, call.staff, call.path_id("voucher_id"), call.message(CancelVoucher))

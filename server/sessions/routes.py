@@ -26,7 +26,7 @@ async def list_my_sessions(call: Call) -> SessionList:
 @operation("end_my_session")
 async def end_my_session(call: Call) -> None:
     """Sign one device out."""
-    await service.end_own_session(call.ctx, call.member, call.request.path_params["session_id"])
+    await service.end_own_session(call.ctx, call.member, call.path_id("session_id"))
 
 
 @operation("end_my_sessions")
