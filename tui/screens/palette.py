@@ -5,17 +5,17 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from tui.actions import BY_ID, Action, actions_on, key_name
 from tui.formatting import Cell, Row
 from tui.pages import Page
-from tui.safe import plain
+from tui.safe import join, plain
 from tui.screens.find import SearchBox
 from tui.widgets.line_list import Column, LineList
 
 FIND = "find:"
-_COLUMNS = (Column("What", -4), Column("Key", 5), Column("Not now, because", -3, from_width=60))
+_COLUMNS = (Column("What", -4), Column("Key", 5), Column("Not now, because", -3, from_width=90))
 
 
 class PaletteDialog(ModalScreen[str]):
@@ -33,6 +33,7 @@ class PaletteDialog(ModalScreen[str]):
         with Vertical(id="palette-box", classes="box"):
             yield SearchBox(id="palette-search", length_max=80, placeholder="What do you want to do?")
             yield LineList(_COLUMNS, id="palette-rows")
+            yield Static(id="palette-words")
 
     def on_mount(self) -> None:
         box = self.query_one("#palette-box")
@@ -48,6 +49,8 @@ class PaletteDialog(ModalScreen[str]):
             for row in (self._row(action) for action in actions_on(self._page.PAGE) if action.in_palette)
             if all(word in row.cells[0].text.lower() for word in words)
         ]
+        # What can be done comes first, as in the key bar.
+        rows.sort(key=lambda row: bool(row.cells[2].text))
         if text and self._page.console.why_not(BY_ID["app.find"], self._page) is None:
             rows.append(Row(key=FIND + text, cells=(Cell(f"Find “{plain(text)}”"), Cell("F2"), Cell(""))))
         self.query_one("#palette-rows", LineList).set_rows(rows, keep_cursor=False)
@@ -59,6 +62,15 @@ class PaletteDialog(ModalScreen[str]):
             key=action.id,
             cells=(Cell(action.sentence, "muted" if reason else "plain"), Cell(key), Cell(reason, "muted")),
         )
+
+    @on(LineList.Highlighted, "#palette-rows")
+    def _highlighted(self, message: LineList.Highlighted) -> None:
+        """Say the whole sentence, which a narrow list cuts, and why it cannot be done."""
+        rows = self.query_one("#palette-rows", LineList).rows
+        row = next((row for row in rows if row.key == message.key), None)
+        what, _, reason = (cell.text for cell in row.cells) if row is not None else ("", "", "")
+        words = join((what, ""), (f": {reason}" if reason else "", "$warning"))
+        self.query_one("#palette-words", Static).update(words)
 
     @on(Input.Changed, "#palette-search")
     def _typed(self, event: Input.Changed) -> None:
