@@ -148,6 +148,19 @@ def problem_of(
     )
 
 
+def problem_in_batch(refusal: Refused) -> Problem:
+    """Return the problem document of one thing of several that were sent together."""
+    fields = refusal.fields if isinstance(refusal, Invalid) else ()
+    return problem_of(refusal.code, detail=refusal.detail or "", errors=fields, data=refusal.data)
+
+
+def say_refusal(refusal: Refused) -> str:
+    """Return a refusal in one line for people, as in the report on a file."""
+    if isinstance(refusal, Invalid) and refusal.fields:
+        return " ".join(f"{field.field}: {field.detail}" for field in refusal.fields)
+    return refusal.detail or problem_of(refusal.code).title
+
+
 def problem_response(error: Exception, request_id: str) -> Response[bytes]:
     """Return the answer for an error of ours; anything that is not ours is an internal error and says nothing."""
     match error:

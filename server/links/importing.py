@@ -15,10 +15,9 @@ from server.context import Context
 from server.csv_files import chunks
 from server.db.again import again_while_busy
 from server.db.engine import DB
-from server.errors import Invalid, Refused
 from server.links.directory import Taken, take_records
 from server.links.files import ReadRecord, read_records
-from server.problems import problem_of
+from server.problems import say_refusal
 from shared.limits import POS_RECORD_BATCH_MAX
 from shared.links import PosRecord
 
@@ -71,7 +70,7 @@ def _line_of(one: ReadRecord, taken: Taken | None) -> ImportedRecord:
         return ImportedRecord(line=one.line, external_id=one.external_id, result="refused", reason=one.reason)
     if taken.result is None:
         assert taken.refusal is not None
-        reason = _words(taken.refusal)
+        reason = say_refusal(taken.refusal)
         return ImportedRecord(line=one.line, external_id=one.external_id, result="refused", reason=reason)
     return ImportedRecord(
         line=one.line,
@@ -79,9 +78,3 @@ def _line_of(one: ReadRecord, taken: Taken | None) -> ImportedRecord:
         result=taken.result.outcome,
         reason="; ".join(taken.result.notes),
     )
-
-
-def _words(refusal: Refused) -> str:
-    if isinstance(refusal, Invalid) and refusal.fields:
-        return " ".join(f"{field.field}: {field.detail}" for field in refusal.fields)
-    return refusal.detail or problem_of(refusal.code).title

@@ -3,10 +3,9 @@
 from litestar import Response
 
 from server.decoding import read_body
-from server.errors import Invalid, Refused
 from server.http import Call, operation
 from server.links import desk, directory, disputes, doctor, finding, hooks, reports, todos
-from server.problems import problem_of
+from server.problems import problem_in_batch
 from shared.limits import HOOK_BYTES_MAX
 from shared.links import (
     CustomerLinks,
@@ -39,7 +38,6 @@ from shared.links import (
     ReviewSettling,
     WaitingLinkPage,
 )
-from shared.problems import Problem
 
 
 @operation("push_pos_customer")
@@ -58,17 +56,14 @@ async def push_pos_customers(call: Call) -> PosRecordBatchResult:
     taken = await directory.push_records(call.ctx, call.key, call.message(PosRecordBatch).customers)
     results = tuple(
         PosRecordBatchOutcome(
-            external_id=one.external_id, record=one.result, problem=_problem(one.refusal) if one.refusal else None
+            external_id=one.external_id,
+            record=one.result,
+            problem=problem_in_batch(one.refusal) if one.refusal else None,
         )
         for one in taken
     )
     refused = sum(result.problem is not None for result in results)
     return PosRecordBatchResult(accepted=len(results) - refused, refused=refused, results=results)
-
-
-def _problem(refusal: Refused) -> Problem:
-    fields = refusal.fields if isinstance(refusal, Invalid) else ()
-    return problem_of(refusal.code, detail=refusal.detail or "", errors=fields, data=refusal.data)
 
 
 @operation("search_pos_records")

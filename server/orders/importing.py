@@ -14,11 +14,10 @@ from server.context import Context
 from server.csv_files import chunks
 from server.db.again import again_while_busy
 from server.db.engine import DB
-from server.errors import Invalid, Refused
 from server.orders import batch_store
 from server.orders.batch import Outcome, Sender, post_orders
 from server.orders.files import Defaults, ReadOrder, read_orders
-from server.problems import problem_of
+from server.problems import say_refusal
 from server.programmes.service import get_default_programme
 from shared.limits import ORDER_BATCH_MAX
 
@@ -96,7 +95,7 @@ def _line_of(one: ReadOrder, outcome: Outcome | None) -> ImportedOrder:
         return ImportedOrder(row=one.row, external_id=one.external_id, result="refused", points=0, reason=one.reason)
     if outcome.result is None:
         assert outcome.refusal is not None
-        reason = _words(outcome.refusal)
+        reason = say_refusal(outcome.refusal)
         return ImportedOrder(row=one.row, external_id=one.external_id, result="refused", points=0, reason=reason)
     return ImportedOrder(
         row=one.row,
@@ -105,9 +104,3 @@ def _line_of(one: ReadOrder, outcome: Outcome | None) -> ImportedOrder:
         points=outcome.result.points,
         reason=str(outcome.result.skipped_reason or ""),
     )
-
-
-def _words(refusal: Refused) -> str:
-    if isinstance(refusal, Invalid) and refusal.fields:
-        return " ".join(f"{field.field}: {field.detail}" for field in refusal.fields)
-    return refusal.detail or problem_of(refusal.code).title

@@ -2,11 +2,11 @@
 
 from litestar import Response
 
-from server.errors import Invalid, Refused
+from server.errors import Invalid
 from server.http import Call, operation, reply_response
 from server.idempotency import StoredReply
 from server.orders import assignments, differences, receipts, recording, service
-from server.problems import problem_of
+from server.problems import problem_in_batch
 from server.tokens import hash_token
 from shared.members import OrderPage
 from shared.orders import (
@@ -21,7 +21,7 @@ from shared.orders import (
     StaffOrderPage,
 )
 from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderBatch, PosOrderBatchResult, PosOrderOutcome
-from shared.problems import FieldProblem, Problem
+from shared.problems import FieldProblem
 
 
 @operation("push_order", checks_itself=True)
@@ -49,17 +49,12 @@ async def push_orders(call: Call) -> PosOrderBatchResult:
         PosOrderOutcome(
             external_id=outcome.external_id,
             order=outcome.result,
-            problem=_problem(outcome.refusal) if outcome.refusal else None,
+            problem=problem_in_batch(outcome.refusal) if outcome.refusal else None,
         )
         for outcome in outcomes
     )
     accepted = sum(result.problem is None for result in results)
     return PosOrderBatchResult(accepted=accepted, refused=len(results) - accepted, results=results)
-
-
-def _problem(refusal: Refused) -> Problem:
-    fields = refusal.fields if isinstance(refusal, Invalid) else ()
-    return problem_of(refusal.code, detail=refusal.detail or "", errors=fields, data=refusal.data)
 
 
 @operation("pos_lookup")
