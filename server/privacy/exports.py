@@ -21,7 +21,7 @@ from server.privacy import erasing_store
 from server.privacy import export_store as store
 from server.privacy.files import write_export
 from server.sessions.links import Purpose, create_link, find_link
-from server.sessions.service import prove_password
+from server.sessions.service import step_up
 from shared.limits import EXPORT_LIFE, EXPORTS_MAX, EXPORTS_WINDOW
 from shared.privacy import ExportList, ExportRequest, ExportState, ExportView, StaffExportRequest
 from shared.problems import Code, FieldProblem
@@ -52,7 +52,7 @@ async def request_mine(ctx: Context, member: Member, call: IdempotentCall, form:
         Throttled: Too many wrong passwords, or copies.
     """
     if await find_reply(call) is None:
-        await _step_up(ctx, member, form.password)
+        await step_up(ctx, member, form.password)
     return await once(ctx, call, 202, partial(_request, ctx, member.customer_id, reason=None))
 
 
@@ -170,13 +170,6 @@ async def sweep_exports(tools: Tools) -> None:
             break
     for export_id in await store.list_stuck(now - _STUCK_AFTER):
         await jobs.enqueue(EXPORT_JOB, MakeExport(export_id=export_id), dedupe_key=f"{EXPORT_JOB}:{export_id}")
-
-
-async def _step_up(ctx: Context, member: Member, password: str | None) -> None:
-    if password is None:
-        check_stepped_up(ctx, member)
-    else:
-        await prove_password(ctx, member.customer_id, password)
 
 
 async def _request(ctx: Context, customer_id: UUID, *, reason: str | None) -> ExportView:

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from server.audit.store import record
-from server.auth import Member
+from server.auth import Member, check_stepped_up
 from server.context import Context
 from server.customers import store as customers
 from server.customers.service import read_email
@@ -246,6 +246,19 @@ async def end_sessions(ctx: Context, customer_id: UUID, *, reason: str, except_s
             details={"count": count, "because": reason},
         )
     return count
+
+
+async def step_up(ctx: Context, member: Member, password: str | None) -> None:
+    """Let a member go on who proves the password now, or did within the last ten minutes; outside of a transaction.
+
+    Raises:
+        Refused: REAUTH_REQUIRED.
+        Throttled: Too many tries.
+    """
+    if password is None:
+        check_stepped_up(ctx, member)
+    else:
+        await prove_password(ctx, member.customer_id, password)
 
 
 async def prove_password(ctx: Context, customer_id: UUID, password: str) -> ProvenPassword:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from server.audit.store import record
-from server.auth import Member, check_stepped_up
+from server.auth import Member
 from server.context import Context
 from server.customers.service import read_email
 from server.customers.store import find_customer_by_verified_email, get_primary
@@ -14,7 +14,7 @@ from server.db.engine import DB, Row
 from server.errors import NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.sessions import throttles
-from server.sessions.service import prove_password
+from server.sessions.service import step_up
 from server.sharing import invitation_store, joining, mails, service, store
 from server.sharing.groups import Group, check_active, check_room, get_account, lock_group
 from shared.limits import SHARING_INVITATION_LIFE, SHARING_INVITATIONS_MAX
@@ -62,7 +62,7 @@ async def put_policy(ctx: Context, member: Member, membership_id: UUID, form: My
         Throttled: Too many wrong passwords.
     """
     await _check_owner(member, membership_id)
-    await _step_up(ctx, member, form.password)
+    await step_up(ctx, member, form.password)
     await service.put_policy(ctx, None, membership_id, form.policy, form.daily_points)
     return await get_sharing(ctx, member, membership_id)
 
@@ -81,7 +81,7 @@ async def invite(ctx: Context, member: Member, membership_id: UUID, form: Sharin
     """
     email = read_email(ctx, form.email)
     await _check_owner(member, membership_id)
-    await _step_up(ctx, member, form.password)
+    await step_up(ctx, member, form.password)
     may_mail = await throttles.may_mail(ctx, _MAIL_PURPOSE, email.key)
     async with DB.transaction():
         # Whom the mail names is locked along with the group: two who invite each other would else wait for each other.
@@ -149,7 +149,7 @@ async def accept(
         Throttled: Too many wrong passwords.
     """
     if await find_reply(call) is None:
-        await _step_up(ctx, member, form.password)
+        await step_up(ctx, member, form.password)
     return await once(ctx, call, 200, partial(_accept, ctx, member, invitation_id, form))
 
 
@@ -182,7 +182,7 @@ async def leave(
     if await find_reply(call) is None:
         if not is_in:
             raise NotFound
-        await _step_up(ctx, member, form.password)
+        await step_up(ctx, member, form.password)
     return await once(ctx, call, 201, partial(_leave, ctx, member, membership_id, form))
 
 
@@ -242,13 +242,6 @@ def _check_own_policy(form: MyLeaving) -> None:
     """Refuse an agreed number: what others agreed to is for staff to attest."""
     if form.policy is LeavePolicy.AGREED:
         raise Refused(Code.CONSENT_MISSING, "An agreed number of points is divided in the shop, with everybody there.")
-
-
-async def _step_up(ctx: Context, member: Member, password: str | None) -> None:
-    if password is None:
-        check_stepped_up(ctx, member)
-    else:
-        await prove_password(ctx, member.customer_id, password)
 
 
 async def _check_in(member: Member, membership_id: UUID) -> str:
