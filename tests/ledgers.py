@@ -86,4 +86,5 @@ async def assert_tampering_found(world: World, check: str, tampering: str, table
 
 async def assert_verified(world: World) -> None:
     """Fail if any figure is wrong."""
-    assert [outcome async for outcome in verify(world.clock.now()) if not outcome.is_right] == []
+    wrong = [outcome async for outcome in verify(world.clock.now()) if not outcome.is_right]
+    assert wrong == [], wrong

@@ -10,6 +10,7 @@ from datetime import datetime
 import msgspec
 
 from server.db.engine import DB
+from server.ledger.verification_rows import FORM, LOT_DATES, ORDERS, REFERENCES
 from shared.limits import ADJUST_CASHIER_EACH, ADJUST_MANAGER_EACH
 
 
@@ -174,19 +175,23 @@ union all
 select 'refund ' || r.id, r.points_written_off || ' written off', coalesce(e.points, 0) || ' forgiven'
 from refund r
 left join (select split_part(source_key, ':', 2) as refund, sum(points) as points from ledger_entry
-           where kind = 'ADJUST' and source_key like 'refund:%:written-off' group by 1) e on e.refund = r.id::text
+           where kind = 'ADJUST' and source_key like 'refund:%:written-off' and source_key not like 'refund:%:bonus:written-off'
+           group by 1) e on e.refund = r.id::text
 where r.points_written_off <> coalesce(e.points, 0)
 union all
-select 'ledger_entry ' || c.id, 'a refund ' || c.source_key, 'one that is known'
+select 'refund_line ' || l.id, 'of order ' || coalesce(l."order"::text, 'none'), 'of ' || coalesce(r."order"::text, 'none')
+from refund_line l join refund r on r.id = l.refund where l."order" is distinct from r."order"
+union all
+select 'ledger_entry ' || c.id, 'a refund ' || c.source_key, 'one that is known, of that order'
 from ledger_entry c
 where c.kind = 'CLAWBACK' and c.source_key like 'refund:%'
-  and not exists (select from refund r where r.id::text = split_part(c.source_key, ':', 2))
+  and not exists (select from refund r where r.id::text = split_part(c.source_key, ':', 2) and r."order" = c."order")
 """
 _ASSIGNMENTS = """
 select 'orders ' || o.id as row, coalesce(a.former, 0) || ' former assignments' as found,
        (o.assignment_version - 1)::text as expected
-from orders o left join (select "order", count(*) as former from assignment group by "order") a on a."order" = o.id
-where o.assignment_version - 1 <> coalesce(a.former, 0)
+from orders o left join (select "order", count(*) as former, max(version) as newest from assignment group by "order") a on a."order" = o.id
+where o.assignment_version - 1 <> coalesce(a.former, 0) or a.newest >= o.assignment_version
 """
 _START_DATE = """
 select 'ledger_entry ' || e.id as row, e.occurred_at::text as found,
@@ -199,21 +204,23 @@ where e.kind = 'EARN' and (p.eligible_from is null or e.occurred_at < p.eligible
 # One operation may move several memberships' debts, so that its key alone does not make a pair.
 _TRANSFERS = """
 with pair as (
-    select o.id as out, i.id as "in", o.points as points_out, i.points as points_in, o.related_entry as lot, i.related_entry = o.id as is_lot
+    select o.id as out, i.id as "in", o.points as points_out, i.points as points_in, o.related_entry as lot, i.related_entry = o.id as is_lot,
+           o.customer is not distinct from i.customer as is_one
     from ledger_entry o join ledger_entry i on i.source_key = o.source_key and i.kind = 'TRANSFER_IN'
                                             and (i.related_entry = o.id or o.related_entry = i.id)
     where o.kind = 'TRANSFER_OUT'
 )
 select 'ledger_entry ' || out as row, points_out::text as found, (-points_in)::text as expected
-from pair where points_in <> -points_out
+from pair where points_in <> -points_out or not is_one
 union all
 select 'ledger_entry ' || e.id, e.points::text, 'another entry of the same transfer'
 from ledger_entry e left join (select out as id from pair union all select "in" from pair) p on p.id = e.id
 where e.kind in ('TRANSFER_OUT', 'TRANSFER_IN') and p.id is null
 union all
 select 'lot ' || n.entry, n.available_at || ' to ' || coalesce(n.expires_at::text, 'ever'),
-       l.available_at || ' to ' || coalesce(l.expires_at::text, 'ever')
-from pair join lot n on n.entry = pair."in" join lot l on l.entry = pair.lot
+       coalesce(l.available_at || ' to ' || coalesce(l.expires_at::text, 'ever'), 'another lot')
+from pair join lot n on n.entry = pair."in"
+left join lot l on l.entry = pair.lot and exists (select from allocation a where a.debit_entry = pair.out and a.lot_entry = l.entry)
 where pair.is_lot and (n.earned_at, n.available_at, n.idle_days, case when n.idle_days is null then n.expires_at end)
       is distinct from (l.earned_at, l.available_at, l.idle_days, case when l.idle_days is null then l.expires_at end)
 """
@@ -303,7 +310,8 @@ _HOLDS = """
 select 'hold ' || h.id as row, coalesce((-e.points)::text, 'no REDEEM') as found, h.points::text as expected
 from hold h
 left join ledger_entry e
-  on e.id = h.entry and e.kind = 'REDEEM' and e.membership = h.membership and e.source_key = 'hold:' || h.id
+  on e.id = h.entry and e.kind = 'REDEEM' and e.membership = h.membership and e.customer = h.customer
+     and e.source_key = 'hold:' || h.id
 where h.voucher is null and h.state in ('captured', 'undone') and -e.points is distinct from h.points
 union all
 select 'ledger_entry ' || e.id, -e.points || ' spent', 'a captured hold'
@@ -315,6 +323,11 @@ _VOUCHERS = """
 select 'voucher ' || v.id as row, (-e.points)::text as found, v.points_cost::text as expected
 from voucher v join ledger_entry e on e.id = v.issue_entry
 where e.kind <> 'REDEEM' or e.points <> -v.points_cost
+union all
+select 'voucher ' || v.id, v.status || ' since ' || coalesce(v.ended_at::text, 'no time') || coalesce(', ' || v.void_reason, ''),
+       'an end where it is over, and why where it is void'
+from voucher v
+where (v.status in ('issued', 'held')) <> (v.ended_at is null) or (v.status = 'void') <> (v.void_reason is not null)
 union all
 select 'ledger_entry ' || e.id, count(v.id) || ' vouchers', '1 voucher, or all of them void'
 from ledger_entry e left join voucher v on v.issue_entry = e.id
@@ -341,8 +354,9 @@ where v.issue_entry is not null and v.status in ('held', 'redeemed')
 _ADJUSTMENTS = """
 select 'adjustment ' || a.id as row, coalesce(e.points::text, 'no entry') as found, a.points::text as expected
 from adjustment a
-left join ledger_entry e on e.id = a.entry and e.kind = 'ADJUST' and e.membership = a.membership
-                            and e.source_key = 'adjustment:' || a.id
+left join ledger_entry e on e.id = a.entry and e.kind = 'ADJUST' and e.membership = a.membership and e.customer = a.customer
+                            and e.source_key = 'adjustment:' || a.id and e.posted_at = a.posted_at
+                            and e.reason_code = 'adjust_' || a.reason_code
 where a.state in ('posted', 'undone') and e.points is distinct from a.points
 union all
 select 'ledger_entry ' || e.id, e.points::text, 'an adjustment that somebody made'
@@ -372,7 +386,8 @@ _EXPIRED = """
 select 'ledger_entry ' || e.id as row, e.occurred_at || ', booked ' || e.posted_at as found,
        'when its lot lapsed, ' || coalesce(l.expires_at::text, 'never') as expected
 from ledger_entry e join allocation a on a.debit_entry = e.id join lot l on l.entry = a.lot_entry
-where e.kind = 'EXPIRE' and (e.occurred_at is distinct from l.expires_at or e.posted_at < l.expires_at)
+where e.kind = 'EXPIRE' and (e.occurred_at is distinct from l.expires_at or e.posted_at < l.expires_at
+                             or e.source_key <> 'lot:' || l.entry)
 """
 _IMPORTED = """
 select 'balance_row ' || b.id as row,
@@ -381,14 +396,14 @@ select 'balance_row ' || b.id as row,
 from balance_row b
 left join ledger_entry e on e.id = b.entry and e.kind = 'OPENING' and e.source_key = 'import:' || b.id
 left join lot l on l.entry = e.id
-where b.state = 'posted' and (b.points, b.earned_at, b.expires_at, b.membership)
-                             is distinct from (e.points, e.occurred_at, l.expires_at, e.membership)
+where b.state = 'posted' and (b.points, b.earned_at, b.expires_at, b.membership, b.customer)
+                             is distinct from (e.points, e.occurred_at, l.expires_at, e.membership, e.customer)
 """
 
 _PEOPLE = """
 select 'membership_person ' || p.id as row, 'in a membership that is ' || m.status as found, 'one that is active' as expected
 from membership_person p join membership m on m.id = p.membership
-where p.left_at is null and m.status in ('combined', 'reissued')
+where p.left_at is null and m.status <> 'active'
 union all
 select 'membership_person ' || p.id, 'programme ' || p.programme, m.programme::text
 from membership_person p join membership m on m.id = p.membership where p.programme <> m.programme
@@ -402,7 +417,8 @@ _COMBINED = """
 select 'membership ' || m.id as row,
        m.balance || ' points, ' || m.deficit || ' owed, ' || m.lifetime || ' ever' as found, 'nothing left' as expected
 from membership m
-where m.status in ('combined', 'reissued') and (m.balance <> 0 or m.deficit <> 0 or m.lifetime <> 0)
+where m.status <> 'active' and (m.balance <> 0 or m.deficit <> 0)
+   or m.status in ('combined', 'reissued') and m.lifetime <> 0
 union all
 select 'card ' || k.id, 'scans for membership ' || m.id, 'one that is active'
 from card k join membership m on m.id = k.membership where k.status = 'active' and m.status in ('combined', 'reissued')
@@ -437,13 +453,14 @@ where (m.tier, m.tier_until) is distinct from (coalesce(t.tier, ''), t.until)
 """
 _BONUSES = """
 with given as (
-    select 'bonus_grant ' || id as row, points, concat_ws(':', programme, code, customer, nullif(occasion, '')) as source_key
+    select 'bonus_grant ' || id as row, points, concat_ws(':', programme, code, customer, nullif(occasion, '')) as source_key,
+           membership, customer, at
     from bonus_grant
 ), paid as (
-    select 'ledger_entry ' || id as row, points, source_key from ledger_entry where kind = 'BONUS'
+    select 'ledger_entry ' || id as row, points, source_key, membership, customer, posted_at as at from ledger_entry where kind = 'BONUS'
 )
 select coalesce(g.row, p.row) as row, coalesce(p.points::text, 'no BONUS') as found, coalesce(g.points::text, 'no grant') as expected
-from given g full join paid p using (source_key)
+from given g full join paid p using (source_key, membership, customer, at)
 where g.points is distinct from p.points
 union all
 select min(row), count(*) || ' times', 'once' from paid group by source_key having count(*) > 1
@@ -451,6 +468,9 @@ union all
 select 'referral ' || r.id, coalesce('paid ' || r.paid_at, 'not paid'), coalesce('granted ' || g.at, 'not granted')
 from referral r left join bonus_grant g on g.code = 'referrer' and g.occasion = r.id::text
 where (r.paid_at is null) <> (g.id is null)
+union all
+select 'bonus_grant ' || g.id, 'for referral ' || g.occasion, 'one that is known'
+from bonus_grant g where g.code = 'referrer' and not exists (select from referral r where r.id::text = g.occasion)
 """
 # By a refund, a void, a move or a cancellation, in parts or at once: never more than was spent, and as much as is told. What
 # a refund is told to have paid late has a source that begins with the refund's own.
@@ -480,15 +500,16 @@ where e.kind = 'CLAWBACK' and e.source_key like 'bonus:%'
 _PROMOTIONS = """
 with used as (
     select u.id, u.code, u.points, o.id as "order", o.membership, o.points as order_points,
-           (p.value ->> 'order_points_max')::bigint as order_max, (p.value ->> 'member_points_max')::bigint as member_max
+           (p.value ->> 'order_points_max')::bigint as order_max, (p.value ->> 'member_points_max')::bigint as member_max,
+           p.value is not null as is_known
     from promotion_use u
     join orders o on o.id = u."order" and o.assignment_version = u.assignment_version and o.state = 'completed'
                   and o.skipped_reason is null
     join rule_version v on v.id = o.rule_version
     left join lateral jsonb_array_elements(v.body -> 'promotions') p on p.value ->> 'code' = u.code
 )
-select 'promotion_use ' || id as row, points || ' points' as found, 'at most ' || order_max as expected
-from used where points > order_max
+select 'promotion_use ' || id as row, points || ' points' as found, coalesce('at most ' || order_max, 'a promotion of those rules') as expected
+from used where points > order_max or not is_known
 union all
 select 'orders ' || "order", sum(points) || ' by promotions', 'at most ' || order_points
 from used group by "order", order_points having sum(points) > order_points
@@ -535,8 +556,9 @@ from ledger_entry e where e.kind = 'FORFEIT' and not exists (select from erasure
 _AUDITED = """
 select 'ledger_entry ' || e.id as row, e.kind || ' by ' || e.actor_kind as found, 'an audit entry of that act' as expected
 from ledger_entry e
-where e.actor_kind in ('staff', 'member', 'key') and e.actor_id is not null
-  and not exists (select from audit_entry a where a.actor_id = e.actor_id and a.at = e.posted_at)
+where e.actor_kind in ('staff', 'member', 'key')
+  and not exists (select from audit_entry a
+                  where a.actor_id = e.actor_id and a.actor_kind = e.actor_kind and a.at = e.posted_at)
 """
 _CONSENTS = """
 select 'consent_event ' || e.id as row, e.channel || ' to something else' as found,
@@ -654,6 +676,9 @@ from duplicate_mark where marked_at < now() - interval '1 day'
 """
 CHECKS: tuple[Check, ...] = (
     Check(name="every credit has its lot, and no debit has one", sql=_LOT_OF_EVERY_CREDIT),
+    Check(name="every reference leads to a row", sql=REFERENCES),
+    Check(name="an entry says what its kind says", sql=FORM),
+    Check(name="a lot has the dates that its entry and the rules give it", sql=LOT_DATES),
     Check(name="what is left of a lot is its points less its allocations", sql=_LOT_REMAINDER),
     Check(name="an allocation joins a debit and a lot of one membership", sql=_ALLOCATIONS),
     Check(name="no debit uses more than its points", sql=_DEBITS),
@@ -662,6 +687,7 @@ CHECKS: tuple[Check, ...] = (
     Check(name="available and pending points are those of the live lots", sql=_FIGURES),
     Check(name="lifetime points are all points ever earned", sql=_LIFETIME),
     Check(name="an order's points are the sum of its lines", sql=_ORDER_LINES),
+    Check(name="an order is the sum of its lines, and earns only what counts", sql=ORDERS),
     Check(name="an order's points are those of its entries, in its own membership only", sql=_ORDER_ENTRIES),
     Check(name="what came back of an order takes at most what it earned, and all of it exactly that", sql=_RETURNED),
     Check(name="a refund took exactly what its lines say", sql=_REFUNDS),
@@ -717,9 +743,13 @@ async def verify(now: datetime) -> AsyncIterator[Outcome]:
 async def run_checks(now: datetime) -> AsyncIterator[Outcome]:
     """Do likewise in the caller's transaction."""
     for check in CHECKS:
-        arguments = (now,) if "$1" in check.sql else ()
-        row = await DB.fetch_row(_FIRST_WRONG_ROW.format(check.sql), *arguments)
-        if row is None:
-            yield Outcome(name=check.name)
-        else:
-            yield Outcome(name=check.name, wrong_row=row["row"], found=row["found"], expected=row["expected"])
+        yield await run_check(check, now)
+
+
+async def run_check(check: Check, now: datetime) -> Outcome:
+    """Run one check in the caller's transaction."""
+    arguments = (now,) if "$1" in check.sql else ()
+    row = await DB.fetch_row(_FIRST_WRONG_ROW.format(check.sql), *arguments)
+    if row is None:
+        return Outcome(name=check.name)
+    return Outcome(name=check.name, wrong_row=row["row"], found=row["found"], expected=row["expected"])

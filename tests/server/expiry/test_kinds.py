@@ -10,7 +10,10 @@ from hypothesis import strategies as st
 from server.programmes.drafts import list_problems, list_warnings
 from server.programmes.rules import idle_until, lot_dates
 from shared.programmes import EarningRules, Expiry
+from tests.app import World, expect
+from tests.ledgers import assert_tampering_found, assert_verified
 from tests.server.expiry.test_lapsing import ZONES
+from tests.tills import add_rules, push, sale
 
 KINDS = (
     (Expiry(kind="days", days=0), date(2026, 3, 29), date(2026, 3, 29)),
@@ -48,6 +51,20 @@ def test_every_kind_has_its_last_day_and_the_whole_of_it(zone: str) -> None:
             assert (expires_at - timedelta(microseconds=1)).astimezone(tz).date() == last_day, expiry
             assert expires_at.astimezone(tz).date() == last_day + timedelta(days=1), expiry
     assert lot_dates(earned_at, rules(Expiry()), zone).expires_at is None
+
+
+async def test_verification_works_the_dates_of_every_kind_out_by_itself(world: World) -> None:
+    member = await world.sign_up()
+    for expiry, earned_on, _ in sorted(KINDS, key=lambda kind: kind[1]):
+        # Four years on, when the member is one; leap years stay what they are.
+        world.clock.set(datetime(earned_on.year + 4, earned_on.month, earned_on.day, 22, 30, tzinfo=UTC))
+        for pending_days in (0, 14):
+            await add_rules(world, points=1, per_minor=100, expiry=expiry, pending_days=pending_days)
+            world.advance(timedelta(minutes=1))
+            expect(await push(world, await world.pos_key(), sale(world, card=member.card_number)), 201)
+    await assert_verified(world)
+    check, later = "a lot has the dates that its entry and the rules give it", "expires_at + interval '1 day'"
+    await assert_tampering_found(world, check, f"update lot set expires_at = {later}", {"lot"})
 
 
 def test_points_lapse_no_sooner_than_they_can_be_spent() -> None:
