@@ -23,36 +23,44 @@ ENTRIES = 1_000_000
 # off for it, as checking the foreign keys takes longer than the verification.
 _SEED = """
 set session_replication_role = replica;
+insert into rule_version (id, programme, version, valid_from, body, checksum, created_at)
+  values (bench_id(4, 2), bench_id(3, 1), 2, now() - interval '1 year', '{"expiry": {"kind": "days", "days": 8}}', '', now());
 create temporary table sale as
+select s.*, case when is_lapsed then bench_id(4, 2) else bench_id(4, 1) end as rules, u.until,
+       case when is_lapsed then u.until else at + interval '10 days' end as over_at
+from (
 select n, bench_id(40, n) as "order", bench_id(20, n) as entry, bench_id(5, n % $members + 1) as customer,
        bench_id(7, n % $members + 1) as membership, n <= $spent as is_spent, n > $spent and n <= $spent + $lapsed as is_lapsed,
        now() - case when n > $spent and n <= $spent + $lapsed then interval '20 days' else interval '10 days' end as at
-from generate_series(1, $sales) n;
+from generate_series(1, $sales) n
+) s
+cross join lateral (
+    select ((at at time zone 'Europe/London')::date + case when is_lapsed then 9 else 366 end)::timestamp
+           at time zone 'Europe/London' as until) u;
 insert into orders (id, connection, external_id, number, store, completed_at, currency, net_minor, tax_minor, content_hash,
                     customer, membership, points, rule_version, assignment_reason, created_at)
   select "order", bench_id(2, 1), 'verify-' || n, n::text, bench_id(1, 1), at, 'GBP', 1000, 0, '\\x00', customer, membership,
-         10, bench_id(4, 1), 'card', at from sale;
+         10, rules, 'card', at from sale;
 insert into order_line (id, "order", position, line_id, description, category, quantity, net_minor, tax_minor, points, rule)
   select bench_id(41, n), "order", 0, '1', 'Coffee beans', 'coffee', 1, 1000, 0, 10, '1 point per 1.00 GBP' from sale;
 insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, customer, "order", rule_version,
                           actor_kind, actor_id)
-  select entry, membership, 'EARN', 10, at, at, 'order:' || "order" || ':1', customer, "order", bench_id(4, 1), 'key',
+  select entry, membership, 'EARN', 10, at, at, 'order:' || "order" || ':1', customer, "order", rules, 'key',
          bench_id(8, 1) from sale;
 insert into audit_entry (id, at, actor_kind, actor_id, action, subject_kind, subject_id, customer_id)
   select bench_id(42, n), at, 'key', bench_id(8, 1), 'order.posted', 'order', "order", customer from sale;
 insert into lot (entry, membership, points, remaining, earned_at, available_at, expires_at)
-  select entry, membership, 10, case when is_spent or is_lapsed then 0 else 10 end, at, at,
-         at + case when is_lapsed then interval '10 days' else interval '365 days' end from sale;
+  select entry, membership, 10, case when is_spent or is_lapsed then 0 else 10 end, at, at, until from sale;
 insert into ledger_entry (id, membership, kind, points, occurred_at, posted_at, source_key, actor_kind)
-  select bench_id(21, n), membership, case when is_spent then 'REDEEM' else 'EXPIRE' end, -10, at + interval '10 days',
-         at + interval '10 days', 'bench:' || n, 'system' from sale where is_spent or is_lapsed;
+  select bench_id(21, n), membership, case when is_spent then 'REDEEM' else 'EXPIRE' end, -10, over_at, over_at,
+         case when is_spent then 'bench:' || n else 'lot:' || entry end, 'system' from sale where is_spent or is_lapsed;
 insert into allocation (id, membership, debit_entry, lot_entry, points, posted_at)
-  select bench_id(22, n), membership, bench_id(21, n), entry, 10, at + interval '10 days' from sale where is_spent or is_lapsed;
+  select bench_id(22, n), membership, bench_id(21, n), entry, 10, over_at from sale where is_spent or is_lapsed;
 update membership m
 set balance = s.left_over, available = s.left_over, lifetime = s.earned, figures_until = s.until,
     active_at = s.active_at
 from (select membership, sum(10) as earned, coalesce(sum(10) filter (where not is_spent and not is_lapsed), 0) as left_over,
-             min(at + interval '365 days') filter (where not is_spent and not is_lapsed) as until,
+             min(until) filter (where not is_spent and not is_lapsed) as until,
              max(at + case when is_spent then interval '10 days' else interval '0' end) as active_at
       from sale group by membership) s
 where m.id = s.membership;
