@@ -185,14 +185,30 @@ left join lateral (
 ) m on true
 where r.connection = $1 and r.external_id = any($2::text[])
 """
-# The customer comes before the membership, as in every act that locks both.
+# Customers come before the membership, as in every act that locks both; with the buyer whoever shares it, as marking their
+# contacts twice locks them too.
 _LOCK_TARGET = """
-with buyer as materialized (select id, status from customer where id = $2 for key share)
-select m.id, m.programme, m.status, m.successor, m.deficit, p.eligible_from, (select status from buyer) as customer_status
+with buyer as materialized (
+    select id, status from customer
+    where id in (select $2::uuid union select customer from membership_person where membership = $1)
+    order by id for key share
+)
+select m.id, m.programme, m.status, m.successor, m.deficit, p.eligible_from, (select status from buyer where id = $2) as customer_status
 from membership m left join membership_person p on p.membership = m.id and p.customer = $2 and p.left_at is null
 where m.id = $1 and (select count(*) from buyer) >= 0 for no key update of m
 """
-_HOLD_CUSTOMER = "select status from customer where id = $1 for key share"
+_HOLD_CUSTOMER = """
+with held as materialized (
+    select id, status from customer
+    where id in (
+        select $1::uuid
+        union
+        select other.customer from membership_person own
+        join membership_person other on other.membership = own.membership where own.customer = $1)
+    order by id for key share
+)
+select status from held where id = $1
+"""
 _ORDERS = """
 select o.*, s.name as store_name from orders o join store s on s.id = o.store
 where o.customer = $1 and ($2::timestamptz is null or (o.completed_at, o.id) < ($2, $3::uuid))
@@ -373,7 +389,7 @@ async def lock_target(membership_id: UUID, customer_id: UUID) -> Row | None:
 
 
 async def hold_customer(customer_id: UUID) -> str:
-    """Keep a customer from being merged or forgotten until the end, and return their status."""
+    """Keep a customer, and whom they share with, from being merged or forgotten until the end; return the former's status."""
     return str(await DB.fetch_value(_HOLD_CUSTOMER, customer_id))
 
 
