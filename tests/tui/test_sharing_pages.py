@@ -125,8 +125,9 @@ async def test_somebody_joins_and_leaves_again_with_an_agreed_number_and_comes_b
         await till.fill("reason", "changed their mind")
         await till.press("ctrl+s")
         await till.shows("Taken back. 2 people have this membership.", "300 points")
-        await till.press("4", "down")
-        await till.press("enter")
+        await till.press("4")
+        await till.shows("Somebody joined")
+        await till.press("down", "enter")
         await till.shows("Brought 300 in all, spent 0.")
     await assert_verified(world)
 
