@@ -25,8 +25,16 @@ where t."{reference}" is not null and r."{target_key}" is null
 REFERENCES = "union all".join(_references())
 
 # Of a sale all but the time are the sale's; whoever did something is named, and what was not earned or lapsed happened when
-# it was written.
+# it was written. What is taken back of points that went along with somebody names where they are; they were earned before.
 FORM = """
+with recursive back as (
+    select id, "order", rule_version, related_entry as credit from ledger_entry where kind in ('CLAWBACK', 'CORRECTION')
+    union all
+    select b.id, b."order", b.rule_version, o.related_entry
+    from back b
+    join ledger_entry i on i.id = b.credit and i.kind = 'TRANSFER_IN'
+    join ledger_entry o on o.id = i.related_entry
+)
 select 'ledger_entry ' || e.id as row, e.kind || ' of ' || e.source_key || ' at ' || e.occurred_at as found,
        'what, when and by whom as of its kind' as expected
 from ledger_entry e
@@ -42,10 +50,10 @@ where e.actor_kind not in ('system', 'staff', 'member', 'key') or (e.actor_kind 
    or e.kind = 'BONUS' and e.customer is null
    or e.occurred_at <> e.posted_at and (e.points < 0 and e.kind <> 'EXPIRE' or e.kind in ('ADJUST', 'BONUS'))
 union all
-select 'ledger_entry ' || e.id, 'of order ' || coalesce(e."order"::text, 'none') || ', rules ' || coalesce(e.rule_version::text, 'none'),
+select 'ledger_entry ' || b.id, 'of order ' || coalesce(b."order"::text, 'none') || ', rules ' || coalesce(b.rule_version::text, 'none'),
        'those of the points that it takes back, ' || coalesce(c."order"::text, 'none') || ', ' || coalesce(c.rule_version::text, 'none')
-from ledger_entry e join ledger_entry c on c.id = e.related_entry
-where e.kind in ('CLAWBACK', 'CORRECTION') and (e."order", e.rule_version) is distinct from (c."order", c.rule_version)
+from back b join ledger_entry c on c.id = b.credit
+where c.kind <> 'TRANSFER_IN' and (b."order", b.rule_version) is distinct from (c."order", c.rule_version)
 union all
 select 'ledger_entry ' || e.id, 'of customer ' || e.customer, 'of somebody who is or was in membership ' || e.membership
 from ledger_entry e left join (select distinct membership, customer from membership_person) p using (membership, customer)
