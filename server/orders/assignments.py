@@ -178,11 +178,12 @@ async def _lock(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignmen
     if found is None:
         raise NotFound
     # Locked first, so that nobody is merged, blocked or forgotten, and nobody joins or leaves, after they were looked at.
-    await lock_customers([one for one in {found["customer"], form.customer_id} if one is not None])
+    paid = await payments.list_payments(ctx, found)
+    people = {found["customer"], form.customer_id, *(one.customer_id for one in paid)}
+    await lock_customers([one for one in people if one is not None])
     customer = await find_customer_on_file(form.customer_id)
     membership_id = customer["membership"] if customer else None
     await check_not_self(staff, found, form.customer_id, membership_id)
-    paid = await payments.list_payments(ctx, found)
     order = await changes.lock_whole(found, membership_id, *(one.membership_id for one in paid))
     return _Locked(order=order, customer=customer, paid=await payments.list_locked(ctx, order, paid))
 

@@ -65,6 +65,7 @@ async def post_order(ctx: Context, connection_id: UUID, sale: Sale, *, stores: C
 async def follow(ctx: Context, existing: Row, sale: Sale) -> PosOrderResult:
     """Do what the new sending of a known order asks for, and answer with what counts now."""
     target = None
+    await differences.hold_people(existing, sale.order.customer)
     match fate_of(existing, sale):
         case "replaced":
             sale, target = await _replace(ctx, existing, msgspec.structs.replace(sale, order_id=existing["id"]))

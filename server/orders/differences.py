@@ -7,7 +7,7 @@ from server.context import Context
 from server.cursors import decode_cursor, encode_cursor
 from server.customers.rules import parse_email
 from server.db.engine import Row
-from server.orders import batch_store, sales
+from server.orders import batch_store
 from server.orders import difference_store as store
 from shared.codes import normalise_card_number
 from shared.enums import OrderState, SkippedReason
@@ -16,6 +16,16 @@ from shared.pos import PosCustomer
 
 # Assignments that a person made; what a till says later does not undo them.
 EXPLICIT = frozenset({"staff", "claim"})
+
+
+async def hold_people(order: Row, customer: PosCustomer | None) -> None:
+    """Keep whom a till names, and who has the order, as they are until the end, if a person gave it to somebody.
+
+    Customers come before the order, as in every act that locks both.
+    """
+    if customer is not None and order["assignment_reason"] in EXPLICIT:
+        people = (order["customer"], *await _resolve(order["connection"], [customer]))
+        await batch_store.hold_people({one for one in people if one is not None}, ())
 
 
 async def note(ctx: Context, connection_id: UUID, sent: Sequence[tuple[Row, PosCustomer | None]]) -> None:
@@ -55,11 +65,13 @@ async def list_page(*, cursor: str, limit: int) -> OrderDifferencePage:
 
 
 async def _resolve(connection_id: UUID, customers: Sequence[PosCustomer]) -> list[UUID | None]:
-    """Return whom a till means, in one statement for all cards and one for all addresses."""
+    """Return whom a till means, in one statement for all cards, one for all addresses and one for all ids of its own."""
     cards = await batch_store.resolve_cards(
         {normalise_card_number(one.card_number) for one in customers if one.card_number}
     )
     emails = await batch_store.resolve_emails({parse_email(one.email, "email").key for one in customers if one.email})
+    ids = {one.pos_customer_id for one in customers if one.pos_customer_id}
+    records = await batch_store.resolve_records(connection_id, ids)
     found: list[UUID | None] = []
     for one in customers:
         if one.card_number:
@@ -67,7 +79,7 @@ async def _resolve(connection_id: UUID, customers: Sequence[PosCustomer]) -> lis
         elif one.email:
             row = emails.get(parse_email(one.email, "email").key)
         else:
-            row, _ = await sales.resolve_customer(one, connection_id)
+            row = records.get(one.pos_customer_id or "")
         found.append(row["customer"] if row else None)
     return found
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from functools import partial
+from uuid import UUID
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from server.db.engine import DB
 from server.links.checks import PUSH_BUYER_JOB, push_asked
 from server.links.cycle import check_members
 from server.links.directory import CHECK_JOB
+from server.orders.giving import give_order
 from server.privacy.exports import EXPORT_JOB, make_export
 from server.privacy.service import ERASE_JOB, erase_due, sweep_erasures
 from server.refunds.service import post_parked
@@ -110,6 +112,12 @@ async def tills(shop: Shop) -> AsyncIterator[Act]:
             yield f"{state} sale by {how}", partial(shop.send, "push_order", json=body)
         both = [sale(shop.world, customer=how), sale(shop.world, customer=None)]
         yield f"sales by {how}", partial(shop.send, "push_orders", json={"orders": both})
+    given = sale(shop.world, customer=None)
+    order_id = UUID(expect(await shop.send("push_order", json=given), 201)["order_id"])
+    async with DB.transaction():
+        await give_order(shop.world.ctx, order_id, UUID(str(shop.ben.customer_id)), reason="staff")
+    named = given | {"customer": {"email": shop.ana.email}, "revision": 2}
+    yield "sale of somebody else", partial(shop.send, "push_order", json=named)
     ben = {"external_id": "taken", "given_name": "Ben", "email": shop.ben.email}
     yield "record", partial(shop.send, "push_pos_customer", json=ben)
     merged = {"customers": [ben | {"former_ids": ["double"]}]}
