@@ -25,7 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("server", "shared", "tui", "tests", "scripts")
 MACHINE = "tests/invariants/test_ledger_machine.py"
 SURVIVORS_MAX = 1
-PASSED, FAILED = 0, 1  # pytest's exit codes; any other is a run that has shown nothing.
+PASSED, FAILED = 0, 1  # pytest's exit codes; any other is a run that has shown nothing, as is one that took too long.
+TIMED_OUT = "from pytest-timeout"
 
 
 def main() -> int:
@@ -76,7 +77,7 @@ def _run_machine(copy: Path, examples: int) -> str:
     command: Sequence[str] = (sys.executable, "-m", "pytest", *options, MACHINE)
     environ = os.environ | {"REGULARS_MACHINE_EXAMPLES": str(examples)}
     done = subprocess.run(command, cwd=copy, env=environ, capture_output=True, text=True, check=False)
-    if done.returncode not in (PASSED, FAILED):
+    if done.returncode not in (PASSED, FAILED) or TIMED_OUT in done.stdout:
         raise SystemExit(done.stdout + done.stderr)
     return done.stdout if done.returncode == FAILED else ""
 
