@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from server.db.engine import Row
 from server.errors import Invalid
 from shared.problems import FieldProblem
 
@@ -25,6 +26,17 @@ _C = TypeVar("_C", bound=Cursor)
 def encode_cursor(at: datetime, identity: UUID) -> str:
     """Return the cursor behind a row."""
     return write_cursor(Cursor(at, identity))
+
+
+def cut_page(rows: list[Row], limit: int, *, at: str, identity: str = "id") -> tuple[list[Row], str | None]:
+    """Return a page of rows, of which one more than the limit was asked for, and the cursor behind it if there are more.
+
+    Args:
+        at: Column by which they are sorted.
+        identity: Column that breaks ties.
+    """
+    page = rows[:limit]
+    return page, encode_cursor(page[-1][at], page[-1][identity]) if len(rows) > limit else None
 
 
 def decode_cursor(text: str) -> tuple[datetime, UUID] | None:

@@ -28,7 +28,7 @@ from server.audience.marks import mark_membership
 from server.audit.store import record
 from server.auth import Staff
 from server.context import Context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.db.ids import new_id
@@ -274,11 +274,8 @@ async def list_page(
         requested_by=None if sees_all else staff.staff_id,
         customer_id=customer_id,
     )
-    items = tuple(_view(row) for row in rows[:limit])
-    more = len(rows) > limit
-    return AdjustmentPage(
-        items=items, next_cursor=encode_cursor(items[-1].requested_at, items[-1].id) if more else None
-    )
+    page, next_cursor = cut_page(rows, limit, at="requested_at")
+    return AdjustmentPage(items=tuple(_view(row) for row in page), next_cursor=next_cursor)
 
 
 async def _get_situation(

@@ -5,7 +5,7 @@ from uuid import UUID
 import msgspec
 
 from server.audit import store
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers.service import check_exists
 from server.db.engine import Row
 from shared.staff import AuditEntryView, AuditPage
@@ -26,9 +26,8 @@ async def list_page(
     rows = await store.list_entries(
         before_id=before[1] if before else None, limit=limit + 1, customer_id=customer_id, actor_id=actor_id
     )
-    items = tuple(_view(row) for row in rows[:limit])
-    more = len(rows) > limit
-    return AuditPage(items=items, next_cursor=encode_cursor(items[-1].at, items[-1].id) if more else None)
+    page, next_cursor = cut_page(rows, limit, at="at")
+    return AuditPage(items=tuple(_view(row) for row in page), next_cursor=next_cursor)
 
 
 async def list_customer_page(customer_id: UUID, *, cursor: str, limit: int) -> AuditPage:

@@ -13,7 +13,7 @@ from server.claims.issuing import link_of, make_code
 from server.claims.letters import Letter, render_letters
 from server.context import Context
 from server.csv_cells import encode_rows
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import NotFound, Refused
@@ -94,10 +94,10 @@ async def list_page(*, cursor: str, limit: int) -> ClaimBatchPage:
         Invalid: The cursor is not one of ours.
     """
     rows = await batch_store.list_batches(before=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="created_at")
     return ClaimBatchPage(
         items=tuple(_view(row) for row in page),
-        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -12,7 +12,7 @@ import msgspec
 from server import jobs
 from server.auth import Staff
 from server.context import Context, Tools, system_context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers import store as customers
 from server.db.engine import DB, Row
 from server.email_changes import mails, override_store, store
@@ -190,10 +190,10 @@ async def list_overrides(
     rows = await override_store.list_views(
         ctx.now, state=state, customer_id=customer_id, before=before, limit=limit + 1
     )
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="requested_at")
     return EmailOverridePage(
         items=tuple(_view(row) for row in page),
-        next_cursor=encode_cursor(page[-1]["requested_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from server.audit.store import record as audit
 from server.context import Context, system_context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers import store as customers
 from server.db.engine import DB
 from server.errors import NotFound
@@ -103,13 +103,13 @@ async def list_waiting(*, cursor: str, limit: int) -> WaitingLinkPage:
         Invalid: The cursor is not one of ours.
     """
     rows = await store.list_waiting_links(after=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="created_at")
     return WaitingLinkPage(
         items=tuple(
             WaitingLink(link=link_view(row), customer_id=row["customer"], customer_name=row["customer_name"])
             for row in page
         ),
-        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 
@@ -120,10 +120,10 @@ async def list_reviews(*, cursor: str, limit: int) -> LinkReviewPage:
         Invalid: The cursor is not one of ours.
     """
     rows = await store.list_reviews(None, after=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="created_at")
     return LinkReviewPage(
         items=await review_views(page),
-        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

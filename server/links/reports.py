@@ -4,7 +4,7 @@ import msgspec
 
 from server.audit.store import record as audit
 from server.context import Context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.db.engine import DB
 from server.errors import Invalid
 from server.links import cycle_store
@@ -75,7 +75,7 @@ async def list_quarantined(*, cursor: str, limit: int) -> QuarantinePage:
         Invalid: The cursor is not one of ours.
     """
     rows = await cycle_store.list_quarantined(before=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="staged_at")
     return QuarantinePage(
         items=tuple(
             QuarantinedItem(
@@ -90,5 +90,5 @@ async def list_quarantined(*, cursor: str, limit: int) -> QuarantinePage:
             )
             for row in page
         ),
-        next_cursor=encode_cursor(page[-1]["staged_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )

@@ -13,7 +13,7 @@ import msgspec
 
 from server.audit.store import record as audit
 from server.context import Context, Tools, system_context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.db.engine import DB, Row
 from server.errors import Invalid, NotFound, Refused
 from server.jobs import enqueue
@@ -97,11 +97,8 @@ async def list_todos(*, state: str, cursor: str, limit: int) -> PosTodoPage:
     rows = await (
         todo_store.list_done(before=at, limit=limit + 1) if is_done else todo_store.list_open(after=at, limit=limit + 1)
     )
-    page, more = rows[:limit], len(rows) > limit
-    stamp = "done_at" if is_done else "created_at"
-    return PosTodoPage(
-        items=await views(page), next_cursor=encode_cursor(page[-1][stamp], page[-1]["id"]) if more else None
-    )
+    page, next_cursor = cut_page(rows, limit, at="done_at" if is_done else "created_at")
+    return PosTodoPage(items=await views(page), next_cursor=next_cursor)
 
 
 async def mark_done(ctx: Context, todo_id: UUID, form: PosTodoDone) -> PosTodoView:

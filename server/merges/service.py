@@ -13,7 +13,7 @@ import msgspec
 from server.audit.store import record
 from server.auth import Staff
 from server.context import Context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers.store import find_heir, hold_redemption, lock_customers
 from server.db.engine import DB, Row
 from server.db.ids import new_id
@@ -170,10 +170,10 @@ async def list_merges(state: str, customer_id: UUID | None, *, cursor: str, limi
         Invalid: The cursor is not one of ours.
     """
     rows = await store.list_views(state=state, customer_id=customer_id, before=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="requested_at")
     return MergePage(
         items=tuple(_view(row) for row in page),
-        next_cursor=encode_cursor(page[-1]["requested_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 from server.audit.store import record as audit
 from server.auth import Staff
 from server.context import Context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers.store import lock_customers
 from server.db.engine import Row
 from server.db.rehearsal import rehearse
@@ -111,11 +111,8 @@ async def list_orders(*, number: str, store_code: str, day: str, cursor: str, li
     else:
         from_at, until_at = await _local_day(store_code, day)
         rows = await assignment_store.list_unassigned(store_code, from_at, until_at, before=before, limit=limit + 1)
-    items = tuple(staff_order(row) for row in rows[:limit])
-    more = len(rows) > limit
-    return StaffOrderPage(
-        items=items, next_cursor=encode_cursor(items[-1].completed_at, items[-1].id) if more else None
-    )
+    page, next_cursor = cut_page(rows, limit, at="completed_at")
+    return StaffOrderPage(items=tuple(staff_order(row) for row in page), next_cursor=next_cursor)
 
 
 async def preview(ctx: Context, staff: Staff, order_id: UUID, form: OrderAssignment) -> AssignmentPreview:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from server.context import Context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers.rules import parse_email
 from server.db.engine import Row
 from server.orders import batch_store
@@ -57,10 +57,10 @@ async def list_page(*, cursor: str, limit: int) -> OrderDifferencePage:
         Invalid: The cursor is not one of ours.
     """
     rows = await store.list_differences(decode_cursor(cursor), limit + 1)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="last_seen_at", identity="order")
     return OrderDifferencePage(
         items=tuple(_view(row) for row in page),
-        next_cursor=encode_cursor(page[-1]["last_seen_at"], page[-1]["order"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

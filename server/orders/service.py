@@ -8,7 +8,7 @@ import msgspec
 
 from server.auth import Key, find_key
 from server.context import Context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.customers.service import check_exists
 from server.db.engine import Row
 from server.errors import Invalid, NotFound, NotPermitted, Refused
@@ -114,14 +114,14 @@ async def list_orders(customer_id: UUID, *, cursor: str, limit: int) -> OrderPag
     rows = await store.list_orders(customer_id, before=decode_cursor(cursor), limit=limit + 1)
     if not rows:
         await check_exists(customer_id)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="completed_at")
     lines: dict[UUID, list[LineView]] = {row["id"]: [] for row in page}
     for line in await store.list_lines(list(lines)):
         lines[line["order"]].append(_line_view(line))
     returns = await _list_returns(list(lines))
     return OrderPage(
         items=tuple(_order_view(row, tuple(lines[row["id"]]), returns.get(row["id"], ())) for row in page),
-        next_cursor=encode_cursor(page[-1]["completed_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -15,7 +15,7 @@ from server import jobs
 from server.audit.store import record
 from server.auth import Member, Staff, check_stepped_up
 from server.context import Context, Tools, system_context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Busy, Invalid, NotFound, Refused
@@ -380,10 +380,10 @@ async def list_erasures(ctx: Context, state: str, customer_id: UUID | None, *, c
         Invalid: The cursor is not one of ours.
     """
     rows = await store.list_views(state=state, customer_id=customer_id, before=decode_cursor(cursor), limit=limit + 1)
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="requested_at")
     return ErasurePage(
         items=tuple(_view(ctx, row) for row in page),
-        next_cursor=encode_cursor(page[-1]["requested_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -15,7 +15,7 @@ import msgspec
 from server.audit.store import record
 from server.auth import Key
 from server.context import Context, Tools, system_context
-from server.cursors import decode_cursor, encode_cursor
+from server.cursors import cut_page, decode_cursor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Busy, Invalid, NotPermitted, Refused
@@ -141,10 +141,10 @@ async def list_refunds(ctx: Context, which: str, *, cursor: str, limit: int) -> 
     rows = await store.list_refunds(
         which, parked_before=ctx.now - REFUND_PARKED_MAX, before=decode_cursor(cursor), limit=limit + 1
     )
-    page, more = rows[:limit], len(rows) > limit
+    page, next_cursor = cut_page(rows, limit, at="created_at")
     return RefundPage(
         items=tuple(refund_view(ctx, row) for row in page),
-        next_cursor=encode_cursor(page[-1]["created_at"], page[-1]["id"]) if more else None,
+        next_cursor=next_cursor,
     )
 
 

@@ -209,7 +209,8 @@ async def undo_capture(ctx: Context, membership: Row, hold_id: UUID, *, source_k
     """Give back what a captured hold of a refunded sale took; in the caller's transaction with the membership locked.
 
     Points return with the dates of the lots they came from, lapsed ones with the programme's grace. A voucher is good
-    again, if it is over for the same grace; under a new code where its owner's codes were renewed meanwhile. Nothing returns to somebody who was forgotten since.
+    again, if it is over for the same grace; under a new code where its owner's codes were renewed meanwhile. Nothing
+    returns to somebody who was forgotten since.
 
     Args:
         membership: Where they go, as `hold_store.list_of_sales` says: for points the hold's own membership or the one
