@@ -472,12 +472,18 @@ union all
 select 'bonus_grant ' || g.id, 'for referral ' || g.occasion, 'one that is known'
 from bonus_grant g where g.code = 'referrer' and not exists (select from referral r where r.id::text = g.occasion)
 """
-# By a refund, a void, a move or a cancellation, in parts or at once: never more than was spent, and as much as is told. What
-# a refund is told to have paid late has a source that begins with the refund's own.
+# By a refund, a void, a move or a cancellation, in parts or at once: never more than was spent, also of each lot, and as much
+# as is told. What a refund is told to have paid late has a source that begins with the refund's own.
 _GIVEN_BACK = """
 select 'ledger_entry ' || e.id as row, sum(r.points) || ' given back' as found, 'at most ' || -e.points as expected
 from ledger_entry r join ledger_entry e on e.id = r.related_entry
 where r.kind = 'RESTORE' group by e.id, e.points having sum(r.points) > -e.points
+union all
+select 'ledger_entry ' || r.debit, r.points || ' of lot ' || r.lot || ' given back', 'at most ' || coalesce(sum(a.points), 0)
+from (select related_entry as debit, split_part(source_key, ':', 3) as lot, sum(points) as points from ledger_entry
+      where kind = 'RESTORE' group by 1, 2) r
+left join allocation a on a.debit_entry = r.debit and a.lot_entry::text = r.lot
+group by r.debit, r.lot, r.points having r.points > coalesce(sum(a.points), 0)
 union all
 select 'refund ' || r.id, r.points_restored || ' told', coalesce(e.points, 0) || ' given back'
 from refund r

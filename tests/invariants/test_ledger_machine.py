@@ -355,6 +355,16 @@ class Ledger(RuleBasedStateMachine):
             for piece in pieces:
                 self._refund(one, [piece])
 
+    @rule(who=WHO, lines=LINES, parts=st.lists(PIECES, min_size=2, max_size=3))
+    def return_what_lapsed_in_part(self, who: int, lines: list[tuple[int, int]], parts: list[list[int]]) -> None:
+        """Use most points of a sale, let the others lapse, and bring its goods back bit by bit: what lapsed is let be once."""
+        self.earn(who, lines, timedelta(), RULES[3])
+        one = self.sales[-1]
+        self.adjust(who, -max(1, 2 * sum(one.model.shares) // 3), Role.MANAGER)
+        self.wait(timedelta(days=11))
+        for pieces in parts:
+            self._refund(one, pieces)
+
     @rule(who=WHO, lines=LINES, is_in_batch=st.booleans())
     def sell_long_ago(self, who: int, lines: list[tuple[int, int]], *, is_in_batch: bool) -> None:
         """Let a till bring a sale whose points have lapsed already, while all that is known of them is fresh."""
