@@ -425,6 +425,9 @@ async def _spend_held(ctx: Context, hold: Row, wallet: Wallet, *, is_late: bool)
 
 async def _redeem_voucher(ctx: Context, hold: Row) -> None:
     """Move the voucher on; a late one must be free still and good at the time of the sale, which was in time."""
+    if hold["state"] == HoldState.LAPSED:
+        # Another sale may have had it since, whose time is over, too.
+        await store.lapse_holds_of_voucher(hold["voucher"], ctx.now)
     # The sweep may have freed it, and ended it since.
     for status in ("held",) if hold["state"] == HoldState.OPEN else ("issued", "expired"):
         if await store.move_voucher(hold["voucher"], status=status, to="redeemed", now=ctx.now):

@@ -296,12 +296,17 @@ async def test_a_voucher_of_a_lapsed_hold_is_free_again(world: World, swept: boo
     await assert_verified(world)
 
 
-async def test_a_late_capture_gets_a_voucher_that_is_still_free(world: World) -> None:
+@pytest.mark.parametrize("swept", [False, True])
+async def test_a_late_capture_gets_a_voucher_that_is_still_free(world: World, swept: bool) -> None:
     counter = await Counter.open(world)
     code = await counter.take_code(await counter.add_reward())
     late = expect(await counter.hold_voucher(code), 201)
     world.advance(LAPSE)
-    await tidy(world.tools)
+    # Another sale had it meanwhile, and let it go as well.
+    expect(await counter.hold_voucher(code, sale="cart-2"), 201)
+    world.advance(LAPSE)
+    if swept:
+        await tidy(world.tools)
     expect(await counter.capture(late), 200)
     await assert_verified(world)
 
