@@ -126,18 +126,25 @@ def _reach(application: Application) -> AbstractAsyncContextManager[httpx.AsyncC
 
 
 @asynccontextmanager
+async def run_console(http: httpx.AsyncClient, options: Options, size: tuple[int, int]) -> AsyncIterator[Till]:
+    """Run a console that reaches its service by this client."""
+
+    async def connect() -> httpx.AsyncClient:
+        return http
+
+    console = Console(connect, options)
+    async with console.run_test(size=size) as pilot:
+        yield Till(console, pilot)
+
+
+@asynccontextmanager
 async def open_till(
     application: Application, *, size: tuple[int, int] = (100, 32), **options: object
 ) -> AsyncIterator[Till]:
     """Run a console over an application in this process."""
-    async with _reach(application) as http:
-
-        async def connect():  # type: ignore[no-untyped-def]
-            return http
-
-        console = Console(connect, change(OPTIONS, **options))  # type: ignore[arg-type]
-        async with console.run_test(size=size) as pilot:
-            yield Till(console, pilot)
+    chosen = change(OPTIONS, **options)  # type: ignore[arg-type]
+    async with _reach(application) as http, run_console(http, chosen, size) as till:
+        yield till
 
 
 @asynccontextmanager

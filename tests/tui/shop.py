@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import httpx
 from msgspec import to_builtins
 
 from server.db.ids import new_id
@@ -12,8 +13,7 @@ from shared.enums import Role
 from shared.programmes import EarningRules
 from tests.app import PASSWORD, SignedUp, World, expect
 from tests.tills import push, sale
-from tests.tui.desk import OPTIONS, Till
-from tui.app import Console
+from tests.tui.desk import OPTIONS, Till, run_console
 from tui.widgets.choice import Choice
 
 TERMS = {
@@ -28,15 +28,26 @@ async def a_till(
 ) -> AsyncIterator[Till]:
     """Run a console over the world's service, signed in as a new staff member."""
     await world.add_staff(role, login=login, name=login.capitalize())
-
-    async def connect():  # type: ignore[no-untyped-def]
-        return world.client
-
-    console = Console(connect, replace(OPTIONS, now=world.clock.now))
-    async with console.run_test(size=size) as pilot:
-        till = Till(console, pilot)
+    async with run_console(world.client, replace(OPTIONS, now=world.clock.now), size) as till:
         await till.sign_in(login, PASSWORD)
         yield till
+
+
+def lose_first_answer(till: Till, world: World, path: str) -> list[str]:
+    """Let the first answer to a command get lost on its way; return the keys under which the command came."""
+    keys: list[str] = []
+
+    async def lose(request: httpx.Request) -> httpx.Response:
+        answer = await world.client.send(request)
+        if request.url.path.endswith(path):
+            keys.append(request.headers["Idempotency-Key"])
+            if len(keys) == 1:
+                raise TimeoutError
+        return answer
+
+    losing = {"__getattr__": lambda _, name: getattr(world.client, name), "send": staticmethod(lose)}
+    till.console.client._http = type("Losing", (), losing)()
+    return keys
 
 
 async def previewed(till: Till) -> None:

@@ -1,12 +1,11 @@
 """Points given and taken by hand at the till, against the real service."""
 
 from datetime import timedelta
-from typing import Any
 
 from shared.enums import Role
 from tests.app import World
 from tests.ledgers import credit, figures
-from tests.tui.shop import a_till, adjust, choose, previewed, sell
+from tests.tui.shop import a_till, adjust, choose, lose_first_answer, previewed, sell
 
 
 async def test_points_are_given_after_a_look_at_the_balance_and_taken_back_from_the_status_line(world: World) -> None:
@@ -100,23 +99,11 @@ async def test_an_answer_that_is_lost_is_asked_for_again_under_the_same_key(worl
     async with a_till(world) as till:
         await till.open("ana@shop.test")
         await adjust(till, "+10", "g")
-        client, send = till.console.client, world.client.send
-        lost = 0
-
-        async def lose(request: Any, **options: Any) -> Any:  # noqa: ANN401 - as httpx has it
-            nonlocal lost
-            answer = await send(request, **options)
-            if request.url.path.endswith("/adjustments") and lost < 1:
-                lost += 1
-                raise TimeoutError
-            return answer
-
-        client._http = type(
-            "Losing", (), {"__getattr__": lambda _, name: getattr(world.client, name), "send": staticmethod(lose)}
-        )()
+        keys = lose_first_answer(till, world, "/adjustments")
         await till.press("ctrl+s")
         await till.shows("We do not know if this was saved. Ctrl+S asks again; it cannot be saved twice.")
         await till.press("ctrl+s")
         await till.shows("balance 10")
-    assert lost == 1
+    assert len(keys) == 2
+    assert len(set(keys)) == 1
     assert await figures(member.membership_id) == (10, 10, 0, 0)

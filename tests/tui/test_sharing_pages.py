@@ -1,13 +1,11 @@
 """Sharing at the till: joining, combining, leaving and taking it back, against the real service."""
 
-from typing import Any
-
 from shared.enums import Role
 from tests.app import World
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.sharing.desk import Desk, two_members
 from tests.tui.desk import Till
-from tests.tui.shop import a_till, choose, previewed
+from tests.tui.shop import a_till, choose, lose_first_answer, previewed
 from tui.screens.danger import DangerDialog
 
 
@@ -28,24 +26,6 @@ async def confirm(till: Till, card: str) -> None:
     await till.until(lambda: isinstance(till.console.screen, DangerDialog), "the question")
     await till.press(*card[-4:])
     await till.press("ctrl+s")
-
-
-def lose_first_answer(till: Till, world: World, path: str) -> list[str]:
-    """Let the first answer to a command get lost on its way; return the keys under which the command came."""
-    keys: list[str] = []
-    send = world.client.send
-
-    async def lose(request: Any, **options: Any) -> Any:  # noqa: ANN401 - as httpx has it
-        answer = await send(request, **options)
-        if request.url.path.endswith(path):
-            keys.append(request.headers["Idempotency-Key"])
-            if len(keys) == 1:
-                raise TimeoutError
-        return answer
-
-    losing = {"__getattr__": lambda _, name: getattr(world.client, name), "send": staticmethod(lose)}
-    till.console.client._http = type("Losing", (), losing)()
-    return keys
 
 
 async def test_two_memberships_become_one_after_every_sum_was_shown_and_two_again(world: World) -> None:
