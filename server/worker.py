@@ -45,8 +45,8 @@ from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail, send_mail
 from server.orders.return_store import REFUND_JOB
+from server.privacy.erasure_execution import ERASE_JOB, erase_due, sweep_erasures
 from server.privacy.exports import EXPORT_JOB, make_export, sweep_exports
-from server.privacy.service import ERASE_JOB, erase_due, sweep_erasures
 from server.refunds.service import give_back_late, post_parked
 from server.rewards.holds import LATE_PAYMENT_JOB, tidy
 from server.tiers.service import raise_all, settle_due

@@ -6,7 +6,7 @@ import click
 
 from server.commands.common import Failure, demo_option, run_in_shop, say
 from server.context import Context
-from server.privacy import journal, service
+from server.privacy import erasure_execution, journal
 from server.privacy.journal import JournalUnreadable, Line
 from server.settings import Settings
 
@@ -28,7 +28,7 @@ def replay(*, files: tuple[Path, ...], demo: bool) -> None:
 
     async def work(ctx: Context) -> tuple[int, int]:
         lines = read_journals(files or (ctx.settings.journal_path,))
-        return await service.replay(ctx, lines), len(lines)
+        return await erasure_execution.replay(ctx, lines), len(lines)
 
     erased, known = run_in_shop(work, demo=demo)
     say(f"{erased:,} of the {known:,} people in the journal had come back and are erased again.")
@@ -52,7 +52,7 @@ async def check_nobody_returned(settings: Settings) -> None:
     Raises:
         Failure: So it is, or the journal cannot be read.
     """
-    returned = await service.list_returned(read_journals((settings.journal_path,)))
+    returned = await erasure_execution.list_returned(read_journals((settings.journal_path,)))
     if returned:
         raise Failure(
             f"This database has {len(returned):,} people in it who were erased after it was backed up. Erase them again with: "

@@ -1,7 +1,7 @@
 """SQL of wishes to be forgotten."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -9,6 +9,7 @@ import msgspec
 
 from server.context import Context
 from server.db.engine import DB, Row
+from server.privacy.rules import one_month_after
 from shared.privacy import ErasureEffect, ErasureNeed
 
 _AT_ONCE: Final = 100
@@ -102,6 +103,17 @@ class NewErasure(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     needs: tuple[ErasureNeed, ...] = ()
     execute_after: datetime | None = None
+
+    @classmethod
+    def cooling(cls, ctx: Context, erasure_id: UUID, customer_id: UUID, *, days: int) -> "NewErasure":
+        """Return a wish that needs nobody, and can be taken back for so many days from now."""
+        return cls(
+            id=erasure_id,
+            customer_id=customer_id,
+            state="cooling",
+            answer_by=one_month_after(ctx.now),
+            execute_after=ctx.now + timedelta(days=days),
+        )
 
 
 async def insert_erasure(ctx: Context, erasure: NewErasure, *, requested_at: datetime | None = None) -> None:

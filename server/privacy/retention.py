@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from server.audit.store import record
 from server.context import Context
 from server.db.engine import Row
 from server.db.ids import new_id
@@ -16,6 +15,7 @@ from server.errors import NotFound, Refused
 from server.messages.service import queue_mail
 from server.privacy import retention_store as store
 from server.privacy import rules
+from server.privacy.erasure_execution import record_act
 from server.sessions.links import Purpose, create_link
 from server.time_words import say_day
 from shared.limits import DORMANT_BATCH_MAX, DORMANT_COUNTED_MAX, DORMANT_NOTICE, DORMANT_SHOWN
@@ -69,10 +69,9 @@ async def begin(ctx: Context, form: DormantErasing) -> DormantBatch:
     for row in rows:
         if (erasure_id := begun.get(row["id"])) is not None:
             told += await _tell(ctx, row, erasure_id, execute_after)
-            await record(
-                ctx, "erasure.requested", subject_kind="erasure", subject_id=erasure_id, customer_id=row["id"],
-                reason=form.reason, details={"years": form.years},
-            )  # fmt: skip
+            await record_act(
+                ctx, "erasure.requested", erasure_id, row["id"], reason=form.reason, details={"years": form.years}
+            )
     left = (await store.count_dormant(since, most=DORMANT_COUNTED_MAX))["customers"]
     return DormantBatch(erasures=len(begun), told=told, left=left, execute_after=execute_after)
 

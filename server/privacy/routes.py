@@ -8,7 +8,7 @@ from litestar.response import Stream
 
 from server.errors import Invalid
 from server.http import Call, operation, reply_response
-from server.privacy import exports, retention, service
+from server.privacy import erasure_requests, exports, retention
 from server.privacy.exports import ExportFile
 from shared.privacy import (
     DormantBatch,
@@ -88,7 +88,7 @@ async def get_customer_export_file(call: Call) -> Response[bytes]:
 @operation("preview_my_erasure")
 async def preview_my_erasure(call: Call) -> ErasurePreview:
     """Show what being forgotten would do to the member."""
-    return await service.preview_mine(call.ctx, call.member)
+    return await erasure_requests.preview_mine(call.ctx, call.member)
 
 
 @operation("request_my_erasure", checks_itself=True)
@@ -96,31 +96,31 @@ async def request_my_erasure(call: Call) -> Response[bytes]:
     """Ask to be forgotten; it can be taken back for some days."""
     await call.authenticate()
     form = call.message(ErasureRequest)
-    return reply_response(await service.request_mine(call.ctx, call.member, call.idempotent_call(), form))
+    return reply_response(await erasure_requests.request_mine(call.ctx, call.member, call.idempotent_call(), form))
 
 
 @operation("get_my_erasure")
 async def get_my_erasure(call: Call) -> MyErasure:
     """Show whether the member is about to be forgotten, and when."""
-    return await service.get_mine(call.ctx, call.member)
+    return await erasure_requests.get_mine(call.ctx, call.member)
 
 
 @operation("cancel_my_erasure")
 async def cancel_my_erasure(call: Call) -> MyErasure:
     """Take the wish to be forgotten back."""
-    return await service.cancel_mine(call.ctx, call.member)
+    return await erasure_requests.cancel_mine(call.ctx, call.member)
 
 
 @operation("cancel_erasure_by_link")
 async def cancel_erasure_by_link(call: Call) -> MyErasure:
     """Take the wish to be forgotten back with the mailed link."""
-    return await service.cancel_by_link(call.ctx, call.message(ErasureLink).token)
+    return await erasure_requests.cancel_by_link(call.ctx, call.message(ErasureLink).token)
 
 
 @operation("preview_customer_erasure")
 async def preview_customer_erasure(call: Call) -> ErasurePreview:
     """Show what being forgotten would do to a customer."""
-    return await service.preview(call.ctx, call.staff, call.path_id("customer_id"))
+    return await erasure_requests.preview(call.ctx, call.staff, call.path_id("customer_id"))
 
 
 @operation("request_customer_erasure", checks_itself=True)
@@ -129,7 +129,9 @@ async def request_customer_erasure(call: Call) -> Response[bytes]:
     await call.authenticate()
     customer_id = call.path_id("customer_id")
     form = call.message(StaffErasureRequest)
-    return reply_response(await service.request(call.ctx, call.staff, customer_id, call.idempotent_call(), form))
+    return reply_response(
+        await erasure_requests.request(call.ctx, call.staff, customer_id, call.idempotent_call(), form)
+    )
 
 
 @operation("list_erasures")
@@ -143,7 +145,7 @@ async def list_erasures(call: Call) -> ErasurePage:
         customer_id = UUID(customer) if customer else None
     except ValueError as error:
         raise Invalid(FieldProblem(field="customer_id", detail="This is not an id.")) from error
-    return await service.list_erasures(
+    return await erasure_requests.list_erasures(
         call.ctx, state, customer_id, cursor=call.query("cursor"), limit=call.page_size()
     )
 
@@ -163,7 +165,7 @@ async def erase_dormant(call: Call) -> DormantBatch:
 @operation("get_erasure")
 async def get_erasure(call: Call) -> ErasureView:
     """Show a wish to be forgotten; of one that waits, what it would do now."""
-    return await service.get_erasure(call.ctx, call.path_id("erasure_id"))
+    return await erasure_requests.get_erasure(call.ctx, call.path_id("erasure_id"))
 
 
 @operation("approve_erasure", checks_itself=True)
@@ -172,20 +174,20 @@ async def approve_erasure(call: Call) -> Response[bytes]:
     await call.authenticate()
     form = call.message(ErasureDecision)
     return reply_response(
-        await service.approve(call.ctx, call.staff, call.path_id("erasure_id"), call.idempotent_call(), form)
+        await erasure_requests.approve(call.ctx, call.staff, call.path_id("erasure_id"), call.idempotent_call(), form)
     )
 
 
 @operation("cancel_erasure")
 async def cancel_erasure(call: Call) -> ErasureView:
     """Refuse a wish that waits, or take it back for the customer."""
-    return await service.cancel(call.ctx, call.path_id("erasure_id"), call.message(ErasureCancelling))
+    return await erasure_requests.cancel(call.ctx, call.path_id("erasure_id"), call.message(ErasureCancelling))
 
 
 @operation("settle_erasure")
 async def settle_erasure(call: Call) -> ErasureView:
     """Note that an erased person was removed at the till by hand."""
-    return await service.settle(call.ctx, call.path_id("erasure_id"), call.message(ErasureSettling).note)
+    return await erasure_requests.settle(call.ctx, call.path_id("erasure_id"), call.message(ErasureSettling).note)
 
 
 def _file(file: ExportFile) -> Response[bytes]:

@@ -13,8 +13,8 @@ from server.links.checks import PUSH_BUYER_JOB, push_asked
 from server.links.cycle import check_members
 from server.links.directory import CHECK_JOB
 from server.orders.giving import give_order
+from server.privacy.erasure_execution import ERASE_JOB, erase_due, sweep_erasures
 from server.privacy.exports import EXPORT_JOB, make_export
-from server.privacy.service import ERASE_JOB, erase_due, sweep_erasures
 from server.refunds.service import post_parked
 from tests.api.lock_order import Gates, Stop
 from tests.api.shop import Shop

@@ -10,7 +10,7 @@ from server.db.engine import DB
 from server.expiry.service import send_notices
 from server.imports.service import import_balances
 from server.ledger.lapsing import expire_lapsed
-from server.privacy import service as privacy
+from server.privacy import erasure_execution
 from server.rewards.holds import tidy
 from shared.enums import Role
 from shared.programmes import BonusRules, Expiry, Promotion, Tier, TierRules
@@ -257,7 +257,7 @@ class FullShop:
         shown = expect(await self.world.client.get(path, headers=second), 200)
         expect(await self.desk.post(f"{path}/approve", {"preview_hash": shown["preview_hash"]}, headers=second), 200)
         await self._wait(days=8)
-        assert await privacy.execute(self.world.ctx, UUID(asked["id"]))
+        assert await erasure_execution.execute(self.world.ctx, UUID(asked["id"]))
 
     async def _leave_open(self) -> None:
         """Something is set aside at the very moment."""

@@ -18,7 +18,7 @@ from server.db.ids import new_id
 from server.errors import Refused
 from server.ledger.movements import Origin, spend
 from server.ledger.verification import verify
-from server.privacy import service as privacy
+from server.privacy import erasure_execution
 from server.tokens import hash_token
 from tests.app import World, expect
 from tests.ledgers import credit, locked
@@ -204,7 +204,7 @@ class Household:
             approved = await self.desk.post(f"{path}/approve", body, headers=second)
             self.world.advance(timedelta(days=8))
             self.desk.headers = await self.world.staff_headers("manager")
-            if self._is_fine(approved) and await privacy.execute(self.world.ctx, UUID(erasure_id)):
+            if self._is_fine(approved) and await erasure_execution.execute(self.world.ctx, UUID(erasure_id)):
                 self.tally["forget"] += 1
 
     async def undo(self, chance: random.Random) -> None:

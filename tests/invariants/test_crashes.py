@@ -19,7 +19,7 @@ from server.customers.store import insert_customer
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.errors import DatabaseBusy
-from server.privacy import service as privacy
+from server.privacy import erasure_execution
 from server.privacy.exports import MakeExport, make_export
 from tests.app import SignedUp, World, expect
 from tests.invariants.brittle_shop import BrittleConnection, Fuse
@@ -200,7 +200,7 @@ class Town:
 
         async def execute() -> None:
             try:
-                assert await privacy.execute(self.world.ctx, UUID(asked["id"]))
+                assert await erasure_execution.execute(self.world.ctx, UUID(asked["id"]))
             except DatabaseBusy as error:
                 raise Broken from error
 

@@ -11,7 +11,7 @@ import httpx
 
 from server.db.engine import DB
 from server.db.ids import new_id
-from server.privacy import exports, service
+from server.privacy import erasure_execution, exports
 from shared.enums import Role
 from tests.app import PASSWORD, SignedUp, World, expect
 from tests.server.links.shop import Till, record, run_checks, since
@@ -32,11 +32,11 @@ def keyed(headers: dict[str, str]) -> dict[str, str]:
 async def work(world: World) -> None:
     """Run what the worker would: jobs and sweeps."""
     world.jobs[exports.EXPORT_JOB] = exports.make_export
-    world.jobs[service.ERASE_JOB] = service.erase_due
-    await service.sweep_erasures(world.tools)
+    world.jobs[erasure_execution.ERASE_JOB] = erasure_execution.erase_due
+    await erasure_execution.sweep_erasures(world.tools)
     await exports.sweep_exports(world.tools)
     await world.run_jobs()
-    await service.sweep_erasures(world.tools)
+    await erasure_execution.sweep_erasures(world.tools)
 
 
 async def ask(world: World, member: SignedUp, **fields: object) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from server.db.engine import DB
 from server.ledger.movements import Origin, spend
-from server.privacy import service
+from server.privacy import erasure_execution
 from tests.app import PASSWORD, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures, locked
 from tests.server.links.shop import Till, record, since
@@ -102,7 +102,7 @@ async def test_carrying_out_twice_has_one_effect(world: World) -> None:
     asked = await forget(world, ana)
     state = await DB.fetch("select * from ledger_entry order by id")
     world.advance(timedelta(days=1))
-    assert not await service.execute(world.ctx, UUID(asked["id"]))
+    assert not await erasure_execution.execute(world.ctx, UUID(asked["id"]))
     await work(world)
     assert await DB.fetch("select * from ledger_entry order by id") == state
     assert problem(await world.client.post(

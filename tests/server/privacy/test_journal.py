@@ -8,7 +8,7 @@ import pytest
 from server.commands.common import Failure
 from server.commands.privacy import check_nobody_returned, read_journals
 from server.db.engine import DB
-from server.privacy import journal, service
+from server.privacy import erasure_execution, journal
 from tests.app import World
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.privacy.desk import ask, forget, keyed, let_days_pass, status_of, work
@@ -29,14 +29,14 @@ async def test_whom_a_restored_database_brings_back_is_erased_again(world: World
     assert world.settings.journal_path.stat().st_mode & 0o077 == 0
     await check_nobody_returned(world.settings)
     state = await DB.fetch("select * from ledger_entry order by id")
-    assert await service.replay(world.ctx, lines) == 0
+    assert await erasure_execution.replay(world.ctx, lines) == 0
     assert await DB.fetch("select * from ledger_entry order by id") == state
 
     await _restore(before)
     assert await status_of(ana.customer_id) == "active"
     with pytest.raises(Failure, match="regulars privacy replay"):
         await check_nobody_returned(world.settings)
-    assert await service.replay(world.ctx, lines) == 2
+    assert await erasure_execution.replay(world.ctx, lines) == 2
     assert [await status_of(one.customer_id) for one in (ana, ben)] == ["erased", "erased"]
     assert (await figures(ana.membership_id)) == (0, 0, 0, 0)
     await check_nobody_returned(world.settings)
@@ -103,5 +103,5 @@ async def test_what_was_carried_out_is_written_down_though_the_first_try_failed(
         await work(world)
     assert await status_of(ana.customer_id) == "erased"
     path.rmdir()
-    await service.sweep_erasures(world.tools)
+    await erasure_execution.sweep_erasures(world.tools)
     assert [line.customer for line in journal.read(path)] == [ana.customer_id]

@@ -6,7 +6,7 @@ from pathlib import Path
 from uuid import UUID
 
 from server.db.engine import DB
-from server.privacy import service
+from server.privacy import erasure_execution
 from tests.app import PASSWORD, World, expect, open_world, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.merges.desk import MergeDesk
@@ -146,7 +146,7 @@ async def test_64_who_ask_carry_out_and_take_back_at_once_leave_one_outcome(worl
     manager = await world.staff_headers("manager")
     path = f"/v1/staff/erasures/{erasure_id}/cancel"
     done = await asyncio.gather(
-        *(service.execute(world.ctx, UUID(erasure_id)) for _ in range(32)),
+        *(erasure_execution.execute(world.ctx, UUID(erasure_id)) for _ in range(32)),
         *(world.client.post(path, json={"reason": "stays"}, headers=keyed(manager)) for _ in range(16)),
         return_exceptions=True,
     )

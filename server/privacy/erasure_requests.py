@@ -1,4 +1,4 @@
-"""Being forgotten: asked for by the member or by staff, cooling off, carried out by the worker, done everywhere.
+"""The wish to be forgotten: previewed, asked for by the member or by staff, decided, taken back, read.
 
 A preview is the execution, taken back, so that what was shown is what happens.
 """
@@ -12,20 +12,19 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from server import jobs
-from server.audit.store import record
 from server.auth import Member, Staff, check_stepped_up
-from server.context import Context, Tools, system_context
+from server.context import Context
 from server.cursors import cut_page, decode_cursor
 from server.db.engine import DB, Row
 from server.db.ids import new_id
-from server.errors import Busy, Invalid, NotFound, Refused
+from server.errors import Invalid, NotFound, Refused
 from server.idempotency import IdempotentCall, StoredReply, find_reply, once
-from server.logs import get_logger
 from server.merges.store import list_staff_of
 from server.messages.service import queue_mail
-from server.privacy import erasing_store, journal, retention_store, rules
+from server.privacy import erasing_store, rules
 from server.privacy import erasure_store as store
-from server.privacy.erasing import check_free, clear_way, erase, lock_family
+from server.privacy.erasing import check_free, erase, lock_family
+from server.privacy.erasure_execution import ERASE_JOB, EraseCustomer, record_act
 from server.privacy.erasure_store import NewErasure
 from server.sessions.links import Purpose, create_link, find_link, use_link, void_links
 from server.sessions.service import prove_password
@@ -47,17 +46,8 @@ from shared.privacy import (
 )
 from shared.problems import Code, FieldProblem
 
-log = get_logger()
-
-ERASE_JOB = "privacy.erase"
 _BLOCKED_HASH = hashlib.sha256(b"blocked").hexdigest()  # No execution has it.
 _DEAD = {"merged": Code.CUSTOMER_MERGED, "erased": Code.CUSTOMER_ERASED}
-
-
-class EraseCustomer(msgspec.Struct, frozen=True, kw_only=True):
-    """The job's payload."""
-
-    erasure_id: UUID
 
 
 class _Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +101,7 @@ async def _plan(ctx: Context, customer_id: UUID, *, by_staff: bool) -> _Plan:
         erasure_id = await store.find_open(customer_id)
         if erasure_id is None:
             erasure_id = new_id()
-            await store.insert_erasure(ctx, _cooling(ctx, erasure_id, customer_id, days=0))
+            await store.insert_erasure(ctx, NewErasure.cooling(ctx, erasure_id, customer_id, days=0))
         return await erase(ctx, erasure_id, customer_id, locked)
 
     needs = tuple([ErasureNeed.ASKED_BY_STAFF] if by_staff else [])
@@ -182,25 +172,15 @@ async def _request(
     if (running := await store.find_open(customer_id)) is not None:
         raise Refused(Code.ERASURE_RUNNING, data={"erasure_id": running})
     await check_free(ctx, family)
-    cooling = _cooling(ctx, erasure_id, customer_id, days=ctx.settings.erasure_cooling_days)
+    cooling = NewErasure.cooling(ctx, erasure_id, customer_id, days=ctx.settings.erasure_cooling_days)
     erasure = msgspec.structs.replace(cooling, reason=reason)
     if plan.needs:
         erasure = msgspec.structs.replace(erasure, state="waiting", needs=plan.needs, execute_after=None)
     await store.insert_erasure(ctx, erasure)
-    await _record(ctx, "erasure.requested", erasure_id, customer_id, reason=reason or None)
+    await record_act(ctx, "erasure.requested", erasure_id, customer_id, reason=reason or None)
     if erasure.execute_after is not None:
         await _begin_cooling(ctx, erasure_id, customer_id, erasure.execute_after)
     return await _get_view(ctx, erasure_id)
-
-
-def _cooling(ctx: Context, erasure_id: UUID, customer_id: UUID, *, days: int) -> NewErasure:
-    return NewErasure(
-        id=erasure_id,
-        customer_id=customer_id,
-        state="cooling",
-        answer_by=rules.one_month_after(ctx.now),
-        execute_after=ctx.now + timedelta(days=days),
-    )
 
 
 async def _begin_cooling(ctx: Context, erasure_id: UUID, customer_id: UUID, execute_after: datetime) -> None:
@@ -264,7 +244,7 @@ async def _approve(ctx: Context, staff: Staff, found: Row, plan: _Plan | None, f
         raise Refused(Code.PREVIEW_STALE)
     execute_after = ctx.now + timedelta(days=ctx.settings.erasure_cooling_days)
     await store.approve(ctx, erasure_id, staff_id=staff.staff_id, execute_after=execute_after)
-    await _record(ctx, "erasure.approved", erasure_id, customer_id, reason=form.note or None)
+    await record_act(ctx, "erasure.approved", erasure_id, customer_id, reason=form.note or None)
     await _begin_cooling(ctx, erasure_id, customer_id, execute_after)
     return await _get_view(ctx, erasure_id)
 
@@ -330,7 +310,7 @@ async def _cancel(ctx: Context, erasure_id: UUID, customer_id: UUID, *, reason: 
     if not await store.cancel(ctx, erasure_id):
         raise Refused(Code.REQUEST_CLOSED)
     await void_links(ctx, customer_id=customer_id, purposes=[Purpose.ERASURE_CANCEL])
-    await _record(ctx, "erasure.cancelled", erasure_id, customer_id, reason=reason)
+    await record_act(ctx, "erasure.cancelled", erasure_id, customer_id, reason=reason)
 
 
 async def settle(ctx: Context, erasure_id: UUID, note: str) -> ErasureView:
@@ -344,7 +324,7 @@ async def settle(ctx: Context, erasure_id: UUID, note: str) -> ErasureView:
     async with DB.transaction():
         if not await store.settle(erasure_id):
             raise Refused(Code.REQUEST_CLOSED)
-        await _record(ctx, "erasure.settled", erasure_id, found["customer"], reason=note)
+        await record_act(ctx, "erasure.settled", erasure_id, found["customer"], reason=note)
     # By itself: to write a row twice locks whom it names, and people come first.
     await store.complete(ctx.now)
     return await _get_view(ctx, erasure_id)
@@ -387,115 +367,6 @@ async def list_erasures(ctx: Context, state: str, customer_id: UUID | None, *, c
     )
 
 
-# Carrying out ---------------------------------------------------------------------------------------------------------
-
-
-async def erase_due(tools: Tools, payload: bytes) -> None:
-    """Forget one customer whose time has come; the worker's handler of `ERASE_JOB`."""
-    await execute(system_context(tools), msgspec.json.decode(payload, type=EraseCustomer).erasure_id)
-    await write_journal(tools)
-
-
-async def execute(ctx: Context, erasure_id: UUID, *, is_replay: bool = False) -> bool:
-    """Forget a customer if it is time and nothing stands against it, once however often it is called; else False.
-
-    Args:
-        is_replay: The person was erased before and is back by a restored backup, so nothing stands against it.
-    """
-    found = await store.find_erasure(erasure_id)
-    if found is None or found["state"] != ErasureState.COOLING:
-        return False
-    try:
-        async with DB.transaction():
-            family = await lock_family(found["customer"])
-            row = await store.lock_erasure(erasure_id)
-            if row["state"] != ErasureState.COOLING or row["execute_after"] > ctx.now:
-                return False
-            if row["cause"] == "dormant" and not is_replay and await _has_come(ctx, row):
-                return False
-            await (clear_way if is_replay else check_free)(ctx, family)
-            effect = await erase(ctx, erasure_id, row["customer"], family)
-            await store.finish(ctx, erasure_id, effect)
-            figures = {"points_lost": effect.points_lost, "orders_kept": effect.orders_kept}
-            await _record(ctx, "customer.erased", erasure_id, row["customer"], details=figures)
-            await store.complete(ctx.now)
-    except Refused as refusal:
-        log.warning("erasure_blocked", erasure_id=str(erasure_id), reason=refusal.code)
-        await store.note_blocked(erasure_id, refusal.code)
-        return False
-    return True
-
-
-async def _has_come(ctx: Context, row: Row) -> bool:
-    """Call an erasure off that nobody wished for if the customer was heard of since it was begun."""
-    if await retention_store.is_quiet(row["customer"], row["requested_at"]):
-        return False
-    await store.cancel(ctx, row["id"])
-    await void_links(ctx, customer_id=row["customer"], purposes=[Purpose.ERASURE_CANCEL])
-    await _record(ctx, "erasure.cancelled", row["id"], row["customer"], reason="The customer has come.")
-    return True
-
-
-async def sweep_erasures(tools: Tools) -> None:
-    """Enqueue what is due, write down what was carried out, and note what is done everywhere; the worker's sweep."""
-    for erasure_id in await store.list_due(tools.clock.now()):
-        await jobs.enqueue(ERASE_JOB, EraseCustomer(erasure_id=erasure_id), dedupe_key=f"{ERASE_JOB}:{erasure_id}")
-    await write_journal(tools)
-    await store.complete(tools.clock.now())
-
-
-async def write_journal(tools: Tools) -> None:
-    """Write down outside of the database what was carried out in it.
-
-    After the commit, so that nobody is in the journal who is not erased; a crash in between writes a line twice, which
-    does no harm.
-    """
-    while rows := await store.list_unwritten():
-        lines = [
-            journal.Line(
-                erasure=row["id"],
-                customer=row["customer"],
-                requested_at=row["requested_at"],
-                executed_at=row["executed_at"],
-            )
-            for row in rows
-        ]
-        await journal.append(tools.settings.journal_path, lines)
-        await store.note_written([row["id"] for row in rows], tools.clock.now())
-
-
-async def list_returned(lines: list[journal.Line]) -> list[Row]:
-    """Return which erasures of a journal are not in this database although their customers are."""
-    return await store.list_to_replay(
-        [line.erasure for line in lines], [line.customer for line in lines], [line.requested_at for line in lines]
-    )
-
-
-async def replay(ctx: Context, lines: list[journal.Line]) -> int:
-    """Forget again whom a restored backup has brought back, and return how many; doing it twice changes nothing.
-
-    Raises:
-        Busy: One of them could not be erased now; try again.
-    """
-    count = 0
-    for row in await list_returned(lines):
-        erasure_id = row["erasure"]
-        async with DB.transaction():
-            await lock_family(row["customer"])
-            open_id = await store.find_open(row["customer"])
-            if open_id not in (None, erasure_id):
-                await store.cancel(ctx, open_id)
-            if not await store.revive(ctx, erasure_id):
-                wish = _cooling(ctx, erasure_id, row["customer"], days=0)
-                answer_by = rules.one_month_after(row["requested_at"])
-                wish = msgspec.structs.replace(wish, answer_by=answer_by)
-                await store.insert_erasure(ctx, wish, requested_at=row["requested_at"])
-        if not await execute(ctx, erasure_id, is_replay=True):
-            raise Busy
-        count += 1
-    return count
-
-
 # What they have in common ---------------------------------------------------------------------------------------------
 
 
@@ -514,21 +385,6 @@ async def _get(erasure_id: UUID) -> Row:
     if row is None:
         raise NotFound
     return row
-
-
-async def _record(
-    ctx: Context,
-    action: str,
-    erasure_id: UUID,
-    customer_id: UUID,
-    *,
-    reason: str | None = None,
-    details: dict[str, int] | None = None,
-) -> None:
-    await record(
-        ctx, action, subject_kind="erasure", subject_id=erasure_id, customer_id=customer_id, reason=reason,
-        details=details,
-    )  # fmt: skip
 
 
 async def _get_view(ctx: Context, erasure_id: UUID) -> ErasureView:
