@@ -24,15 +24,10 @@ select count(*) filter (where reissue or not has_live)::int as customers,
        count(*) filter (where (reissue or not has_live) and postal_address = '')::int as without_address
 from (select c.postal_address, {_LIVE} as has_live, $2::boolean as reissue from customer c where {_WITHOUT_EMAIL}) found
 """
-_LIST = f"""
-select c.id from customer c where {_WITHOUT_EMAIL} and c.id > $3 and ($2::boolean or not {_LIVE})
-order by c.id limit $4
-"""
+_CHOSEN = f"{_WITHOUT_EMAIL} and ($2::boolean or not {_LIVE})"
+_HOLD = f"select c.id from customer c where {_CHOSEN} and c.id > $3 order by c.id limit $4 for key share of c"
+_STILL_CHOSEN = f"select c.id from customer c where {_CHOSEN} and c.id = any($3::uuid[]) order by c.id"
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('claim batch', 0))"
-# People come before their codes, as in every act that locks both.
-_HOLD = f"""
-select count(*) from (select c.id from customer c where {_WITHOUT_EMAIL} order by c.id for key share of c) held
-"""
 _INSERT = "insert into claim_batch (id, requested_by, created_at, codes) values ($1, $2, $3, $4)"
 _SET_CODES = "update claim_batch set codes = $2 where id = $1"
 _VIEWS = """
@@ -80,14 +75,18 @@ async def count_customers(now: datetime, *, reissue: bool) -> Row:
 
 
 async def lock_batches() -> None:
-    """Let nobody else make a batch, or take those away whom it is for, before this transaction is over."""
+    """Let nobody else make or void a batch before this transaction is over."""
     await DB.fetch(_LOCK)
-    await DB.fetch(_HOLD)
 
 
-async def list_customers(now: datetime, *, reissue: bool, after: UUID, limit: int) -> list[UUID]:
-    """Return who gets a letter, in the order of ids."""
-    return [row["id"] for row in await DB.fetch(_LIST, now, reissue, after, limit)]
+async def hold_customers(now: datetime, *, reissue: bool, after: UUID, limit: int) -> list[UUID]:
+    """Keep the next to get a letter as they are before this transaction is over; return them in the order of ids."""
+    return [row["id"] for row in await DB.fetch(_HOLD, now, reissue, after, limit)]
+
+
+async def list_customers(now: datetime, held: Sequence[UUID], *, reissue: bool) -> list[UUID]:
+    """Return who of those that are held still gets a letter, as some were waited for."""
+    return [row["id"] for row in await DB.fetch(_STILL_CHOSEN, now, reissue, list(held))]
 
 
 async def insert_batch(ctx: Context, batch_id: UUID, staff_id: UUID | None) -> None:

@@ -109,6 +109,7 @@ async def revoke(ctx: Context, batch_id: UUID, reason: str) -> ClaimBatchView:
         Refused: CLAIM_CLOSED, it was void before.
     """
     async with DB.transaction():
+        await batch_store.lock_batches()
         await get(batch_id)
         revoked = await batch_store.revoke(ctx, batch_id)
         if revoked is None:
@@ -164,8 +165,10 @@ async def write_letters(ctx: Context, batch_id: UUID) -> bytes:
 async def _issue_all(ctx: Context, batch_id: UUID, *, reissue: bool) -> int:
     expires_at = ctx.now + timedelta(days=ctx.settings.claim_letter_days)
     count, last = 0, _FIRST
-    while ids := await batch_store.list_customers(ctx.now, reissue=reissue, after=last, limit=_AT_ONCE):
-        last = ids[-1]
+    # People come before their codes, as in every act that locks both.
+    while held := await batch_store.hold_customers(ctx.now, reissue=reissue, after=last, limit=_AT_ONCE):
+        last = held[-1]
+        ids = await batch_store.list_customers(ctx.now, held, reissue=reissue)
         # An expired code is in the way of a new one too, so all are void first.
         await store.revoke_of_customers(ctx, ids)
         made = [make_code(ctx) for _ in ids]

@@ -1,16 +1,22 @@
 """Codes for everybody whom no email reaches: a list and letters, each written once, and a second check for what the post brings."""
 
+import asyncio
+import contextvars
 import csv
 import io
 import re
 import zlib
 from datetime import date
 from typing import Any
+from uuid import UUID
 
+import asyncpg
 import pytest
 
+from server.claims import batches
 from server.claims.letters import Letter, render_letters
 from server.claims.rules import Subject, is_known_to
+from server.customers.store import lock_customers
 from server.db.engine import DB
 from shared.enums import Role
 from tests.app import World, expect, problem
@@ -67,6 +73,35 @@ async def test_everybody_whom_no_email_reaches_gets_one_letter(world: World) -> 
     assert (shown["invitation"]["channel"], shown["invitation"]["state"]) == ("code", "handed_over")
     cashier = await world.staff_headers(Role.CASHIER)
     assert problem(await desk.post("/v1/staff/claim-batches", {}, headers=cashier))[:2] == (403, "NOT_PERMITTED")
+
+
+async def test_a_batch_holds_whoever_gets_a_letter_of_it_and_nobody_else(world: World) -> None:
+    desk = await ClaimDesk.open(world, Role.MANAGER)
+    bea, cy = await desk.stub(), await desk.stub()
+    # Hers is void, so that she gets a letter; his code is live, so that he gets none.
+    await DB.fetch(
+        "update claim_code set revoked_at = issued_at, revoked_reason = 'staff' where customer = $1", UUID(bea["id"])
+    )
+    async with asyncio.TaskGroup() as group, DB.transaction():
+        made = await batches.make(world.ctx, None, reissue=False, most=None)
+        can_have = {
+            one["id"]: group.create_task(can_be_locked(UUID(one["id"])), context=contextvars.Context())
+            for one in (bea, cy)
+        }
+        await asyncio.wait(can_have.values())
+    assert made.codes == 1
+    assert (can_have[bea["id"]].result(), can_have[cy["id"]].result()) == (False, True)
+
+
+async def can_be_locked(customer_id: UUID) -> bool:
+    """Return whether an act on a customer need not wait for somebody else's."""
+    try:
+        async with DB.transaction():
+            await DB.fetch("set local lock_timeout = '200ms'")
+            await lock_customers([customer_id])
+    except asyncpg.LockNotAvailableError:
+        return False
+    return True
 
 
 async def test_a_letter_is_no_use_to_who_does_not_know_the_person(world: World) -> None:
