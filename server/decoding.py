@@ -2,6 +2,8 @@
 
 import json
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TypeVar
 
 import msgspec
@@ -9,10 +11,28 @@ from litestar import Request
 from litestar.datastructures import State
 
 from server.errors import Invalid, Refused, RegularsError
+from shared.base import Request as Message
 from shared.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX
+from shared.pos import Reference
 from shared.problems import Code, FieldProblem
 
 _T = TypeVar("_T", bound=msgspec.Struct)
+
+
+class Unread(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An item of a batch that is not as described, and why; by the name that its sender gave it, if that can be read."""
+
+    external_id: str
+    refusal: Invalid
+
+
+class Pieces(Message, frozen=True, kw_only=True):
+    """Base of a batch of which each item is as it was sent."""
+
+
+class _Named(msgspec.Struct):
+    external_id: Reference
+
 
 # Control characters, bidirectional overrides and isolates: they drive terminals and disguise names. Line breaks and
 # tabs are allowed in longer texts only.
@@ -72,13 +92,58 @@ def decode(body: bytes, kind: type[_T]) -> _T:
     decoder = _decoders.get(kind)
     if decoder is None:
         decoder = _decoders[kind] = msgspec.json.Decoder(kind)
-    try:
+    with _refusing():
         message = decoder.decode(body)
         if not (_is_harmless(body) and _has_each_name_once(body)):
-            # Numbers are of no interest here, and int() refuses those of more than 4,300 digits.
-            json.loads(body, object_pairs_hook=_check_pairs, parse_int=float)
-    except _HostileText:
-        raise Invalid(_locate(json.loads(body, object_pairs_hook=_Pairs, parse_int=float))) from None
+            _check_texts(body)
+    return message  # type: ignore[return-value]
+
+
+def decode_each(
+    body: bytes, batch: type[msgspec.Struct], pieces: type[Pieces], kind: type[_T]
+) -> Sequence[_T | Unread]:
+    """Return the items of a batch in a JSON body; one that is wrong by itself leaves the others as they are.
+
+    Args:
+        batch: The message, whose only field is a tuple of `kind`.
+        pieces: The same with each item as it was sent.
+
+    Raises:
+        Invalid: It is no such batch, whatever its items are.
+    """
+    (field,) = batch.__struct_fields__
+    try:
+        items: tuple[_T, ...] = getattr(decode(body, batch), field)
+    except Invalid:
+        with _refusing():
+            sent: tuple[msgspec.Raw, ...] = getattr(msgspec.json.decode(body, type=pieces), field)
+            pairs = json.loads(body, object_pairs_hook=_Pairs, parse_int=float)
+        if len(pairs) > 1:
+            raise Invalid(_given_twice(field)) from None
+        return [_decode_item(bytes(item), kind) for item in sent]
+    return items
+
+
+def _decode_item(item: bytes, kind: type[_T]) -> _T | Unread:
+    try:
+        return decode(item, kind)
+    except Invalid as refusal:
+        return Unread(external_id=_find_name(item), refusal=refusal)
+
+
+def _find_name(item: bytes) -> str:
+    try:
+        name = msgspec.json.decode(item, type=_Named).external_id
+    except msgspec.DecodeError:
+        return ""
+    return "" if _is_hostile("external_id", name) else name
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Say what is wrong with a body that cannot be read."""
+    try:
+        yield
     except msgspec.ValidationError as error:
         raise Invalid(_field_problem(str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -86,7 +151,6 @@ def decode(body: bytes, kind: type[_T]) -> _T:
     except RecursionError as error:
         detail = f"The body is nested more than {JSON_DEPTH_MAX} deep."
         raise Invalid(FieldProblem(field="", detail=detail)) from error
-    return message  # type: ignore[return-value]
 
 
 class _HostileText(RegularsError):
@@ -119,6 +183,14 @@ def _has_each_name_once(body: bytes) -> bool:
     return read.count(b'"') == body.count(b'"')
 
 
+def _check_texts(body: bytes) -> None:
+    # Numbers are of no interest here, and int() refuses those of more than 4,300 digits.
+    try:
+        json.loads(body, object_pairs_hook=_check_pairs, parse_int=float)
+    except _HostileText:
+        raise Invalid(_locate(json.loads(body, object_pairs_hook=_Pairs, parse_int=float))) from None
+
+
 def _check_pairs(pairs: list[tuple[str, object]]) -> None:
     if len(dict(pairs)) < len(pairs):
         raise _HostileText
@@ -139,13 +211,17 @@ def _locate(pairs: _Pairs) -> FieldProblem:
         if isinstance(value, _Pairs):
             names = [key for key, _ in value]
             if (twice := next((key for key in names if names.count(key) > 1), None)) is not None:
-                return FieldProblem(field=_join(path, twice), detail="This field is given twice.")
+                return _given_twice(_join(path, twice))
             waiting += [(_join(path, key), item) for key, item in value]
         elif isinstance(value, list):
             waiting += [(f"{path}[{i}]", item) for i, item in enumerate(value)]
         elif isinstance(value, str) and _is_hostile(path.rpartition(".")[2], value):
             return FieldProblem(field=path, detail="This text holds control characters.")
     raise AssertionError("only called for a body in which there is such a field")
+
+
+def _given_twice(field: str) -> FieldProblem:
+    return FieldProblem(field=field, detail="This field is given twice.")
 
 
 def _field_problem(message: str) -> FieldProblem:

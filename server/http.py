@@ -5,7 +5,7 @@ A routes module declares handlers with `@operation("name")`; method, path, calle
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from server import auth, idempotency
 from server.context import Context, Tools
-from server.decoding import decode, decode_query, read_body
+from server.decoding import Pieces, Unread, decode, decode_each, decode_query, read_body
 from server.errors import Invalid, NotPermitted, NotSignedIn, Refused
 from shared.endpoints import BY_OPERATION, ENDPOINTS, Caller, Endpoint
 from shared.limits import IDEMPOTENCY_KEY_PATTERN, PAGE_SIZE, PAGE_SIZE_MAX
@@ -41,13 +41,14 @@ class Call:
         raw_body: The body as sent, empty for operations without one.
     """
 
-    __slots__ = ("_principal", "body", "ctx", "endpoint", "raw_body", "request")
+    __slots__ = ("_principal", "body", "ctx", "endpoint", "items", "raw_body", "request")
 
     def __init__(self, request: HttpRequest, endpoint: Endpoint, ctx: Context) -> None:
         self.request = request
         self.endpoint = endpoint
         self.ctx = ctx
         self.body: msgspec.Struct | None = None
+        self.items: Sequence[msgspec.Struct] = ()
         self.raw_body = b""
         self._principal: auth.Member | auth.Staff | auth.Key | None = None
 
@@ -73,6 +74,10 @@ class Call:
         """Return the decoded body."""
         assert isinstance(self.body, kind)
         return self.body
+
+    def sent(self, kind: type[_Body]) -> list[_Body | Unread]:
+        """Return the items of a batch in the order in which they were sent, also those that are not as described."""
+        return [item for item in self.items if isinstance(item, (kind, Unread))]
 
     def path_id(self, name: str) -> UUID:
         """Return an id out of the path."""
@@ -163,7 +168,11 @@ Completion = Callable[[Call, idempotency.StoredReply], Awaitable[idempotency.Sto
 
 
 def operation(
-    name: str, *, checks_itself: bool = False, complete: Completion | None = None
+    name: str,
+    *,
+    checks_itself: bool = False,
+    complete: Completion | None = None,
+    each: tuple[type[Pieces], type[msgspec.Struct]] | None = None,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Make a handler the route of an operation.
 
@@ -171,6 +180,7 @@ def operation(
         name: An operation of `shared.endpoints`.
         checks_itself: The handler's own statement joins the credential (hot paths); it must refuse strangers.
         complete: Adds to each answer of an idempotent operation, first or repeated, the secrets that are not stored with it.
+        each: For a batch whose items are refused by themselves: the batch in pieces, and what each is to be.
     """
     endpoint = BY_OPERATION[name]
 
@@ -183,7 +193,10 @@ def operation(
                 call.bearer_token()
             if endpoint.request is not None:
                 call.raw_body = await read_body(request, endpoint.body_bytes_max)
-                call.body = decode(call.raw_body, endpoint.request)
+                if each:
+                    call.items = decode_each(call.raw_body, endpoint.request, *each)
+                else:
+                    call.body = decode(call.raw_body, endpoint.request)
             if endpoint.idempotent and not checks_itself:
                 return await _answer_once(call, handler, complete)
             return _respond(endpoint, await handler(call))

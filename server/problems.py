@@ -148,10 +148,10 @@ def problem_of(
     )
 
 
-def problem_in_batch(refusal: Refused) -> Problem:
-    """Return the problem document of one thing of several that were sent together."""
+def problem_in_batch(refusal: Refused, index: int) -> Problem:
+    """Return the problem document of one thing of several that were sent together, and at which place it was."""
     fields = refusal.fields if isinstance(refusal, Invalid) else ()
-    return problem_of(refusal.code, detail=refusal.detail or "", errors=fields, data=refusal.data)
+    return problem_of(refusal.code, detail=refusal.detail or "", errors=fields, data={"index": index, **refusal.data})
 
 
 def say_refusal(refusal: Refused) -> str:

@@ -10,6 +10,7 @@ from server.auth import Key
 from server.context import Context
 from server.customers.suppression import Name, find_suppressed, pos_name
 from server.db.engine import Row
+from server.decoding import Unread
 from server.errors import Refused
 from server.jobs import enqueue
 from server.links import directory_store, store, todo_store
@@ -29,9 +30,13 @@ class Taken(msgspec.Struct, frozen=True, kw_only=True):
     refusal: Refused | None = None
 
 
-async def push_records(ctx: Context, key: Key, records: Sequence[PosRecord]) -> tuple[Taken, ...]:
-    """Take records from a till in the caller's transaction."""
-    return await take_records(ctx, key.connection_id, records)
+async def push_records(ctx: Context, key: Key, sent: Sequence[PosRecord | Unread]) -> tuple[Taken, ...]:
+    """Take records from a till in the caller's transaction, but for those that are not as described."""
+    taken = iter(await take_records(ctx, key.connection_id, [one for one in sent if isinstance(one, PosRecord)]))
+    return tuple(
+        next(taken) if isinstance(one, PosRecord) else Taken(external_id=one.external_id, refusal=one.refusal)
+        for one in sent
+    )
 
 
 async def take_records(ctx: Context, connection_id: UUID, records: Sequence[PosRecord]) -> tuple[Taken, ...]:

@@ -1,12 +1,15 @@
 """HTTP of POS records, links, the exchange with till systems, and its webhooks."""
 
+from typing import Annotated
+
+import msgspec
 from litestar import Response
 
-from server.decoding import read_body
+from server.decoding import Pieces, read_body
 from server.http import Call, operation
 from server.links import desk, directory, disputes, doctor, finding, hooks, reports, todos
 from server.problems import problem_in_batch
-from shared.limits import HOOK_BYTES_MAX
+from shared.limits import HOOK_BYTES_MAX, POS_RECORD_BATCH_MAX
 from shared.links import (
     CustomerLinks,
     CycleAsked,
@@ -24,7 +27,6 @@ from shared.links import (
     LinkReviewPage,
     MyLinkDiagnosis,
     PosRecord,
-    PosRecordBatch,
     PosRecordBatchOutcome,
     PosRecordBatchResult,
     PosRecordResult,
@@ -50,17 +52,25 @@ async def push_pos_customer(call: Call) -> PosRecordResult:
     return taken.result
 
 
-@operation("push_pos_customers")
+class _RecordPieces(Pieces, frozen=True, kw_only=True):
+    customers: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=POS_RECORD_BATCH_MAX)]
+
+
+@operation("push_pos_customers", each=(_RecordPieces, PosRecord))
 async def push_pos_customers(call: Call) -> PosRecordBatchResult:
-    """Take up to 500 customer records of a till; each is accepted or refused by itself, and the answer says which."""
-    taken = await directory.push_records(call.ctx, call.key, call.message(PosRecordBatch).customers)
+    """Take up to 500 customer records of a till; each is accepted or refused by itself, and the answer says which.
+
+    One that is not as described is refused like any other: its problem names the field within it, and its place in the
+    batch as `data.index`.
+    """
+    taken = await directory.push_records(call.ctx, call.key, call.sent(PosRecord))
     results = tuple(
         PosRecordBatchOutcome(
             external_id=one.external_id,
             record=one.result,
-            problem=problem_in_batch(one.refusal) if one.refusal else None,
+            problem=problem_in_batch(one.refusal, index) if one.refusal else None,
         )
-        for one in taken
+        for index, one in enumerate(taken)
     )
     refused = sum(result.problem is not None for result in results)
     return PosRecordBatchResult(accepted=len(results) - refused, refused=refused, results=results)

@@ -11,6 +11,7 @@ import msgspec
 
 from server.context import Context
 from server.db.ids import new_id
+from server.decoding import Unread
 from server.idempotency import StoredReply
 from server.orders import receipt_store as store
 from server.tokens import claim_code, hash_claim_code
@@ -47,12 +48,12 @@ async def add_code(ctx: Context, order: PosOrder, reply: StoredReply) -> StoredR
     return msgspec.structs.replace(reply, body=msgspec.json.encode(_with_code(ctx, result, live)))
 
 
-async def add_codes(ctx: Context, orders: Sequence[PosOrder], reply: StoredReply) -> StoredReply:
+async def add_codes(ctx: Context, sent: Sequence[PosOrder | Unread], reply: StoredReply) -> StoredReply:
     """Return the answer for a batch of sales with the codes of those that have one that can be used."""
-    if not ctx.settings.receipt_claim_days or all(order.customer is not None for order in orders):
+    if not ctx.settings.receipt_claim_days or not any(_is_to_nobody(one) for one in sent):
         return reply
     batch = msgspec.json.decode(reply.body, type=PosOrderBatchResult)
-    to_nobody = _list_to_nobody(zip(orders, (outcome.order for outcome in batch.results), strict=True))
+    to_nobody = _list_to_nobody(zip(sent, (outcome.order for outcome in batch.results), strict=True))
     live = await store.list_live(to_nobody, ctx.now) if to_nobody else {}
     if not live:
         return reply
@@ -65,13 +66,17 @@ async def add_codes(ctx: Context, orders: Sequence[PosOrder], reply: StoredReply
     return msgspec.structs.replace(reply, body=msgspec.json.encode(batch))
 
 
-def _list_to_nobody(posted: Iterable[tuple[PosOrder, PosOrderResult | None]]) -> list[UUID]:
+def _list_to_nobody(posted: Iterable[tuple[PosOrder | Unread, PosOrderResult | None]]) -> list[UUID]:
     """Return the orders of which neither the till nor anybody since has said whose they are."""
     return [
         result.order_id
-        for order, result in posted
-        if order.customer is None and result is not None and result.skipped_reason is SkippedReason.NO_CUSTOMER
+        for one, result in posted
+        if result is not None and _is_to_nobody(one) and result.skipped_reason is SkippedReason.NO_CUSTOMER
     ]
+
+
+def _is_to_nobody(sent: PosOrder | Unread) -> bool:
+    return isinstance(sent, PosOrder) and sent.customer is None
 
 
 def _with_code(ctx: Context, result: PosOrderResult, live: dict[UUID, UUID]) -> PosOrderResult:

@@ -1,13 +1,18 @@
 """HTTP of orders: the till's push and look-up, the lists of members and staff."""
 
+from typing import Annotated
+
+import msgspec
 from litestar import Response
 
+from server.decoding import Pieces
 from server.errors import Invalid
 from server.http import Call, operation, reply_response
 from server.idempotency import StoredReply
 from server.orders import assignments, differences, receipts, recording, service
 from server.problems import problem_in_batch
 from server.tokens import hash_token
+from shared.limits import ORDER_BATCH_MAX
 from shared.members import OrderPage
 from shared.orders import (
     AssignmentApplied,
@@ -20,7 +25,7 @@ from shared.orders import (
     StaffOrderDetail,
     StaffOrderPage,
 )
-from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderBatch, PosOrderBatchResult, PosOrderOutcome
+from shared.pos import PosCustomer, PosLookup, PosOrder, PosOrderBatchResult, PosOrderOutcome
 from shared.problems import FieldProblem
 
 
@@ -38,20 +43,28 @@ async def push_order(call: Call) -> Response[bytes]:
 
 
 async def _with_codes(call: Call, reply: StoredReply) -> StoredReply:
-    return await receipts.add_codes(call.ctx, call.message(PosOrderBatch).orders, reply)
+    return await receipts.add_codes(call.ctx, call.sent(PosOrder), reply)
 
 
-@operation("push_orders", complete=_with_codes)
+class _OrderPieces(Pieces, frozen=True, kw_only=True):
+    orders: Annotated[tuple[msgspec.Raw, ...], msgspec.Meta(min_length=1, max_length=ORDER_BATCH_MAX)]
+
+
+@operation("push_orders", complete=_with_codes, each=(_OrderPieces, PosOrder))
 async def push_orders(call: Call) -> PosOrderBatchResult:
-    """Take up to 500 sales at once; each is accepted or refused by itself, and the answer says which."""
-    outcomes = await service.push_orders(call.ctx, call.key, call.message(PosOrderBatch).orders)
+    """Take up to 500 sales at once; each is accepted or refused by itself, and the answer says which.
+
+    A sale that is not as described (a line too many, a field of another type) is refused like any other: its problem names
+    the field within it, and its place in the batch as `data.index`.
+    """
+    outcomes = await service.push_orders(call.ctx, call.key, call.sent(PosOrder))
     results = tuple(
         PosOrderOutcome(
             external_id=outcome.external_id,
             order=outcome.result,
-            problem=problem_in_batch(outcome.refusal) if outcome.refusal else None,
+            problem=problem_in_batch(outcome.refusal, index) if outcome.refusal else None,
         )
-        for outcome in outcomes
+        for index, outcome in enumerate(outcomes)
     )
     accepted = sum(result.problem is None for result in results)
     return PosOrderBatchResult(accepted=accepted, refused=len(results) - accepted, results=results)

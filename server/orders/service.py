@@ -11,6 +11,7 @@ from server.context import Context
 from server.cursors import cut_page, decode_cursor
 from server.customers.service import check_exists
 from server.db.engine import Row
+from server.decoding import Unread
 from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
 from server.orders import assignment_store, assignments, change_store, changes, receipts, return_store, sales, store
@@ -92,16 +93,21 @@ async def _post_step_by_step(ctx: Context, key: Key, order: PosOrder) -> PosOrde
     return result
 
 
-async def push_orders(ctx: Context, key: Key, orders: Sequence[PosOrder]) -> tuple[Outcome, ...]:
-    """Take sales from a till in the caller's transaction, each accepted or refused by itself.
+async def push_orders(ctx: Context, key: Key, sent: Sequence[PosOrder | Unread]) -> tuple[Outcome, ...]:
+    """Take sales from a till in the caller's transaction, each accepted or refused by itself, as are those not as described.
 
     Raises:
         Busy: Somebody else changed one of the orders just now; nothing of the batch has happened.
     """
+    orders = [one for one in sent if isinstance(one, PosOrder)]
     outcomes = await post_orders(ctx, Sender(connection_id=key.connection_id, stores=key.stores), orders)
     await receipts.issue_codes(ctx, zip(orders, (outcome.result for outcome in outcomes), strict=True))
     await store.touch_key(key.key_id, ctx.now.date())
-    return outcomes
+    posted = iter(outcomes)
+    return tuple(
+        next(posted) if isinstance(one, PosOrder) else Outcome(external_id=one.external_id, refusal=one.refusal)
+        for one in sent
+    )
 
 
 async def list_orders(customer_id: UUID, *, cursor: str, limit: int) -> OrderPage:
