@@ -35,7 +35,7 @@ from server.rewards.rules import (
     voucher_amount,
     voucher_valid_until,
 )
-from server.rewards.service import end_hold, hash_code, prolong_holds, renew_code
+from server.rewards.service import check_unspent, end_hold, hash_code, prolong_holds, renew_code
 from server.rewards.spending import (
     Home,
     Wallet,
@@ -308,7 +308,7 @@ async def _hold_voucher(ctx: Context, key: Key, store_id: UUID, form: NewHold, c
     await lock_memberships([home.membership_id])
     # The voucher comes first: one that was taken back may lie in a membership that is closed, which would puzzle a cashier.
     voucher = await store.lock_voucher(found["id"])
-    await _check_voucher(ctx, voucher)
+    await check_unspent(ctx, voucher)
     check_may_spend((await open_wallet(ctx, home)).standing, ctx.now)
     sale = await store.get_sale(key.connection_id, form.order_reference, form.order_total_minor, ctx.now)
     amount = voucher_amount(RewardKind(voucher["kind"]), voucher["value_minor"], voucher["percent"], sale)
@@ -385,15 +385,6 @@ def _check_amount(wallet: Wallet, sale: Sale, points: int) -> None:
         raise Refused(Code.REDEMPTION_CAP, data={"max_points": most})
 
 
-async def _check_voucher(ctx: Context, voucher: Row) -> None:
-    if voucher["status"] == "held" and not await store.lapse_holds_of_voucher(voucher["id"], ctx.now):
-        raise Refused(Code.VOUCHER_USED, "It is set aside already, for this sale or another that is being paid.")
-    if voucher["status"] not in ("issued", "held"):
-        raise Refused(Code.VOUCHER_USED, "It was used or taken back.")
-    if voucher["valid_until"] is not None and voucher["valid_until"] <= ctx.now:
-        raise Refused(Code.VOUCHER_USED, "Its time is over.")
-
-
 async def _lock_hold(key: Key, hold_id: UUID) -> Row:
     """Lock membership, voucher and hold in this order, and return the hold as it is under the locks."""
     hold = await store.find_hold(hold_id)
@@ -432,7 +423,7 @@ async def _redeem_voucher(ctx: Context, hold: Row) -> None:
     for status in ("held",) if hold["state"] == HoldState.OPEN else ("issued", "expired"):
         if await store.move_voucher(hold["voucher"], status=status, to="redeemed", now=ctx.now):
             return
-    raise Refused(Code.VOUCHER_USED, "It was used for another sale.")
+    raise Refused(Code.VOUCHER_USED, "It was used for another sale, or taken back.")
 
 
 async def _record(ctx: Context, action: str, hold: Row, details: dict[str, object]) -> None:

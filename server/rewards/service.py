@@ -15,7 +15,14 @@ from server.tokens import voucher_code
 from shared.codes import normalise_voucher_code
 from shared.limits import HOLD_IDLE_MAX, HOLD_LAST_SECONDS
 from shared.problems import Code
-from shared.rewards import HoldState
+from shared.rewards import HoldState, VoucherStatus
+
+_WHY_NOT_FREE = {
+    VoucherStatus.HELD: "It is set aside already, for this sale or another that is being paid.",
+    VoucherStatus.REDEEMED: "It was used.",
+    VoucherStatus.VOID: "It was taken back, or replaced by one with another code.",
+    VoucherStatus.EXPIRED: "Its time is over.",
+}
 
 
 class ReissuedVoucher(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +127,21 @@ def _open_hold(hold: Row) -> Refused:
     }
     words = f"Sale {hold['order_reference']} at {hold['store_name']} is being paid with points or a voucher just now."
     return Refused(Code.OPEN_HOLD, words, data=data)
+
+
+async def check_unspent(ctx: Context, voucher: Row) -> None:
+    """Refuse a locked voucher that cannot be used, or taken back; a hold of it whose time is over is ended.
+
+    Raises:
+        Refused: VOUCHER_USED, saying why.
+    """
+    status = VoucherStatus(voucher["status"])
+    if status is VoucherStatus.HELD and await hold_store.lapse_holds_of_voucher(voucher["id"], ctx.now):
+        status = VoucherStatus.ISSUED
+    if status is VoucherStatus.ISSUED and voucher["valid_until"] is not None and voucher["valid_until"] <= ctx.now:
+        status = VoucherStatus.EXPIRED
+    if status is not VoucherStatus.ISSUED:
+        raise Refused(Code.VOUCHER_USED, _WHY_NOT_FREE[status])
 
 
 async def end_hold(ctx: Context, hold: Row, state: HoldState) -> None:

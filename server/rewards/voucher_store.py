@@ -28,10 +28,7 @@ order by v.issued_at desc, v.id desc limit 100
 """
 _LIST = _VIEW.format(condition="v.customer = $1")
 _FIND = _VIEW.format(condition="v.id = $1")
-_CANCEL = """
-update voucher set status = 'void', void_reason = 'cancelled', ended_at = $2
-where id = $1 and status = 'issued' and (valid_until is null or valid_until > $2) returning id
-"""
+_CANCEL = "update voucher set status = 'void', void_reason = 'cancelled', ended_at = $2 where id = $1"
 
 
 async def insert_voucher(
@@ -71,6 +68,6 @@ async def find_voucher(voucher_id: UUID, now: datetime) -> Row | None:
     return await DB.fetch_row(_FIND, voucher_id, now)
 
 
-async def cancel_voucher(voucher_id: UUID, now: datetime) -> bool:
-    """Void a locked voucher that nobody has used; False if somebody has, or its time is over."""
-    return await DB.fetch_row(_CANCEL, voucher_id, now) is not None
+async def cancel_voucher(voucher_id: UUID, now: datetime) -> None:
+    """Void a locked voucher that is free."""
+    await DB.fetch(_CANCEL, voucher_id, now)

@@ -20,7 +20,7 @@ from server.rewards import catalogue_store, hold_store
 from server.rewards import voucher_store as store
 from server.rewards.catalogue_store import get_terms
 from server.rewards.rules import Offer, voucher_valid_until
-from server.rewards.service import code_of, hash_code
+from server.rewards.service import check_unspent, code_of, hash_code
 from server.rewards.spending import (
     Home,
     Wallet,
@@ -134,10 +134,8 @@ async def cancel_voucher(ctx: Context, staff: Staff, voucher_id: UUID, form: Can
     if membership["status"] != "active":
         raise Refused(Code.MEMBERSHIP_CLOSED)
     voucher = await hold_store.lock_voucher(voucher_id)
-    if voucher["status"] == "held":
-        await hold_store.lapse_holds_of_voucher(voucher_id, ctx.now)
-    if not await store.cancel_voucher(voucher_id, ctx.now):
-        raise Refused(Code.VOUCHER_USED)
+    await check_unspent(ctx, voucher)
+    await store.cancel_voucher(voucher_id, ctx.now)
     given = await _give_back(ctx, membership, voucher)
     await record(
         ctx,

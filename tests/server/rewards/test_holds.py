@@ -348,11 +348,13 @@ async def test_a_voucher_whose_time_is_over_pays_nothing(world: World) -> None:
     counter = await Counter.open(world)
     issued = expect(await counter.take(await counter.add_reward(valid_days=1)), 201)
     world.advance(timedelta(days=2))
-    assert problem(await counter.hold_voucher(issued["code"]))[:2] == (409, "VOUCHER_USED")
+    before = await counter.hold_voucher(issued["code"])
     assert await voucher_status(issued["voucher"]["id"]) == "issued"
     await tidy(world.tools)
     assert await voucher_status(issued["voucher"]["id"]) == "expired"
-    assert problem(await counter.hold_voucher(issued["code"]))[:2] == (409, "VOUCHER_USED")
+    after = await counter.hold_voucher(issued["code"])
+    for refused in (before, after):
+        assert (*problem(refused)[:2], refused.json()["detail"]) == (409, "VOUCHER_USED", "Its time is over.")
     await assert_verified(world)
 
 

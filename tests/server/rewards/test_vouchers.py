@@ -170,9 +170,12 @@ async def test_a_voucher_at_a_till_or_used_is_not_cancelled(world: World) -> Non
     issued = expect(await counter.take(await counter.add_reward()), 201)
     path, reason = f"/v1/staff/vouchers/{issued['voucher']['id']}/cancel", {"reason": "wrong one"}
     hold = expect(await counter.hold_voucher(issued["code"]), 201)
-    assert problem(await counter.send("POST", path, reason, headers=counter.manager))[:2] == (409, "VOUCHER_USED")
+    held = await counter.send("POST", path, reason, headers=counter.manager)
     expect(await counter.capture(hold), 200)
-    assert problem(await counter.send("POST", path, reason, headers=counter.manager))[:2] == (409, "VOUCHER_USED")
+    used = await counter.send("POST", path, reason, headers=counter.manager)
+    for refused, why in ((held, "It is set aside already"), (used, "It was used.")):
+        assert problem(refused)[:2] == (409, "VOUCHER_USED")
+        assert refused.json()["detail"].startswith(why)
 
 
 async def test_a_reward_that_changes_leaves_issued_vouchers_alone(world: World) -> None:
