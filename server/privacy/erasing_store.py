@@ -142,14 +142,18 @@ _EMPTIED = (
     set reason = '', decision_note = '', undo_note = '', effects = '{}', undo_until = least(undo_until, $2)
     where survivor = any($1::uuid[]) or absorbed = any($1::uuid[])
     """,
-    # Nobody can come back by an undo: what was shared with this person stays as it is.
+    # Staff may have written of this person in whatever was done with their memberships. Nobody can come back by an undo: what was
+    # done while this person was there stays as it is.
     """
-    update sharing_operation
-    set reason = '', undo_until = least(undo_until, $2), effects = case kind when 'combine' then '{}' else effects end
-    where customer = any($1::uuid[])
-       or merge in (select id from merge where survivor = any($1::uuid[]) or absorbed = any($1::uuid[]))
-       or membership in (select membership from membership_person where customer = any($1::uuid[]))
-       or other in (select membership from membership_person where customer = any($1::uuid[]))
+    update sharing_operation s
+    set reason = '', undo_until = case when found.was_there then least(undo_until, $2) else undo_until end,
+        effects = case when found.was_there and kind = 'combine' then '{}' else effects end
+    from (
+        select o.id, bool_or(p.joined_at <= o.at and (p.left_at is null or p.left_at >= o.at)) as was_there
+        from membership_person p join sharing_operation o on o.membership = p.membership or o.other = p.membership
+        where p.customer = any($1::uuid[]) group by o.id
+    ) found
+    where s.id = found.id
     """,
     """
     update adjustment set note = '', decision_note = '', undo_note = ''

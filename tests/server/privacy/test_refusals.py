@@ -10,7 +10,7 @@ from server.privacy import erasure_execution
 from tests.app import PASSWORD, World, expect, open_world, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.merges.desk import MergeDesk
-from tests.server.privacy.desk import ask, ask_by_staff, erasure_of, keyed, let_days_pass, status_of, work
+from tests.server.privacy.desk import ask, ask_by_staff, erasure_of, forget, keyed, let_days_pass, status_of, work
 from tests.server.sharing.desk import two_members
 
 
@@ -130,6 +130,27 @@ async def test_nobody_is_merged_or_brought_back_by_an_undo_while_or_after_being_
     assert (await figures(ana.membership_id))[1] == 10
     views = expect(await world.client.get("/v1/staff/merges", headers=desk.headers), 200)["items"]
     assert views[0]["effect"] is None
+    await assert_verified(world)
+
+
+async def test_what_was_combined_after_the_forgotten_person_had_left_can_be_taken_back(world: World) -> None:
+    ana, ben = await two_members(world)
+    cy = await world.sign_up("cy@shop.test", given_name="Cy")
+    desk = await MergeDesk.open(world)
+    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    world.advance(timedelta(minutes=1))
+    expect(await desk.leave(ana.membership_id, ben.customer_id, policy="leave_all"), 201)
+    world.advance(timedelta(minutes=1))
+    await desk.buy(cy.card_number, 30)
+    combined = expect(await desk.combine(ana.membership_id, cy.membership_id), 201)
+    stub = await desk.register("Anna")
+    await desk.buy(stub["card_number"], 4)
+    merged = await desk.merged(ana.customer_id, stub["id"])
+    await forget(world, ben)
+    desk = await MergeDesk.open(world)
+    expect(await desk.unmerge(merged["id"]), 200)
+    expect(await desk.undo(ana.membership_id, "combine", combined["operation_id"]), 200)
+    assert [(await figures(one))[1] for one in (ana.membership_id, cy.membership_id)] == [0, 30]
     await assert_verified(world)
 
 
