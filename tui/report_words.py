@@ -117,10 +117,10 @@ SHOWN: tuple[Shown, ...] = (
     Shown(
         name="rules",
         tab="Rules",
-        columns=(("programme", "Programme", -1, 90), ("store", "Store", -1, 0), ("rule", "Rule", -4, 0), ("times", "Times", 8, 70), ("points", "Points", 11, 0)),
-        kinds=("points",),
+        columns=(("programme", "Programme", -1, 90), ("store", "Store", -1, 0), ("rule", "Rule", -4, 0), ("times", "Times", 8, 90), ("points", "Issued", 11, 0), ("redeemed", "Redeemed", 10, 0)),
+        kinds=("issued", "redeemed"),
         label="rule",
-        values=_pick("points"),
+        values=_pick("points", "redeemed"),
     ),
 )  # fmt: skip
 

@@ -200,7 +200,7 @@ async def stream_past_orders(programme_id: UUID, since: datetime, until: datetim
                 completed_at=row["completed_at"],
                 points=row["points"],
                 points_returned=row["points_returned"],
-                lines=tuple(_past_line(*line) for line in row["lines"]),
+                lines=tuple(past_line(*line) for line in row["lines"]),
             )
 
 
@@ -225,9 +225,10 @@ async def list_used_before(programme_id: UUID, until: datetime, codes: Sequence[
     return await DB.fetch(_USED_BEFORE, programme_id, until, list(codes))
 
 
-def _past_line(
+def past_line(
     sku: str, category: str, quantity: Decimal, net_minor: int, tax_minor: int, *rest: object
 ) -> EarningLine:
+    """Return a stored line as the rules look at it; `rest` is stored_value and points_paid_minor."""
     stored_value, points_paid_minor = rest
     assert isinstance(points_paid_minor, int)
     return EarningLine(

@@ -1,5 +1,6 @@
-"""SQL of the reports: one set-based statement each, months and days in the programme's zone."""
+"""SQL of the reports: set-based statements, months and days in the programme's zone."""
 
+from collections import defaultdict
 from collections.abc import AsyncGenerator
 from datetime import datetime
 from typing import Final
@@ -7,20 +8,27 @@ from typing import Final
 import msgspec
 
 from server.db.engine import DB, Row
+from server.programmes.store import past_line
+from server.reports.rules import PromotedSale, Ruled, divide
 from server.reports.signal_store import SIGNALS
 from shared.limits import ADJUST_CASHIER_EACH, ADJUST_MANAGER_EACH
+from shared.programmes import EarningRules
 
 _ROWS_AT_ONCE: Final = 500
+_SALES_AT_ONCE: Final = 100  # Few, as other requests wait while a batch is divided.
 _NEAR_PERCENT: Final = 90
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A report: its statement takes the present ($1) and, where it is about a period, its bounds ($2 and $3)."""
+    """A report: its statement takes the present ($1) and, where it is about a period, its bounds ($2 and $3).
+
+    None is the report by rule, whose parts are added up here.
+    """
 
     name: str
     title: str
     columns: tuple[str, ...]
-    sql: str
+    sql: str | None
     has_period: bool = True
 
 
@@ -85,28 +93,65 @@ where e.posted_at >= $2 and e.posted_at < $3 and e.kind not in ('TRANSFER_IN', '
 group by g.code, s.name, e.kind, r.version
 order by g.code, s.name nulls first, e.kind, r.version
 """
-# What each line of the sales of these days earned as they stand today, by the rules in the words that its receipt and its
-# buyer are told, which name category, article, visit, tier, promotions and caps. What is left of a member's cap is theirs
-# alone and no rule. The shares of the lines are whole and add up to the sale, and so all of this to what was issued.
-_RULES = """
-select g.code as programme, coalesce(s.name, '') as store, found.rule, count(*) as times, sum(found.points)::bigint as points
+# A sale whose lines name a promotion of its rules is divided by `rules.divide`.
+_SALES = """
+with named as materialized (
+    select v.id, format('for ''%s''', p.value ->> 'name') as words
+    from rule_version v cross join lateral jsonb_array_elements(v.body -> 'promotions') p
+), sale as (
+    select o.*, o.rule_version in (select id from named) and exists (
+               select from order_line l join named n on n.id = o.rule_version and position(n.words in l.rule) > 0
+               where l."order" = o.id) as is_promoted
+    from orders o
+    where o.completed_at >= $1 and o.completed_at < $2 and o.state = 'completed' and o.points <> 0
+)
+"""
+# What the sales of these days earned as they stand today, by the rules in the words that receipt and buyer are told of each
+# line, which name category, article, visit, tier and caps; what bonuses gave; and what rewards took, less what was given
+# back of it. The shares of the lines are whole and add up to the sale, and so all of this to what was issued.
+_BY_RULE = f"""
+{_SALES}
+select g.code as programme, coalesce(s.name, '') as store, found.rule, count(*) as times,
+       sum(found.points)::bigint as points, sum(found.redeemed)::bigint as redeemed
 from (
-    select m.programme, o.store, regexp_replace(l.rule, ', at most [0-9]+', '', 'g') as rule, l.points
-    from orders o join membership m on m.id = o.membership join order_line l on l."order" = o.id
-    where o.completed_at >= $2 and o.completed_at < $3 and o.state = 'completed' and o.points <> 0 and l.points <> 0
+    select m.programme, o.store, l.rule, l.points, 0 as redeemed
+    from sale o join membership m on m.id = o.membership join order_line l on l."order" = o.id
+    where l.points <> 0 and not o.is_promoted
     union all
-    select m.programme, o.store, 'bonus: ' || e.note, e.points
+    select m.programme, o.store, 'bonus: ' || e.note, e.points, 0
     from ledger_entry e
     join membership m on m.id = e.membership
     join bonus_grant b on e.source_key = concat_ws(':', b.programme, b.code, b.customer, nullif(b.occasion, ''))
     left join orders o on o.id = b."order"
-    where e.kind = 'BONUS' and e.posted_at >= $2 and e.posted_at < $3
+    where e.kind = 'BONUS' and e.posted_at >= $1 and e.posted_at < $2
+    union all
+    select m.programme, h.store, 'redeemed: ' || coalesce(w.name, 'points as money'), 0, -e.points - coalesce(r.points, 0)
+    from ledger_entry e
+    join membership m on m.id = e.membership
+    left join hold h on h.entry = e.id
+    left join lateral (select w.name from voucher v join reward w on w.id = v.reward where v.issue_entry = e.id limit 1) w on true
+    left join lateral (select sum(r.points) as points from ledger_entry r
+                       where r.related_entry = e.id and r.kind = 'RESTORE') r on true
+    where e.kind = 'REDEEM' and e.posted_at >= $1 and e.posted_at < $2 and -e.points > coalesce(r.points, 0)
 ) found
 join programme g on g.id = found.programme
 left join store s on s.id = found.store
-where $1::timestamptz is not null
 group by 1, 2, 3
-order by 1, 2, points desc, 3
+"""
+_PROMOTED = f"""
+{_SALES}
+select o.rule_version, coalesce(s.name, '') as store, s.code, o.completed_at, o.points,
+       array(select row(l.sku, l.category, l.quantity, l.net_minor, l.tax_minor, l.stored_value, l.points_paid_minor)
+             from order_line l where l."order" = o.id order by l.position) as lines,
+       array(select l.rule from order_line l where l."order" = o.id order by l.position) as words,
+       array(select row(u.code, u.points) from promotion_use u
+             where u."order" = o.id and u.assignment_version = o.assignment_version order by u.code) as noted
+from sale o join store s on s.id = o.store
+where o.is_promoted
+"""
+_RULED = """
+select v.id, v.body, g.code, g.zone, g.currency from rule_version v join programme g on g.id = v.programme
+where jsonb_array_length(v.body -> 'promotions') > 0
 """
 # An order that changes hands is in the trail once for each of the two customers, at one instant.
 _LATE_ATTACHES = """
@@ -201,17 +246,62 @@ REPORTS: Final = {
         ),
         Report(
             name="rules",
-            title="Points that sales of these days earned and bonuses that were given, by store and rule",
-            columns=("programme", "store", "rule", "times", "points"),
-            sql=_RULES,
+            title="Points that sales of these days earned, bonuses gave and rewards took, by store and rule",
+            columns=("programme", "store", "rule", "times", "points", "redeemed"),
+            sql=None,
         ),
     )
 }  # fmt: skip
 
 
-async def iterate_rows(report: Report, now: datetime, since: datetime, until: datetime) -> AsyncGenerator[Row, None]:
+async def iterate_rows(
+    report: Report, now: datetime, since: datetime, until: datetime
+) -> AsyncGenerator[Row | tuple[str | int, ...], None]:
     """Yield a report's rows as the database finds them, few of them held at a time."""
+    if report.sql is None:
+        for part in await _list_by_rule(since, until):
+            yield part
+        return
     arguments = (now, since, until) if report.has_period else (now,)
     async with DB.transaction(), DB.connection() as connection:
         async for row in connection.cursor(report.sql, *arguments, prefetch=_ROWS_AT_ONCE):
             yield row
+
+
+async def _list_by_rule(since: datetime, until: datetime) -> list[tuple[str, str, str, int, int, int]]:
+    """Return programme, store, rule, times, points and redeemed points, of each store what gave most first."""
+    sums: dict[tuple[str, str, str], tuple[int, int, int]] = defaultdict(lambda: (0, 0, 0))
+    async with DB.transaction(isolation="repeatable_read"), DB.connection() as connection:
+        for row in await DB.fetch(_BY_RULE, since, until):
+            sums[row["programme"], row["store"], row["rule"]] = (row["times"], row["points"], row["redeemed"])
+        ruled = {row["id"]: _ruled(row) for row in await DB.fetch(_RULED)}
+        async for row in connection.cursor(_PROMOTED, since, until, prefetch=_SALES_AT_ONCE):
+            by = ruled[row["rule_version"]]
+            for share in divide(_promoted_sale(row), by):
+                key = by.programme, row["store"], share.rule
+                times, points, redeemed = sums[key]
+                sums[key] = times + 1, points + share.points, redeemed
+    rows = [(*key, *found) for key, found in sums.items()]
+    return sorted(rows, key=lambda row: (row[0], row[1], -row[4], -row[5], row[2]))
+
+
+def _ruled(row: Row) -> Ruled:
+    rules = msgspec.json.decode(row["body"], type=EarningRules)
+    return Ruled(
+        programme=row["code"],
+        zone=row["zone"],
+        currency=row["currency"],
+        rules=rules,
+        plain=msgspec.structs.replace(rules, promotions=()),
+    )
+
+
+def _promoted_sale(row: Row) -> PromotedSale:
+    return PromotedSale(
+        completed_at=row["completed_at"],
+        store_code=row["code"],
+        points=row["points"],
+        lines=tuple(past_line(*line) for line in row["lines"]),
+        words=tuple(row["words"]),
+        noted=dict(tuple(use) for use in row["noted"]),
+    )

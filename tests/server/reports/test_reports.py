@@ -4,18 +4,26 @@ import csv
 import io
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from server.db.engine import DB
 from server.ledger.lapsing import expire_lapsed
 from server.ledger.movements import Origin, give_back, spend
+from server.programmes.rules import EarningLine, Occasion, needs_history, plan_earning
+from server.reports.rules import PromotedSale, Ruled, divide
+from server.rewards.holds import undo_capture
 from shared.enums import Role
-from shared.programmes import BonusRules, CategoryRule, Promotion, Tier, TierRules
+from shared.programmes import BonusRules, CategoryRule, EarningRules, Promotion, Tier, TierRules
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import credit, locked
 from tests.server.adjustments.desk import act, adjust
 from tests.server.orders.test_assignments import Desk
+from tests.server.programmes.test_promotions import lines, occasions, rule_sets
 from tests.server.rewards.builders import Counter
 from tests.tills import add_rules, push, sale
 
@@ -107,21 +115,55 @@ async def test_points_by_rule_add_up_to_what_was_issued(world: World) -> None:
     rows = await report(world, "rules")
     assert [(row["store"], row["rule"], row["times"], row["points"]) for row in rows] == [
         ("", "bonus: welcome", 2, 10),
-        ("High Street", "1 point per 1.00 GBP, 150 % for 'coffee', 200 % for 'Double, at last'", 2, 25 + 25),
-        ("High Street", "1 point per 1.00 GBP, 150 % for 'coffee'", 2, 24),
-        ("High Street", "1 point per 1.00 GBP", 2, 8),
-        ("High Street", "1 point per 1.00 GBP, 200 % for 'Double, at last'", 1, 8),
+        ("High Street", "1 point per 1.00 GBP, 150 % for 'coffee'", 4, 4 * 12),
+        # Of the member's thirty, the changed sale took as many as its coffee had earned, and the next one the rest.
+        ("High Street", "promotion: Double, at last", 2, 13 + 17),
+        ("High Street", "1 point per 1.00 GBP", 3, 3 * 4),
         ("High Street", "bonus: first purchase", 2, 6),
     ]
     issued = await DB.fetch_value("select sum(lifetime)::bigint from membership")
     assert sum(row["points"] for row in rows) == issued
 
 
+@given(basket=st.lists(lines, min_size=1, max_size=8), rules=rule_sets, occasion=occasions)
+def test_of_a_sale_promotions_have_what_they_gave_and_the_other_rules_the_rest(
+    basket: list[EarningLine], rules: EarningRules, occasion: Occasion
+) -> None:
+    plan = plan_earning(basket, rules, currency="GBP", occasion=occasion)
+    assume(plan.points)
+    sold = PromotedSale(
+        completed_at=occasion.completed_at,
+        store_code=occasion.store_code,
+        points=plan.points,
+        lines=tuple(basket),
+        words=tuple(share.rule for share in plan.lines),
+        noted={one.code: one.points for one in plan.promotions} if needs_history(rules) else {},
+    )
+    plain = msgspec.structs.replace(rules, promotions=())
+    by = Ruled(programme="main", zone=occasion.zone, currency="GBP", rules=rules, plain=plain)
+    parts = list(divide(sold, by))
+    promoted = [part.points for part in parts if part.rule.startswith("promotion: ")]
+    assert promoted == [one.points for one in plan.promotions]
+    assert sum(part.points for part in parts) == plan.points
+    if rules.order_points_max is None and rules.day_points_max is None:
+        free = plan_earning(basket, plain, currency="GBP", occasion=occasion)
+        rest = [part for part in parts if not part.rule.startswith("promotion: ")]
+        assert rest == [share for share in free.lines if share.points]
+
+
 async def test_what_was_spent_belongs_to_the_store_where_it_was_spent(world: World) -> None:
     counter = await Counter.open(world, points=1_000)
-    expect(await counter.capture(await counter.hold_proven(300)), 200)
+    held = await counter.hold_proven(300)
+    expect(await counter.capture(held), 200)
     (row,) = [row for row in await report(world, "points") if row["kind"] == "REDEEM"]
     assert (row["store"], row["entries"], row["issued"], row["taken"]) == ("High Street", 1, 0, 300)
+    kept, _ = [expect(await counter.take(await counter.add_reward()), 201) for _ in range(2)]
+    path = f"/v1/staff/vouchers/{kept['voucher']['id']}/cancel"
+    expect(await counter.send("POST", path, {"reason": "no need"}, headers=counter.manager), 200)
+    async with locked(counter.member.membership_id) as membership:
+        assert await undo_capture(world.ctx, membership, UUID(held["id"]), source_key="refund:1", points=100) == 100
+    spent = [(row["store"], row["rule"], row["times"], row["redeemed"]) for row in await report(world, "rules")]
+    assert spent == [("", "redeemed: 5.00 off", 1, 100), ("High Street", "redeemed: points as money", 1, 200)]
 
 
 async def test_days_and_months_are_those_of_the_programme(world: World) -> None:
