@@ -225,9 +225,7 @@ async def list_used_before(programme_id: UUID, until: datetime, codes: Sequence[
     return await DB.fetch(_USED_BEFORE, programme_id, until, list(codes))
 
 
-def past_line(
-    sku: str, category: str, quantity: Decimal, net_minor: int, tax_minor: int, *rest: object
-) -> EarningLine:
+def past_line(sku: str, category: str, quantity: Decimal, net_minor: int, tax_minor: int, *rest: object) -> EarningLine:
     """Return a stored line as the rules look at it; `rest` is stored_value and points_paid_minor."""
     stored_value, points_paid_minor = rest
     assert isinstance(points_paid_minor, int)
