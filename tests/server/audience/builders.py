@@ -86,7 +86,7 @@ class Shop:
         return Mailchimp(self.tools.settings, **more)
 
     def pusher(self, gateway: Mailchimp | None = None) -> Pusher:
-        return Pusher(self.tools, gateway or self.gateway(read_seconds=5), jitter=lambda: 1.0)
+        return Pusher(self.tools, gateway or self.gateway(read_seconds=60), jitter=lambda: 1.0)
 
     async def push(self, gateway: Mailchimp | None = None) -> int:
         """Run a worker's round of its own, as a process that has just started."""

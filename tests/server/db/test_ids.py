@@ -31,4 +31,5 @@ def test_an_id_says_version_variant_and_time() -> None:
     before = time.time_ns() // 1_000_000
     one = new_id()
     assert (one.version, one.variant) == (7, "specified in RFC 4122")
-    assert before - 1 <= one.int >> 80 <= time.time_ns() // 1_000_000 + 100
+    # Ids made before may have run ahead of the clock, also of one that was set back.
+    assert before <= one.int >> 80 <= before + 60_000
