@@ -42,6 +42,8 @@ PointsDelta = Annotated[int, msgspec.Meta(ge=-limits.ADJUST_POINTS_MAX, le=limit
 class AdjustmentRequest(Request, frozen=True, kw_only=True):
     """Points to give (positive) or take (negative). `visible` shows the note to the member.
 
+    The reasons `correction` and `other` need a note, as they explain nothing by themselves.
+
     `set_to` and `balance` are there to be refused: a sale made meanwhile would be overwritten by an absolute figure.
     """
 

@@ -71,7 +71,9 @@ PresenceDigits = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{6}|[0-9]{8})$")]
 
 
 class NewReward(Request, frozen=True, kw_only=True):
-    """A reward to add. `value_minor` is the most it takes off a sale, `percent` goes with percent_off only.
+    """A reward to add. `value_minor` is the most it takes off a sale.
+
+    `percent` goes with percent_off only, and `sku`, the article that it is, with product only.
 
     It is for points of the programme that members join, unless another one is named.
     """

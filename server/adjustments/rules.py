@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from server.errors import Invalid, Refused
+from server.errors import Invalid
 from shared import limits
 from shared.adjustments import AdjustmentRequest, AdjustReason
 from shared.enums import Role
@@ -53,11 +53,12 @@ def read_wish(form: AdjustmentRequest) -> Wish:
     """Return what a form asks for.
 
     Raises:
-        Refused: ADJUST_ABSOLUTE_REFUSED, it names a new balance.
-        Invalid: No points, or a note that is too short for its reason.
+        Invalid: ADJUST_ABSOLUTE_REFUSED, it names a new balance; no points, or a note that is too short for its reason.
     """
-    if form.set_to is not msgspec.UNSET or form.balance is not msgspec.UNSET:
-        raise Refused(Code.ADJUST_ABSOLUTE_REFUSED)
+    for field in ("set_to", "balance"):
+        if getattr(form, field) is not msgspec.UNSET:
+            detail = "Send points, with a minus to take them."
+            raise Invalid(FieldProblem(field=field, detail=detail), code=Code.ADJUST_ABSOLUTE_REFUSED)
     if form.points is msgspec.UNSET or form.points == 0:
         raise Invalid(FieldProblem(field="points", detail="Say how many points to give, or, with a minus, to take."))
     note = " ".join(form.note.split())

@@ -89,8 +89,8 @@ async def preview(ctx: Context, staff: Staff, customer_id: UUID, form: Adjustmen
     """Return what an adjustment would do.
 
     Raises:
-        Invalid: No points, or no note where one is needed.
-        Refused: ADJUST_ABSOLUTE_REFUSED, SELF_DEALING, MEMBERSHIP_CLOSED, NOT_FOUND, or the customer is no more.
+        Invalid: ADJUST_ABSOLUTE_REFUSED, no points, or no note where one is needed.
+        Refused: SELF_DEALING, MEMBERSHIP_CLOSED, NOT_FOUND, or the customer is no more.
     """
     wish = read_wish(form)
     async with DB.transaction():

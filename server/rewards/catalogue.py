@@ -42,6 +42,8 @@ async def create_reward(ctx: Context, form: NewReward) -> RewardView:
         Refused: REWARD_CODE_TAKEN.
     """
     _check(form.kind, form.percent, form.active_from, form.active_until)
+    if (form.kind is RewardKind.PRODUCT) != bool(form.sku.strip()):
+        raise Invalid(FieldProblem(field="sku", detail="Give the article of a product reward, and of no other."))
     programme = await _get_programme(form.programme_code, field="programme_code")
     try:
         async with DB.transaction():

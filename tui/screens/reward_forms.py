@@ -135,6 +135,8 @@ class RewardPage(ConfirmedForm):
         percent = self.read_optional("percent", _read_positive)
         if (kind is RewardKind.PERCENT_OFF) != bool(self.text("percent")):
             self._wrong["percent"] = "Give the percentage of percent off, and of nothing else."
+        if (kind is RewardKind.PRODUCT) != bool(self.text("sku")):
+            self._wrong["sku"] = "Give the number of an article, and of nothing else."
         if wrong := self.wrong():
             self.show_errors(wrong)
             return

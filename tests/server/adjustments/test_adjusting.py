@@ -79,9 +79,10 @@ async def test_the_member_reads_the_reason_always_and_the_note_only_if_it_is_for
 
 
 async def test_a_new_balance_is_refused(world: World, ana: SignedUp, manager: Headers) -> None:
-    for body in (wish(5, set_to=3300), {"reason_code": "goodwill", "balance": 3300}):
-        assert problem(await preview(world, manager, ana.customer_id, body))[:2] == (400, "ADJUST_ABSOLUTE_REFUSED")
-        assert problem(await execute(world, manager, ana.customer_id, body))[:2] == (400, "ADJUST_ABSOLUTE_REFUSED")
+    for body, field in ((wish(5, set_to=3300), "set_to"), ({"reason_code": "goodwill", "balance": 3300}, "balance")):
+        refused = (400, "ADJUST_ABSOLUTE_REFUSED", [field])
+        assert problem(await preview(world, manager, ana.customer_id, body)) == refused
+        assert problem(await execute(world, manager, ana.customer_id, body)) == refused
     assert await figures(ana.membership_id) == (0, 0, 0, 0)
 
 

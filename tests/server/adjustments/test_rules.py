@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.adjustments.rules import Figures, Usage, apply_points, left_today, list_excesses, read_wish
-from server.errors import Invalid, Refused
+from server.errors import Invalid
 from shared.adjustments import AdjustmentRequest, AdjustReason
 from shared.enums import Role
 from shared.problems import Code
@@ -28,9 +28,10 @@ def wish(**fields: object) -> AdjustmentRequest:
 @pytest.mark.parametrize("field", ["set_to", "balance"])
 def test_a_new_balance_is_refused_whatever_else_is_sent(field: str) -> None:
     for body in (wish(**{field: 3300}), AdjustmentRequest(reason_code=AdjustReason.GOODWILL, **{field: 0})):
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(Invalid) as refusal:
             read_wish(body)
         assert refusal.value.code is Code.ADJUST_ABSOLUTE_REFUSED
+        assert refusal.value.fields[0].field == field
 
 
 def test_nothing_is_no_adjustment() -> None:

@@ -33,7 +33,7 @@ async def test_a_reward_is_added_changed_and_retired_and_each_is_audited(world: 
 async def test_two_rewards_cannot_have_one_code(world: World) -> None:
     counter = await Counter.open(world)
     reward = await counter.add_reward()
-    again = {"code": reward["code"], "name": "x", "kind": "product", "points_cost": 1, "value_minor": 1}
+    again = {"code": reward["code"], "name": "x", "kind": "product", "sku": "BUN", "points_cost": 1, "value_minor": 1}
     answer = await counter.send("POST", "/v1/staff/rewards", again, headers=counter.manager)
     assert problem(answer)[:2] == (409, "REWARD_CODE_TAKEN")
 
@@ -43,6 +43,9 @@ async def test_two_rewards_cannot_have_one_code(world: World) -> None:
     [
         ({"kind": "percent_off"}, "percent"),
         ({"percent": 10}, "percent"),
+        ({"kind": "product"}, "sku"),
+        ({"kind": "product", "sku": " "}, "sku"),
+        ({"sku": "BUN"}, "sku"),
         ({"active_from": "2026-03-02T09:30:00"}, "active_from"),
         ({"active_until": "0001-01-01T00:00:00+14:00"}, "active_until"),
         ({"active_from": "2026-03-03T00:00:00Z", "active_until": "2026-03-03T00:00:00Z"}, "active_until"),
