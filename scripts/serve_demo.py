@@ -12,7 +12,9 @@ import sys
 import threading
 from pathlib import Path
 
-from server.settings import SettingsError, load, prepare_data_dir
+from server.private_files import prepare_data_dir
+from server.settings import SettingsError
+from server.settings_reading import load
 
 ROOT = Path(__file__).resolve().parent.parent
 READY_SECONDS_MAX = 20

@@ -41,13 +41,14 @@ from server.openapi import routes as openapi_routes
 from server.orders import routes as orders_routes
 from server.passwords import Passwords
 from server.privacy import routes as privacy_routes
+from server.private_files import secret_key_bytes
 from server.problems import problem_response
 from server.programmes import routes as programmes_routes
 from server.refunds import routes as refunds_routes
 from server.reports import routes as reports_routes
 from server.rewards import routes as rewards_routes
 from server.sessions import routes as sessions_routes
-from server.settings import Settings, secret_key_bytes
+from server.settings import Settings
 from server.sharing import routes as sharing_routes
 from server.staff import routes as staff_routes
 from server.tokens import Tokens

@@ -22,7 +22,8 @@ from server.errors import Busy, Invalid, NotFound, Refused, RegularsError
 from server.logs import configure
 from server.programmes.service import NoProgramme
 from server.programmes.setup import AlreadyThere
-from server.settings import Settings, SettingsError, load
+from server.settings import Settings, SettingsError
+from server.settings_reading import load
 
 _T = TypeVar("_T")
 

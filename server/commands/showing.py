@@ -11,7 +11,8 @@ from server.app import create_app
 from server.commands.common import database_of
 from server.commands.serving import prepare_database
 from server.demo.signins import STAFF_NAMES, DemoSignIns
-from server.settings import Settings, prepare_data_dir
+from server.private_files import prepare_data_dir
+from server.settings import Settings
 
 if TYPE_CHECKING:
     import httpx

@@ -25,7 +25,8 @@ from server.db.engine import DB
 from server.db.migrate import migrate as bring_up_to_date
 from server.ledger.verification import CHECKS, Outcome
 from server.ledger.verification import verify as verify_all
-from server.settings import Settings, describe, load
+from server.settings import Settings, describe
+from server.settings_reading import load
 
 _HIDDEN: Final = "[set]"
 

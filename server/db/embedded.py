@@ -27,7 +27,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Final, Self, TypedDict
 
-from server.settings import prepare_data_dir
+from server.private_files import prepare_data_dir
 
 USER: Final = "regulars"
 DATABASE: Final = "regulars"

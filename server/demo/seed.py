@@ -29,10 +29,11 @@ from server.idempotency import IdempotentCall
 from server.ledger.service import post_credit
 from server.memberships.service import issue_card, open_membership
 from server.orders.service import push_order
+from server.private_files import secret_key_bytes
 from server.programmes.rules import lot_dates
 from server.programmes.store import insert_programme, insert_rules, insert_store
 from server.sessions.store import insert_login
-from server.settings import Settings, secret_key_bytes
+from server.settings import Settings
 from server.staff.store import ensure_connection, insert_key
 from server.tokens import Tokens, hash_token
 from shared.enums import EntryKind, Role, Scope

@@ -7,7 +7,7 @@ from typing import Final, Self
 
 import msgspec
 
-from server.settings import prepare_data_dir
+from server.private_files import prepare_data_dir
 from shared.enums import Role
 
 FILE_NAME: Final = "demo.env"

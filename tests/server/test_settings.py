@@ -13,15 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.settings import (
-    SECRET_KEY_BYTES_MIN,
-    Settings,
-    SettingsError,
-    describe,
-    load,
-    prepare_data_dir,
-    secret_key_bytes,
-)
+from server.private_files import prepare_data_dir, secret_key_bytes
+from server.settings import SECRET_KEY_BYTES_MIN, Settings, SettingsError, describe
+from server.settings_reading import load
 
 EXTERNAL = "postgresql://shop:pw@db.example:5432/regulars"
 GOOD_KEY = secrets.token_hex(32)

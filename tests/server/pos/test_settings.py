@@ -2,7 +2,8 @@
 
 import pytest
 
-from server.settings import SettingsError, load
+from server.settings import SettingsError
+from server.settings_reading import load
 
 GOOD = {
     "REGULARS_TEST_PROFILE": "true",
