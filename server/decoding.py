@@ -11,6 +11,7 @@ from litestar import Request
 from litestar.datastructures import State
 
 from server.errors import Invalid, Refused, RegularsError
+from shared.base import VISIBLE
 from shared.base import Request as Message
 from shared.limits import BODY_BYTES_MAX, JSON_DEPTH_MAX
 from shared.pos import Reference
@@ -48,6 +49,7 @@ _AT = re.compile(r" - at `\$?\.?(?P<path>[^`]*)`\Z")
 _QUOTED_FIELD = re.compile(r"(?P<what>missing required|contains unknown) field `(?P<name>.*)`\Z", re.DOTALL)
 _FIELD_WORDS = {"missing required": "This field is missing.", "contains unknown": "There is no such field."}
 _ENUM = "Invalid enum value"
+_BLANK = f"Expected `str` matching regex {VISIBLE!r}"
 
 _FIELD_LENGTH_MAX = 80
 
@@ -233,6 +235,8 @@ def _field_problem(message: str) -> FieldProblem:
         return FieldProblem(field=_join(path, name), detail=_FIELD_WORDS[quoted["what"]])
     if message.startswith(_ENUM):
         message = "This is not one of the allowed values"
+    if message == _BLANK:
+        message = "This is nothing but spaces"
     return FieldProblem(field=path, detail=f"{message}.")
 
 

@@ -5,7 +5,7 @@ as type checkers ask for it. `gc=False`: a message cannot hold itself, so Python
 through every one of a batch of sales, can leave messages out.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -20,14 +20,18 @@ class View(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of every answer. New fields get defaults, so that older clients go on reading."""
 
 
+VISIBLE: Final = r"\S"
+"""A pattern of what is more than spaces."""
+
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_LENGTH_MAX)]
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.NAME_LENGTH_MAX, pattern=VISIBLE)]
 OptionalName = Annotated[str, msgspec.Meta(max_length=limits.NAME_LENGTH_MAX)]
 Email = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.EMAIL_LENGTH_MAX)]
 Phone = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.PHONE_LENGTH_MAX)]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=limits.PASSWORD_LENGTH_MAX)]
 Token = Annotated[str, msgspec.Meta(min_length=16, max_length=128)]
 CardNumber = Annotated[str, msgspec.Meta(min_length=4, max_length=32)]
-Reason = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.REASON_LENGTH_MAX)]
+Reason = Annotated[str, msgspec.Meta(min_length=3, max_length=limits.REASON_LENGTH_MAX, pattern=VISIBLE)]
 Hash = Annotated[str, msgspec.Meta(min_length=16, max_length=64)]
 
 

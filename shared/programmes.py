@@ -7,7 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from shared import limits
-from shared.base import CardNumber, Hash, Name, Reason, Request, View
+from shared.base import CardNumber, Hash, Reason, Request, Title, View
 
 Percent = Annotated[int, Meta(ge=0, le=10_000)]
 PointsUpTo = Annotated[int, Meta(ge=0, le=1_000_000)]
@@ -247,7 +247,7 @@ class NewProgramme(Request, frozen=True, kw_only=True):
     """A further programme: its own points, rules and members. It earns from `launch_at`, the time of making it if absent."""
 
     code: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-    name: Name
+    name: Title
     unit_one: Unit = "point"
     unit_many: Unit = "points"
     zone: Zone
@@ -262,7 +262,7 @@ class ProgrammeChange(Request, frozen=True, kw_only=True):
 
     version: Version
     reason: Reason
-    name: Name | UnsetType = UNSET
+    name: Title | UnsetType = UNSET
     unit_one: Unit | UnsetType = UNSET
     unit_many: Unit | UnsetType = UNSET
     zone: Zone | UnsetType = UNSET

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from shared import limits
-from shared.base import Name, Password, Reason, Request, View
+from shared.base import Password, Reason, Request, Title, View
 
 
 class RewardKind(StrEnum):
@@ -79,7 +79,7 @@ class NewReward(Request, frozen=True, kw_only=True):
     """
 
     code: RewardCode
-    name: Name
+    name: Title
     kind: RewardKind
     points_cost: Points
     value_minor: ValueMinor
@@ -98,7 +98,7 @@ class RewardChange(Request, frozen=True, kw_only=True):
     """Fields to change; absent ones stay. Vouchers issued before keep the terms they were issued with."""
 
     version: Version
-    name: Name | UnsetType = UNSET
+    name: Title | UnsetType = UNSET
     points_cost: Points | UnsetType = UNSET
     value_minor: ValueMinor | UnsetType = UNSET
     description: Text | UnsetType = UNSET

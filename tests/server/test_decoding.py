@@ -82,6 +82,7 @@ def test_a_text_with_control_or_direction_characters_is_refused_by_name(characte
 def test_longer_texts_may_hold_line_breaks_and_nothing_else_of_the_kind() -> None:
     assert decode(b'{"reason":"one\\ntwo\\tthree"}', staff.Undo).reason == "one\ntwo\tthree"
     assert refusal(b'{"reason":"one\\u001b[2J"}', staff.Undo)[0] == "reason"
+    assert refusal(b'{"reason":" \\n "}', staff.Undo) == ("reason", "This is nothing but spaces.")
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ async def test_two_rewards_cannot_have_one_code(world: World) -> None:
         ({"kind": "product"}, "sku"),
         ({"kind": "product", "sku": " "}, "sku"),
         ({"sku": "BUN"}, "sku"),
+        ({"name": "  "}, "name"),
         ({"active_from": "2026-03-02T09:30:00"}, "active_from"),
         ({"active_until": "0001-01-01T00:00:00+14:00"}, "active_until"),
         ({"active_from": "2026-03-03T00:00:00Z", "active_until": "2026-03-03T00:00:00Z"}, "active_until"),
