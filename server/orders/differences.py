@@ -24,7 +24,7 @@ async def hold_people(order: Row, customer: PosCustomer | None) -> None:
     Customers come before the order, as in every act that locks both.
     """
     if customer is not None and order["assignment_reason"] in EXPLICIT:
-        people = (order["customer"], *await _resolve(order["connection"], [customer]))
+        people = (order["customer"], *await resolve(order["connection"], [customer]))
         await batch_store.hold_people({one for one in people if one is not None}, ())
 
 
@@ -39,7 +39,7 @@ async def note(ctx: Context, connection_id: UUID, sent: Sequence[tuple[Row, PosC
     ]
     if not named:
         return
-    found = await _resolve(connection_id, [customer for _, customer in named])
+    found = await resolve(connection_id, [customer for _, customer in named])
     different = [
         (order["id"], customer_id, order["assignment_version"])
         for (order, _), customer_id in zip(named, found, strict=True)
@@ -64,7 +64,7 @@ async def list_page(*, cursor: str, limit: int) -> OrderDifferencePage:
     )
 
 
-async def _resolve(connection_id: UUID, customers: Sequence[PosCustomer]) -> list[UUID | None]:
+async def resolve(connection_id: UUID, customers: Sequence[PosCustomer]) -> list[UUID | None]:
     """Return whom a till means, in one statement for all cards, one for all addresses and one for all ids of its own."""
     cards = await batch_store.resolve_cards(
         {normalise_card_number(one.card_number) for one in customers if one.card_number}

@@ -1,7 +1,7 @@
 """Use cases of refunds.
 
-Locks are taken in the order of everything else: the refund's own row, memberships, the order, vouchers. All refunds of
-an order pass through its lock, so their sum is exact whatever comes at once.
+Locks are taken in the order of everything else: the refund's own row, people, memberships, the order, vouchers. All refunds
+of an order pass through its lock, so their sum is exact whatever comes at once.
 """
 
 import asyncio
@@ -22,10 +22,11 @@ from server.errors import Busy, Invalid, NotPermitted, Refused
 from server.logs import get_logger
 from server.memberships.store import lock_memberships
 from server.orders import change_store, changes, return_store
+from server.orders.batch_store import hold_people
+from server.orders.differences import resolve
 from server.orders.postings import Posting, TakenBack, take_back
 from server.orders.returns import ReturnedLine, SoldLine
 from server.orders.rules import plain_customer, plain_quantity
-from server.orders.sales import resolve_customer
 from server.orders.store import store_exists, touch_key
 from server.orders.visits import find_visit
 from server.refunds import rules, store
@@ -58,13 +59,13 @@ async def take_refund(ctx: Context, key: Key, form: PosRefund) -> PosRefundResul
     if not await store_exists(form.store):
         raise Invalid(FieldProblem(field="store", detail="We do not know this store."), code=Code.STORE_UNKNOWN)
     content_hash = _hash_content(form)
-    refund_id, customer_id = new_id(), await _find_named(key, form)
+    order = await _find_original(key.connection_id, form.original_order)
+    refund_id, customer_id = new_id(), await _hold_named(ctx, key, form, order)
     if not await store.insert_refund(
         refund_id, key.connection_id, form, customer_id=customer_id, content_hash=content_hash, now=ctx.now
     ):
         return await _first_result(key, form, content_hash)
     await touch_key(key.key_id, ctx.now.date())
-    order = await _find_original(key.connection_id, form.original_order)
     if order is None:
         await record(ctx, "refund.parked", subject_kind="refund", subject_id=refund_id)
     else:
@@ -162,11 +163,17 @@ def _hash_content(form: PosRefund) -> bytes:
     return hashlib.sha256(msgspec.json.encode(fields)).digest()
 
 
-async def _find_named(key: Key, form: PosRefund) -> UUID | None:
+async def _hold_named(ctx: Context, key: Key, form: PosRefund, order: Row | None) -> UUID | None:
+    """Return whom the till names; held with all others whom the refund concerns, as writing it locks them.
+
+    It names nobody mostly; then the others are held with their memberships, in the same order.
+    """
     if form.customer is None:
         return None
-    found, _ = await resolve_customer(form.customer, key.connection_id)
-    return found["customer"] if found else None
+    (customer_id,) = await resolve(key.connection_id, [form.customer])
+    if customer_id is not None and order is not None:
+        await hold_people({customer_id}, await _list_touched(ctx, order))
+    return customer_id
 
 
 async def _first_result(key: Key, form: PosRefund, content_hash: bytes) -> PosRefundResult:
@@ -254,7 +261,7 @@ async def _lock_all(ctx: Context, found: Row) -> tuple[Row, list[Row]]:
     Raises:
         Busy: Somebody else changed one of them just now.
     """
-    seen = {found["heir"], *found["away"], *(hold["heir"] for hold in await _list_captured(ctx, found))} - {None}
+    seen = await _list_touched(ctx, found)
     for membership in await lock_memberships(list(seen)):
         if membership["successor"] is not None:
             raise Busy
@@ -266,6 +273,11 @@ async def _lock_all(ctx: Context, found: Row) -> tuple[Row, list[Row]]:
     points = [hold for hold in holds if hold["voucher"] is None]
     vouchers = [hold for hold in holds if hold["voucher"] is not None]
     return order, [*reversed(points), *sorted(vouchers, key=lambda hold: hold["voucher"])]
+
+
+async def _list_touched(ctx: Context, order: Row) -> set[UUID]:
+    """Return the memberships of an order's points, and of what paid for it."""
+    return {order["heir"], *order["away"], *(hold["heir"] for hold in await _list_captured(ctx, order))} - {None}
 
 
 async def _list_captured(ctx: Context, order: Row) -> list[Row]:

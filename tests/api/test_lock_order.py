@@ -118,6 +118,10 @@ async def tills(shop: Shop) -> AsyncIterator[Act]:
         await give_order(shop.world.ctx, order_id, UUID(str(shop.ben.customer_id)), reason="staff")
     named = given | {"customer": {"email": shop.ana.email}, "revision": 2}
     yield "sale of somebody else", partial(shop.send, "push_order", json=named)
+    for how in ({"card_number": shop.ben.card_number}, {"pos_customer_id": "taken"}):
+        returned = await refund(shop)
+        sent = returned.body | {"external_id": str(how), "customer": how, "lines": [{"line_id": "1", "net_minor": 100}]}
+        yield f"refund to another {how}", partial(shop.send, "push_refund", json=sent)
     ben = {"external_id": "taken", "given_name": "Ben", "email": shop.ben.email}
     yield "record", partial(shop.send, "push_pos_customer", json=ben)
     merged = {"customers": [ben | {"former_ids": ["double"]}]}
