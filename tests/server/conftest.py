@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 import structlog
+from click.testing import CliRunner, Result
 
+from server.commands.regulars import regulars as program
 from tests.app import World, open_world
+from tests.server.command_line import INIT, KEY, Run
 from tests.standins.mailchimp import MailchimpStandIn
 from tests.standins.smtp import SmtpSink
 
@@ -57,3 +60,27 @@ def logs_as_before() -> Iterator[None]:
     logging.captureWarnings(capture=False)
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def regulars(database_url: str, data_dir: Path, logs_as_before: None) -> Run:
+    """The command, acting on a migrated, empty database."""
+
+    def run(*arguments: str, stdin: str = "", **environ: str) -> Result:
+        given = {
+            "REGULARS_DATABASE_URL": database_url,
+            "REGULARS_SECRET_KEY": KEY,
+            "REGULARS_DATA_DIR": str(data_dir),
+            **environ,
+        }
+        return CliRunner().invoke(program, arguments, env=given, input=stdin)
+
+    return run
+
+
+@pytest.fixture
+def shop(regulars: Run) -> Run:
+    """The command, acting on a shop that was just set up."""
+    done = regulars(*INIT)
+    assert done.exit_code == 0, done.output
+    return regulars

@@ -5,18 +5,16 @@ import hashlib
 import re
 import subprocess
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import click
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 
 from server.app import create_tools
 from server.commands.common import Commands, Failure
-from server.commands.regulars import regulars as program
 from server.commands.serving import prepare_database
 from server.context import system_context
 from server.db.engine import DB
@@ -25,58 +23,7 @@ from server.demo import marker
 from server.settings import describe
 from shared.codes import is_card_number
 from tests.app import test_settings
-
-pytestmark = pytest.mark.usefixtures("logs_as_before")
-
-KEY = "9f2c41d7a6b85e03" * 4
-INIT = [
-    "init", "--programme", "Corner Club", "--zone", "Europe/London", "--currency", "GBP", "--per-minor", "100",
-    "--expiry-days", "365", "--store-code", "corner", "--store-name", "The Corner", "--admin", "ana",
-    "--admin-name", "Ana Flores",
-]  # fmt: skip
-
-
-class Run(Protocol):
-    """Calls `regulars` with arguments."""
-
-    def __call__(self, *arguments: str, stdin: str = "", **environ: str) -> Result: ...
-
-
-@pytest.fixture
-def regulars(database_url: str, data_dir: Path) -> Run:
-    """The command, acting on a migrated, empty database."""
-
-    def run(*arguments: str, stdin: str = "", **environ: str) -> Result:
-        given = {
-            "REGULARS_DATABASE_URL": database_url,
-            "REGULARS_SECRET_KEY": KEY,
-            "REGULARS_DATA_DIR": str(data_dir),
-            **environ,
-        }
-        return CliRunner().invoke(program, arguments, env=given, input=stdin)
-
-    return run
-
-
-@pytest.fixture
-def shop(regulars: Run) -> Run:
-    """The command, acting on a shop that was just set up."""
-    assert regulars(*INIT).exit_code == 0
-    return regulars
-
-
-def query(database_url: str, sql: str, *arguments: object) -> list[asyncpg.Record]:
-    """Run one statement on a connection of its own."""
-
-    async def fetch() -> list[asyncpg.Record]:
-        connection = await asyncpg.connect(database_url)
-        try:
-            return await connection.fetch(sql, *arguments)
-        finally:
-            await connection.close()
-
-    return asyncio.run(fetch())
-
+from tests.server.command_line import INIT, KEY, Run, query
 
 # Setting up -----------------------------------------------------------------------------------------------------------
 

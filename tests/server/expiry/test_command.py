@@ -1,45 +1,8 @@
 """`regulars expire`, `report` and `import balances`, as whoever runs the shop types them."""
 
-import logging
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-import structlog
-from click.testing import CliRunner, Result
-
-from server.commands.regulars import regulars as program
-
-INIT = [
-    "init", "--programme", "Corner Club", "--zone", "Europe/London", "--currency", "GBP", "--per-minor", "100",
-    "--expiry-days", "365", "--store-code", "corner", "--store-name", "The Corner", "--admin", "ana",
-    "--admin-name", "Ana Flores",
-]  # fmt: skip
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def shop(database_url: str, data_dir: Path) -> Iterator[Run]:
-    """The command, acting on a shop that was just set up."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    environment = {
-        "REGULARS_DATABASE_URL": database_url,
-        "REGULARS_DATA_DIR": str(data_dir),
-        "REGULARS_SECRET_KEY": "9f2c41d7a6b85e03" * 4,
-    }
-
-    def run(*arguments: str) -> Result:
-        return CliRunner().invoke(program, list(arguments), env=environment)
-
-    done = run(*INIT)
-    assert done.exit_code == 0, done.output
-    yield run
-    structlog.reset_defaults()
-    logging.captureWarnings(capture=False)
-    root.handlers[:] = handlers
-    root.setLevel(level)
+from tests.server.command_line import Run
 
 
 def test_a_run_says_what_it_did(shop: Run) -> None:

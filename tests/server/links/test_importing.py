@@ -3,14 +3,13 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from server.commands.regulars import regulars
 from server.csv_files import WrongFile
 from server.db.engine import DB
 from server.links.files import read_records
 from server.links.importing import import_records
 from tests.app import World
+from tests.server.command_line import Run
 from tests.server.links.shop import Till, links_of, run_checks
 
 FILE = """external_id;given_name;family_name;email;phone;former_ids;email_since
@@ -57,19 +56,13 @@ def test_a_file_that_cannot_be_read_says_why(text: str, words: str) -> None:
         list(read_records(text))
 
 
-@pytest.mark.usefixtures("logs_as_before")
-def test_the_command_tells_what_became_of_every_row(database_url: str, data_dir: Path, tmp_path: Path) -> None:
+def test_the_command_tells_what_became_of_every_row(regulars: Run, tmp_path: Path) -> None:
     file, report = tmp_path / "customers.csv", tmp_path / "report.csv"
     file.write_text(FILE, encoding="utf-8")
-    environ = {
-        "REGULARS_DATABASE_URL": database_url,
-        "REGULARS_SECRET_KEY": "b1946ac92492d2347c6235b4d2611184" * 2,
-        "REGULARS_DATA_DIR": str(data_dir),
-    }
     arguments = ["import", "customers", str(file), "--report", str(report)]
-    refused = CliRunner().invoke(regulars, arguments, env=environ)
+    refused = regulars(*arguments)
     assert (refused.exit_code, "There is no till system 'till'" in refused.output) == (1, True)
-    done = CliRunner().invoke(regulars, [*arguments, "--new-connection"], env=environ)
+    done = regulars(*arguments, "--new-connection")
     assert done.exit_code == 1
     assert "2 records new, 0 changed; 0 were there already." in done.output
     assert "4 records were refused." in done.output

@@ -4,15 +4,14 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from click.testing import CliRunner
 
-from server.commands.regulars import regulars
 from server.csv_files import WrongFile
 from server.db.engine import DB
 from server.orders.files import Defaults, ReadOrder, read_orders
 from server.orders.importing import OrdersImported, import_orders, read_sales
 from tests.app import World, expect
 from tests.ledgers import assert_verified, figures
+from tests.server.command_line import Run
 from tests.tills import push, sale
 
 DEFAULTS = Defaults(currency="GBP", zones={"high-street": "Europe/London"})
@@ -147,39 +146,20 @@ async def test_what_the_till_pushed_is_known_and_a_higher_revision_changes_it(wo
     assert [row["actor_kind"] for row in kinds] == ["key", "system"]
 
 
-@pytest.mark.usefixtures("logs_as_before")
-def test_the_command_posts_and_writes_a_report_that_no_spreadsheet_runs(
-    database_url: str, data_dir: Path, tmp_path: Path
-) -> None:
-    environ = {
-        "REGULARS_DATABASE_URL": database_url,
-        "REGULARS_SECRET_KEY": "b1946ac92492d2347c6235b4d2611184" * 2,
-        "REGULARS_DATA_DIR": str(data_dir),
-    }
-
-    def run(*arguments: str) -> tuple[int, str]:
-        answer = CliRunner().invoke(regulars, arguments, env=environ)
-        return answer.exit_code, answer.output
-
-    init = (
-        "init", "--programme", "Corner Club", "--zone", "Europe/London", "--currency", "GBP", "--per-minor", "100",
-        "--expiry-days", "365", "--store-code", "high-street", "--store-name", "High Street", "--admin", "ana",
-        "--admin-name", "Ana Flores",
-    )  # fmt: skip
-    assert run(*init)[0] == 0
+def test_the_command_posts_and_writes_a_report_that_no_spreadsheet_runs(shop: Run, tmp_path: Path) -> None:
     file, report = tmp_path / "sales.csv", tmp_path / "report.csv"
-    file.write_text(HEADER + "A,high-street,2026-03-02 09:00,500,\n=cmd|A1,nowhere,2026-03-02 09:00,5,\n")
-    refused = run("import", "orders", str(file), "--connection", "tlil")
-    assert refused[0] == 1
-    assert "no till system 'tlil'" in refused[1]
-    code, output = run("import", "orders", str(file), "--new-connection", "--report", str(report))
-    assert code == 1
-    assert "1 sales posted, 0 points earned; 0 changed, 0 were there already." in output
-    assert "1 of them earned nothing: no customer on the sale." in output
-    assert "1 sales were refused" in output
+    file.write_text(HEADER + "A,corner,2026-03-02 09:00,500,\n=cmd|A1,nowhere,2026-03-02 09:00,5,\n")
+    refused = shop("import", "orders", str(file), "--connection", "tlil")
+    assert refused.exit_code == 1
+    assert "no till system 'tlil'" in refused.output
+    done = shop("import", "orders", str(file), "--new-connection", "--report", str(report))
+    assert done.exit_code == 1
+    assert "1 sales posted, 0 points earned; 0 changed, 0 were there already." in done.output
+    assert "1 of them earned nothing: no customer on the sale." in done.output
+    assert "1 sales were refused" in done.output
     assert report.read_text().splitlines()[1:] == [
         "2,A,posted,0,no_customer",
         '3,\'=cmd|A1,refused,0,"completed_at has no offset, and we do not know this store."',
     ]
     file.write_bytes(b"\xff\xfe\xfd")
-    assert run("import", "orders", str(file))[0] == 2
+    assert shop("import", "orders", str(file)).exit_code == 2
