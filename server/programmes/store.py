@@ -89,14 +89,13 @@ join membership m on m.id = o.membership and m.programme = $1
 where u.code = any($3::text[])
 group by 1, 2
 """
-# The dearer of a reward and of points as money, which those of the default programme are at once, and no others before
-# somebody said so.
+# The dearer of a reward and of points as money, which all are at the default step before somebody says otherwise.
 _POINT_VALUE = """
 select greatest(
     (select max(value_minor::numeric / points_cost) from reward
      where programme = $1 and status = 'active' and value_minor > 0 and points_cost > 0),
     (select case when coalesce(t.cap_percent, 100) > 0
-                 then coalesce(t.step_minor::numeric / t.step_points, case when p.is_default then $2::numeric / $3 end) end
+                 then coalesce(t.step_minor::numeric / t.step_points, $2::numeric / $3) end
      from programme p left join redemption_terms t on t.programme = p.id where p.id = $1)
 )
 """

@@ -1,8 +1,11 @@
 """Points of a further programme buy what that programme offers, by its own terms."""
 
+from uuid import UUID
+
 import msgspec
 
 from server.db.ids import new_id
+from server.programmes.store import get_point_value
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.rewards.builders import TERMS, Counter
@@ -16,10 +19,18 @@ CLUB = {
 async def test_a_card_spends_by_the_terms_of_its_programme_and_buys_its_rewards(world: World) -> None:
     counter = await Counter.open(world)
     manager, client = counter.manager, world.client
-    expect(await client.post("/v1/staff/programmes", json=CLUB, headers=manager), 201)
+    club = expect(await client.post("/v1/staff/programmes", json=CLUB, headers=manager), 201)
     path = f"/v1/staff/customers/{counter.member.customer_id}/memberships"
     joined = expect(await counter.send("POST", path, {"programme_code": "club"}, headers=manager), 201)
     await credit(world, joined["membership_id"], 500)
+
+    in_shop, in_club = counter.member, msgspec.structs.replace(counter.member, card_number=joined["card_number"])
+    # What points cost in a trial of rules is what a till takes off for them, before somebody says so, too.
+    counter.member = in_club
+    value = await get_point_value(UUID(club["id"]))
+    assert value is not None
+    assert (await counter.quote())["max_minor"] == 500 * value
+    counter.member = in_shop
 
     terms = TERMS | {"step_points": 10, "minimum_points": 10, "card_daily_points": 30, "programme_code": "club"}
     put = await counter.send("PUT", "/v1/staff/redemption-terms", terms, headers=manager)
@@ -30,7 +41,6 @@ async def test_a_card_spends_by_the_terms_of_its_programme_and_buys_its_rewards(
     unknown = await client.get("/v1/staff/redemption-terms?programme=none", headers=manager)
     assert problem(unknown) == (400, "INVALID_REQUEST", ["programme"])
 
-    in_shop, in_club = counter.member, msgspec.structs.replace(counter.member, card_number=joined["card_number"])
     for member, most, by_card in ((in_shop, 500, 200), (in_club, 100, 30)):
         counter.member = member
         quote = await counter.quote(total=1_000)
