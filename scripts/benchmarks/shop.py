@@ -5,7 +5,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import uvloop
 from argon2 import PasswordHasher
 
 from scripts.benchmarks.load import Job, Report
+from scripts.ports import find_free_port
 from server.db.embedded import EmbeddedPostgres
 from server.db.migrate import migrate
 from server.tokens import hash_token
@@ -189,9 +189,7 @@ async def add_members(dsn: str, first: int, last: int, *, password_hash: str = "
 
 @contextlib.contextmanager
 def _service(dsn: str, folder: Path, hasher: PasswordHasher) -> Iterator[tuple[int, int]]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
+    port = find_free_port()
     environment = os.environ | {
         "REGULARS_DATABASE_URL": dsn,
         "REGULARS_DATA_DIR": str(folder / "service"),

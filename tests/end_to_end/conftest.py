@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import Final
 
 import httpx
 import pytest
+
+from scripts.ports import find_free_port
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REGULARS: Final = str(Path(sys.executable).with_name("regulars"))
@@ -28,7 +29,7 @@ class Service:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self.port = _free_port()
+        self.port = find_free_port()
         self.environ = {name: value for name, value in os.environ.items() if not name.startswith("REGULARS_")}
         self.environ |= {"REGULARS_DATA_DIR": str(data_dir), "REGULARS_PORT": str(self.port)}
         self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60)
@@ -154,10 +155,3 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return state != "Z"
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -4,7 +4,6 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from scripts.ports import find_free_port
 from tests.end_to_end.conftest import token_mailed_to
 from tests.standins.mailchimp import MailchimpStandIn
 
@@ -41,9 +41,7 @@ class Fleet:
 
     def serve(self) -> httpx.Client:
         """Start a service without a worker and return a client of it once it is ready."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = find_free_port()
         self.start("serve", REGULARS_PORT=str(port), REGULARS_RUN_WORKER="false")
         client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
         self._clients.append(client)
