@@ -288,6 +288,8 @@ def test_settings(database_url: str, data_dir: Path, **overrides: object) -> Set
         "argon2_memory_kib": 8,
         "run_worker": False,
         "test_profile": True,
+        # Nobody of many at once is sent away because the machine that runs the tests is slow.
+        "database_wait_seconds": 60.0,
         **overrides,
     }
     return Settings(**values)

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import hypothesis
 import pytest
+from hypothesis.internal.conjecture import providers
 
 from server.db.embedded import FORGETFUL, EmbeddedPostgres
 from server.db.migrate import migrate
@@ -24,7 +25,8 @@ from tests.app import World, open_world
 _MEMORY_BYTES_MIN = 6 * 2**30
 
 # A shared machine makes single examples slow now and then; the time limit of the whole test is the one that counts. Every
-# run tries the same examples, so that it fails for what was changed and not by chance; `--soak` looks for new ones.
+# run tries the same examples, so that it fails for what was changed and not by chance; `--soak` looks for new ones, also
+# among the numbers and texts of whatever modules of ours are loaded by then, which Hypothesis uses besides.
 _SLOW = (hypothesis.HealthCheck.too_slow,)
 hypothesis.settings.register_profile(
     "regulars", deadline=None, print_blob=True, derandomize=True, suppress_health_check=_SLOW
@@ -37,7 +39,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    hypothesis.settings.load_profile("soak" if config.getoption("--soak") else "regulars")
+    is_soak = config.getoption("--soak")
+    hypothesis.settings.load_profile("soak" if is_soak else "regulars")
+    if not is_soak:
+        providers._get_local_constants = providers.Constants
     # A time limit sends SIGTERM, which would end Python at once and leave servers and folders behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 

@@ -127,7 +127,7 @@ class Household:
             if policy == "agreed":
                 body["points"] = chance.randint(1, 60)
             if row["role"] == "owner":
-                others = "select customer from membership_person where membership = $1 and left_at is null and role = 'sharer'"
+                others = "select customer from membership_person where membership = $1 and left_at is null and role = 'sharer' order by id"
                 heir = await DB.fetch_value(others, row["membership"])
                 body["new_owner_id"] = str(heir) if heir else None
             answer = await self._command(f"/v1/staff/memberships/{row['membership']}/leave", body)
@@ -254,7 +254,7 @@ class Household:
         await DB.fetch("update customer set redemption_held_until = null, redemption_held_reason = null")
 
     async def buy(self, chance: random.Random) -> None:
-        for card in await self._some("select code as id from card where status = 'active' order by code", chance, 1):
+        for card in await self._some("select code as id from card where status = 'active' order by card.id", chance, 1):
             await self._buy(card, chance.randint(1, 50))
         await self.till.sell(chance.choice(RECORDS))
 
