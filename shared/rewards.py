@@ -223,7 +223,8 @@ class QuoteRequest(Request, frozen=True, kw_only=True):
 class Quote(View, frozen=True, kw_only=True):
     """How much of a sale points may pay: the most with proof of presence, and by the card alone.
 
-    `default_points` is what a till offers first. `held_until` is set while this customer may not spend at all.
+    `default_points` is what a till offers first. `held_until` is set while this customer may not spend at all, `left_today`
+    where the member, or those who share, want no more points than that to be spent today.
     """
 
     max_points: int
@@ -238,6 +239,7 @@ class Quote(View, frozen=True, kw_only=True):
     available: int
     held: int
     held_until: datetime | None = None
+    left_today: int | None = None
 
 
 # Holds ----------------------------------------------------------------------------------------------------------------

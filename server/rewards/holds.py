@@ -107,6 +107,7 @@ async def quote(ctx: Context, key: Key, form: QuoteRequest) -> Quote:
         available=standing.available,
         held=standing.held,
         held_until=standing.redemption_held_until if standing.is_held_at(ctx.now) else None,
+        left_today=standing.left_today,
     )
 
 

@@ -1,6 +1,6 @@
 """Proof of presence: the app's digits are good once and for a minute, the card alone for a little."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from server.db.engine import DB
 from tests.app import World, expect, problem
@@ -18,6 +18,8 @@ async def test_the_card_alone_spends_a_little_a_day(world: World) -> None:
 
 
 async def test_what_the_card_alone_spent_counts_until_the_local_day_ends(world: World) -> None:
+    # 10 o'clock in London, in summer: the day ends an hour before that of UTC.
+    world.clock.set(datetime(2026, 7, 1, 9, tzinfo=UTC))
     counter = await Counter.open(world)
     expect(await counter.capture(expect(await counter.hold(200), 201)), 200)
     assert (await counter.quote(sale="cart-2"))["card_points"] == 0
