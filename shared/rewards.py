@@ -263,7 +263,10 @@ class NewHold(Request, frozen=True, kw_only=True):
 
 
 class CaptureHold(Request, frozen=True, kw_only=True):
-    """The sale was paid; `order_reference` is the id under which the till sends it, by which a refund finds the hold."""
+    """The sale was paid; `order_reference` is the id under which the till sends it, by which a refund finds the hold.
+
+    What was paid so earns nothing where the sale says it, in `points_paid_minor` of its lines, or has it off `net_minor`.
+    """
 
     order_reference: Reference
 
