@@ -41,8 +41,9 @@ def balances(
     """Give members the points they had in another system, each with the day it was earned and the day it lapses.
 
     FILE is CSV with the columns points, earned_at, one of card, email, phone and pos_customer_id (with connection, the code
-    of the till system), and, if wanted, expires_at and key. It may be stopped and run again: no row is posted twice. Refused
-    rows can be put right in the file, in their places, and run again.
+    of the till system), and, if wanted, expires_at and key. Points go to the programme of the card, or else to the one that
+    members join. It may be stopped and run again: no row is posted twice. Refused rows can be put right in the file, in their
+    places, and run again.
     """
     text = read_file(file, encoding, bytes_max=BYTES_MAX)
     name = batch or file.stem
