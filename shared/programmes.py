@@ -84,8 +84,8 @@ class TierRules(Request, frozen=True, kw_only=True):
 
     Points of sales qualify, bonuses and adjustments do not, and spending takes nothing away. They are counted over the
     calendar year of the programme's zone or the year that ends now. A tier is reached by the sale that makes it full and
-    counts from the sale after that on; where new rules make it full, it is given soon after they come into force, without
-    a sale. It is kept until the end of the last of `kept_years`: calendar years after the one it was reached in, or years
+    counts from the sale after that on, by whatever rules it earned; where new rules make it full, it is given soon after
+    they come into force, without a sale; and two memberships that become one have what both have reached together. It is kept until the end of the last of `kept_years`: calendar years after the one it was reached in, or years
     from that day. New rules take a tier from nobody before that, unless they know none of its name.
     """
 
@@ -97,6 +97,7 @@ class TierRules(Request, frozen=True, kw_only=True):
 class BonusRules(Request, frozen=True, kw_only=True):
     """Points that are given once for each cause; 0 gives none. `referrer` and `referred` are paid together.
 
+    A birthday is celebrated once a year, and one that was changed 300 days after the last one at the earliest.
     What a first purchase set off is taken back once nothing of what the customer bought is left; the referrer keeps theirs.
     """
 

@@ -26,7 +26,7 @@ def is_plain(sale: Sale, target: Target) -> bool:
     is_elsewhere = target.programme_id != sale.programme.id
     if is_elsewhere or sale.programme.has_idle_points:
         return False
-    return sale.version is None or not needs_history(sale.version.rules)
+    return sale.version is None or not sale.programme.needs_history(sale.version)
 
 
 async def fit_to_member(sale: Sale, target: Target) -> tuple[Sale, Target]:
@@ -75,7 +75,7 @@ async def follow_up(ctx: Context, sale: Sale, target: Target, *, order_id: UUID,
     if sale.programme.has_idle_points:
         await move_idle_lots(ctx, target.membership_id)
         await refresh_figures(target.membership_id, ctx.now)
-    if not needs_history(sale.version.rules):
+    if not sale.programme.needs_history(sale.version):
         return
     await note_promotions(sale, target, order_id=order_id, assignment_version=assignment_version)
     await raise_tier(ctx, sale.programme, target.membership_id)

@@ -16,7 +16,6 @@ from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, once
 from server.orders import assignment_store, assignments, change_store, changes, receipts, return_store, sales, store
 from server.orders.batch import Outcome, Sender, post_orders
-from server.programmes.rules import needs_history
 from server.tokens import hash_token
 from shared.codes import normalise_card_number
 from shared.enums import Scope
@@ -56,7 +55,7 @@ async def _post_plain(ctx: Context, sale: sales.Sale, *, token: str, call: Idemp
     customer = sale.order.customer
     if customer is None or customer.email is not None or not sale.plan.points or sale.skipped:
         return None
-    if sale.version is None or needs_history(sale.version.rules) or sale.programme.has_idle_points:
+    if sale.version is None or sale.programme.needs_history(sale.version) or sale.programme.has_idle_points:
         return None
     is_card = customer.card_number is not None
     found_by = normalise_card_number(customer.card_number) if customer.card_number else customer.pos_customer_id

@@ -1,6 +1,7 @@
 """The programme as orders need it, kept in memory between changes."""
 
 from datetime import datetime
+from itertools import takewhile
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ import msgspec
 from server.db.engine import DB, Row
 from server.errors import NotFound, RegularsError
 from server.programmes import store
+from server.programmes.rules import needs_history
 from shared.enums import Role
 from shared.programmes import AdjustmentLimits, EarningRules, ProgrammeSettings
 from shared.staff import ProgrammeList, ProgrammeView
@@ -51,6 +53,14 @@ class Programme(msgspec.Struct, frozen=True, kw_only=True):
     def rules_at(self, at: datetime) -> RuleVersion | None:
         """Return the rules in force at an instant, None before the first."""
         return next((version for version in self.rule_versions if version.valid_from <= at), None)
+
+    def needs_history(self, version: RuleVersion) -> bool:
+        """Return whether what a sale under these rules earns, or sets off, depends on more of the member than the sale.
+
+        It counts for the tiers of later rules, too.
+        """
+        later = takewhile(lambda one: one.id != version.id, self.rule_versions)
+        return needs_history(version.rules) or any(one.rules.tiers.levels for one in later)
 
 
 _CACHED_MAX = 100

@@ -75,7 +75,7 @@ async def combine_memberships(ctx: Context, wish: Combination) -> CombineEffect:
     lots_before = [*await list_live_lots(kept_id), *await list_live_lots(other_id)]
     # The tier is read while the other membership is active.
     programme = await get_programme(group.memberships[kept_id]["programme"], fresh=True)
-    await inherit_tier(ctx, programme, from_membership=other_id, to_membership=kept_id)
+    await inherit_tier(ctx, programme, from_membership=other_id, to_membership=kept_id, with_sales=True)
     moved = await _move_all(ctx, group, wish)
     people = await _move_people(ctx, group, wish)
     cards, vouchers = await _move_belongings(other_id, kept_id, [person.customer_id for person in people])

@@ -68,7 +68,7 @@ async def leave_membership(ctx: Context, group: Group, membership_id: UUID, form
         new_membership_id, leaver.customer, role="owner", joined_at=ctx.now, eligible_from=leaver.eligible_from
     )
     programme = await get_programme(group.memberships[membership_id]["programme"], fresh=True)
-    await inherit_tier(ctx, programme, from_membership=membership_id, to_membership=new_membership_id)
+    await inherit_tier(ctx, programme, from_membership=membership_id, to_membership=new_membership_id, with_sales=False)
     cards = [card["code"] for card in await store.move_cards(membership_id, new_membership_id, [leaver.customer])]
     if not cards:
         cards = [await issue_card(ctx, membership_id=new_membership_id, customer_id=leaver.customer)]

@@ -1,6 +1,7 @@
 """Use cases of tiers. All but the sweep run in the caller's transaction with the membership locked."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from time import perf_counter
 from uuid import UUID
@@ -82,7 +83,7 @@ async def raise_tier(ctx: Context, programme: Programme, membership_id: UUID) ->
         return False
     current = await _settle(ctx, programme, membership)
     # A till's clock may run ahead a little.
-    standing = await _stand(tiers, membership_id, ctx.now + ORDER_AHEAD_MAX, programme.zone)
+    standing = await _stand(tiers, (membership_id,), ctx.now + ORDER_AHEAD_MAX, programme.zone)
     is_higher = rank(tiers, standing.tier) > rank(tiers, current.tier)
     if is_higher:
         await _change(ctx, membership_id, standing, at=ctx.now, reason="reached")
@@ -167,7 +168,7 @@ async def get_tier(ctx: Context, membership_id: UUID) -> TierView:
     programme = await get_programme(membership["programme"], fresh=True)
     tiers = _tiers_at(programme, ctx.now)
     windows = list_windows(tiers, ctx.now, programme.zone)[:1]
-    points = (await store.list_qualifying(membership_id, windows))[0] if windows else 0
+    points = (await store.list_qualifying((membership_id,), windows))[0] if windows else 0
     following = next_level(tiers, membership["tier"], points)
     return TierView(
         tier=membership["tier"],
@@ -179,16 +180,28 @@ async def get_tier(ctx: Context, membership_id: UUID) -> TierView:
     )
 
 
-async def inherit_tier(ctx: Context, programme: Programme, *, from_membership: UUID, to_membership: UUID) -> None:
-    """Let a membership that takes over another's points keep the higher tier of both, and the longer; both are locked."""
+async def inherit_tier(
+    ctx: Context, programme: Programme, *, from_membership: UUID, to_membership: UUID, with_sales: bool
+) -> None:
+    """Let a membership that takes over another's points keep the higher tier of both, and the longer; both are locked.
+
+    Args:
+        with_sales: All that was bought with the other counts here from now on; let that raise the tier, too.
+    """
     source, target = await store.lock(from_membership), await store.lock(to_membership)
     if source is None or target is None:
         return
     tiers = _tiers_at(programme, ctx.now)
     theirs, ours = await _settle(ctx, programme, source), await _settle(ctx, programme, target)
+    best = ours
     is_longer = theirs.tier == ours.tier and theirs.until and ours.until and theirs.until > ours.until
     if is_longer or rank(tiers, theirs.tier) > rank(tiers, ours.tier):
-        await _change(ctx, to_membership, theirs, at=ctx.now, reason="inherited")
+        best = theirs
+    if with_sales:
+        together = await _stand(tiers, (from_membership, to_membership), ctx.now + ORDER_AHEAD_MAX, programme.zone)
+        best = together if rank(tiers, together.tier) > rank(tiers, best.tier) else best
+    if best is not ours:
+        await _change(ctx, to_membership, best, at=ctx.now, reason="inherited")
 
 
 async def _settle(ctx: Context, programme: Programme, membership: Row) -> Standing:
@@ -203,7 +216,7 @@ async def _settle(ctx: Context, programme: Programme, membership: Row) -> Standi
 
 async def _stand_again(programme: Programme, membership_id: UUID, at: datetime) -> Standing:
     """Return where a membership stands when the time of its tier is over, by the rules of that instant."""
-    return await _stand(_tiers_at(programme, at), membership_id, at, programme.zone)
+    return await _stand(_tiers_at(programme, at), (membership_id,), at, programme.zone)
 
 
 def _tiers_at(programme: Programme, at: datetime) -> TierRules:
@@ -211,9 +224,9 @@ def _tiers_at(programme: Programme, at: datetime) -> TierRules:
     return version.rules.tiers if version else TierRules()
 
 
-async def _stand(tiers: TierRules, membership_id: UUID, at: datetime, zone: str) -> Standing:
+async def _stand(tiers: TierRules, membership_ids: Sequence[UUID], at: datetime, zone: str) -> Standing:
     windows = list_windows(tiers, at, zone)
-    points = await store.list_qualifying(membership_id, windows) if windows else []
+    points = await store.list_qualifying(membership_ids, windows) if windows else []
     return plan_standing(tiers, windows, points)
 
 

@@ -13,7 +13,7 @@ from server.programmes.standings import Standing, Window
 _QUALIFYING = """
 select coalesce(sum(o.points - o.points_returned), 0)::bigint as points
 from unnest($2::timestamptz[], $3::timestamptz[]) with ordinality as w(since, until, n)
-left join orders o on o.membership in (select regulars_family($1)) and o.state = 'completed'
+left join orders o on o.membership in (select regulars_family(m) from unnest($1::uuid[]) m) and o.state = 'completed'
                       and o.completed_at >= w.since and o.completed_at < w.until
 group by w.n order by w.n
 """
@@ -85,10 +85,10 @@ async def find(membership_id: UUID) -> Row | None:
     return await DB.fetch_row(_FIND, membership_id)
 
 
-async def list_qualifying(membership_id: UUID, windows: Sequence[Window]) -> list[int]:
-    """Return the points that the sales of each window earned and kept."""
+async def list_qualifying(membership_ids: Sequence[UUID], windows: Sequence[Window]) -> list[int]:
+    """Return the points that the sales of each window earned and kept, of these memberships together."""
     since, until = [window.since for window in windows], [window.until for window in windows]
-    return [row["points"] for row in await DB.fetch(_QUALIFYING, membership_id, since, until)]
+    return [row["points"] for row in await DB.fetch(_QUALIFYING, list(membership_ids), since, until)]
 
 
 async def set_tier(membership_id: UUID, standing: Standing, at: datetime, reason: str) -> None:

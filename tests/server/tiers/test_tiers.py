@@ -17,7 +17,8 @@ from tests.app import SignedUp, World, expect
 from tests.ledgers import assert_verified, locked
 from tests.server.email_changes.builders import OLD, change, home_of, not_me
 from tests.server.refunds.till import pieces, take
-from tests.tills import push, sale
+from tests.server.sharing import desk as sharing
+from tests.tills import push, push_batch, sale
 
 GOLD = TierRules(levels=(Tier(name="Silver", from_points=12), Tier(name="Gold", from_points=24, percent=200)))
 
@@ -124,11 +125,33 @@ async def test_new_rules_raise_members_for_what_they_bought_before_and_lower_nob
     assert await tiers_now() == ["Gold", "", ""]
 
 
+async def test_what_is_bought_under_older_rules_or_by_two_who_become_one_raises_at_once(world: World) -> None:
+    ana, ben = [await world.sign_up(f"{who}@shop.test") for who in ("ana", "ben")]
+    world.advance(timedelta(hours=1))
+    early = world.clock.now().isoformat()
+    world.advance(timedelta(days=3))
+    await set_rules(world, tiers=GOLD)
+    assert await tiers.raise_all(world.ctx) == 0
+    # These come late, one by one and in a batch, and count by the rules of their time, which had no tiers.
+    assert await buy(world, ana.card_number, completed_at=early) == 12
+    sold = sale(world, card=ben.card_number, completed_at=early)
+    assert expect(await push_batch(world, await world.pos_key(), [sold]), 200)["accepted"] == 1
+    assert [await tier_of(one.membership_id) for one in (ana, ben)] == ["Silver", "Silver"]
+    desk = await sharing.Desk.open(world)
+    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    assert await tier_of(ana.membership_id) == "Gold"
+    await assert_verified(world)
+
+
 async def inherit(world: World, source: SignedUp, target: SignedUp) -> None:
     programme = await get_default_programme(fresh=True)
     async with locked(target.membership_id):
         await tiers.inherit_tier(
-            world.ctx, programme, from_membership=source.membership_id, to_membership=target.membership_id
+            world.ctx,
+            programme,
+            from_membership=source.membership_id,
+            to_membership=target.membership_id,
+            with_sales=False,
         )
 
 
