@@ -6,6 +6,8 @@ from datetime import date, timedelta
 from shared.codes import CODE_ALPHABET
 
 BIRTHDAYS_LATE_MAX = timedelta(days=7)
+# Less than a year by more than one can be late, and enough that nobody who moves a birthday has it twice.
+BIRTHDAYS_APART_MIN = timedelta(days=300)
 REFERRAL_CODE_LENGTH = 8
 
 

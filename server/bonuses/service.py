@@ -212,6 +212,7 @@ async def _grant_birthdays(ctx: Context, programme: Programme, points: int) -> i
                 rules.celebrated_on(day),
                 joined_before=ends_at - timedelta(microseconds=1),
                 occasion=str(day.year),
+                none_since=ends_at - rules.BIRTHDAYS_APART_MIN,
                 limit=_AT_ONCE,
             )
             given = 0

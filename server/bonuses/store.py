@@ -20,8 +20,14 @@ with people as materialized (select id from customer where id = any($2::uuid[]) 
 select id, deficit from membership
 where id = $1 and status = 'active' and (select count(*) from people) >= 0 for no key update
 """
-# Whoever was merged into a customer celebrated for them, too.
-_BIRTHDAYS = """
+# A customer and whoever was merged into them, also into one of those.
+_KNOWN = """
+with recursive known as (
+    select {}::uuid as id union all select a.id from customer a join known k on a.merged_into = k.id
+) select id from known
+"""
+# Whoever was merged into a customer celebrated for them, too; and a birthday that moves is no second one.
+_BIRTHDAYS = f"""
 select c.id as customer, p.membership
 from customer c
 join membership_person p on p.customer = c.id and p.left_at is null and p.programme = $1
@@ -30,9 +36,10 @@ where (c.birth_month, c.birth_day) in (select month, day from unnest($2::int2[],
   and c.birth_month is not null and c.status = 'active'
   and exists (select from membership_person j where j.customer = c.id and j.programme = $1 and j.joined_at <= $4)
   and not exists (
-      select from (select c.id union all select a.id from customer a where a.merged_into = c.id) known(id)
-      join bonus_grant g on g.programme = $1 and g.code = 'birthday' and g.customer = known.id and g.occasion = $5)
-order by c.id limit $6
+      select from ({_KNOWN.format("c.id")}) k
+      join bonus_grant g on g.programme = $1 and g.code = 'birthday' and g.customer = k.id
+      where g.occasion = $5 or g.at > $6)
+order by c.id limit $7
 """
 _BOUGHT_BEFORE = """
 select exists (select from orders o join membership m on m.id = o.membership
@@ -71,9 +78,7 @@ order by g.id
 """
 _SET_OFF_BY_ORDER = _SET_OFF.format('g."order" = $1')
 # By sales of whoever was merged into the customer, too.
-_SET_OFF_BY_CUSTOMER = _SET_OFF.format(
-    'g.customer in (select $1::uuid union all select id from customer where merged_into = $1) and g."order" is not null'
-)
+_SET_OFF_BY_CUSTOMER = _SET_OFF.format(f'g.customer in ({_KNOWN.format("$1")}) and g."order" is not null')
 _RETURN = "insert into bonus_return (bonus, points, at) values ($1, $2, $3)"
 _TIMES_RETURNED = """
 select count(*)::int from bonus_grant g join bonus_return r on r.bonus = g.id
@@ -145,11 +150,17 @@ async def lock_membership(membership_id: UUID, *customer_ids: UUID) -> Row | Non
 
 
 async def list_birthdays(
-    programme_id: UUID, days: Sequence[tuple[int, int]], *, joined_before: datetime, occasion: str, limit: int
+    programme_id: UUID,
+    days: Sequence[tuple[int, int]],
+    *,
+    joined_before: datetime,
+    occasion: str,
+    none_since: datetime,
+    limit: int,
 ) -> list[Row]:
-    """Return members with one of these birthdays who have not had the bonus of the occasion."""
+    """Return members with one of these birthdays who have had neither the bonus of the occasion nor one since then."""
     months, days_of_month = [month for month, _ in days], [day for _, day in days]
-    return await DB.fetch(_BIRTHDAYS, programme_id, months, days_of_month, joined_before, occasion, limit)
+    return await DB.fetch(_BIRTHDAYS, programme_id, months, days_of_month, joined_before, occasion, none_since, limit)
 
 
 async def has_bought(customer_id: UUID, programme_id: UUID, *, except_order: UUID | None) -> bool:

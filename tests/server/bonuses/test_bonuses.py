@@ -98,10 +98,24 @@ async def test_a_birthday_is_celebrated_once_a_year(world: World) -> None:
     world.advance(timedelta(days=2))
     assert sum(await asyncio.gather(*(grant_due(world.ctx) for _ in range(4)))) == 1
     assert await grant_due(world.ctx) == 0
-    world.clock.set(world.clock.now().replace(year=2027))
+    # Given seven days late, and with the first minute of the day in the next year.
+    world.clock.set(datetime(2027, 3, 11, 12, tzinfo=UTC))
     assert await grant_due(world.ctx) == 1
-    assert await bonuses(member.membership_id) == [(30, "birthday")] * 2
+    world.clock.set(datetime(2028, 3, 4, 0, 1, tzinfo=UTC))
+    assert await grant_due(world.ctx) == 1
+    assert await bonuses(member.membership_id) == [(30, "birthday")] * 3
     await assert_verified(world)
+
+
+async def test_a_birthday_that_moves_from_one_year_to_the_next_is_no_second_one(world: World) -> None:
+    await set_rules(world, birthday=30)
+    member = await world.sign_up(birthday={"month": 12, "day": 31})
+    world.clock.set(datetime(2026, 12, 31, 12, tzinfo=UTC))
+    assert await grant_due(world.ctx) == 1
+    await DB.fetch("update customer set birth_month = 1, birth_day = 1 where id = $1", member.customer_id)
+    for year, count in ((2027, 0), (2028, 1), (2029, 1)):
+        world.clock.set(datetime(year, 1, 1, 12, tzinfo=UTC))
+        assert await grant_due(world.ctx) == count
 
 
 async def test_a_birthday_begins_at_midnight_in_the_shops_zone(world: World) -> None:
@@ -211,13 +225,14 @@ async def test_whoever_joined_after_their_birthday_or_had_it_as_somebody_else_wa
     await DB.fetch("update programme set grace_days = 10, version = version + 1")
     await world.sign_up(birthday={"month": 2, "day": 28})
     ben = await world.sign_up("ben@shop.test", birthday={"month": 3, "day": 2})
-    dan = await world.sign_up("dan@shop.test")
+    dan, eve = await world.sign_up("dan@shop.test"), await world.sign_up("eve@shop.test")
     assert await grant_due(world.ctx) == 1
-    await DB.fetch(
-        "update customer set status = 'merged', merged_into = $2 where id = $1", ben.customer_id, dan.customer_id
-    )
-    await DB.fetch("update customer set birth_month = 3, birth_day = 2 where id = $1", dan.customer_id)
-    assert await grant_due(world.ctx) == 0
+    for gone, stays in ((ben, dan), (dan, eve)):
+        await DB.fetch(
+            "update customer set status = 'merged', merged_into = $2 where id = $1", gone.customer_id, stays.customer_id
+        )
+        await DB.fetch("update customer set birth_month = 3, birth_day = 2 where id = $1", stays.customer_id)
+        assert await grant_due(world.ctx) == 0
 
 
 async def test_a_grant_waits_for_whoever_has_the_customer_and_keeps_no_membership_from_them(world: World) -> None:
