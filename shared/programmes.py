@@ -83,10 +83,11 @@ class TierRules(Request, frozen=True, kw_only=True):
     """Tiers, lowest first.
 
     Points of sales qualify, bonuses and adjustments do not, and spending takes nothing away. They are counted over the
-    calendar year of the programme's zone or the year that ends now. A tier is reached by the sale that makes it full and
-    counts from the sale after that on, by whatever rules it earned; where new rules make it full, it is given soon after
-    they come into force, without a sale; and two memberships that become one have what both have reached together. It is kept until the end of the last of `kept_years`: calendar years after the one it was reached in, or years
-    from that day. New rules take a tier from nobody before that, unless they know none of its name.
+    calendar year of the programme's zone or the year that ends now. A tier is reached by the sale that makes it full
+    and counts from the sale after that on, by whatever rules it earned; where new rules make it full, it is given soon
+    after they come into force, without a sale; and two memberships that become one have what both have reached
+    together. It is kept until the end of the last of `kept_years`: calendar years after the one it was reached in, or
+    years from that day. New rules take a tier from nobody before that, unless they know none of its name.
     """
 
     levels: Annotated[tuple[Tier, ...], Meta(max_length=20)] = ()
