@@ -7,6 +7,7 @@ from dataclasses import replace as change
 
 import httpx
 from textual import events
+from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests.tui.fake import NOW, PASSWORD, FakeService
@@ -17,6 +18,7 @@ from tui.widgets.field import Field
 
 # On a busy machine a few keys take longer than a clerk would wait for an answer.
 PATIENCE_SECONDS = 60.0
+_CHARACTERS = {"slash": "/", "question_mark": "?", "space": " "}
 OPTIONS = Options(
     terminal="Till 2",
     service_label="test",
@@ -38,15 +40,13 @@ class Till:
     async def until(
         self, holds: Callable[[], object], what: str = "", within_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        """Wait until something holds, looking each time the console has settled."""
+        """Wait until something holds, looking at once and then each time the console has settled."""
         deadline = asyncio.get_running_loop().time() + within_seconds
-        while True:
-            await self.pilot.pause()
-            if holds():
-                return
+        await self.pilot._wait_for_screen()
+        while not holds():
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(f"never came: {what or holds}\n{self.screen_text()}")
-            await asyncio.sleep(0.01)
+            await self.pilot.pause()
 
     async def eventually(self, holds: Callable[[], object]) -> None:
         """Wait until something holds, without waiting for widgets, of which one may be broken."""
@@ -59,10 +59,16 @@ class Till:
         await self.until(lambda: all(text in self.screen_text() for text in texts), f"on screen: {texts}")
 
     async def press(self, *keys: str) -> None:
-        """Press keys one by one, as a person does, and wait until none is held back as a possible scan."""
+        """Press keys one by one, as a person does, each once none is held back as a possible scan and all has settled.
+
+        The pilot's own way waits three times as long for each.
+        """
         for key in keys:
-            await self.pilot.press(key)
+            is_one_character = len(key) == 1
+            character = key if is_one_character else _CHARACTERS.get(key)
+            self.console.post_message(events.Key(_character_to_key(key) if is_one_character else key, character))
             await self.until(lambda: self.console.gate.is_empty, "keys let go")
+            await self.pilot.pause()
 
     async def scan(self, code: str, end: str = "enter") -> None:
         """Send a code as a scanner does: all keys in one burst, closed by Enter."""
@@ -72,6 +78,7 @@ class Till:
             key.time = keys[0].time + place / 1000
             self.console.post_message(key)
         await self.until(lambda: self.console.gate.is_empty, "scan taken")
+        await self.pilot.pause()
 
     async def paste(self, text: str) -> None:
         self.console.post_message(events.Paste(text))
@@ -91,7 +98,6 @@ class Till:
         await self.fill("password", password)
         await self.press("enter")
         await self.until(lambda: self.console.session is not None and self.console.current_mode != "lock", "signed in")
-        await self.pilot.pause()
 
     async def open(self, text: str) -> None:
         """Find a customer and open it."""
