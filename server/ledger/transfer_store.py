@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from server.ledger.transfers import Transfer
 
 _LIVE = """
-select l.entry as entry_id, l.remaining, l.earned_at, l.available_at, l.expires_at, e.customer as customer_id
+select l.entry as entry_id, l.remaining, l.earned_at, l.available_at, l.expires_at, regulars_person(e.customer) as customer_id
 from lot l join ledger_entry e on e.id = l.entry
 where l.membership = $1 and l.remaining > 0 order by l.earned_at, l.entry
 """

@@ -12,8 +12,7 @@ from server.orders.store import LineRecord, OrderRecord
 # Where a buyer may have taken points of an order along on leaving a shared membership.
 AWAY = """
 array(select distinct regulars_heir(left_for.other)
-      from (select o.customer as id union all select id from customer where merged_into = o.customer) buyer
-      join sharing_operation left_for on left_for.customer = buyer.id
+      from regulars_people(o.customer) as buyer (id) join sharing_operation left_for on left_for.customer = buyer.id
       where left_for.kind = 'leave' and left_for.state = 'done' order by 1)
 """
 # `heir` is the membership in which the order counts today.

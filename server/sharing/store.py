@@ -21,7 +21,7 @@ _EARNERS = """
 select distinct e.customer from lot l join ledger_entry e on e.id = l.entry
 where l.membership = any($1::uuid[]) and l.remaining > 0 and e.customer is not null
 """
-# What each person brought and spent in this membership and in those that became a part of it.
+# What each person brought and spent in this membership and in those that became a part of it; also as whoever was merged into them.
 _SHARES = """
 with family as (select id from regulars_family($1) as id)
 select p.customer, coalesce(e.earned, 0)::bigint as earned, coalesce(e.spent, 0)::bigint as spent,
@@ -30,14 +30,20 @@ select p.customer, coalesce(e.earned, 0)::bigint as earned, coalesce(e.spent, 0)
         order by k.issued_at desc limit 1) as card
 from membership_person p
 left join (
-    select customer, sum(points) filter (where kind in ('EARN', 'BONUS', 'CORRECTION', 'CLAWBACK')) as earned,
-           -sum(points) filter (where kind in ('REDEEM', 'RESTORE')) as spent
-    from ledger_entry where membership in (select id from family) group by customer
-) e on e.customer = p.customer
+    select regulars_person(customer) as person, sum(earned) as earned, sum(spent) as spent
+    from (
+        select customer, sum(points) filter (where kind in ('EARN', 'BONUS', 'CORRECTION', 'CLAWBACK')) as earned,
+               -sum(points) filter (where kind in ('REDEEM', 'RESTORE')) as spent
+        from ledger_entry where membership in (select id from family) group by customer
+    ) named group by person
+) e on e.person = p.customer
 left join (
-    select e.customer, sum(l.remaining) as points from lot l join ledger_entry e on e.id = l.entry
-    where l.membership = $1 and l.remaining > 0 and (l.expires_at is null or l.expires_at > $2) group by e.customer
-) l on l.customer = p.customer
+    select regulars_person(customer) as person, sum(points) as points
+    from (
+        select e.customer, sum(l.remaining) as points from lot l join ledger_entry e on e.id = l.entry
+        where l.membership = $1 and l.remaining > 0 and (l.expires_at is null or l.expires_at > $2) group by e.customer
+    ) named group by person
+) l on l.person = p.customer
 where p.membership = $1 and p.left_at is null
 """
 _MEMBERSHIP = "select * from membership where id = $1"
@@ -100,12 +106,12 @@ update membership set active_at = greatest(active_at, (select active_at from mem
 """
 _EARNED_BY = """
 select coalesce(sum(points), 0)::bigint from ledger_entry
-where membership in (select regulars_family($1)) and customer = $2 and kind in ('EARN', 'BONUS')
+where membership in (select regulars_family($1)) and customer in (select regulars_people($2)) and kind in ('EARN', 'BONUS')
 """
 _OWED_BY = """
 select coalesce(sum(open_points), 0)::bigint from (
     select -e.points - coalesce((select sum(a.points) from allocation a where a.debit_entry = e.id), 0) as open_points
-    from ledger_entry e where e.membership = $1 and e.points < 0 and e.customer = $2
+    from ledger_entry e where e.membership = $1 and e.points < 0 and e.customer in (select regulars_people($2))
 ) debt
 """
 _HAS_ACTED = """

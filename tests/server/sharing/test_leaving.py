@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 
 from server.db.engine import DB
 from server.ledger.movements import Origin, spend
+from server.orders.change_store import find_order
 from server.sharing.rules import divide
 from shared.enums import Role
 from tests.app import SignedUp, World, expect, problem
 from tests.ledgers import assert_verified, credit, figures, locked
+from tests.server.merges.desk import MergeDesk
 from tests.server.sharing.desk import Desk, lots, names_of, two_members
 from tests.tills import add_rules, push, push_batch, sale
 
@@ -205,6 +207,35 @@ async def test_goods_that_come_back_cost_whoever_has_their_points(world: World) 
     assert await both() == (130, -200)
     lifetime = await DB.fetch("select lifetime from membership where id in ($1, $2) order by id", home, own)
     assert [row["lifetime"] for row in lifetime] == [170, 280]
+    await assert_verified(world)
+
+
+async def test_what_was_merged_into_somebody_is_theirs_when_they_leave_and_when_goods_come_back(world: World) -> None:
+    _, ana, ben = await share(world)
+    desk = await MergeDesk.open(world)
+    home = ana.membership_id
+    twice, thrice = [await desk.register(name) for name in ("Benny", "Benno")]
+    sold = await desk.buy(thrice["card_number"], 30)
+    await desk.merged(twice["id"], thrice["id"])
+    await desk.merged(ben.customer_id, twice["id"])
+    shown = {one["customer_id"]: (one["points_earned"], one["points_left"]) for one in await desk.people(home)}
+    assert shown == {str(ana.customer_id): (200, 200), str(ben.customer_id): (120, 120)}
+
+    own = UUID(expect(await desk.leave(home, ben.customer_id), 201)["new_membership_id"])
+
+    sql = "select balance, lifetime from membership where id in ($1, $2) order by id"
+    assert [tuple(row) for row in await DB.fetch(sql, home, own)] == [(300, 200), (120, 120)]
+    # Also of whoever was merged twice over since they left, what went along is locked and taken.
+    person_id = str(ben.customer_id)
+    for name in ("Benedict", "Benjamin"):
+        again = await desk.register(name)
+        await desk.merged(again["id"], person_id)
+        person_id, own = again["id"], UUID(again["membership_id"])
+    order = await find_order(UUID(sold["order_id"]))
+    assert order is not None
+    assert order["away"] == [own]
+    await desk.refund(sold["external_id"], 3_000)
+    assert [(await figures(one))[0] for one in (home, own)] == [300, 90]
     await assert_verified(world)
 
 
