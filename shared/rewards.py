@@ -143,7 +143,7 @@ class RewardList(View, frozen=True, kw_only=True):
 class RewardOffer(View, frozen=True, kw_only=True):
     """A reward that a member may take now; `left` is what stock and the limit per member leave, None without either.
 
-    `spendable` are the member's points in the reward's programme.
+    `spendable` are the member's points in the reward's programme, `version` changes with the reward.
     """
 
     id: UUID
@@ -160,6 +160,7 @@ class RewardOffer(View, frozen=True, kw_only=True):
     affordable: bool
     programme_code: str = ""
     spendable: int = 0
+    version: int = 0
 
 
 class RewardOffers(View, frozen=True, kw_only=True):
@@ -290,16 +291,24 @@ class HoldView(View, frozen=True, kw_only=True):
 
 
 class TakeReward(Request, frozen=True, kw_only=True):
-    """A member's wish for a voucher; the password where much is spent in a day."""
+    """A member's wish for a voucher; the password where much is spent in a day.
+
+    `version` is that of the reward as the member was shown it: it is not taken at another price or for another worth.
+    """
 
     reward_id: UUID
+    version: Version | None = None
     password: Password | None = None
 
 
 class StaffTakeReward(Request, frozen=True, kw_only=True):
-    """A voucher for a customer who stands at the till; the app's digits prove it, small ones need none."""
+    """A voucher for a customer who stands at the till; the app's digits prove it, small ones need none.
+
+    `version` is that of the reward as the customer was told of it.
+    """
 
     reward_id: UUID
+    version: Version | None = None
     presence_code: PresenceDigits | None = None
 
 

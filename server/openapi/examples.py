@@ -231,8 +231,12 @@ EXAMPLES: dict[type[msgspec.Struct], dict[str, object]] = {
         "reason": "Typed .org for .net at the till",
         "preview_hash": _PREVIEW_HASH,
     },
-    rewards.TakeReward: {"reward_id": "01970000-0000-7000-8000-000000000001"},
-    rewards.StaffTakeReward: {"reward_id": "01970000-0000-7000-8000-000000000001", "presence_code": "04719358"},
+    rewards.TakeReward: {"reward_id": "01970000-0000-7000-8000-000000000001", "version": 1},
+    rewards.StaffTakeReward: {
+        "reward_id": "01970000-0000-7000-8000-000000000001",
+        "version": 1,
+        "presence_code": "04719358",
+    },
     rewards.CancelVoucher: {"reason": "Took the wrong one"},
     rewards.RedemptionLimit: {"points": 500},
     rewards.QuoteRequest: {

@@ -143,7 +143,7 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
         Code.POINTS_SPENT,
     ),
     "pos_lookup": (Code.EMAIL_INVALID, Code.NOT_FOUND),
-    "issue_my_voucher": (Code.REWARD_UNAVAILABLE, *_SPENDING, *_PASSWORD_AGAIN),
+    "issue_my_voucher": (Code.REWARD_UNAVAILABLE, Code.PREVIEW_STALE, *_SPENDING, *_PASSWORD_AGAIN),
     "get_my_presence_code": (Code.NOT_FOUND,),
     "get_my_presence_svg": (Code.NOT_FOUND,),
     "put_my_redemption_limit": (Code.NOT_FOUND, *_PASSWORD_AGAIN),
@@ -165,7 +165,13 @@ _SPECIFIC: dict[str, tuple[Code, ...]] = {
     "create_reward": (Code.REWARD_CODE_TAKEN,),
     "change_reward": (Code.VERSION_CONFLICT,),
     "put_redemption_terms": (Code.VERSION_CONFLICT,),
-    "issue_customer_voucher": (Code.SELF_DEALING, Code.REWARD_UNAVAILABLE, *_SPENDING, *_PRESENCE),
+    "issue_customer_voucher": (
+        Code.SELF_DEALING,
+        Code.REWARD_UNAVAILABLE,
+        Code.PREVIEW_STALE,
+        *_SPENDING,
+        *_PRESENCE,
+    ),
     "cancel_voucher": (Code.SELF_DEALING, Code.VOUCHER_USED, Code.MEMBERSHIP_CLOSED),
     "register_customer": (
         Code.EMAIL_INVALID,

@@ -88,8 +88,8 @@ async def issue_to_member(ctx: Context, member: Member, call: IdempotentCall, fo
     """Take a reward for points in the app, once; the password is needed once the day's small limit is passed.
 
     Raises:
-        Refused: REAUTH_REQUIRED, REWARD_UNAVAILABLE, INSUFFICIENT_POINTS, REDEMPTION_LIMIT, REDEMPTION_HELD,
-            MEMBERSHIP_CLOSED.
+        Refused: REAUTH_REQUIRED, REWARD_UNAVAILABLE, PREVIEW_STALE (it is another than was shown), INSUFFICIENT_POINTS,
+            REDEMPTION_LIMIT, REDEMPTION_HELD, MEMBERSHIP_CLOSED.
         Throttled: Too many wrong passwords.
     """
     is_proven = False
@@ -97,7 +97,7 @@ async def issue_to_member(ctx: Context, member: Member, call: IdempotentCall, fo
         await prove_password(ctx, member.customer_id, form.password)
         is_proven = True
     home = await _find_home(member.customer_id, form.reward_id)
-    work = partial(_issue_to_member, ctx, member, home, form.reward_id, is_proven)
+    work = partial(_issue_to_member, ctx, member, home, form, is_proven)
     return _with_code(ctx, await once(ctx, call, 201, work))
 
 
@@ -183,17 +183,17 @@ async def _issue_to_member(
     ctx: Context,
     member: Member,
     home: Home,
-    reward_id: UUID,
+    form: TakeReward,
     is_proven: bool,  # noqa: FBT001 - bound by partial
 ) -> VoucherIssued:
-    deal = await _open_deal(ctx, home, reward_id)
+    deal = await _open_deal(ctx, home, form)
     if deal.wallet.standing.spent_today + deal.cost > deal.wallet.terms.card_daily_points and not is_proven:
         check_stepped_up(ctx, member)
     return await _issue(ctx, deal, reason_code=_PROVEN)
 
 
 async def _issue_at_till(ctx: Context, home: Home, form: StaffTakeReward) -> VoucherIssued:
-    deal = await _open_deal(ctx, home, form.reward_id)
+    deal = await _open_deal(ctx, home, form)
     if form.presence_code is None:
         check_by_card(deal.wallet, deal.cost)
         return await _issue(ctx, deal, reason_code=_BY_CARD)
@@ -201,17 +201,19 @@ async def _issue_at_till(ctx: Context, home: Home, form: StaffTakeReward) -> Vou
     return await _issue(ctx, deal, reason_code=_PROVEN)
 
 
-async def _open_deal(ctx: Context, home: Home, reward_id: UUID) -> _Deal:
+async def _open_deal(ctx: Context, home: Home, form: TakeReward | StaffTakeReward) -> _Deal:
     """Lock membership and reward, so that points and stock are counted exactly, and check that it can be had."""
     (membership,) = await lock_memberships([home.membership_id])
     wallet = await open_wallet(ctx, home)
-    await catalogue_store.lock_reward(reward_id)
-    reward = await catalogue_store.get_offer(reward_id, home.customer_id)
+    await catalogue_store.lock_reward(form.reward_id)
+    reward = await catalogue_store.get_offer(form.reward_id, home.customer_id)
     offer = _offer(reward)
     if not offer.is_open_at(ctx.now):
         raise Refused(Code.REWARD_UNAVAILABLE)
     if offer.left == 0:
         raise Refused(Code.REWARD_UNAVAILABLE, "None is left for this customer.")
+    if form.version not in (None, reward["version"]):
+        raise Refused(Code.PREVIEW_STALE)
     check_may_spend(wallet.standing, ctx.now)
     check_points(wallet.standing, reward["points_cost"])
     return _Deal(membership=membership, wallet=wallet, reward=reward)
@@ -326,4 +328,5 @@ def _offer_view(row: Row, wallet: Wallet) -> RewardOffer:
         affordable=row["points_cost"] <= spendable and left != 0,
         programme_code=wallet.programme.code,
         spendable=spendable,
+        version=row["version"],
     )

@@ -149,7 +149,8 @@ class TakePage(FormPage):
             words = f"The app shows {limits.PRESENCE_DIGITS} digits, and {limits.SMS_CODE_DIGITS} are texted."
             self.show_errors({"presence_code": words})
         else:
-            self._issue(self._detail.id, StaffTakeReward(reward_id=offer.id, presence_code=code or None))
+            wish = StaffTakeReward(reward_id=offer.id, version=offer.version, presence_code=code or None)
+            self._issue(self._detail.id, wish)
 
     def _issue(self, customer_id: UUID, wish: StaffTakeReward) -> None:
         self.sent()

@@ -178,13 +178,22 @@ async def test_a_voucher_at_a_till_or_used_is_not_cancelled(world: World) -> Non
         assert refused.json()["detail"].startswith(why)
 
 
-async def test_a_reward_that_changes_leaves_issued_vouchers_alone(world: World) -> None:
+async def test_a_reward_that_changes_leaves_issued_vouchers_alone_and_is_not_taken_as_it_was(world: World) -> None:
     counter = await Counter.open(world)
-    reward = await counter.add_reward()
-    code = await counter.take_code(reward)
-    change = {"version": 1, "value_minor": 1, "status": "retired"}
+    await counter.add_reward()
+    (reward,) = expect(await world.client.get("/v1/me/rewards", headers=counter.member.headers), 200)["items"]
+    code = str(expect(await counter.take(reward, version=reward["version"]), 201)["code"])
+    change = {"version": 1, "value_minor": 1, "points_cost": 900}
     expect(await counter.send("PATCH", f"/v1/staff/rewards/{reward['id']}", change, headers=counter.manager), 200)
     assert expect(await counter.hold_voucher(code), 201)["amount_minor"] == 500
+    seen = {"reward_id": reward["id"], "version": reward["version"]}
+    path = f"/v1/staff/customers/{counter.member.customer_id}/vouchers"
+    for refused in (
+        await counter.take(reward, version=reward["version"]),
+        await counter.send("POST", path, seen, headers=counter.manager),
+    ):
+        assert problem(refused)[:2] == (409, "PREVIEW_STALE")
+    assert await counter.balance() == (900, 0)
 
 
 # A reissued account ---------------------------------------------------------------------------------------------------
