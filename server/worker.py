@@ -44,6 +44,7 @@ from server.links.writing import WRITE_EMAIL_JOB, write_email
 from server.logs import get_logger
 from server.messages.service import JOB as MAIL_JOB
 from server.messages.service import SendMail, send_mail
+from server.orders.replacing import replace_written_down
 from server.orders.return_store import REFUND_JOB
 from server.privacy.erasure_execution import ERASE_JOB, erase_due, sweep_erasures
 from server.privacy.exports import EXPORT_JOB, make_export, sweep_exports
@@ -105,6 +106,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
         ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
         ("refunds", SWEEP_SECONDS, partial(post_parked, tools)),
+        ("written_down", SWEEP_SECONDS, partial(replace_written_down, tools)),
         ("pos", SWEEP_SECONDS, partial(run_due, tools)),
         ("exports", SWEEP_SECONDS, partial(sweep_exports, tools)),
         ("erasures", SWEEP_SECONDS, partial(sweep_erasures, tools)),

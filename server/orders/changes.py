@@ -70,7 +70,7 @@ async def follow(ctx: Context, existing: Row, sale: Sale) -> PosOrderResult:
         case "replaced":
             sale, target = await _replace(ctx, existing, msgspec.structs.replace(sale, order_id=existing["id"]))
         case "voided":
-            await _void(ctx, existing, revision=sale.order.revision)
+            await void(ctx, existing, revision=sale.order.revision)
         case "refused":
             raise Refused(Code.ORDER_CONFLICT, _refusal(existing, sale))
         case "stands":
@@ -325,7 +325,7 @@ async def _replace(ctx: Context, existing: Row, sale: Sale) -> tuple[Sale, Targe
     return sale, target
 
 
-async def _void(ctx: Context, existing: Row, *, revision: int) -> None:
+async def void(ctx: Context, existing: Row, *, revision: int) -> None:
     """Take all back that the sale earned, and give all back that paid for it."""
     paid = await payments.list_payments(ctx, existing)
     order = await lock_whole(existing, *(one.membership_id for one in paid))

@@ -119,7 +119,11 @@ async def preview_recording(call: Call) -> RecordingPreview:
 
 @operation("record_order")
 async def record_order(call: Call) -> OrderRecorded:
-    """Write a sale down that no till sends; its points are posted at once."""
+    """Write a sale down that no till sends; its points are posted at once.
+
+    Should a till send it after all, with the same receipt number, store, day, money and customer, or without a customer, that
+    sale takes its place within a minute.
+    """
     return await recording.record_order(call.ctx, call.staff, call.message(OrderRecording))
 
 

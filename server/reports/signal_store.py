@@ -5,6 +5,8 @@ Each finds a pattern that shops have lost points by. A signal accuses nobody: it
 
 from typing import Final
 
+from server.orders.recording_store import SENT_TOO
+
 # More than an honest member buys at one shop, unless it sells lunches.
 _SALES_A_DAY: Final = 3
 _SALES_A_WEEK: Final = 8
@@ -82,6 +84,15 @@ where e.kind = 'REDEEM' and e.posted_at >= $2 and e.posted_at < $3
   and before.posted_at < e.posted_at - interval '{_DORMANT}'
 group by e.customer, h.store
 """
+# The manager finds both by their number and gives one of them to nobody.
+_COUNTS_TWICE = f"""
+select 'receipt ' || w.number || ' counts twice: it was written down, and a till sent it', w.customer, a.actor_id, w.store,
+       count(*), min(w.completed_at), max(o.completed_at), w.points
+from {SENT_TOO}
+where a.actor_kind = 'staff' and a.action = 'order.recorded' and a.at >= $2 - interval '1 day'
+  and w.completed_at >= $2 and w.completed_at < $3 and w.points > 0 and o.created_at >= $2 - interval '1 day' and o.points > 0
+group by w.id, a.actor_id
+"""
 
 SIGNALS: Final = f"""
 select found.signal, coalesce(card.code, '') as card, coalesce(f.name, '') as staff, coalesce(s.name, '') as store,
@@ -93,6 +104,7 @@ from (
     union all {_NEAR_LIMIT}
     union all {_SPENT_AFTER_CHANGE_SQL}
     union all {_WOKEN}
+    union all {_COUNTS_TWICE}
 ) found
 left join staff_member f on f.id = found.staff
 left join store s on s.id = found.store

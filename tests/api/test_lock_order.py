@@ -13,6 +13,7 @@ from server.links.checks import PUSH_BUYER_JOB, push_asked
 from server.links.cycle import check_members
 from server.links.directory import CHECK_JOB
 from server.orders.giving import give_order
+from server.orders.replacing import replace_written_down
 from server.privacy.erasure_execution import ERASE_JOB, erase_due, sweep_erasures
 from server.privacy.exports import EXPORT_JOB, make_export
 from server.refunds.service import post_parked
@@ -145,6 +146,15 @@ async def jobs(shop: Shop) -> AsyncIterator[Act]:
     expect(await shop.send("push_refund", json=returned.body | {"original_order": "late"}), 201)
     expect(await shop.send("push_order", json=late), 201)
     yield "refund that waited", partial(post_parked, world.tools)
+    caller = await Caller.of(shop, "recording")
+    written = expect(await caller.send("a-sale-that-is-written-down"), 201)["order"]
+    lines = [{"line_id": "1", "net_minor": written["net_minor"], "tax_minor": written["tax_minor"]}]
+    expect(
+        await shop.send("push_order", json=late | {"external_id": "too", "number": written["number"], "lines": lines}),
+        201,
+    )
+    yield "sale that was written down", partial(replace_written_down, world.tools)
+    assert await DB.fetch_value("select state from orders where id = $1", UUID(written["id"])) == "voided"
     expect(await shop.send("request_my_export"), 202)
     yield "export", world.run_jobs
     wish = await own_erasure(shop)

@@ -8,9 +8,12 @@ import httpx
 
 from server.db.engine import DB
 from server.db.ids import new_id
+from server.orders.replacing import replace_written_down
 from shared.enums import Role
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, figures
+from tests.server.refunds.till import pieces, take
+from tests.server.reports.test_reports import report
 from tests.tills import push, sale
 
 
@@ -113,6 +116,52 @@ async def test_a_cashier_writes_down_no_more_than_the_role_may_nor_for_themselve
     assert problem(await desk.preview(**form, net_minor=100))[1] == "SELF_DEALING"
     auditor = Desk(world, await world.staff_headers(Role.AUDITOR))
     assert problem(await auditor.preview(**form, net_minor=100))[1] == "NOT_PERMITTED"
+    await assert_verified(world)
+
+
+async def test_what_a_till_sends_after_all_takes_the_place_of_what_was_written_down(world: World) -> None:
+    ana = await world.sign_up("ana@shop.test")
+    desk, key = Desk(world, await world.staff_headers(Role.CASHIER)), await world.pos_key()
+    for number, card in (("R-1", ana.card_number), ("R-2", None)):
+        await desk.record(customer_id=str(ana.customer_id), net_minor=1234, number=number)
+        sent = sale(world, card=card, number=number)
+        expect(await push(world, key, sent), 201)
+        assert await replace_written_down(world.tools) == 1
+        assert await replace_written_down(world.tools) == 0
+        assert await figures(ana.membership_id) == (12, 12, 0, 0)
+        # Goods that come back take the points with them, as they could not from what was written down.
+        await take(world, key, sent["external_id"], pieces("1", 2), pieces("2", "1.5"))
+        assert await figures(ana.membership_id) == (0, 0, 0, 0)
+    found = expect(await world.client.get("/v1/staff/orders?number=R-1", headers=desk.headers), 200)["items"]
+    assert {(one["state"], one["customer_id"], one["points"]) for one in found} == {
+        ("completed", str(ana.customer_id), 12),
+        ("voided", str(ana.customer_id), 0),
+    }
+    await assert_verified(world)
+
+
+async def test_where_it_is_doubtful_both_stay_and_what_counts_twice_is_a_signal(world: World) -> None:
+    ana, ben = await world.sign_up("ana@shop.test"), await world.sign_up("ben@shop.test")
+    world.advance(timedelta(days=1))
+    desk, key = Desk(world, await world.staff_headers(Role.CASHIER)), await world.pos_key()
+    earns_less = [{"line_id": "1", "net_minor": 1000}, {"line_id": "2", "net_minor": 234, "stored_value": True}]
+    doubtful: dict[str, dict[str, Any]] = {
+        "R-1": {"card": ben.card_number},
+        "R-2": {"card": ana.card_number, "lines": [{"line_id": "1", "net_minor": 1200}]},
+        "R-3": {"card": ana.card_number, "lines": earns_less},
+        "R-4": {"lines": earns_less},
+        "R-5": {"card": ana.card_number, "completed_at": (world.clock.now() - timedelta(days=1)).isoformat()},
+        "R-6": {"card": ana.card_number, "state": "open"},
+    }
+    for number, fields in doubtful.items():
+        await desk.record(customer_id=str(ana.customer_id), net_minor=1234, number=number)
+        expect(await push(world, key, sale(world, number=number, **fields)), 201)
+    assert await replace_written_down(world.tools) == 0
+    world.advance(timedelta(days=1))
+    rows = await report(world, "signals")
+    told = [(row["signal"], row["points"]) for row in rows if row["signal"].startswith("receipt")]
+    words = "receipt {} counts twice: it was written down, and a till sent it"
+    assert told == [(words.format(number), 12) for number in ("R-1", "R-2", "R-3")]
     await assert_verified(world)
 
 
