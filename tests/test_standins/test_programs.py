@@ -16,7 +16,7 @@ from tests.standins.mailchimp import MailchimpControl
 from tests.test_standins.builders import LIST_ID, md5, put, sdk_client
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-STOP_TIMEOUT_S = 20
+STOP_TIMEOUT_S = 60
 ANA = "ana@shop.test"
 
 

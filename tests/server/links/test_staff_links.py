@@ -34,6 +34,7 @@ from tests.server.links.shop import (
 from tests.server.merges.desk import MergeDesk
 from tests.server.rewards.builders import Counter
 from tests.tills import add_rules, push, sale
+from tests.waiting import until_somebody_waits
 
 
 async def test_a_record_is_found_by_any_part_that_staff_know(world: World) -> None:
@@ -550,26 +551,16 @@ async def test_a_sale_that_races_the_end_of_its_link_counts_for_nobody_in_the_en
         await DB.fetch("select from membership where id = $1 for update", ana.membership_id)
         sent = staff_post(world, manager, path, wish | {"preview_hash": shown["preview_hash"]})
         ending = group.create_task(sent, context=contextvars.Context())
-        await _until_waiting(1)
+        await until_somebody_waits()
         # The sale has looked at the link, and waits for whoever ends it.
         sale_task = group.create_task(till.sell("p-1"), context=contextvars.Context())
-        await _until_waiting(2)
+        await until_somebody_waits(2)
     expect(ending.result(), 200)
     assert sale_task.result()["order_id"]
     await run_checks(world)
     assert await balance_of(ana) == 0
     assert await DB.fetch_value("select count(*) from orders where customer is not null") == 0
     assert await wrong_rows(world) == []
-
-
-async def _until_waiting(connections: int) -> None:
-    """Return when so many connections wait for a lock."""
-    sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    async with asyncio.timeout(10):
-        while await DB.fetch_value(sql) != connections:
-            await asyncio.sleep(0.005)
-            # A transaction goes on seeing what it has seen of the others.
-            await DB.fetch("select pg_stat_clear_snapshot()")
 
 
 async def test_a_link_with_very_many_orders_goes_on_in_steps_until_all_are_there_and_all_are_gone(world: World) -> None:
