@@ -136,9 +136,9 @@ MUTANTS = (
     ),
     Mutant(
         "used-and-cancelled",
-        "server/rewards/voucher_store.py",
-        "where id = $1 and status = 'issued' and (valid_until is null or valid_until > $2) returning id",
-        "where id = $1 and status in ('issued', 'held') and (valid_until is null or valid_until > $2) returning id",
+        "server/rewards/vouchers.py",
+        "await check_unspent(ctx, voucher)",
+        'voucher["status"] == "held" or await check_unspent(ctx, voucher)',
         "a voucher that is held for a sale cannot be cancelled",
     ),
     Mutant(
