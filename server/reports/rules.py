@@ -53,17 +53,22 @@ def divide(sale: PromotedSale, by: Ruled) -> Iterator[LineShare]:
         store_code=sale.store_code,
         tier=next((level.name for level in tiers if f", {level.percent} % for {level.name}" in said), ""),
     )
-    given = sale.noted
-    if not needs_history(by.rules):
+    plain = plan_earning(sale.lines, by.plain, currency=by.currency, occasion=occasion)
+    acted = [promotion for promotion in by.rules.promotions if f"for '{promotion.name}'" in said]
+    if needs_history(by.rules):
+        given = sale.noted
+    elif len(acted) == 1 and by.rules.order_points_max is None:
+        given = {acted[0].code: sale.points - plain.points}
+    else:
         plan = plan_earning(sale.lines, by.rules, currency=by.currency, occasion=occasion)
         given = {one.code: one.points for one in plan.promotions}
     names = {promotion.code: promotion.name for promotion in by.rules.promotions}
     for code, points in given.items():
-        yield LineShare(points, f"promotion: {names[code]}")
-    plain = plan_earning(sale.lines, by.plain, currency=by.currency, occasion=occasion)
+        if points:
+            yield LineShare(points, f"promotion: {names[code]}")
     rest = sale.points - sum(given.values())
-    # A cap that left promotions nothing has taken from the other rules, too.
     shares = [line.points for line in plain.lines]
+    # A cap that left promotions nothing has taken from the other rules, too.
     if plain.points != rest:
         shares = spread(rest, [Fraction(rest * share, plain.points or 1) for share in shares])
     for share, line in zip(shares, plain.lines, strict=True):

@@ -63,7 +63,7 @@ caps = st.none() | st.integers(0, 2_000)
 promotions = st.builds(
     Promotion,
     code=st.sampled_from(["one", "two", "three"]),
-    name=st.just("Promotion"),
+    name=st.sampled_from(["Promotion", "Another"]),
     percent=st.integers(0, 500),
     points=st.sampled_from([0, 0, 7, 50]),
     weekdays=st.lists(st.sampled_from(WEEKDAYS), max_size=4).map(tuple),
