@@ -166,6 +166,7 @@ async def test_a_scan_of_a_replaced_card_opens_its_customer(world: World) -> Non
         await till.open("ana@shop.test")
         await open_wizard(till, "reissue", "ana.new@shop.test")
         await till.press("ctrl+s")
+        await till.shows("DANGER")
         await till.press(*member.card_number[-4:], "ctrl+s")
         await till.shows("New card")
         await till.press("f2")

@@ -13,6 +13,11 @@ from tests.tui.shop import a_till, add_reward, ask_for_points, sell
 from tests.tui.test_safe import HOSTILE_NAMES
 
 
+def key_bar(till: Till) -> str:
+    """Return the last line of the screen, which names the keys."""
+    return till.screen_text().split("\n")[-1]
+
+
 def assert_harmless(till: Till, width: int) -> None:
     text = till.screen_text()
     assert not [
