@@ -40,7 +40,7 @@ from server.ledger.movements import Origin, claw_back, give_back, take
 from server.ledger.service import post_credit
 from server.ledger.store import list_taken
 from server.memberships import store as memberships
-from server.memberships.service import list_membership_views
+from server.memberships.service import check_not_self, list_membership_views
 from server.programmes.rules import LotDates, lot_dates
 from server.programmes.service import adjustment_limits, get_programme
 from server.staff.service import step_up
@@ -200,7 +200,8 @@ async def refuse(ctx: Context, staff: Staff, adjustment_id: UUID, reason: str) -
         if row["requested_by"] == staff.staff_id:
             raise Refused(Code.APPROVAL_REQUIRED)
         # Whoever would lose by a request does not decide on it either.
-        await _check_not_self((await store.lock_staff([staff.staff_id]))[staff.staff_id], row["customer"])
+        person = (await store.lock_staff([staff.staff_id]))[staff.staff_id]
+        await check_not_self(person["customer"], row["customer"])
         await store.decide(ctx, adjustment_id, staff_id=staff.staff_id, note=reason, entry_id=None)
         await _record(ctx, "refused", adjustment_id, row["customer"], _wish(row), reason=reason)
         return await _get_view(ctx, adjustment_id)
@@ -237,7 +238,7 @@ async def _take_it_back(ctx: Context, staff: Staff, adjustment_id: UUID, *, reas
     row, membership = await _lock(adjustment_id)
     person = (await store.lock_staff([staff.staff_id]))[staff.staff_id]
     _check_undoable(ctx, row, person)
-    await _check_not_self(person, row["customer"])
+    await check_not_self(person["customer"], row["customer"])
     before = await _get_view(ctx, adjustment_id)
     if row["points"] > 0:
         points = -await _take_back(ctx, row, membership, person)
@@ -285,7 +286,7 @@ async def _get_situation(
     person = (await store.lock_staff([staff.staff_id]))[staff.staff_id]
     await store.lock_store(person["store"])
     _check_role(person, Permission.POINTS_ADJUST)
-    await _check_not_self(person, customer_id)
+    await check_not_self(person["customer"], customer_id)
     _check_alive(customer, membership)
     balance = await _get_balance(ctx, customer_id, membership["id"])
     usage = await store.get_usage(
@@ -335,7 +336,7 @@ async def _lock_waiting(ctx: Context, staff: Staff, adjustment_id: UUID) -> tupl
     _check_role(people[row["requested_by"]], Permission.POINTS_ADJUST)
     _check_role(people[staff.staff_id], Permission.POINTS_APPROVE)
     for person in people.values():
-        await _check_not_self(person, row["customer"])
+        await check_not_self(person["customer"], row["customer"])
     return row, membership
 
 
@@ -347,11 +348,6 @@ def _check_waiting(ctx: Context, row: Row) -> None:
 def _check_role(person: Row, permission: Permission) -> None:
     if person["status"] != "active" or not may(Role(person["role"]), permission):
         raise NotPermitted(f"The role '{person['role']}' may not do this.")
-
-
-async def _check_not_self(person: Row, customer_id: UUID) -> None:
-    if person["customer"] is not None and await memberships.shares_with(person["customer"], customer_id):
-        raise Refused(Code.SELF_DEALING)
 
 
 def _check_alive(customer: Row, membership: Row) -> None:

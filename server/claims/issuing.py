@@ -15,7 +15,7 @@ from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import NotFound, NotPermitted, Refused
 from server.idempotency import StoredReply
-from server.memberships.store import shares_with
+from server.memberships.service import check_not_self
 from server.orders import change_store
 from server.orders.receipt_store import list_live
 from server.orders.receipts import keep_codes
@@ -52,8 +52,7 @@ async def issue_for_customer(ctx: Context, staff: Staff, customer_id: UUID) -> C
         NotPermitted: So many points are for a manager.
         Refused: SELF_DEALING, CLAIM_SUBJECT_HAS_LOGIN, CUSTOMER_BLOCKED, CUSTOMER_MERGED, CUSTOMER_ERASED.
     """
-    if staff.customer_id is not None and await shares_with(staff.customer_id, customer_id):
-        raise Refused(Code.SELF_DEALING)
+    await check_not_self(staff.customer_id, customer_id)
     await lock_customers([customer_id])
     customer = await store.find_customer(customer_id)
     if customer is None:

@@ -7,9 +7,9 @@ from server.auth import Staff
 from server.context import Context
 from server.customers import store as customers
 from server.desk import store
-from server.email_changes.staff_service import check_not_self
 from server.email_changes.store import is_override_planned
 from server.errors import Invalid, NotFound, Refused
+from server.memberships.service import check_not_self
 from server.messages.service import queue_mail
 from shared.problems import Code, FieldProblem
 from shared.staff import HoldLifted, HoldLifting

@@ -21,7 +21,6 @@ from server.email_changes.rules import PROVEN, Command
 from server.email_changes.service import lock_customer
 from server.email_changes.staff_service import (
     ask_to_prove,
-    check_not_self,
     get_previewed,
     preview_command,
 )
@@ -29,6 +28,7 @@ from server.email_changes.store import Change
 from server.errors import Invalid, NotFound, NotPermitted, Refused
 from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.logs import get_logger
+from server.memberships.service import check_not_self
 from server.staff.service import step_up
 from shared.enums import EmailChangeMode, Permission, Role
 from shared.limits import OVERRIDE_DELAY, OVERRIDE_LATE_MAX, OVERRIDE_REQUEST_LIFE, REDEMPTION_HOLD

@@ -15,8 +15,7 @@ from server.email_changes.rules import PROVEN, Command, Situation, hash_preview,
 from server.email_changes.service import ALIVE, cancel_pending, lock_customer
 from server.email_changes.store import Change
 from server.errors import Invalid, NotFound, Refused
-from server.memberships.service import list_membership_views
-from server.memberships.store import shares_with
+from server.memberships.service import check_not_self, list_membership_views
 from server.rewards.service import find_open_hold
 from shared.email_hints import suggest_domain
 from shared.enums import EmailChangeMode
@@ -331,16 +330,6 @@ async def _get_situation(
         has_login=customer["has_login"],
         pending_change_id=await store.find_pending(customer_id, ctx.now, other_than=deciding),
     )
-
-
-async def check_not_self(own_id: UUID | None, customer_id: UUID) -> None:
-    """Keep staff from working on themselves and on those with whom they share points.
-
-    Raises:
-        Refused: SELF_DEALING.
-    """
-    if own_id is not None and await shares_with(own_id, customer_id):
-        raise Refused(Code.SELF_DEALING)
 
 
 def _list_blockers(command: Command, situation: Situation) -> list[Refused]:

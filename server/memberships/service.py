@@ -37,6 +37,16 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     points_missing: int = 0
 
 
+async def check_not_self(own_id: UUID | None, customer_id: UUID) -> None:
+    """Keep staff from working on themselves and on those with whom they share points.
+
+    Raises:
+        Refused: SELF_DEALING.
+    """
+    if own_id is not None and await store.shares_with(own_id, customer_id):
+        raise Refused(Code.SELF_DEALING)
+
+
 async def open_membership(
     ctx: Context,
     *,

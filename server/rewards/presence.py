@@ -8,7 +8,8 @@ from server.context import Context
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.errors import NotFound, Refused
-from server.memberships.store import lock_memberships, shares_with
+from server.memberships.service import check_not_self
+from server.memberships.store import lock_memberships
 from server.messages.service import queue_text
 from server.messages.texts import PRESENCE, sms_code
 from server.rewards import hold_store as store
@@ -77,8 +78,7 @@ async def text_to_customer(ctx: Context, staff: Staff, customer_id: UUID) -> Pre
         Refused: SELF_DEALING, or as in `text_to`.
         Throttled: Too many texts to this customer.
     """
-    if staff.customer_id is not None and await shares_with(staff.customer_id, customer_id):
-        raise Refused(Code.SELF_DEALING)
+    await check_not_self(staff.customer_id, customer_id)
     await list_homes(customer_id)
     return await text_to(ctx, customer_id)
 

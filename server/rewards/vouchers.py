@@ -15,7 +15,8 @@ from server.db.ids import new_id
 from server.errors import NotFound, Refused
 from server.idempotency import IdempotentCall, StoredReply, find_reply, once
 from server.ledger.movements import Origin, give_back, spend
-from server.memberships.store import lock_memberships, shares_with
+from server.memberships.service import check_not_self
+from server.memberships.store import lock_memberships
 from server.rewards import catalogue_store, hold_store
 from server.rewards import voucher_store as store
 from server.rewards.catalogue_store import get_terms
@@ -111,7 +112,7 @@ async def issue_at_till(
         Throttled: Too many tries at the digits.
         Refused: SELF_DEALING, PRESENCE_NEEDED, PRESENCE_WRONG, or as in `issue_to_member`.
     """
-    await _check_not_self(staff, customer_id)
+    await check_not_self(staff.customer_id, customer_id)
     home = await _find_home(customer_id, form.reward_id)
     if form.presence_code is not None:
         await count_try(ctx, customer_id, call, form.presence_code)
@@ -129,7 +130,7 @@ async def cancel_voucher(ctx: Context, staff: Staff, voucher_id: UUID, form: Can
     found = await store.find_voucher(voucher_id, ctx.now)
     if found is None:
         raise NotFound
-    await _check_not_self(staff, found["customer"])
+    await check_not_self(staff.customer_id, found["customer"])
     (membership,) = await lock_memberships([found["membership"]])
     if membership["status"] != "active":
         raise Refused(Code.MEMBERSHIP_CLOSED)
@@ -158,11 +159,6 @@ async def _find_home(customer_id: UUID, reward_id: UUID) -> Home:
     if home is None:
         raise Refused(Code.REWARD_UNAVAILABLE)
     return home
-
-
-async def _check_not_self(staff: Staff, customer_id: UUID) -> None:
-    if staff.customer_id is not None and await shares_with(staff.customer_id, customer_id):
-        raise Refused(Code.SELF_DEALING)
 
 
 class _Deal(msgspec.Struct, frozen=True, kw_only=True):
