@@ -267,6 +267,8 @@ class CaptureHold(Request, frozen=True, kw_only=True):
     """The sale was paid; `order_reference` is the id under which the till sends it, by which a refund finds the hold.
 
     What was paid so earns nothing where the sale says it, in `points_paid_minor` of its lines, or has it off `net_minor`.
+    A hold that has lapsed can be captured for a day, if its points are free still: not one in whose place the till has set
+    something else aside for the same sale.
     """
 
     order_reference: Reference
