@@ -18,12 +18,14 @@ from tui.widgets.field import Field
 
 # On a busy machine a few keys take longer than a clerk would wait for an answer.
 PATIENCE_SECONDS = 60.0
+_ROUNDS_MAX = 20  # A page that moves by itself is never quite still.
 _CHARACTERS = {"slash": "/", "question_mark": "?", "space": " "}
 OPTIONS = Options(
     terminal="Till 2",
     service_label="test",
     lock_after_minutes=0,
     answer_seconds=PATIENCE_SECONDS,
+    typing_pause_seconds=0.02,
     has_bell=False,
     recovers=False,
     now=lambda: NOW,
@@ -42,11 +44,27 @@ class Till:
     ) -> None:
         """Wait until something holds, looking at once and then each time the console has settled."""
         deadline = asyncio.get_running_loop().time() + within_seconds
-        await self.pilot._wait_for_screen()
+        await self._settle()
         while not holds():
             if asyncio.get_running_loop().time() > deadline:
                 raise AssertionError(f"never came: {what or holds}\n{self.screen_text()}")
             await self.pilot.pause()
+            await self._settle()
+
+    async def _settle(self) -> None:
+        """Wait until no message is under way, to the page or the dialog that is in front by then.
+
+        The pilot takes a process for idle that a busy machine gives no time; this does not.
+        """
+        for _ in range(_ROUNDS_MAX):
+            screen = self.console._front()
+            if screen is None:
+                await asyncio.sleep(0.01)
+                continue
+            await self.pilot._wait_for_screen()
+            pumps = [self.console, *screen.walk_children(with_self=True)]
+            if screen is self.console._front() and not any(pump.message_queue_size for pump in pumps):
+                return
 
     async def eventually(self, holds: Callable[[], object]) -> None:
         """Wait until something holds, without waiting for widgets, of which one may be broken."""
@@ -68,6 +86,7 @@ class Till:
             character = key if is_one_character else _CHARACTERS.get(key)
             self.console.post_message(events.Key(_character_to_key(key) if is_one_character else key, character))
             await self.until(lambda: self.console.gate.is_empty, "keys let go")
+            await self._settle()
             await self.pilot.pause()
 
     async def scan(self, code: str, end: str = "enter") -> None:
