@@ -424,7 +424,7 @@ async def _redeem_voucher(ctx: Context, hold: Row) -> None:
     for status in ("held",) if hold["state"] == HoldState.OPEN else ("issued", "expired"):
         if await store.move_voucher(hold["voucher"], status=status, to="redeemed", now=ctx.now):
             return
-    raise Refused(Code.VOUCHER_USED, "It was used for another sale, or taken back.")
+    raise Refused(Code.VOUCHER_USED, "Another sale has it, or it was taken back.")
 
 
 async def _record(ctx: Context, action: str, hold: Row, details: dict[str, object]) -> None:

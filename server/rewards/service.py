@@ -1,4 +1,4 @@
-"""Vouchers and holds when an account is closed and opened anew, and how a voucher's code is made."""
+"""What holds and vouchers have in common, and what becomes of both when an account is closed and opened anew."""
 
 from collections.abc import Sequence
 from uuid import UUID
