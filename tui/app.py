@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from tui.session import Session
     from tui.transport import OpenHttp
 
-RETRY_CONNECTION_SECONDS = 5.0
 SYNC_POLL_SECONDS = 15.0
 TICK_SECONDS = 0.25
 _CRASHES_MAX = 3
@@ -51,7 +50,8 @@ class Options:
 
     `sign_in_hint` is shown on the lock screen (a demo shop names its sign-ins there); a zero `lock_after_minutes`
     never locks by itself; without `recovers` an unexpected error ends the console, as tests want it. An answer that
-    takes longer than `answer_seconds` counts as lost.
+    takes longer than `answer_seconds` counts as lost. A form asks the service once nothing was typed in it for
+    `typing_pause_seconds`.
     """
 
     terminal: str = ""
@@ -61,6 +61,8 @@ class Options:
     lock_after_minutes: float = 3.0
     scan_gap_seconds_max: float = 0.035
     answer_seconds: float = 10.0
+    typing_pause_seconds: float = 0.3
+    retry_connection_seconds: float = 5.0
     has_bell: bool = True
     report_path: Path | None = None
     recovers: bool = True
@@ -123,7 +125,7 @@ class Console(App[int], inherit_bindings=False):
     def on_mount(self) -> None:
         self.set_interval(TICK_SECONDS, self._tick)
         self.set_interval(SYNC_POLL_SECONDS, self.poll_sync)
-        self.set_interval(RETRY_CONNECTION_SECONDS, self._retry_connection)
+        self.set_interval(self.options.retry_connection_seconds, self._retry_connection)
         self.call_after_refresh(lambda: start(self, self._prepare, group="prepare"))
 
     async def _prepare(self) -> None:
@@ -439,12 +441,13 @@ class Console(App[int], inherit_bindings=False):
             start(self, self._try_connection, group="connection", replaces=True)
 
     async def _try_connection(self) -> None:
-        if await self.client.is_alive():
+        # Another answer may have come first, and what it says stays on the status line.
+        if await self.client.is_alive() and self.connection == "offline":
             self.note_connected()
             self.say("Connected again.", "good")
             page = self.screen
             if isinstance(page, Page):
-                page.refresh_data()
+                page.reconnected()
 
     def poll_sync(self) -> None:
         """Look how the Mailchimp queue is doing, for the top bar."""
@@ -500,7 +503,10 @@ class Console(App[int], inherit_bindings=False):
             if not words and self.connection == "offline" and self.session is not None:
                 from tui.wording import NOT_CONNECTED
 
-                words, tone = f"{NOT_CONNECTED} Trying every {int(RETRY_CONNECTION_SECONDS)} s (F5 now).", "bad"
+                words, tone = (
+                    f"{NOT_CONNECTED} Trying every {self.options.retry_connection_seconds:.0f} s (F5 now).",
+                    "bad",
+                )
             line.words, line.tone = words, tone
 
     def show_waiting(self) -> None:

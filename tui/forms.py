@@ -11,12 +11,13 @@ from textual.widgets import Input, Label, Static
 
 from shared.email_hints import suggest_email
 from tui.client import new_key
-from tui.errors import ConsoleError
+from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Unreachable
 from tui.pages import Handlers, Page
 from tui.safe import safe
 from tui.widgets.bars import StatusTone
 from tui.widgets.choice import Choice
 from tui.widgets.field import Field
+from tui.wording import MAYBE_SAVED
 
 _SURE_SECONDS = 8.0
 
@@ -39,6 +40,7 @@ class FormPage(Page):
         self.key = new_key()
         self.is_sending = False
         self.is_saved = False
+        self.may_be_saved = False
         self._at_first: dict[str, str] = {}
         self._escaped_at = 0.0
 
@@ -130,9 +132,20 @@ class FormPage(Page):
 
     def save_failed(self, error: ConsoleError) -> None:
         """Keep everything as it is and say what the service said."""
-        self.is_sending = False
+        self.came_back(error)
         self.frame_changed()
         self.show_failure(error)
+
+    def came_back(self, error: ConsoleError) -> None:
+        """Take up that sending failed. Once a try may have been carried out, a later one that is lost proves nothing."""
+        self.is_sending = False
+        if isinstance(error, Unreachable | NoAnswer | AnswerNotUnderstood):
+            self.may_be_saved = error.maybe_done = error.maybe_done or self.may_be_saved
+
+    def reconnected(self) -> None:
+        super().reconnected()
+        if self.may_be_saved:
+            self.console.say(f"Connected again. {MAYBE_SAVED}", "warn")
 
     def show_failure(self, error: ConsoleError) -> None:
         self.console.say_failure(error, in_form=True)
@@ -142,7 +155,8 @@ class FormPage(Page):
             return
         if self.has_unsaved_work() and monotonic() - self._escaped_at > _SURE_SECONDS:
             self._escaped_at = monotonic()
-            self.console.say("This is not saved. Esc again throws it away, Ctrl+S saves it.", "warn")
+            unsaved = "This is not saved. Esc again throws it away, Ctrl+S saves it."
+            self.console.say(f"{MAYBE_SAVED} Esc again leaves." if self.may_be_saved else unsaved, "warn")
             return
         self.is_saved = True
         self.dismiss()

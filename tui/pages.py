@@ -80,6 +80,10 @@ class Page(Screen[None]):
     def refresh_data(self) -> None:
         """Ask the service again for what is shown."""
 
+    def reconnected(self) -> None:
+        """Go on after a time without a connection."""
+        self.refresh_data()
+
     def scan_words(self) -> str:
         """Return what a scan does here, for the help."""
         return "A scanned card opens its customer, a receipt its sale, and a claim code is looked up."

@@ -7,6 +7,7 @@ from tui.errors import AnswerNotUnderstood, ConsoleError, NoAnswer, Refused, Sig
 
 CARD_FOR_RECEIPT = "This is a card, not a receipt: the scan was not used."
 NOT_CONNECTED = "Not connected. Looking up and saving do not work."
+MAYBE_SAVED = "We do not know if this was saved. Ctrl+S asks again; it cannot be saved twice."
 
 SENTENCES: dict[Code, str] = {
     Code.SIGN_IN_FAILED: "The name or the password is wrong.",
@@ -133,8 +134,7 @@ def sentence(error: ConsoleError, *, in_form: bool = True) -> str:
         case Refused():
             return _refusal(error.problem, error.retry_after_seconds)
         case Unreachable() | NoAnswer() | AnswerNotUnderstood() if error.maybe_done:
-            again = "Ctrl+S asks again; it cannot be saved twice." if in_form else "F5 shows how it stands."
-            return f"We do not know if this was saved. {again}"
+            return MAYBE_SAVED if in_form else "We do not know if this was saved. F5 shows how it stands."
         case Unreachable():
             return NOT_CONNECTED
         case NoAnswer():

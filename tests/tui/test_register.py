@@ -61,11 +61,20 @@ async def test_pressing_save_twice_registers_once() -> None:
 async def test_a_lost_answer_is_asked_for_again_and_registers_once() -> None:
     service = FakeService()
     service.after["register_customer"] = [httpx.ReadError("lost") for _ in range(3)]
-    async with signed_in(service) as till:
+    async with signed_in(service, size=(140, 32), retry_connection_seconds=0.2) as till:
         await fill_in(till)
         await till.press("ctrl+s")
-        await till.shows("We do not know if this was saved", "cannot be saved twice", "○ offline")
+        await till.shows("We do not know if this was saved", "cannot be saved twice")
         assert till.console.screen.query_one("#given_name").value == "Hank"
+        # A try that certainly was not carried out says nothing of the one before it, and neither does the connection.
+        service.is_down = True
+        await till.press("ctrl+s")
+        await till.until(lambda: not till.console.screen.is_sending)
+        await till.shows("We do not know if this was saved", "○ offline")
+        await till.press("escape")
+        await till.shows("We do not know if this was saved", "Esc again leaves")
+        service.is_down = False
+        await till.shows("Connected again. We do not know if this was saved.", "● online")
         await till.press("ctrl+s")
         await till.shows("Find › Hank")
         assert len(service.customers) == 1

@@ -14,7 +14,6 @@ from tui.formatting import points
 from tui.forms import FormPage, form_row
 from tui.widgets.field import Field
 
-_PAUSE_SECONDS = 0.2
 _NAMES_MAX = 3
 
 
@@ -50,7 +49,9 @@ class CustomerChooser:
         if self._soon is not None:
             self._soon.stop()
         if len(text) >= limits.SEARCH_LETTERS_MIN:
-            self._soon = self._page.set_timer(_PAUSE_SECONDS, partial(self._look_up, text))
+            self._soon = self._page.set_timer(
+                self._page.console.options.typing_pause_seconds, partial(self._look_up, text)
+            )
 
     def _look_up(self, text: str) -> None:
         call(

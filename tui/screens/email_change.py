@@ -43,7 +43,6 @@ from tui.wording import WHO_MAY, existing_customer_id, field_errors
 Mode = Literal["keep", "reissue", "correction", "override"]
 EmailRequest = StaffEmailChange | EmailCorrection | EmailOverrideRequest
 
-PREVIEW_SECONDS = 0.3
 _TYPO = "Typing error"
 _ONCE_PROVEN = ("verified", "bouncing")
 _FIELD_OF = {"new_email": "email", "identity_attested": "attested"}
@@ -184,7 +183,7 @@ class EmailPage(FormPage):
         if self._soon is not None:
             self._soon.stop()
         if self._request() is not None and self._request() != self._preview_of:
-            self._soon = self.set_timer(PREVIEW_SECONDS, self._ask_preview)
+            self._soon = self.set_timer(self.console.options.typing_pause_seconds, self._ask_preview)
 
     def _preselect_reason(self) -> None:
         """A typo is its own reason; for anything else staff say why."""

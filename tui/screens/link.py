@@ -47,7 +47,6 @@ _COLUMNS = (
     Column("Last sale", 15, from_width=90),
     Column("Whose", -2),
 )
-_PAUSE_SECONDS = 0.3
 _BY_ITSELF = "empty: by email, phone, name"
 
 
@@ -109,7 +108,7 @@ class LinkPage(PreviewForm[LinkRequest, LinkPreview, LinkMade]):
         if field_id == "record":
             if self._pause is not None:
                 self._pause.stop()
-            self._pause = self.set_timer(_PAUSE_SECONDS, self._find)
+            self._pause = self.set_timer(self.console.options.typing_pause_seconds, self._find)
         elif field_id == "card" and is_card_number(self.text("card")):
             self.query_one("#known_by", Choice).value = Attestation.CARD_IN_HAND.value
 

@@ -7,6 +7,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input, Label, Static
+from textual.widgets.input import Selection
 
 from shared import limits
 from shared.codes import is_card_number
@@ -83,7 +84,9 @@ class LockPage(Page):
         if self.console.has_unsaved_work():
             words += " There is unsaved work: it is kept for the same person, another sign-in throws it away."
         self._tell(words, "info")
-        self.query_one("#login", Field).value = login
+        name = self.query_one("#login", Field)
+        name.value = login
+        name.selection = Selection(0, len(login))  # Whoever comes next writes over it.
         password = self.query_one("#password", Field)
         password.value = ""
         password.focus()

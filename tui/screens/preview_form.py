@@ -27,7 +27,6 @@ WishT = TypeVar("WishT", bound=msgspec.Struct)
 PreviewT = TypeVar("PreviewT", bound=msgspec.Struct)
 AnswerT = TypeVar("AnswerT", bound=msgspec.Struct)
 
-PREVIEW_SECONDS = 0.3
 INTRODUCTION = "Nothing changes before you confirm. Once the form is complete, the effects show here."
 
 
@@ -137,7 +136,7 @@ class PreviewForm(FormPage, Generic[WishT, PreviewT, AnswerT]):
             self._soon.stop()
         wish = self.wish()
         if wish is not None and not self.has_preview():
-            self._soon = self.set_timer(PREVIEW_SECONDS, self.ask_preview)
+            self._soon = self.set_timer(self.console.options.typing_pause_seconds, self.ask_preview)
 
     def refresh_data(self) -> None:
         """Ask again for what could not be shown. What was read stays, as it may be what a lost answer was about."""

@@ -31,7 +31,6 @@ from tui.wording import existing_customer_id, field_errors
 _FIELD_OF = {"consents.email": "consent-email", "consents.sms": "consent-sms", "card_number": "card"}
 _LOOKED_UP = ("email", "phone", "card")
 _COMPARED = (*_LOOKED_UP, "given_name", "family_name", "birthday", "post_code")
-_PAUSE_SECONDS = 0.25
 # A sale of nobody this young at this shop is likely the one that is going on.
 _SALE_AGE_MAX = timedelta(minutes=30)
 _INVITED = {
@@ -180,7 +179,7 @@ class RegisterPage(FormPage):
         if self._pause is not None:
             self._pause.stop()
         if self._enough_typed():
-            self._pause = self.set_timer(_PAUSE_SECONDS, self._check)
+            self._pause = self.set_timer(self.console.options.typing_pause_seconds, self._check)
 
     def _enough_typed(self) -> bool:
         return any(len(self.text(field_id)) >= limits.SEARCH_DIGITS_MIN for field_id in (*_LOOKED_UP, "family_name"))
