@@ -19,6 +19,7 @@ from shared.claims import (
     ClaimState,
     CustomerClaims,
 )
+from shared.codes import card_of, is_card_number
 from shared.staff import CustomerDetail
 from tui.actions import Action
 from tui.calls import call
@@ -307,8 +308,11 @@ class ClaimLookupPage(FormPage):
         return "Claim code"
 
     def scan_words(self) -> str:
-        return "A scanned code is looked up."
+        return "A scanned code is looked up; a card opens its customer."
 
     def take_scan(self, code: str) -> None:
+        if is_card_number(card_of(code)):
+            self.console.find_code(code)
+            return
         self.query_one("#code", Field).value = code.rpartition("#")[2]  # Of a link, the code alone.
         self.commit()
