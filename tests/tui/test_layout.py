@@ -1,5 +1,7 @@
 """What is on the screen at each size, in each theme and without colour."""
 
+import importlib
+import pkgutil
 from itertools import product
 
 import pytest
@@ -9,9 +11,11 @@ from textual.color import Color
 
 from tests.tui.desk import Till, signed_in
 from tests.tui.fake import FakeService, make_customer, parked_contact
+from tests.tui.test_hostile import key_bar
+from tui import screens
 from tui.formatting import Cell, Row
 from tui.themes import THEMES
-from tui.widgets.line_list import Column, LineList
+from tui.widgets.line_list import Column, LineList, column_widths
 
 BEN = make_customer(1, "Ben", "Scorpio", points=1_234_567)
 SIZES = [(60, 20), (80, 24), (100, 30), (130, 40), (160, 50)]
@@ -68,9 +72,8 @@ async def every_page(till: Till):  # type: ignore[no-untyped-def]
 async def test_palette_and_help_are_in_the_key_bar_of_every_page_at_every_size(size: tuple[int, int]) -> None:
     async with signed_in(service(), size=size) as till:
         async for page in every_page(till):
-            last_line = till.screen_text().split("\n")[-1]
-            assert last_line.rstrip().endswith("^P Do…  F1 Help"), page
-            assert cell_len(last_line) == size[0]
+            await till.until(lambda: key_bar(till).rstrip().endswith("^P Do…  F1 Help"), f"the key bar of {page}")
+            assert cell_len(key_bar(till)) == size[0]
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -147,6 +150,31 @@ def test_each_theme_has_every_role() -> None:
         THEMES, ("success", "warning", "error", "accent", "foreground", "background", "surface", "panel")
     ):
         assert getattr(theme, role), (theme.name, role)
+
+
+def _lists() -> dict[str, tuple[Column, ...]]:
+    """Return the columns of every list of the console, by the place in which they are defined."""
+    modules = [
+        importlib.import_module(f"tui.screens.{module.name}") for module in pkgutil.iter_modules(screens.__path__)
+    ]
+    named = {f"{module.__name__}.{name}": value for module in modules for name, value in vars(module).items()}
+    return {
+        name: value
+        for name, value in named.items()
+        if isinstance(value, tuple) and value and all(isinstance(column, Column) for column in value)
+    }
+
+
+def test_no_list_cuts_a_figure_or_squeezes_out_a_name_in_the_smallest_window() -> None:
+    lists = _lists()
+    assert len(lists) > 20
+    for total in (57, 77):  # A frame and a scrollbar take three cells.
+        for name, columns in lists.items():
+            shown = [width for width in column_widths(columns, total) if width]
+            assert len("▸ ") + sum(shown) + 2 * (len(shown) - 1) <= total, (name, total)
+            shares = [width for column, width in zip(columns, column_widths(columns, total), strict=True)
+                      if column.width < 0 and total >= column.from_width]  # fmt: skip
+            assert min(shares, default=6) >= 6, (name, total)
 
 
 class OneList(App[None]):

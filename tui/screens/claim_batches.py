@@ -34,7 +34,7 @@ from tui.widgets.line_list import Column
 _COLUMNS = (
     Column("Made", 15),
     Column("Codes", 6, right=True),
-    Column("Used", 6, right=True),
+    Column("Used", 6, right=True, from_width=70),
     Column("List", 11),
     Column("Letters", 11),
     Column("Good until", 15, from_width=74),

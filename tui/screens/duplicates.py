@@ -46,7 +46,7 @@ _MERGES = (
     Column("When", 15),
     Column("Kept", -2),
     Column("Folded in", -2),
-    Column("Asked by", -1),
+    Column("Asked by", -1, from_width=70),
     Column("State", 10),
 )
 _ON_PAIRS = {"duplicates.merge", "duplicates.dismiss"}

@@ -15,7 +15,7 @@ from tui.widgets.line_list import Column
 from tui.wording import blocker_words
 
 _COLUMNS = (
-    Column("Asked for", 15),
+    Column("Asked for", 15, from_width=70),
     Column("Customer", -2),
     Column("New address", -2),
     Column("Asked by", -1, from_width=90),

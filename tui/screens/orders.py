@@ -28,7 +28,7 @@ _COLUMNS = (
     Column("Number", 12),
     Column("Store", -2, from_width=100),
     Column("Paid", 13, right=True),
-    Column("Points", 7, right=True),
+    Column("Points", 7, right=True, from_width=70),
     Column("Counts for", -2),
     Column("State", -2, from_width=110),
 )

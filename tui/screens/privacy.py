@@ -41,7 +41,7 @@ from tui.screens.list_page import Listing, ListPage, ListTab
 from tui.screens.reason import Answer, DecisionPage, Question, ReasonPage
 from tui.widgets.line_list import Column
 
-_COLUMNS = (Column("Asked for", 15), Column("What", -1), Column("State", 11), Column("When", 18))
+_COLUMNS = (Column("Asked for", 15, from_width=70), Column("What", -1), Column("State", 11), Column("When", 18))
 _OPEN = (ErasureState.WAITING, ErasureState.COOLING)
 _OF_ONE = {"privacy.export", "privacy.erase"}
 PrivacyItem = ErasureView | ExportView

@@ -35,7 +35,7 @@ _VERSION_COLUMNS = (
     Column("Version", 7, right=True),
     Column("State", 8),
     Column("From", 13),
-    Column("By", 14),
+    Column("By", 14, from_width=70),
     Column("Changed", -1),
 )
 _STATES: dict[str, Cell] = {

@@ -50,13 +50,13 @@ _ADJUSTMENTS = (
     Column("Customer", -2),
     Column("Points", 9, right=True),
     Column("Reason", 12, from_width=70),
-    Column("By", -1),
+    Column("By", -1, from_width=70),
     Column("State", 10),
 )
 _REFUNDS = (
     Column("Arrived", 15),
     Column("Refund", -2),
-    Column("Sale", -1),
+    Column("Sale", -1, from_width=70),
     Column("Store", -1, from_width=90),
     Column("Points", 7, right=True),
     Column("State", 18),

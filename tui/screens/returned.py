@@ -33,7 +33,7 @@ _COLUMNS = (
     Column("Number", 12),
     Column("Store", -1, from_width=90),
     Column("Paid", 13, right=True),
-    Column("Points", 7, right=True),
+    Column("Points", 7, right=True, from_width=70),
     Column("Counts for", -1),
     Column("State", -1, from_width=110),
 )

@@ -66,21 +66,26 @@ _RUNS = (
     Column("Till system", -1),
     Column("State", 8),
     Column("New sales", 9, right=True),
-    Column("Points", 8, right=True),
-    Column("Linked", 6, right=True),
+    Column("Points", 8, right=True, from_width=70),
+    Column("Linked", 6, right=True, from_width=70),
     Column("Aside", 5, right=True),
     Column("Why", 14, from_width=90),
 )
 _ASIDE = (
     Column("Set aside", 15),
-    Column("Till system", -1),
+    Column("Till system", -1, from_width=70),
     Column("What", 9),
     Column("Its id", -1),
     Column("Reason", -3),
 )
 _DECIDE = (Column("Since", 15), Column("Customer", -2), Column("POS record", -2), Column("Why", -3))
 _LINKS = (Column("Asked", 15), Column("Customer", -2), Column("POS record", -2), Column("Asked by", -1))
-_TODO = (Column("Since", 15), Column("Customer", -2), Column("Make one record of", -3), Column("State", 20))
+_TODO = (
+    Column("Since", 15, from_width=70),
+    Column("Customer", -2),
+    Column("Make one record of", -3),
+    Column("State", 20),
+)
 _REVIEWING = {"tills.link", "tills.settle"}
 TillItem = CycleView | QuarantinedItem | LinkReviewView | WaitingLink | PosTodoView
 

@@ -6,7 +6,7 @@ from functools import partial
 import msgspec
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Vertical
+from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Input, Static
 
@@ -39,14 +39,13 @@ from tui.widgets.line_list import Column, LineList
 from tui.wording import field_errors
 
 TRIAL_DAYS = 90
-_CHANGES_SHOWN = 3
 _TIER_WORDS = " · Who has bought enough for a tier gets it within minutes; nobody loses one early."
 _PROMOTIONS_SHOWN = 2
 _GROUP = "trial"
 _COLUMNS = (
     Column("Month", 8),
     Column("Store", -1),
-    Column("Sales", 9, right=True),
+    Column("Sales", 9, right=True, from_width=70),
     Column("Gave", 11, right=True),
     Column("Would give", 11, right=True),
     Column("Difference", 11, right=True),
@@ -105,7 +104,8 @@ class TrialPage(FormPage):
             yield from form_row("Begins", Field(id="begins", length_max=20), beside="empty: now; 1.4.2026 6:00")
             yield from form_row("Sales since", Field(id="since", length_max=12), beside="⏎ counts again")
             yield from form_row("Until", Field(id="until", length_max=12), beside="last day; empty: now")
-        yield Static(id="trial-sum")
+        with VerticalScroll(id="trial-told"):
+            yield Static(id="trial-sum")
         yield Chart(id="trial-chart")
         yield LineList(_COLUMNS, id="effects")
 
@@ -324,9 +324,7 @@ class TrialPage(FormPage):
                 )
         # What is to be minded comes first: a low window shows only the beginning.
         told += self._promotion_words()
-        told += [
-            join((f" · {name}: {then} → {now}", "$text-muted")) for name, then, now in self._changes[:_CHANGES_SHOWN]
-        ]
+        told += [join((f" · {name}: {then} → {now}", "$text-muted")) for name, then, now in self._changes]
         if any(name.startswith("Tier") for name, _, _ in self._changes):
             told.append(join((_TIER_WORDS, "$text-muted")))
         if not self._changes:
@@ -408,7 +406,7 @@ class TrialPage(FormPage):
         self.dismiss()
 
     def save_failed(self, error: ConsoleError) -> None:
-        self.is_sending = False
+        self.came_back(error)
         if isinstance(error, Refused) and error.problem.code is Code.PREVIEW_STALE:
             self.refresh_data()
             self.show_failure(error)
