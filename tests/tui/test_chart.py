@@ -1,9 +1,12 @@
 """The chart: what its bars say without any colour, and that it fits where it is put."""
 
+import asyncio
+
 import pytest
 from rich.cells import cell_len
 from textual.app import App, ComposeResult
 
+from tests.tui.desk import PATIENCE_SECONDS
 from tests.tui.test_safe import HOSTILE_NAMES
 from tui.widgets.chart import Bar, Chart
 
@@ -19,9 +22,13 @@ async def drawn(bars: list[Bar], kinds: tuple[str, ...], *, size: tuple[int, int
     app = _ChartApp()
     async with app.run_test(size=size) as pilot:
         app.query_one(Chart).show(bars, kinds, **ways)
-        await pilot.pause()
-        strips = app.screen._compositor.render_strips()
-        return ["".join(segment.text for segment in strip) for strip in strips]
+        lines: list[str] = []
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not "".join(lines).strip():
+                await pilot.pause()
+                strips = app.screen._compositor.render_strips()
+                lines = ["".join(segment.text for segment in strip) for strip in strips]
+        return lines
 
 
 async def test_bars_are_as_long_as_their_values_and_say_them() -> None:

@@ -1,5 +1,6 @@
 """What is on the screen at each size, in each theme and without colour."""
 
+import asyncio
 import importlib
 import pkgutil
 from itertools import product
@@ -9,7 +10,7 @@ from rich.cells import cell_len
 from textual.app import App, ComposeResult
 from textual.color import Color
 
-from tests.tui.desk import Till, signed_in
+from tests.tui.desk import PATIENCE_SECONDS, Till, signed_in
 from tests.tui.fake import FakeService, make_customer, parked_contact
 from tests.tui.test_hostile import key_bar
 from tui import screens
@@ -192,7 +193,9 @@ async def test_a_long_note_is_read_whole_in_a_narrow_list_and_the_cursor_keeps_i
         assert listed.current_key == "b"
         for width in (60, 100, 40):
             await pilot.resize_terminal(width, 10)
-            await pilot.pause()
-            drawn = "".join(segment.text for y in range(8) for segment in listed.render_line(y))
-            assert "".join(note.split()) in "".join(drawn.split())
+            drawn = ""
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while listed.size.width != width or "".join(note.split()) not in "".join(drawn.split()):
+                    await pilot.pause()
+                    drawn = "".join(segment.text for y in range(8) for segment in listed.render_line(y))
             assert listed.current_key == "b"
