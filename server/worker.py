@@ -65,6 +65,7 @@ STOP_GRACE_SECONDS: Final = 2.0
 SWEEP_SECONDS: Final = 60.0
 CLEAN_UP_SECONDS: Final = 3600.0
 EXPIRY_SECONDS: Final = 3600.0
+WRITTEN_DOWN_SECONDS: Final = 3600.0
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=30)
 JOB_TRIES_MAX: Final = 50
 _CONNECT_SECONDS: Final = 10.0
@@ -106,7 +107,6 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("mails", SWEEP_SECONDS, partial(requeue_stuck_mails, tools.clock)),
         ("rewards", SWEEP_SECONDS, partial(tidy, tools)),
         ("refunds", SWEEP_SECONDS, partial(post_parked, tools)),
-        ("written_down", SWEEP_SECONDS, partial(replace_written_down, tools)),
         ("pos", SWEEP_SECONDS, partial(run_due, tools)),
         ("exports", SWEEP_SECONDS, partial(sweep_exports, tools)),
         ("erasures", SWEEP_SECONDS, partial(sweep_erasures, tools)),
@@ -117,6 +117,7 @@ async def run_worker(tools: Tools, stop: asyncio.Event, *, gateway: "Mailchimp |
         ("duplicates", SWEEP_SECONDS, partial(compare_marked, tools)),
         ("clean_up", CLEAN_UP_SECONDS, partial(delete_outdated, tools.clock)),
         ("expiry", EXPIRY_SECONDS, partial(sweep_expiry, tools)),
+        ("written_down", WRITTEN_DOWN_SECONDS, partial(replace_written_down, tools)),
     ]
     if pusher is not None:
         handlers[PUSH_JOB] = partial(_push_audience, pusher, stop)

@@ -121,8 +121,8 @@ async def preview_recording(call: Call) -> RecordingPreview:
 async def record_order(call: Call) -> OrderRecorded:
     """Write a sale down that no till sends; its points are posted at once.
 
-    Should a till send it after all, with the same receipt number, store, day, money and customer, or without a customer, that
-    sale takes its place within a minute.
+    Should a till send it within two weeks, with the same receipt number, store, day, money and customer, or without a
+    customer, that sale takes its place within the hour.
     """
     return await recording.record_order(call.ctx, call.staff, call.message(OrderRecording))
 

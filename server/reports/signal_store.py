@@ -5,7 +5,7 @@ Each finds a pattern that shops have lost points by. A signal accuses nobody: it
 
 from typing import Final
 
-from server.orders.recording_store import SENT_TOO
+from server.orders.recording_store import COUNTING_TWICE
 
 # More than an honest member buys at one shop, unless it sells lunches.
 _SALES_A_DAY: Final = 3
@@ -86,12 +86,10 @@ group by e.customer, h.store
 """
 # The manager finds both by their number and gives one of them to nobody.
 _COUNTS_TWICE = f"""
-select 'receipt ' || w.number || ' counts twice: it was written down, and a till sent it', w.customer, a.actor_id, w.store,
-       count(*), min(w.completed_at), max(o.completed_at), w.points
-from {SENT_TOO}
-where a.actor_kind = 'staff' and a.action = 'order.recorded' and a.at >= $2 - interval '1 day'
-  and w.completed_at >= $2 and w.completed_at < $3 and w.points > 0 and o.created_at >= $2 - interval '1 day' and o.points > 0
-group by w.id, a.actor_id
+select 'receipt ' || number || ' counts twice: it was written down, and a till sent it', customer, written_by, store,
+       count(*), completed_at, completed_at, points
+from ({COUNTING_TWICE}) twice
+group by number, customer, written_by, store, completed_at, points
 """
 
 SIGNALS: Final = f"""
