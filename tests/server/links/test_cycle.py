@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from server.context import Tools
 from server.db.engine import DB
-from server.links import checks, cycle, cycle_store, service, store
+from server.links import checks, cycle, cycle_store, finding, service, store
 from server.links.tills import open_tills
 from server.links.writing import write_email
 from server.pos.protocol import PosUnavailable
@@ -405,8 +405,9 @@ async def test_any_order_of_pages_any_number_of_runs_come_to_the_same_sums(
 
 
 async def test_staff_find_what_only_the_till_knows_and_put_the_proven_address_there(
-    shop: World, square: SquareStandIn
+    shop: World, square: SquareStandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(finding, "POS_SEARCH_SECONDS", 60.0)
     square.state.put_customer("C1", at=shop.clock.now(), given_name="Ana", phone_number="+442079460018")
     ana = await shop.sign_up()
     await run_checks(shop)
