@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 
 from server.customers.store import insert_customer
-from server.db.engine import DB
+from server.db.engine import DB, Row
 from server.db.ids import new_id
 from server.errors import Refused
 from server.ledger.movements import Origin, spend
@@ -30,6 +30,14 @@ from tests.server.sharing.desk import two_members
 RECORDS = ("till-1", "till-2", "till-3")
 HOMES = "select id from membership where status = 'active' order by id"
 PEOPLE = "select id from customer where status <> 'merged' order by id"
+LOTS = """
+select l.earned_at, l.available_at, l.expires_at, l.remaining, e.customer from lot l join ledger_entry e on e.id = l.entry
+where l.membership = $1 and l.remaining > 0 and coalesce(l.expires_at > $2, true)
+"""
+OPEN_DEBTS = """
+select e.customer, -e.points - coalesce((select sum(points) from allocation where debit_entry = e.id), 0)::int as points
+from ledger_entry e where e.membership = $1 and e.points < 0
+"""
 
 Dated = Counter[tuple[object, object, object]]
 
@@ -130,8 +138,11 @@ class Household:
                 others = "select customer from membership_person where membership = $1 and left_at is null and role = 'sharer' order by id"
                 heir = await DB.fetch_value(others, row["membership"])
                 body["new_owner_id"] = str(heir) if heir else None
+            must_hold = await self._expect_share(row["membership"], row["customer"], body)
             answer = await self._command(f"/v1/staff/memberships/{row['membership']}/leave", body)
             self._note("leave", answer, str(row["membership"]))
+            if answer is not None and answer.is_success:
+                must_hold(*await self._lots_and_debt(UUID(answer.json()["new_membership_id"])))
 
     async def merge(self, chance: random.Random) -> None:
         pair = await self._some(PEOPLE, chance, 2)
@@ -340,15 +351,47 @@ class Household:
         found = [str(row["id"]) for row in await DB.fetch(sql)]
         return chance.sample(found, min(count, len(found)))
 
+    async def _expect_share(
+        self, home_id: UUID, leaver_id: UUID, body: dict[str, Any]
+    ) -> Callable[[list[Row], int], None]:
+        """Return the check of what a leaver has: own lots whole and the own debt, an agreed part of every lot, or nothing."""
+        heirs = {row["id"]: row["merged_into"] for row in await DB.fetch("select id, merged_into from customer")}
+
+        def is_own(row: Row) -> bool:
+            person = row["customer"]
+            while heirs.get(person) is not None:
+                person = heirs[person]
+            return bool(person == leaver_id)
+
+        lots, deficit = await self._lots_and_debt(home_id)
+        whole, own = _dated(lots), _dated([lot for lot in lots if is_own(lot)])
+        owed = min(sum(row["points"] for row in await DB.fetch(OPEN_DEBTS, home_id) if is_own(row)), deficit)
+
+        def check(lots_going: list[Row], owes: int) -> None:
+            going = _dated(lots_going)
+            if body["policy"] == "contribution":
+                assert going.total() - owes == own.total() - owed
+                assert owed or going == own
+                return
+            points = body.get("points", 0)
+            assert (going.total(), owes) == (points, 0)
+            for date, weight in whole.items():
+                assert abs(going[date] * whole.total() - points * weight) < whole.total() * len(lots), "a fair part"
+
+        return check
+
+    async def _lots_and_debt(self, membership_id: UUID) -> tuple[list[Row], int]:
+        deficit = await DB.fetch_value("select deficit from membership where id = $1", membership_id)
+        assert isinstance(deficit, int)
+        return await DB.fetch(LOTS, membership_id, self.world.clock.now()), deficit
+
     async def _sums(self) -> tuple[int, int, int, Dated]:
         row = await DB.fetch_row(
             "select sum(balance)::int as balance, sum(lifetime)::int as lifetime, sum(deficit)::int as deficit from membership"
         )
         assert row is not None
-        dated: Dated = Counter()
-        for lot in await DB.fetch("select earned_at, available_at, expires_at, remaining from lot where remaining > 0"):
-            dated[(lot["earned_at"], lot["available_at"], lot["expires_at"])] += lot["remaining"]
-        return row["balance"], row["lifetime"], row["deficit"], dated
+        lots = await DB.fetch("select earned_at, available_at, expires_at, remaining from lot where remaining > 0")
+        return row["balance"], row["lifetime"], row["deficit"], _dated(lots)
 
     @staticmethod
     def _compare(before: tuple[int, int, int, Dated], after: tuple[int, int, int, Dated]) -> None:
@@ -361,6 +404,13 @@ class Household:
             assert lost.total() - won.total() == before[2] - after[2]
             if before[2] == after[2] == 0:
                 assert before[3] == after[3]
+
+
+def _dated(lots: list[Row]) -> Dated:
+    dated: Dated = Counter()
+    for lot in lots:
+        dated[(lot["earned_at"], lot["available_at"], lot["expires_at"])] += lot["remaining"]
+    return dated
 
 
 async def prove(world: World) -> None:
