@@ -81,7 +81,7 @@ class TakePage(FormPage):
     def _show_offers(self, offers: RewardOffers) -> None:
         self._offers = offers
         listed = self.query_one("#offers", LineList)
-        listed.empty_words = "The shop has no rewards yet."
+        listed.empty_words = "The shop has no rewards yet: a manager adds them (F8, then w)."
         listed.set_rows([offer_row(offer) for offer in offers.items])
         self._show_words()
 
