@@ -28,8 +28,8 @@ _CHOSEN = f"{_WITHOUT_EMAIL} and ($2::boolean or not {_LIVE})"
 _HOLD = f"select c.id from customer c where {_CHOSEN} and c.id > $3 order by c.id limit $4 for key share of c"
 _STILL_CHOSEN = f"select c.id from customer c where {_CHOSEN} and c.id = any($3::uuid[]) order by c.id"
 _LOCK = "select pg_advisory_xact_lock(hashtextextended('claim batch', 0))"
-_INSERT = "insert into claim_batch (id, requested_by, created_at, codes) values ($1, $2, $3, $4)"
-_SET_CODES = "update claim_batch set codes = $2 where id = $1"
+_INSERT = "insert into claim_batch (id, created_at, codes) values ($1, $2, 0)"
+_FINISH = "update claim_batch set codes = $2, requested_by = $3 where id = $1"
 _VIEWS = """
 select b.id, b.codes, b.created_at, b.csv_at as csv_written_at, b.pdf_at as pdf_written_at, b.revoked_at,
        s.name as requested_by, k.used::int as used, k.expires_at
@@ -89,14 +89,14 @@ async def list_customers(now: datetime, held: Sequence[UUID], *, reissue: bool) 
     return [row["id"] for row in await DB.fetch(_STILL_CHOSEN, now, reissue, list(held))]
 
 
-async def insert_batch(ctx: Context, batch_id: UUID, staff_id: UUID | None) -> None:
-    """Add a batch without codes."""
-    await DB.fetch(_INSERT, batch_id, staff_id, ctx.now, 0)
+async def insert_batch(ctx: Context, batch_id: UUID) -> None:
+    """Add a batch without codes, and of nobody yet: whom it names is locked, and customers come before staff."""
+    await DB.fetch(_INSERT, batch_id, ctx.now)
 
 
-async def set_codes(batch_id: UUID, codes: int) -> None:
-    """Note how many codes a batch has."""
-    await DB.fetch(_SET_CODES, batch_id, codes)
+async def finish_batch(batch_id: UUID, codes: int, staff_id: UUID | None) -> None:
+    """Note how many codes a batch has, and who asked for it."""
+    await DB.fetch(_FINISH, batch_id, codes, staff_id)
 
 
 async def find_batch(batch_id: UUID) -> Row | None:

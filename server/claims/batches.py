@@ -62,9 +62,9 @@ async def make(ctx: Context, staff: Staff | None, *, reissue: bool, most: int | 
     if most is not None and found["customers"] > most:
         detail = f"These are more than {most} people; have `regulars claim batch` run where the service runs."
         raise Refused(Code.CLAIM_CLOSED, detail, data={"customers": found["customers"]})
-    await batch_store.insert_batch(ctx, batch_id, staff.staff_id if staff else None)
+    await batch_store.insert_batch(ctx, batch_id)
     count = await _issue_all(ctx, batch_id, reissue=reissue)
-    await batch_store.set_codes(batch_id, count)
+    await batch_store.finish_batch(batch_id, count, staff.staff_id if staff else None)
     await record(
         ctx,
         "claim_batch.created",
