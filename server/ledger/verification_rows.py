@@ -59,31 +59,24 @@ select 'ledger_entry ' || e.id, 'of customer ' || e.customer, 'of somebody who i
 from ledger_entry e left join (select distinct membership, customer from membership_person) p using (membership, customer)
 where e.customer is not null and p.customer is null and e.kind not in ('TRANSFER_IN', 'TRANSFER_OUT')
 """
-# Worked out from the rules that the entry names, day by day of the programme's zone; `verification` proves what moves with
-# the member's activity, what a transfer took along, and what was brought in with dates of its own.
-LOT_DATES = """
-with ruled as materialized (
-    select v.id, v.valid_from, coalesce((v.body ->> 'pending_days')::int, 0) as pending_days, x.*
-    from rule_version v
-    cross join lateral (
-        select coalesce(v.body #>> '{expiry,kind}', 'never') as kind, coalesce((v.body #>> '{expiry,days}')::int, 0) as days,
-               coalesce((v.body #>> '{expiry,months}')::int, 0) as months, coalesce((v.body #>> '{expiry,years}')::int, 0) as years,
-               coalesce((v.body #>> '{expiry,month}')::int, 1) as month, coalesce((v.body #>> '{expiry,day}')::int, 1) as day
-    ) x
-), earned as (
-    select l.entry, l.available_at, l.expires_at, l.idle_days, e.occurred_at, r.*,
-           (l.available_at at time zone g.zone)::date as first_day,
+
+
+def _dated(name: str, causes: str, first_day: str) -> str:
+    """Return a query `name` of lots with the last day that rules give them, from entries joined with `ruled r`."""
+    return f"""
+{name}_from as (
+    select l.entry, l.available_at, l.expires_at, l.idle_days, e.occurred_at, r.*, {first_day} as first_day,
            (e.occurred_at at time zone g.zone)::date as earned_day, (l.expires_at at time zone g.zone)::date as over_day
-    from lot l join ledger_entry e on e.id = l.entry join ruled r on r.id = e.rule_version
-    join membership m on m.id = e.membership join programme g on g.id = m.programme
-), dated as (
+    from ledger_entry e join lot l on l.entry = e.id
+    join membership m on m.id = e.membership join programme g on g.id = m.programme {causes}
+), {name}_until as (
     select e.*, case e.kind
         when 'days' then e.first_day + e.days
         when 'month_end' then (date_trunc('month', e.first_day) + (e.months + 1) * interval '1 month')::date - 1
         when 'year_end' then make_date(extract(year from e.first_day)::int + e.years, 12, 31)
         when 'fixed_day' then least(d.month + e.day - 1, (d.month + interval '1 month')::date - 1)
         end as last_day
-    from earned e
+    from {name}_from e
     cross join lateral (
         select extract(year from e.first_day)::int as year, make_date(extract(year from e.first_day)::int, e.month, 1) as month
     ) t
@@ -91,7 +84,40 @@ with ruled as materialized (
         select make_date(t.year + e.years + (least(t.month + e.day - 1, (t.month + interval '1 month')::date - 1) < e.first_day)::int,
                          e.month, 1) as month
     ) d
+), {name} as (
+    select *, case when kind = 'inactivity' then idle_days is distinct from days
+                   else idle_days is not null or over_day is distinct from last_day + 1 end as is_wrong
+    from {name}_until
+)"""  # noqa: S608 - SQL of ours
+
+
+_EARNED = _dated("earned", "join ruled r on r.id = e.rule_version", "(l.available_at at time zone g.zone)::date")
+_GIVEN = _dated(
+    "given",
+    """left join ruled r on r.programme = m.programme and e.occurred_at >= r.from_at - interval '5 minutes'
+                          and (r.until_at is null or e.occurred_at < r.until_at + interval '5 minutes')
+    where e.points > 0 and (e.kind = 'BONUS' or e.kind = 'ADJUST' and e.source_key like 'adjustment%')""",
+    """(e.occurred_at at time zone g.zone)::date
+           + case when e.kind = 'ADJUST' then coalesce(r.pending_days, 0) else 0 end""",
 )
+
+# Worked out from the rules that the entry names, day by day of the programme's zone; for bonuses and adjustments, which name
+# none, from those in force when they were given, and within minutes of new rules from either; adjustments last as a sale's
+# points would, and can be spent at once. `verification` proves what moves with the member's activity, what a transfer took
+# along, and what was brought in with dates of its own.
+LOT_DATES = f"""
+with ruled as materialized (
+    select v.id, v.programme, v.valid_from, greatest(v.valid_from, v.created_at) as from_at,
+           (select min(greatest(w.valid_from, w.created_at)) from rule_version w
+            where w.programme = v.programme and (w.valid_from, w.version) > (v.valid_from, v.version)) as until_at,
+           coalesce((v.body ->> 'pending_days')::int, 0) as pending_days, x.*
+    from rule_version v
+    cross join lateral (
+        select coalesce(v.body #>> '{{expiry,kind}}', 'never') as kind, coalesce((v.body #>> '{{expiry,days}}')::int, 0) as days,
+               coalesce((v.body #>> '{{expiry,months}}')::int, 0) as months, coalesce((v.body #>> '{{expiry,years}}')::int, 0) as years,
+               coalesce((v.body #>> '{{expiry,month}}')::int, 1) as month, coalesce((v.body #>> '{{expiry,day}}')::int, 1) as day
+    ) x
+), {_EARNED}, {_GIVEN}
 select 'lot ' || l.entry as row, 'earned at ' || l.earned_at as found, e.occurred_at::text as expected
 from lot l join ledger_entry e on e.id = l.entry where e.kind <> 'TRANSFER_IN' and l.earned_at <> e.occurred_at
 union all
@@ -107,17 +133,18 @@ where e.kind = 'RESTORE' and ((n.earned_at, n.available_at) <> (l.earned_at, l.a
     or l.idle_days is null and n.expires_at is distinct from l.expires_at and coalesce(l.expires_at > e.posted_at, true))
 union all
 select 'lot ' || entry, 'earned at ' || occurred_at, 'by rules from ' || valid_from || ' on'
-from dated where valid_from > occurred_at
+from earned where valid_from > occurred_at
 union all
 select 'lot ' || entry, 'available at ' || available_at, pending_days || ' days after ' || occurred_at
-from dated
+from earned
 where case when pending_days = 0 then available_at <> occurred_at else first_day <> earned_day + pending_days end
 union all
 select 'lot ' || entry, 'until ' || coalesce(expires_at::text, 'ever'), 'until the end of ' || coalesce(last_day::text, 'nothing')
-from dated
-where case when kind = 'inactivity' then idle_days is distinct from days
-           else idle_days is not null or over_day is distinct from last_day + 1 end
-"""
+from earned where is_wrong
+union all
+select 'lot ' || entry, 'until ' || coalesce(expires_at::text, 'ever'), 'until the end of ' || coalesce(max(last_day)::text, 'nothing')
+from given group by entry, expires_at having bool_and(is_wrong)
+"""  # noqa: S608 - SQL of ours
 
 # What stands by an order: the money of its lines, whom it counts for, and why it earns nothing.
 ORDERS = """

@@ -7,11 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.bonuses.service import grant_due
+from server.db.engine import DB
 from server.programmes.drafts import list_problems, list_warnings
 from server.programmes.rules import idle_until, lot_dates
-from shared.programmes import EarningRules, Expiry
+from shared.enums import Role
+from shared.programmes import BonusRules, EarningRules, Expiry
 from tests.app import World, expect
 from tests.ledgers import assert_tampering_found, assert_verified
+from tests.server.adjustments.desk import adjust
 from tests.server.expiry.test_lapsing import ZONES
 from tests.tills import add_rules, push, sale
 
@@ -57,14 +61,25 @@ async def test_verification_works_the_dates_of_every_kind_out_by_itself(world: W
     member = await world.sign_up()
     for expiry, earned_on, _ in sorted(KINDS, key=lambda kind: kind[1]):
         # Four years on, when the member is one; leap years stay what they are.
-        world.clock.set(datetime(earned_on.year + 4, earned_on.month, earned_on.day, 22, 30, tzinfo=UTC))
+        at = datetime(earned_on.year + 4, earned_on.month, earned_on.day, 22, 30, tzinfo=UTC)
+        world.clock.set(max(at, world.clock.now()))
         for pending_days in (0, 14):
-            await add_rules(world, points=1, per_minor=100, expiry=expiry, pending_days=pending_days)
-            world.advance(timedelta(minutes=1))
+            await add_rules(
+                world, points=1, per_minor=100, expiry=expiry, pending_days=pending_days, bonuses=BonusRules(birthday=5)
+            )
+            world.advance(timedelta(minutes=6))
             expect(await push(world, await world.pos_key(), sale(world, card=member.card_number)), 201)
+            await adjust(world, await world.staff_headers(Role.MANAGER), member.customer_id, 7)
+            await DB.fetch(
+                "update customer set birth_month = $1, birth_day = $2", world.clock.now().month, world.clock.now().day
+            )
+            await grant_due(world.ctx)
     await assert_verified(world)
     check, later = "a lot has the dates that its entry and the rules give it", "expires_at + interval '1 day'"
-    await assert_tampering_found(world, check, f"update lot set expires_at = {later}", {"lot"})
+    given = "entry in (select id from ledger_entry where kind = '{}')"
+    for kind in ("EARN", "BONUS", "ADJUST"):
+        tampering = f"update lot set expires_at = {later} where {given.format(kind)}"
+        await assert_tampering_found(world, check, tampering, {"lot"})
 
 
 def test_points_lapse_no_sooner_than_they_can_be_spent() -> None:
