@@ -69,7 +69,9 @@ async def resolve(connection_id: UUID, customers: Sequence[PosCustomer]) -> list
     cards = await batch_store.resolve_cards(
         {normalise_card_number(one.card_number) for one in customers if one.card_number}
     )
-    emails = await batch_store.resolve_emails({parse_email(one.email, "email").key for one in customers if one.email})
+    emails = await batch_store.resolve_emails(
+        {parse_email(one.email, "customer.email").key for one in customers if one.email}
+    )
     ids = {one.pos_customer_id for one in customers if one.pos_customer_id}
     records = await batch_store.resolve_records(connection_id, ids)
     found: list[UUID | None] = []
@@ -77,7 +79,7 @@ async def resolve(connection_id: UUID, customers: Sequence[PosCustomer]) -> list
         if one.card_number:
             row = cards.get(normalise_card_number(one.card_number))
         elif one.email:
-            row = emails.get(parse_email(one.email, "email").key)
+            row = emails.get(parse_email(one.email, "customer.email").key)
         else:
             row = records.get(one.pos_customer_id or "")
         found.append(row["customer"] if row else None)

@@ -174,6 +174,7 @@ async def test_wrong_fields_are_named(world: World) -> None:
     for body, code, field in (
         (refund(world, sold, pieces("9")), "INVALID_REQUEST", "lines[0].line_id"),
         (refund(world, sold, pieces("1"), pieces("1")), "INVALID_REQUEST", "lines[1].line_id"),
+        (refund(world, sold, pieces("1"), customer={"email": "no address"}), "EMAIL_INVALID", "customer.email"),
         (refund(world, sold, {"line_id": "1"}), "INVALID_REQUEST", "lines[0].quantity"),
         (refund(world, sold, pieces("1", 0)), "INVALID_REQUEST", "lines[0].quantity"),
         (refund(world, sold, pieces("1", "0.0001")), "INVALID_REQUEST", "lines[0].quantity"),
