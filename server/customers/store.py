@@ -99,14 +99,7 @@ set delivered_at = found.at, bounced_at = case when not found.is_back then p.bou
 from found where p.id = found.id
 returning p.id, p.customer, found.is_back
 """
-_HEIR = """
-with recursive chain as (
-    select id, merged_into from customer where id = $1
-    union all
-    select c.id, c.merged_into from customer c join chain on c.id = chain.merged_into
-)
-select id from chain where merged_into is null
-"""
+_HEIR = "select regulars_person($1)"
 _PRIMARY = """
 select id, value, key, status from contact_point where customer = $1 and kind = $2 and is_primary
 """
@@ -262,8 +255,9 @@ async def mark_arriving(delivered: Mapping[str, datetime]) -> list[Row]:
 
 async def find_heir(customer_id: UUID) -> UUID | None:
     """Return who a customer is today: the one into whom all merges led."""
-    row = await DB.fetch_row(_HEIR, customer_id)
-    return row["id"] if row else None
+    heir = await DB.fetch_value(_HEIR, customer_id)
+    assert heir is None or isinstance(heir, UUID)
+    return heir
 
 
 async def get_primary(customer_id: UUID, kind: ContactKind) -> Row | None:

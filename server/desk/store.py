@@ -64,14 +64,7 @@ select max(at) as at from (
 where action = 'customer.viewed' and at > $2 and subject_id <> $3
 group by subject_id order by at desc
 """
-_MERGED_FROM = """
-with recursive tombstone as (
-    select id from customer where merged_into = $1
-    union all
-    select c.id from customer c join tombstone t on c.merged_into = t.id
-)
-select id from tombstone order by id limit 100
-"""
+_MERGED_FROM = "select id from regulars_people($1) as known (id) where id <> $1 order by id limit 100"
 _SHARED_WITH = """
 select trim(c.given_name || ' ' || c.family_name) as name
 from membership_person p

@@ -15,14 +15,7 @@ from server.db.engine import DB, Row
 from server.privacy.names import Names
 from server.privacy.trace_store import forget_elsewhere
 
-_FAMILY = """
-with recursive family as (
-    select id from customer where id = $1
-    union all
-    select c.id from customer c join family f on c.merged_into = f.id
-)
-select id from family order by id
-"""
+_FAMILY = "select id from customer where id in (select regulars_people($1)) order by id"
 _PLACES = """
 select p.id, p.membership, p.role, m.status,
        array(select o.customer from membership_person o
