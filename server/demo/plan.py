@@ -12,6 +12,7 @@ from server.demo.receipts import Basket, read_baskets
 from server.programmes.rules import HUNDRED_PERCENT
 from shared.base import Birthday, ConsentChoices
 from shared.programmes import CategoryRule, EarningRules, Expiry
+from shared.rewards import NewReward, RewardKind
 
 RULES: Final = EarningRules(
     points=1,
@@ -23,6 +24,16 @@ RULES: Final = EarningRules(
     ),
     expiry=Expiry(kind="days", days=365),
 )
+REWARDS: Final = (
+    NewReward(
+        code="flat-white", name="A flat white to go", kind=RewardKind.PRODUCT, sku="13115551", points_cost=60, value_minor=200
+    ),
+    NewReward(code="five-off", name="5 pounds off", kind=RewardKind.AMOUNT_OFF, points_cost=200, value_minor=500),
+    NewReward(
+        code="a-tenth-off", name="A tenth off one purchase", kind=RewardKind.PERCENT_OFF, percent=10, points_cost=300,
+        value_minor=2000, valid_days=90, member_limit=4,
+    ),
+)  # fmt: skip
 STORES: Final = {"high-street": "High Street", "station": "Station Kiosk", "harbour": "Harbour"}
 
 _SHARES: Final = {60: 0, 70: 10}

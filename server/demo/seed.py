@@ -22,7 +22,7 @@ from server.customers.store import insert_contact_point, insert_customer
 from server.db.engine import DB
 from server.db.ids import new_id
 from server.demo import marker, store
-from server.demo.plan import RULES, STORES, Goodwill, Joining, Sale, plan_year
+from server.demo.plan import REWARDS, RULES, STORES, Goodwill, Joining, Sale, plan_year
 from server.demo.receipts import ZONE
 from server.demo.signins import STAFF_NAMES, DemoSignIns
 from server.idempotency import IdempotentCall
@@ -32,6 +32,7 @@ from server.orders.service import push_order
 from server.private_files import secret_key_bytes
 from server.programmes.rules import lot_dates
 from server.programmes.store import insert_programme, insert_rules, insert_store
+from server.rewards.catalogue_store import insert_reward
 from server.sessions.store import insert_login
 from server.settings import Settings
 from server.staff.store import ensure_connection, insert_key
@@ -103,6 +104,8 @@ async def _open_shop(ctx: Context, sign_ins: DemoSignIns, *, staff_hash: str, me
         ctx, code="regulars-club", name="Regulars Club", zone=ZONE, currency=_CURRENCY, launch_at=ctx.now
     )
     await insert_rules(ctx, programme_id, RULES, valid_from=ctx.now)
+    for reward in REWARDS:
+        await insert_reward(ctx, programme_id, reward)
     staff = {
         role: await store.insert_staff(ctx, role=role, name=name, store_code="high-street", password_hash=staff_hash)
         for role, name in STAFF_NAMES.items()

@@ -11,7 +11,7 @@ from server.customers.rules import parse_email
 from server.db.engine import DB
 from server.demo import marker
 from server.demo.people import PEOPLE_COUNT, invent_people
-from server.demo.plan import Joining, Sale, plan_year
+from server.demo.plan import REWARDS, Joining, Sale, plan_year
 from server.demo.receipts import read_baskets
 from server.demo.seed import seed_demo
 from server.demo.signins import FILE_NAME, DemoSignIns
@@ -61,6 +61,7 @@ def test_a_product_is_always_the_same_goods_and_every_price_is_paid() -> None:
             names.setdefault(line.sku, set()).add(line.goods.name)
             assert 0 <= line.tax_minor < line.paid_minor
     assert all(len(same) == 1 for same in names.values())
+    assert {reward.sku for reward in REWARDS if reward.sku} <= names.keys()
 
 
 def test_the_excerpt_says_where_it_is_from_and_stays_small() -> None:
@@ -91,6 +92,10 @@ async def test_the_seeded_shop_is_a_demo_and_proves_right(database_url: str, dat
         people = await DB.fetch("select membership, count(*) from membership_person group by membership")
         assert Counter(row["count"] for row in people) == {1: PEOPLE_COUNT - 4, 2: 2}
         assert await DB.fetch_value("select count(*) from orders where points = 0") == 0
+        dearest = max(reward.points_cost for reward in REWARDS)
+        assert await DB.fetch_value("select count(*) from membership where balance >= $1", dearest), (
+            "somebody can take each"
+        )
     finally:
         await DB.close()
 
