@@ -20,14 +20,8 @@ with people as materialized (select id from customer where id = any($2::uuid[]) 
 select id, deficit from membership
 where id = $1 and status = 'active' and (select count(*) from people) >= 0 for no key update
 """
-# A customer and whoever was merged into them, also into one of those.
-_KNOWN = """
-with recursive known as (
-    select {}::uuid as id union all select a.id from customer a join known k on a.merged_into = k.id
-) select id from known
-"""
 # Whoever was merged into a customer celebrated for them, too; and a birthday that moves is no second one.
-_BIRTHDAYS = f"""
+_BIRTHDAYS = """
 select c.id as customer, p.membership
 from customer c
 join membership_person p on p.customer = c.id and p.left_at is null and p.programme = $1
@@ -36,7 +30,7 @@ where (c.birth_month, c.birth_day) in (select month, day from unnest($2::int2[],
   and c.birth_month is not null and c.status = 'active'
   and exists (select from membership_person j where j.customer = c.id and j.programme = $1 and j.joined_at <= $4)
   and not exists (
-      select from ({_KNOWN.format("c.id")}) k
+      select from regulars_people(c.id) as k (id)
       join bonus_grant g on g.programme = $1 and g.code = 'birthday' and g.customer = k.id
       where g.occasion = $5 or g.at > $6)
 order by c.id limit $7
@@ -78,7 +72,7 @@ order by g.id
 """
 _SET_OFF_BY_ORDER = _SET_OFF.format('g."order" = $1')
 # By sales of whoever was merged into the customer, too.
-_SET_OFF_BY_CUSTOMER = _SET_OFF.format(f'g.customer in ({_KNOWN.format("$1")}) and g."order" is not null')
+_SET_OFF_BY_CUSTOMER = _SET_OFF.format('g.customer in (select regulars_people($1)) and g."order" is not null')
 _RETURN = "insert into bonus_return (bonus, points, at) values ($1, $2, $3)"
 _TIMES_RETURNED = """
 select count(*)::int from bonus_grant g join bonus_return r on r.bonus = g.id

@@ -218,7 +218,7 @@ order by p.posted_at desc, p.id desc
 _OWNS = """
 select 1 from membership_person p
 where p.membership = $1 and (p.left_at is null or p.left_reason in ('reissued', 'combined'))
-  and (p.customer = $2 or p.customer in (select id from customer where merged_into = $2))
+  and p.customer in (select regulars_people($2))
 """
 
 

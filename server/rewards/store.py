@@ -27,7 +27,7 @@ from voucher v join customer c on c.id = v.customer
 left join contact_point p on p.customer = c.id and p.kind = 'email' and p.is_primary and p.status in ('verified', 'bouncing')
 where v.id = $1 and exists (
     select from email_change e
-    where e.customer in (select id from customer where id = v.customer or merged_into = v.customer)
+    where e.customer in (select regulars_people(v.customer))
       and (e.undone_at > v.issued_at or e.confirmed_at > v.issued_at and (
            e.mode = 'reissue' or coalesce((e.effects ->> 'vouchers_renewed')::boolean, false))))
 """

@@ -7,6 +7,7 @@ from server.db.engine import DB
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.ledger.test_transfer import owe
+from tests.server.merges.desk import MergeDesk
 from tests.server.sharing.desk import Desk, lots, two_members
 from tests.tills import push, sale
 
@@ -242,3 +243,12 @@ async def test_the_history_from_before_stays_readable_for_whoever_was_in_it(worl
     assert [(one["reason"], one["by_name"]) for one in reasons] == [("Two accounts became one", "Ben")]
     expect(await desk.undo(ana.membership_id, "combine", done["operation_id"]), 200)
     assert len(expect(await world.client.get(path, headers=ben.headers), 200)["items"]) == 3
+    # Also for whoever they were merged into, and into whom that one was.
+    merging = await MergeDesk.open(world)
+    once, twice = [await merging.register(name) for name in ("Benny", "Benno")]
+    await merging.merged(twice["id"], once["id"])
+    await merging.merged(ben.customer_id, twice["id"])
+    for former in (once, twice):
+        path = f"/v1/me/memberships/{former['membership_id']}/entries"
+        assert (await world.client.get(path, headers=ben.headers)).status_code == 200
+        assert (await world.client.get(path, headers=ana.headers)).status_code == 404
