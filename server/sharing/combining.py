@@ -30,7 +30,7 @@ from server.sharing.groups import (
 )
 from server.sharing.rules import list_dated
 from server.sharing.store import Operation
-from server.tiers.service import inherit_tier
+from server.tiers.service import inherit_tier, return_tier
 from shared.limits import SHARING_UNDO
 from shared.problems import Code
 from shared.sharing import Account, CombineEffect, SplitEffect
@@ -121,6 +121,8 @@ async def split_combined(ctx: Context, operation: Row, *, reason: str) -> SplitE
     returning = [person.customer_id for person in effects.people]
     cards, _ = await _move_belongings(kept_id, other_id, returning)
     shortfall = await _return_points(ctx, operation, effects)
+    programme = await get_programme(group.memberships[kept_id]["programme"], fresh=True)
+    await return_tier(ctx, programme, kept_id, inherited_at=operation["at"])
     await store.close_operation(ctx, operation["id"])
     await record_for_all(ctx, "membership.split", operation["id"], group, reason, effects.points - shortfall)
     for membership_id in sorted((kept_id, other_id)):

@@ -204,6 +204,19 @@ async def inherit_tier(
         await _change(ctx, to_membership, best, at=ctx.now, reason="inherited")
 
 
+async def return_tier(ctx: Context, programme: Programme, membership_id: UUID, *, inherited_at: datetime) -> None:
+    """Take back the tier that a locked membership inherited by what is undone now, unless it has changed since.
+
+    What its own sales have reached meanwhile is kept.
+    """
+    before = await store.find_before_inherited(membership_id, inherited_at)
+    if before is None:
+        return
+    standing = Standing(tier=before["tier"], until=before["until"])
+    await _change(ctx, membership_id, standing, at=ctx.now, reason="ended")
+    await raise_tier(ctx, programme, membership_id)
+
+
 async def _settle(ctx: Context, programme: Programme, membership: Row) -> Standing:
     """Bring a locked membership's tier up to now, period by period, and return it."""
     standing = Standing(tier=membership["tier"], until=membership["tier_until"])

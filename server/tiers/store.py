@@ -29,6 +29,15 @@ select tier, until from tier_change
 where membership in (select regulars_family($1)) and at <= $2
 order by (membership = $1) desc, at desc, id desc limit 1
 """
+# What a membership had before the tier that it inherited at an instant, unless that has changed since.
+_BEFORE_INHERITED = """
+select coalesce(b.tier, '') as tier, b.until
+from (select id, at, reason from tier_change where membership = $1 order by at desc, id desc limit 1) c
+left join lateral (
+    select tier, until from tier_change where membership = $1 and (at, id) < (c.at, c.id) order by at desc, id desc limit 1
+) b on true
+where c.reason = 'inherited' and c.at = $2
+"""
 # The next memberships by id, whatever they are, so that a page costs the same everywhere; with the points of each window
 # where they are active in the programme.
 _NEXT = """
@@ -99,6 +108,11 @@ async def set_tier(membership_id: UUID, standing: Standing, at: datetime, reason
 async def find_change(membership_id: UUID, at: datetime) -> Row | None:
     """Return the tier that a membership was last given at an instant, and until when; it may be over by then."""
     return await DB.fetch_row(_CHANGE_AT, membership_id, at)
+
+
+async def find_before_inherited(membership_id: UUID, at: datetime) -> Row | None:
+    """Return the tier that a membership had before it inherited its present one at an instant; None if it did not."""
+    return await DB.fetch_row(_BEFORE_INHERITED, membership_id, at)
 
 
 async def list_due(now: datetime, limit: int) -> list[UUID]:

@@ -138,8 +138,19 @@ async def test_what_is_bought_under_older_rules_or_by_two_who_become_one_raises_
     assert expect(await push_batch(world, await world.pos_key(), [sold]), 200)["accepted"] == 1
     assert [await tier_of(one.membership_id) for one in (ana, ben)] == ["Silver", "Silver"]
     desk = await sharing.Desk.open(world)
-    expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    world.advance(timedelta(minutes=1))
+    done = expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
     assert await tier_of(ana.membership_id) == "Gold"
+    # Taken back, it is as before; but for what the one has reached by itself.
+    world.advance(timedelta(minutes=1))
+    expect(await desk.undo(ana.membership_id, "combine", done["operation_id"]), 200)
+    assert [await tier_of(one.membership_id) for one in (ana, ben)] == ["Silver", "Silver"]
+    world.advance(timedelta(minutes=1))
+    again = expect(await desk.combine(ana.membership_id, ben.membership_id), 201)
+    assert await buy(world, ana.card_number) == 24
+    world.advance(timedelta(minutes=1))
+    expect(await desk.undo(ana.membership_id, "combine", again["operation_id"]), 200)
+    assert [await tier_of(one.membership_id) for one in (ana, ben)] == ["Gold", "Silver"]
     await assert_verified(world)
 
 
