@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.db.engine import DB
@@ -130,7 +130,8 @@ def test_of_a_sale_promotions_have_what_they_gave_and_the_other_rules_the_rest(
     basket: list[EarningLine], rules: EarningRules, occasion: Occasion
 ) -> None:
     plan = plan_earning(basket, rules, currency="GBP", occasion=occasion)
-    assume(plan.points)
+    if not plan.points:
+        return  # No such sale is in the report.
     sold = PromotedSale(
         completed_at=occasion.completed_at,
         store_code=occasion.store_code,
