@@ -80,7 +80,7 @@ def _fastest_place() -> Path | None:
 
 def _remove(folder: Path) -> None:
     # The server of a service that a test killed may still be putting its own files away.
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while folder.exists():
         try:
             shutil.rmtree(folder)

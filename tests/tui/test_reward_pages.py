@@ -9,6 +9,7 @@ from tests.tui.shop import a_till, add_programme
 async def open_rewards(till: Till) -> None:
     await till.press("f8")
     await till.until(lambda: till.page == "programmes")
+    await till.shows("1 point for every")
     await till.press("w")
     await till.until(lambda: till.page == "rewards")
     await till.shows("At the till:")
