@@ -16,6 +16,7 @@ from textual.app import App, ScreenStackError
 from textual.binding import Binding, BindingType
 from textual.css.query import NoMatches
 from textual.screen import Screen
+from textual.timer import Timer, TimerCallback
 from textual.worker import Worker, WorkerState
 
 from shared.codes import card_of
@@ -25,7 +26,7 @@ from tui.pages import Handlers, Page
 from tui.screens.lock import LockPage
 from tui.themes import THEMES
 from tui.widgets.bars import StatusLine, StatusTone, TopBar
-from tui.workers import start
+from tui.workers import start, surely
 
 # Only what paints the lock screen is imported here; the rest comes in `_prepare`, while staff type their name.
 if TYPE_CHECKING:
@@ -151,6 +152,11 @@ class Console(App[int], inherit_bindings=False):
 
     def now(self) -> datetime:
         return self.options.now()
+
+    def set_timer(
+        self, delay: float, callback: TimerCallback | None = None, *, name: str | None = None, pause: bool = False
+    ) -> Timer:
+        return surely(super().set_timer(delay, callback, name=name, pause=pause))
 
     # Keys and scans ---------------------------------------------------------------------------------------------------
 

@@ -9,12 +9,14 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.css.query import NoMatches
 from textual.screen import Screen
+from textual.timer import Timer, TimerCallback
 from textual.widgets import Static
 from textual.worker import Worker, WorkerState
 
 from tui.actions import Action, actions_on
 from tui.widgets.bars import KeyBar, StatusLine, TopBar
 from tui.widgets.field import Field
+from tui.workers import surely
 
 if TYPE_CHECKING:
     from tui.app import Console
@@ -47,6 +49,11 @@ class Page(Screen[None]):
     @property
     def console(self) -> "Console":
         return cast("Console", self.app)
+
+    def set_timer(
+        self, delay: float, callback: TimerCallback | None = None, *, name: str | None = None, pause: bool = False
+    ) -> Timer:
+        return surely(super().set_timer(delay, callback, name=name, pause=pause))
 
     def compose(self) -> ComposeResult:
         yield TopBar()

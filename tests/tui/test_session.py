@@ -1,9 +1,12 @@
 """Signing in, locking, lost connections and lost sessions: work is kept for whom it belongs to."""
 
 import asyncio
+import itertools
 from dataclasses import replace as change
 
 import httpx
+import pytest
+from textual import _time
 
 from shared.problems import Code
 from tests.tui.desk import Till, open_till, signed_in
@@ -156,6 +159,17 @@ async def test_without_a_connection_nothing_is_lost_and_it_comes_back_by_itself(
         await till.press("ctrl+s")
         await till.shows("Find › Hank")
         assert len(service.customers) == 1
+
+
+async def test_a_pause_ends_though_the_machine_stops_the_console_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_till(FakeService()) as till:
+        rung: list[str] = []
+        clock = itertools.count(1e9, 10)
+        monkeypatch.setattr(_time, "get_time", lambda: next(clock))
+        till.console.set_timer(0.01, lambda: rung.append("console"))
+        till.console.screen.set_timer(0.01, lambda: rung.append("page"))
+        await till.eventually(lambda: sorted(rung) == ["console", "page"])
+        monkeypatch.undo()
 
 
 async def test_a_search_without_a_connection_says_so_and_works_again_later() -> None:
