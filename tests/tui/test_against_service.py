@@ -21,6 +21,7 @@ async def register(till: Till, given: str, email: str, **fields: str) -> None:
     await till.press("ctrl+s")
     await till.until(lambda: till.page == "customer")
     await till.shows("Registered. Card", given)
+    await till.until(lambda: till.console.screen.detail is not None, "the customer's own data")
 
 
 async def open_wizard(till: Till, way: str, email: str) -> None:
