@@ -9,6 +9,7 @@ from shared.enums import Role
 from tests.app import World, expect
 from tests.ledgers import credit, figures
 from tests.server.claims.desk import ClaimDesk
+from tests.tui.desk import Till
 from tests.tui.shop import a_till, choose, previewed, sell
 from tui.screens.claims import IssuedPage
 from tui.widgets.field import Field
@@ -58,19 +59,7 @@ async def test_a_code_is_shown_once_found_again_used_and_ended(world: World) -> 
             await desk.press("escape")
         await desk.press("enter")
         await desk.shows("a newer one was made")
-        # A code, or the link in a letter, is looked up wherever it is scanned.
-        for scanned in (second, f"https://shop.test/links/claim#{first}"):
-            await desk.scan(scanned)
-            await desk.until(lambda: desk.page == "claim-lookup")
-            await desk.shows("✓ This code can be used" if scanned == second else "✗ It was ended")
-            if scanned == second:
-                await desk.press("f2")
-            else:
-                await desk.scan(stub["card_number"])
-            await desk.until(lambda: desk.page == "customer")
-        await desk.scan("7K2M-9XQ4-HDTE")
-        await desk.shows("This is a voucher's code.")
-        await desk.open(stub["card_number"])
+        await scan_on_any_page(desk, good=second, ended=first, card=stub["card_number"])
         await desk.press("C")
         await desk.shows("made at the till", "good")
         await desk.press("home", "x")
@@ -78,6 +67,23 @@ async def test_a_code_is_shown_once_found_again_used_and_ended(world: World) -> 
         await desk.fill("reason", "lost the paper")
         await desk.press("ctrl+s")
         await desk.shows("The code is over.")
+
+
+async def scan_on_any_page(desk: Till, *, good: str, ended: str, card: str) -> None:
+    """A code, or the link in a letter, is looked up wherever it is scanned; a card leads on from there."""
+    link = f"https://shop.test/links/claim#{ended}"
+    for scanned, words in ((good, "✓ This code can be used"), (link, "✗ It was ended")):
+        await desk.scan(scanned)
+        await desk.until(lambda: desk.page == "claim-lookup")
+        await desk.shows(words)
+        await desk.press("f2")
+        await desk.until(lambda: desk.page == "customer")
+    await desk.scan("7K2M-9XQ4-HDTE")
+    await desk.shows("This is a voucher's code.")
+    desk.console.perform("app.claim")
+    await desk.until(lambda: desk.page == "claim-lookup")
+    await desk.scan(card)
+    await desk.until(lambda: getattr(desk.console.screen, "detail", None) is not None, "the customer, read")
 
 
 async def test_a_sale_to_nobody_gets_a_code_and_who_signs_in_needs_none(world: World) -> None:
