@@ -137,7 +137,8 @@ class Console(App[int], inherit_bindings=False):
         self._client = desk.Client(await self._connect(), answer_seconds=self.options.answer_seconds)
         self.connection = "online" if await self.client.is_alive() else "offline"
         self.refresh_frame()
-        self.lock_page.service_ready()
+        if self.get_screen_stack("lock"):  # Empty once the console was ended meanwhile.
+            self.lock_page.service_ready()
 
     @property
     def client(self) -> "Client":
@@ -544,10 +545,10 @@ class Console(App[int], inherit_bindings=False):
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
         if event.state is not WorkerState.ERROR or event.worker.error is None:
             return
-        if event.worker.name == "prepare":
-            self.lock_page.service_failed(event.worker.error)
-        else:
+        if event.worker.name != "prepare":
             self.report(event.worker.error)
+        elif self.get_screen_stack("lock"):
+            self.lock_page.service_failed(event.worker.error)
 
     def report(self, error: BaseException) -> None:
         """Write down an unexpected error and say so; the console goes on."""

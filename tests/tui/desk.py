@@ -7,7 +7,6 @@ from dataclasses import replace as change
 
 import httpx
 from textual import events
-from textual.keys import _character_to_key
 from textual.pilot import Pilot
 
 from tests.tui.fake import NOW, PASSWORD, FakeService
@@ -19,7 +18,6 @@ from tui.widgets.field import Field
 # On a busy machine a few keys take longer than a clerk would wait for an answer.
 PATIENCE_SECONDS = 60.0
 _ROUNDS_MAX = 20  # A page that moves by itself is never quite still.
-_CHARACTERS = {"slash": "/", "question_mark": "?", "space": " "}
 OPTIONS = Options(
     terminal="Till 2",
     service_label="test",
@@ -42,14 +40,16 @@ class Till:
     async def until(
         self, holds: Callable[[], object], what: str = "", within_seconds: float = PATIENCE_SECONDS
     ) -> None:
-        """Wait until something holds, looking at once and then each time the console has settled."""
+        """Wait until something holds, looking each time the console has settled."""
         deadline = asyncio.get_running_loop().time() + within_seconds
-        await self._settle()
-        while not holds():
-            if asyncio.get_running_loop().time() > deadline:
-                raise AssertionError(f"never came: {what or holds}\n{self.screen_text()}")
+        while True:
             await self.pilot.pause()
             await self._settle()
+            if holds():
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise AssertionError(f"never came: {what or holds}\n{self.screen_text()}")
+            await asyncio.sleep(0.01)
 
     async def _settle(self) -> None:
         """Wait until no message is under way, to the page or the dialog that is in front by then.
@@ -77,17 +77,10 @@ class Till:
         await self.until(lambda: all(text in self.screen_text() for text in texts), f"on screen: {texts}")
 
     async def press(self, *keys: str) -> None:
-        """Press keys one by one, as a person does, each once none is held back as a possible scan and all has settled.
-
-        The pilot's own way waits three times as long for each.
-        """
+        """Press keys one by one, as a person does, and wait until none is held back as a possible scan and all has settled."""
         for key in keys:
-            is_one_character = len(key) == 1
-            character = key if is_one_character else _CHARACTERS.get(key)
-            self.console.post_message(events.Key(_character_to_key(key) if is_one_character else key, character))
+            await self.pilot.press(key)
             await self.until(lambda: self.console.gate.is_empty, "keys let go")
-            await self._settle()
-            await self.pilot.pause()
 
     async def scan(self, code: str, end: str = "enter") -> None:
         """Send a code as a scanner does: all keys in one burst, closed by Enter."""
