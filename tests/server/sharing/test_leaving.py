@@ -61,6 +61,26 @@ async def test_the_policy_says_what_goes_and_all_of_it_can_be_taken_back(world: 
     await assert_verified(world)
 
 
+async def test_a_voucher_goes_with_whoever_took_it_and_comes_back_with_them(world: World) -> None:
+    desk, ana, ben = await share(world)
+    form = {"code": "one-off", "name": "1.00 off", "kind": "amount_off", "points_cost": 100, "value_minor": 100}
+    manager = await Desk.open(world, role="manager")  # type: ignore[arg-type]
+    reward = expect(await manager.post("/v1/staff/rewards", form), 201)
+    for one in (ana, ben):
+        path = f"/v1/staff/customers/{one.customer_id}/vouchers"
+        expect(await desk.post(path, {"reward_id": reward["id"]}), 201)
+
+    async def whose() -> list[UUID]:
+        return [row["membership"] for row in await DB.fetch("select membership from voucher order by id")]
+
+    done = expect(await desk.leave(ana.membership_id, ben.customer_id, policy="leave_all"), 201)
+    assert await whose() == [ana.membership_id, UUID(done["new_membership_id"])]
+    await assert_verified(world)
+    expect(await desk.undo(ana.membership_id, "leave", done["operation_id"]), 200)
+    assert await whose() == [ana.membership_id, ana.membership_id]
+    await assert_verified(world)
+
+
 async def test_what_nobody_brought_comes_back_as_what_nobody_brought(world: World) -> None:
     desk, ana, ben = await share(world)
 
