@@ -90,13 +90,14 @@ UNPROVEN = {
         "sharing_operation deleted sharing_operation doubled"
     ),
 }
-# Found where it counts, and not in rows that count for nothing: former places, lines and sales without points, what was
-# refused; nor in entries that others brought in, or that only carry a debt from one account to another.
+# Found where it counts, and not in rows that count for nothing: former places and tiers, lines and sales without points,
+# what was refused; nor in entries that others brought in, or that only carry a debt from one account to another.
 SPARED = (
     "assignment.customer assignment.membership hold.voucher ledger_entry.order lot.earned_at lot.available_at "
     "lot.idle_days membership_person.membership membership_person.customer membership_person.role "
     "membership_person.left_at membership_person deleted membership_person doubled order_line.stored_value "
-    "order_line deleted orders.skipped_reason promotion_use.order promotion_use.code refund_line deleted"
+    "order_line deleted orders.skipped_reason promotion_use.order promotion_use.code refund_line deleted "
+    "tier_change.membership tier_change.tier tier_change.until tier_change deleted"
 )
 
 
