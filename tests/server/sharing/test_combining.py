@@ -4,6 +4,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from server.db.engine import DB
+from shared.enums import Role
 from tests.app import World, expect, problem
 from tests.ledgers import assert_verified, credit, figures
 from tests.server.ledger.test_transfer import owe
@@ -191,7 +192,7 @@ async def test_vouchers_move_with_their_codes_and_a_cancelled_one_gives_points_t
     world: World,
 ) -> None:
     ana, ben = await two_members(world)
-    desk = await Desk.open(world, role="manager")  # type: ignore[arg-type]
+    desk = await Desk.open(world, Role.MANAGER)
     await credit(world, ben.membership_id, 300)
     form = {"code": "one-off", "name": "1.00 off", "kind": "amount_off", "points_cost": 100, "value_minor": 100}
     reward = expect(await desk.post("/v1/staff/rewards", form), 201)

@@ -64,7 +64,7 @@ async def test_the_policy_says_what_goes_and_all_of_it_can_be_taken_back(world: 
 async def test_a_voucher_goes_with_whoever_took_it_and_comes_back_with_them(world: World) -> None:
     desk, ana, ben = await share(world)
     form = {"code": "one-off", "name": "1.00 off", "kind": "amount_off", "points_cost": 100, "value_minor": 100}
-    manager = await Desk.open(world, role="manager")  # type: ignore[arg-type]
+    manager = await Desk.open(world, Role.MANAGER)
     reward = expect(await manager.post("/v1/staff/rewards", form), 201)
     for one in (ana, ben):
         path = f"/v1/staff/customers/{one.customer_id}/vouchers"
